@@ -1,0 +1,277 @@
+"""What a run is: frozen sections, one YAML file, dotted overrides, a hash of all that changes a result.
+
+YAML + overrides -> RunConfig or StudyConfig. Unknown keys are errors. `fingerprint` leaves out what changes no
+result (device, batch size, paths). Defaults are what we stand behind; `preset: paper` on a section sets what the
+paper or its authors' code does (arXiv 2502.14502, section 4 and the code beside it).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from knowpack.errors import ConfigError
+
+PAPER_SEEDS = (42, 1337, 10824)  # Pletenev et al. 2025, section 4
+
+
+class Section(BaseModel):
+    """A frozen group of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Section):
+    """Which model."""
+
+    name: str = "lab"
+    """A hub name, a folder, or lab."""
+    adapter: str | None = None
+    """A PEFT adapter folder or hub name, merged into the weights."""
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto: float32 on a CPU, the checkpoint's own elsewhere."""
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+
+class FactsConfig(Section):
+    """Which facts."""
+
+    path: str = "lab"
+    """A fact table (parquet, CSV, JSONL) or lab."""
+    sample: int | None = Field(None, ge=1)
+    """Take this many, stratified by relation and popularity; None = all."""
+    sample_seed: int = 0
+
+
+class ProbeConfig(Section):
+    """How a model is asked (paper: section 3.1; 10 prompts x 4 shots, greedy, 32 new tokens)."""
+
+    n_prompts: int = Field(10, ge=1)
+    n_shots: int = Field(4, ge=0)
+    max_new_tokens: int = Field(32, ge=1)
+    shots: str = "auto"
+    """auto (the lab's pool, for the lab), or a table with question and answer(s) columns."""
+    shots_seed: int = 0
+    noise: bool = True
+    """Ask the base a second time, with prompts disjoint from the first: the noise floor."""
+    n_samples: int = Field(0, ge=0)
+    """Sampled answers a prompt, for SliCK's WeaklyKnown (Gekhman et al. 2024); 0 = none."""
+    temperature: float = Field(0.5, gt=0)
+    logprob: bool = False
+    """Also the log-probability of the canonical answer."""
+    n_held_out_forms: int = Field(1, ge=0)
+    """Ask this many held-out wordings of the trained facts, from the last: does the fact generalise?"""
+    system: str = "Answer the following question."
+    chat: bool | None = None
+    """None: the chat template where the tokenizer has one."""
+    second_bos: bool = False
+    """Paper preset: the authors' probe adds special tokens twice."""
+    batch_size: int = Field(128, ge=1)
+    drafts: bool = True
+
+
+class MixConfig(Section):
+    """What is trained on (paper: section 4.1)."""
+
+    n_unknown: int = Field(50, ge=0)
+    n_highly_known: int = Field(0, ge=0)
+    """HighlyKnown facts for each Unknown fact."""
+    n_paraphrase: int = Field(0, ge=0)
+    """Paraphrases of each Unknown fact's question."""
+    extra_from: Literal["anywhere", "same_relation", "same_domain", "same_range"] = "anywhere"
+    extra_facts: str | None = None
+    """Take the HighlyKnown facts from this fact table instead."""
+    held_out_wordings: int = Field(2, ge=0)
+    """The last wordings of each fact's list, never trained on."""
+    first_rows: bool = False
+    """Paper preset: always the first n rows; the seed never varies the facts."""
+    sham: bool = False
+    """Train on HighlyKnown facts in place of Unknown ones: the sham adapter."""
+
+
+class KeepConfig(Section):
+    """Staying close to the base: pack's own switches (see pack)."""
+
+
+class TrainConfig(Section):
+    """How the adapter is trained (paper: section 4.2)."""
+
+    rank: int = Field(1, ge=1)
+    alpha: float = Field(2.0, gt=0)
+    rslora: bool = False
+    dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: tuple[str, ...] = ("auto",)
+    """auto: the MLP's layers (down, gate and up_proj in a Llama)."""
+    lr: float = Field(1e-3, gt=0)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_ratio: float = Field(0.0, ge=0, lt=1)
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(16, ge=1)
+    loss: Literal["answer", "all"] = "answer"
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    checkpoint_each_epoch: bool = False
+    """Keep the adapter of each epoch and measure its reliability (the paper's Figure 2)."""
+    track: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
+    keep: KeepConfig | None = None
+
+
+class BenchConfig(Section):
+    """Benchmarks outside the facts (paper: section 4.3)."""
+
+    tasks: tuple[str, ...] = ()
+    limit: int | None = Field(None, ge=1)
+    data: str | None = None
+    """A folder made by `knowpack bench prepare`; None = lm-eval's own data."""
+    num_fewshot: int | None = Field(None, ge=0)
+    """None: 5 for MMLU as in the paper, the task's own elsewhere."""
+    apply_chat_template: bool = False
+    fewshot_as_multiturn: bool = False
+    batch_size: int = Field(64, ge=1)
+
+
+class RunConfig(Section):
+    """One cell: everything that one run does."""
+
+    label: str = "run"
+    seed: int = 42
+    grader: Literal["default", "paper"] = "default"
+    """Which grader decides the mix; both are always stored."""
+    model: ModelConfig = ModelConfig()
+    facts: FactsConfig = FactsConfig()
+    probe: ProbeConfig = ProbeConfig()
+    mix: MixConfig = MixConfig()
+    train: TrainConfig = TrainConfig()
+    bench: BenchConfig = BenchConfig()
+    work: str = "work"
+
+    @model_validator(mode="after")
+    def _held_out(self) -> "RunConfig":
+        if self.probe.n_held_out_forms > self.mix.held_out_wordings:
+            raise ValueError(
+                f"probe.n_held_out_forms={self.probe.n_held_out_forms} asks for wordings that "
+                f"mix.held_out_wordings={self.mix.held_out_wordings} lets into training"
+            )
+        return self
+
+
+class StudyConfig(Section):
+    """A grid of runs: the base run, the cells (dotted settings that differ) and the seeds."""
+
+    name: str = "study"
+    seeds: tuple[int, ...] = (42,)
+    base: RunConfig = RunConfig()
+    cells: tuple[dict[str, str | int | float | bool | None], ...] = ()
+    """Each a label and the dotted settings of the run it changes: {label: "50+10 HK", mix.n_unknown: 50, ...}."""
+
+    @model_validator(mode="after")
+    def _cells(self) -> "StudyConfig":
+        labels = [str(cell.get("label", "")) for cell in self.cells]
+        if "" in labels or len(set(labels)) != len(labels):
+            raise ValueError(f"every cell needs a label of its own; got {labels}")
+        return self
+
+    def runs(self) -> list[RunConfig]:
+        """All runs of the grid, cells in order, seeds within a cell."""
+        found = []
+        for cell in self.cells:
+            for seed in self.seeds:
+                settings = [f"{key}={_plain(value)}" for key, value in cell.items()]
+                found.append(override(self.base, [*settings, f"seed={seed}"]))
+        return found
+
+
+S = TypeVar("S", bound=Section)
+
+NOT_A_RESULT = {
+    "model": {"device", "adapter"},
+    "probe": {"batch_size", "drafts"},
+    "bench": {"batch_size", "data"},
+    "train": {"track"},
+}
+
+
+def load(path: Path, section: type[S], overrides: Sequence[str] = ()) -> S:
+    """YAML file -> section, dotted `key=value` overrides applied. Raises ConfigError in one line."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config {path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} holds {type(data).__name__}, expected settings as `key: value`")
+    return _build(section, _with(data, overrides), str(path))
+
+
+def override(config: S, overrides: Sequence[str]) -> S:
+    """The same section with dotted `key=value` settings changed; values are read as YAML."""
+    return _build(type(config), _with(config.model_dump(mode="json"), overrides), "the settings")
+
+
+def fingerprint(config: RunConfig, *names: str) -> dict[str, object]:
+    """What changes a result, of the named sections, as plain JSON; for `store.hash_of`."""
+    plain = config.model_dump(mode="json", include=set(names))
+    for section, left_out in NOT_A_RESULT.items():
+        if isinstance(plain.get(section), dict):
+            plain[section] = {key: value for key, value in plain[section].items() if key not in left_out}
+    return plain
+
+
+def _with(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    data = yaml.safe_load(yaml.safe_dump(data))  # a deep copy: the caller's stays as it was
+    for setting in overrides:
+        key, sign, text = setting.partition("=")
+        if not sign:
+            raise ConfigError(f"got {setting!r}, expected key=value, for example train.lr=1e-3")
+        node = data
+        *parents, last = key.strip().split(".")
+        for parent in parents:
+            if not isinstance(node.setdefault(parent, {}), dict):
+                raise ConfigError(f"{setting}: {parent} is no section")
+            node = node[parent]
+        node[last] = _scalar(text)
+    return data
+
+
+def _scalar(text: str) -> object:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _plain(value: object) -> str:
+    return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
+
+
+def _build(section: type[S], data: dict[str, Any], where: str) -> S:
+    try:
+        return section.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(f"{where}: unknown key {key!r}; known: {_known(section, first['loc'])}") from None
+        raise ConfigError(f"{where}: {key}: {first['msg']}, got {first['input']!r}"[:500]) from None
+
+
+def _known(section: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    """The keys that stand where the unknown one was given."""
+    for part in loc[:-1]:
+        field = section.model_fields.get(str(part))
+        kind = field.annotation if field else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            break
+        section = kind
+    return ", ".join(sorted(section.model_fields))

@@ -1,0 +1,42 @@
+"""The errors a user can cause, each one clear line; anything else is a bug and keeps its traceback.
+
+    KnowpackError            exit code 2
+    ├── ConfigError          an unknown key, a value out of range, settings that exclude each other
+    ├── FactsError           a fact file that cannot be read, or facts that cannot be used
+    ├── ModelError           a model, tokenizer or adapter that cannot be loaded or does not fit
+    ├── StoreError           the work directory: full disk, truncated table, unwritable folder
+    ├── BenchError           an unknown task, missing benchmark data
+    └── BudgetError          exit code 3: a harm budget that could not be met
+"""
+
+
+class KnowpackError(Exception):
+    """A user's mistake: what was got, what was expected, what to do. One line."""
+
+    exit_code = 2
+
+
+class ConfigError(KnowpackError):
+    """A setting that does not exist, is out of range, or excludes another."""
+
+
+class FactsError(KnowpackError):
+    """A fact file that cannot be read, or facts that cannot be used."""
+
+
+class ModelError(KnowpackError):
+    """A model, tokenizer or adapter that cannot be loaded, or does not fit."""
+
+
+class StoreError(KnowpackError):
+    """The work directory: a full disk, a truncated table, a folder that cannot be written."""
+
+
+class BenchError(KnowpackError):
+    """An unknown benchmark task, or benchmark data that are missing."""
+
+
+class BudgetError(KnowpackError):
+    """A harm budget that could not be met; the best adapter found is on disk."""
+
+    exit_code = 3
