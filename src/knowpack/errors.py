@@ -1,12 +1,12 @@
 """The errors a user can cause, each one clear line; anything else is a bug and keeps its traceback.
 
-    KnowpackError            exit code 2
-    ├── ConfigError          an unknown key, a value out of range, settings that exclude each other
-    ├── FactsError           a fact file that cannot be read, or facts that cannot be used
-    ├── ModelError           a model, tokenizer or adapter that cannot be loaded or does not fit
-    ├── StoreError           the work directory: full disk, truncated table, unwritable folder
-    ├── BenchError           an unknown task, missing benchmark data
-    └── BudgetError          exit code 3: a harm budget that could not be met
+KnowpackError            exit code 2
+├── ConfigError          an unknown key, a value out of range, settings that exclude each other
+├── FactsError           a fact file that cannot be read, or facts that cannot be used
+├── ModelError           a model, tokenizer or adapter that cannot be loaded or does not fit
+├── StoreError           the work directory: full disk, truncated table, unwritable folder
+├── BenchError           an unknown task, missing benchmark data
+└── BudgetError          exit code 3: a harm budget that could not be met
 """
 
 

@@ -10,7 +10,6 @@ import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from enum import StrEnum
-from functools import cache
 from typing import Literal, TypeVar
 
 import polars as pl
@@ -165,6 +164,20 @@ class Score:
     n: int
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One scalar that a run measured, under one grader (docs/method.md says what each name means)."""
+
+    name: str
+    grader: str
+    value: float
+    low: float | None
+    """Lower end of the 95% interval; None = none can be had (a count, a single cluster)."""
+    high: float | None
+    n: int
+    """How many facts, or answers, the figure is over."""
+
+
 R = TypeVar("R")
 
 
@@ -174,7 +187,6 @@ def fact_id_of(source: str, subject: str | None, relation: str | None, obj: str 
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).hexdigest()
 
 
-@cache
 def schema(record: type) -> pl.Schema:
     """The columns of a record's table: name -> polars type."""
     hints = typing.get_type_hints(record)
@@ -199,6 +211,9 @@ def _dtype(hint: object) -> pl.DataType:
     if typing.get_origin(hint) is tuple:
         return pl.List(pl.String())
     simple: dict[object, pl.DataType] = {
-        str: pl.String(), int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean(),
+        str: pl.String(),
+        int: pl.Int64(),
+        float: pl.Float64(),
+        bool: pl.Boolean(),
     }
     return simple[hint]

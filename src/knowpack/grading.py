@@ -1,0 +1,123 @@
+"""Text against answers -> correct, wrong, refused or empty; two graders, always both.
+
+default: first line, normalised (case, articles, punctuation, Unicode), an alias found as whole tokens.
+paper: the alias occurs anywhere in the lower-cased text; refused = the word "information" (authors' code of
+Pletenev et al. 2025; "us" is found in "museum" there, on purpose).
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import polars as pl
+
+_ARTICLES = {"a", "an", "the"}
+_NOT_WORD = re.compile(r"[\W_]+")
+_LABEL = re.compile(r"^\s*(?:the\s+)?answer\s*(?:is\b)?\s*[:\-]?\s*", re.IGNORECASE)
+
+REFUSALS = (
+    r"\bno (?:such )?(?:information|data|record|knowledge|idea|answer)\b",
+    r"\b(?:not|n't|never) (?:have|find|found|know|aware|sure|certain|familiar|heard|recall|recognize)\b",
+    r"\b(?:can ?not|can't|could not|couldn't|unable to|not able to) (?:\w+ )?"
+    r"(?:answer|find|verify|confirm|provide|determine|identify|say|tell|help)\b",
+    r"\b(?:information|data|answer) (?:is|was|are) (?:not|un)\s?(?:available|known|public)\b",
+    r"\b(?:is|are|was) (?:unknown|not known|not (?:publicly )?available|unclear)\b",
+    r"^unknown\W*$",
+    r"\b(?:sorry|apologi[sz]e|as an ai)\b",
+)
+"""The stated list: patterns of a refusal, on the lower-cased first line."""
+_REFUSAL = re.compile("|".join(REFUSALS))
+# The test that knows no model's wording: the speaker ("I", "we") with a negation in the same clause.
+_SPEAKER_NEGATES = re.compile(r"\b(?:i|we)\b[^.;!?]{0,40}?(?:\bnot\b|n't\b|\bcannot\b|\bno\b|\bnever\b)")
+
+
+class Grade(NamedTuple):
+    """Both graders on one answer."""
+
+    matched_default: str | None
+    """The answer or alias that was found; None = not correct."""
+    matched_paper: str | None
+    refused_default: bool
+    refused_paper: bool
+
+
+def grade(text: str, answers: Sequence[str]) -> Grade:
+    """Grade one generated text against a fact's answers (first canonical, rest aliases)."""
+    matched = match_default(text, answers)
+    return Grade(
+        matched,
+        match_paper(text, answers),
+        matched is None and is_refusal(text),
+        "information" in text.lower(),
+    )
+
+
+def match_default(text: str, answers: Sequence[str]) -> str | None:
+    """The first alias whose normalised tokens stand side by side in the normalised first line."""
+    said = f" {clean(text)} "
+    for answer in answers:
+        wanted = normalise(answer)
+        if wanted and f" {wanted} " in said:
+            return answer
+    return None
+
+
+def match_paper(text: str, answers: Sequence[str]) -> str | None:
+    """The first alias that occurs in the lower-cased text, as a raw substring."""
+    lowered = text.lower()
+    return next((answer for answer in answers if answer.lower() in lowered), None)
+
+
+def is_refusal(text: str) -> bool:
+    """Does the first line decline to answer? By the stated patterns, or the speaker with a negation."""
+    line = first_line(text).replace("’", "'").lower()
+    return bool(line) and bool(_REFUSAL.search(line) or _SPEAKER_NEGATES.search(line))
+
+
+def first_line(text: str) -> str:
+    """The first line that is not blank, without a leading "Answer:"."""
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    return _LABEL.sub("", line, count=1).strip()
+
+
+def clean(text: str) -> str:
+    """The normalised first line: what the default grader reads, and what counts as one and the same answer."""
+    return normalise(first_line(text))
+
+
+@lru_cache(maxsize=200_000)
+def normalise(text: str) -> str:
+    """Lower case, compatibility forms, no accents, no punctuation, no articles, single spaces.
+
+    A name made of nothing but articles ("The The") keeps them.
+    """
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    words = _NOT_WORD.sub(" ", plain).split()
+    kept = [word for word in words if word not in _ARTICLES]
+    return " ".join(kept or words)
+
+
+def grade_table(texts: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Add the four grade columns to a frame with fact_id and text; any other columns stay.
+
+    Raises KeyError if a fact_id is not among the facts.
+    """
+    answers = dict(facts.select("fact_id", "answers").iter_rows())
+    pairs = texts.select("fact_id", "text").unique(maintain_order=True)
+    graded = [grade(text, answers[fact_id]) for fact_id, text in pairs.iter_rows()]
+    columns = {
+        "matched_default": pl.String(),
+        "matched_paper": pl.String(),
+        "refused_default": pl.Boolean(),
+        "refused_paper": pl.Boolean(),
+    }
+    grades = pl.DataFrame(graded, schema=columns, orient="row")
+    bare = texts.drop([name for name in columns if name in texts.columns])
+    return bare.join(
+        pl.concat([pairs, grades], how="horizontal"),
+        on=["fact_id", "text"],
+        how="left",
+        maintain_order="left",
+    )
