@@ -1,0 +1,118 @@
+"""`knowpack facts ...`: the commands of this room. Parsing and printing only."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(name="facts", help="Make, check and reword fact tables.", no_args_is_help=True)
+Out = Annotated[Path, typer.Option("--out", help="Parquet file to write; it appears only when complete.")]
+
+
+def _say(text: str) -> None:
+    Console().print(text, highlight=False, soft_wrap=True)
+
+
+def _write(path: Path, facts: object) -> None:
+    import polars as pl
+
+    from knowpack.store import write_table
+
+    assert isinstance(facts, pl.DataFrame)
+    write_table(path, facts)
+    _say(f"{len(facts):,} facts -> {path}")
+
+
+def _say_counts(title: str, counts: dict[str, int]) -> None:
+    if not counts:
+        return
+    shown = Table(title=title, title_justify="left", show_header=False)
+    shown.add_column()
+    shown.add_column(justify="right")
+    for name, n in counts.items():
+        shown.add_row(name, f"{n:,}")
+    Console().print(shown)
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files (CSV, TSV, JSONL, parquet), a datasets folder, or name[:subset] on the hub."),
+    ],
+    out: Out,
+    question: Annotated[str | None, typer.Option(help="Column of the question.")] = None,
+    answer: Annotated[str | None, typer.Option(help="Column of the one canonical answer.")] = None,
+    answers: Annotated[str | None, typer.Option(help="Column of all answers, canonical first.")] = None,
+    aliases: Annotated[str | None, typer.Option(help="Column of other names of the answer.")] = None,
+    paraphrases: Annotated[str | None, typer.Option(help="Column of other wordings.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Column of the subject.")] = None,
+    relation: Annotated[str | None, typer.Option(help="Column of the relation.")] = None,
+    object: Annotated[str | None, typer.Option(help="Column of the object.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Column of the relation's domain.")] = None,
+    range: Annotated[str | None, typer.Option(help="Column of the relation's range.")] = None,
+    popularity: Annotated[str | None, typer.Option(help="Column of head, torso or tail.")] = None,
+    separator: Annotated[str | None, typer.Option(help="Splits aliases that are one text, e.g. '|'.")] = None,
+    relation_from_file: Annotated[
+        bool, typer.Option(help="The relation is the file's name up to its first dot.")
+    ] = False,
+    wordings: Annotated[
+        str | None, typer.Option(help="bear, dbpedia or a file: make the questions from subject and relation.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a dataset.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Name kept with each fact; default: the first file's name.")
+    ] = None,
+    drop_bad: Annotated[
+        bool, typer.Option(help="Leave out rows and aliases that cannot be used, and count them.")
+    ] = False,
+) -> None:
+    """Import facts from tables.
+
+    Example: knowpack facts import table.csv --question q --answer a --aliases other --separator '|' --out f.parquet
+    """
+    from itertools import chain
+
+    from knowpack.facts import columns, tables
+    from knowpack.facts.wordings import load
+
+    chosen = columns.Columns(
+        question, answer, answers, aliases, paraphrases, subject, relation, object, domain, range, popularity,
+        separator, relation_from_file,
+    )  # fmt: skip
+    name = source or Path(files[0]).name.split(".")[0]
+    rows = chain.from_iterable(tables.rows(file, split) for file in files)
+    known = load(wordings) if wordings else None
+    found = columns.facts_of(rows, chosen, source=name, wordings=known, drop_bad=drop_bad)
+    _say_counts("left out", dict(found.dropped))
+    _write(out, found.facts)
+
+
+@app.command()
+def lint(
+    facts: Annotated[str, typer.Argument(help="A fact table, or lab.")],
+    shots: Annotated[
+        str | None, typer.Option(help="The pool of few-shot examples: a table with question and answer(s).")
+    ] = None,
+    show: Annotated[int, typer.Option(help="Print so many findings of each kind.")] = 5,
+) -> None:
+    """Check a fact table; exit code 1 if something was found.
+
+    Example: knowpack facts lint facts.parquet --shots trivia.jsonl
+    """
+    from knowpack.facts import files
+    from knowpack.facts.lint import CHECKS, HARMLESS, counts
+    from knowpack.facts.lint import lint as check
+
+    table = files.load_unchecked(facts)
+    pool = files.load_shots(shots) if shots else None
+    findings = check(table, pool)
+    n_by_check = counts(findings)
+    _say_counts(f"{len(table):,} facts", {CHECKS[name]: n for name, n in n_by_check.items()})
+    for name in CHECKS:
+        for finding in [f for f in findings if f.check == name][: show if name not in HARMLESS else 0]:
+            _say(f"{name}  {finding.fact_id}  {finding.detail}")
+    if any(n for name, n in n_by_check.items() if name not in HARMLESS):
+        raise typer.Exit(1)
