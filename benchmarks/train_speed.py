@@ -1,0 +1,96 @@
+"""Training alone: knowpack's loop against transformers' Trainer with peft, same cell, same process.
+
+    python benchmarks/train_speed.py [--model lab] [--examples 550] [--epochs 3] [--rounds 3]
+
+Prints seconds a step of each and their ratio (bar: knowpack no slower). Rounds alternate, the fastest counts.
+--model random: a random Llama of the lab's size, synthetic ids.
+"""
+
+import argparse
+import math
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import peft
+import torch
+import transformers
+
+from knowpack.config import ModelConfig, TrainConfig
+from knowpack.model import lora, track, train
+from knowpack.model.batch import NO_LOSS, Row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="random")
+    parser.add_argument("--examples", type=int, default=550)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    model = the_model(args.model)
+    config = TrainConfig(rank=1, alpha=2, lr=1e-3, epochs=args.epochs, loss="all")
+    rows = synthetic(args.examples, model.config.vocab_size)
+    n_steps = config.epochs * math.ceil(len(rows) / config.batch_size)
+    ours, theirs = [], []
+    for _ in range(args.rounds):
+        theirs.append(by_trainer(model, rows, config) / n_steps)
+        ours.append(by_knowpack(model, rows, config) / n_steps)
+    print(f"model {args.model}, {len(rows)} examples, {n_steps} steps of {config.batch_size}, all-token loss")
+    print(f"Trainer + peft  {min(theirs) * 1e3:7.1f} ms a step")
+    print(f"knowpack        {min(ours) * 1e3:7.1f} ms a step")
+    print(f"ratio           {min(theirs) / min(ours):7.2f} (bar: at least 1)")
+
+
+def the_model(name: str) -> transformers.PreTrainedModel:
+    if name != "random":
+        from knowpack.model.load import load
+
+        return load(ModelConfig(name=name)).model
+    torch.manual_seed(0)
+    shape = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6}
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=2048, **shape)).eval()
+
+
+def synthetic(n: int, vocabulary: int) -> list[Row]:
+    """Rows of 20-32 tokens, as the lab's questions have."""
+    rng = np.random.default_rng(0)
+    return [Row(tuple(rng.integers(5, vocabulary, rng.integers(20, 33)).tolist()), 1) for _ in range(n)]
+
+
+def by_knowpack(model: transformers.PreTrainedModel, rows: list[Row], config: TrainConfig) -> float:
+    with tempfile.TemporaryDirectory() as out, lora.adapted(model, config, 0) as adapted:
+        started = time.perf_counter()
+        with track.Log(Path(out), config, 0) as log:
+            train.fit(adapted, rows, config, 0, log=log)
+        return time.perf_counter() - started
+
+
+def by_trainer(model: transformers.PreTrainedModel, rows: list[Row], config: TrainConfig) -> float:
+    with tempfile.TemporaryDirectory() as out, lora.adapted(model, config, 0) as adapted:
+        arguments = transformers.TrainingArguments(
+            output_dir=out, use_cpu=True, num_train_epochs=config.epochs, learning_rate=config.lr,
+            per_device_train_batch_size=config.batch_size, save_strategy="no", report_to="none",
+            disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False, logging_strategy="no",
+        )  # fmt: skip
+        dataset = [{"row": row} for row in rows]
+        trainer = transformers.Trainer(adapted, arguments, data_collator=pad, train_dataset=dataset)
+        assert isinstance(adapted, peft.PeftModel)
+        started = time.perf_counter()
+        trainer.train()
+        return time.perf_counter() - started
+
+
+def pad(items: list[dict[str, Row]]) -> dict[str, torch.Tensor]:
+    width = max(len(item["row"].ids) for item in items)
+    ids = torch.zeros(len(items), width, dtype=torch.long)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, NO_LOSS)
+    for index, item in enumerate(items):
+        row = torch.tensor(item["row"].ids)
+        ids[index, : len(row)], mask[index, : len(row)], labels[index, : len(row)] = row, 1, row
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+if __name__ == "__main__":
+    main()

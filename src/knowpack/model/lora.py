@@ -1,0 +1,148 @@
+"""A LoRA adapter on a base that stays in memory: put on, taken off, saved, read back, scaled.
+
+base model + TrainConfig + seed -> PeftModel, and the base bit for bit as it was when the block ends.
+The seed is set before the adapter is built (the authors' code sets it after: arXiv 2502.14502, code beside it).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from knowpack.config import TrainConfig
+from knowpack.errors import ModelError
+from knowpack.seeds import seed_of
+
+MLP_PARTS = {"mlp", "feed_forward", "ffn", "fc1", "fc2"}  # how architectures of transformers name the MLP
+
+
+def target_modules(model: nn.Module, wanted: Sequence[str]) -> list[str]:
+    """Names for peft's target_modules, sorted; ("auto",) = the linear layers of the MLPs of this architecture.
+
+    A bare name (gate_proj) where only MLPs have it, else with its parent (mlp.c_proj, as in GPT-2).
+    """
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    if tuple(wanted) == ("auto",):
+        inside = [name for name in linear if MLP_PARTS & set(name.split("."))]
+        outside = {name.rsplit(".", 1)[-1] for name in set(linear) - set(inside)}
+        found = {_shortest(name, outside) for name in inside}
+        if not found:
+            raise ModelError(
+                f"{type(model).__name__} has no MLP layer that target_modules=auto finds; name the layers, "
+                f"for example train.target_modules=[{linear[-1].rsplit('.', 1)[-1] if linear else '...'}]"
+            )
+        return sorted(found)
+    missing = [name for name in wanted if not any(f".{layer}".endswith(f".{name}") for layer in linear)]
+    if missing:
+        known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
+        raise ModelError(f"target_modules {', '.join(missing)} are not in {type(model).__name__}; it has {known}")
+    return sorted(wanted)
+
+
+def _shortest(name: str, taken: set[str]) -> str:
+    last = name.rsplit(".", 1)[-1]
+    return ".".join(name.split(".")[-2:]) if last in taken else last
+
+
+@contextmanager
+def adapted(model: PreTrainedModel, config: TrainConfig, seed: int) -> Iterator[PeftModel]:
+    """The model with a fresh adapter on it; taken off at the end, the base's weights and modules as before."""
+    settings = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=config.rank,
+        lora_alpha=config.alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
+        use_rslora=config.rslora,
+        lora_dropout=config.dropout,
+        target_modules=target_modules(model, config.target_modules),
+        bias="none",
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores W transposed
+    )
+    with _restored(model), torch.random.fork_rng(devices=_cuda(model)):
+        torch.manual_seed(seed_of(seed, "init"))
+        wrapped = get_peft_model(model, settings)
+        torch.manual_seed(seed_of(seed, "dropout"))
+        try:
+            yield wrapped
+        finally:
+            wrapped.unload()
+
+
+@contextmanager
+def reloaded(model: PreTrainedModel, adapter_dir: Path) -> Iterator[PeftModel]:
+    """The model with an adapter read from disk on it, by plain peft; taken off at the end."""
+    with _restored(model):
+        wrapped = PeftModel.from_pretrained(model, str(adapter_dir))
+        try:
+            yield wrapped
+        finally:
+            wrapped.unload()
+
+
+@contextmanager
+def _restored(model: PreTrainedModel) -> Iterator[None]:
+    """What peft changes beside the layers: which weights want gradients, and the training mode."""
+    wanted = {name: weight.requires_grad for name, weight in model.named_parameters()}
+    training = model.training
+    try:
+        yield
+    finally:
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(wanted[name])
+            weight.grad = None
+        model.train(training)
+
+
+def weights(model: PeftModel) -> list[nn.Parameter]:
+    """The adapter's trainable weights, in the order of the modules."""
+    return [weight for weight in model.parameters() if weight.requires_grad]
+
+
+def n_parameters(model: nn.Module, config: TrainConfig) -> int:
+    """How many weights an adapter of this config has on this model: rank x (in + out) of each layer."""
+    names = target_modules(model, config.target_modules)
+    total = 0
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | Conv1D) and any(f".{name}".endswith(f".{t}") for t in names):
+            total += config.rank * sum(module.weight.shape)
+    return total
+
+
+def rescale(model: PeftModel, factor: float) -> None:
+    """Multiply what the adapter adds to the base by the factor (B takes it; peft's config stays as it is)."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.mul_(factor)
+
+
+@torch.no_grad()
+def effect(model: PeftModel, ids: Tensor) -> float:
+    """Largest change of any logit that the adapter makes on these ids. Raises ModelError for none, or NaN."""
+    training = model.training
+    model.eval()
+    with_adapter = model(input_ids=ids).logits  # (batch, seq, vocabulary)
+    with model.disable_adapter():
+        without = model(input_ids=ids).logits
+    model.train(training)
+    change = float((with_adapter - without).abs().max())
+    if math.isnan(change):
+        raise ModelError("the adapter gives NaN: training diverged; lower train.lr or add train.warmup_ratio")
+    if change == 0.0:
+        raise ModelError("the adapter changes no logit: nothing was trained; raise train.lr or train.epochs")
+    return change
+
+
+def save(model: PeftModel, out: Path) -> None:
+    """adapter_config.json and adapter_model.safetensors, as any peft reads them."""
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(str(out), safe_serialization=True)
+
+
+def _cuda(model: PreTrainedModel) -> list[torch.device]:
+    return [model.device] if model.device.type == "cuda" else []

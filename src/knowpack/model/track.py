@@ -1,0 +1,85 @@
+"""The training log: JSON lines beside the adapter, and a tracker's own library where the user names one.
+
+step figures -> train_log.jsonl (+ TensorBoard, wandb or trackio). No times in it: the same run gives the same bytes.
+"""
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TextIO
+
+from knowpack.config import TrainConfig
+from knowpack.errors import ModelError
+
+Line = dict[str, float | int | str]
+
+
+class Log:
+    """Open as a context; `write` adds a line with the next step number."""
+
+    def __init__(self, out: Path, config: TrainConfig, seed: int, name: str = "train_log.jsonl") -> None:
+        self.lines: list[Line] = []
+        self._path = out / name
+        self._config, self._seed = config, seed
+        self._file: TextIO | None = None
+        self._tracker: _Tracker | None = None
+
+    def __enter__(self) -> "Log":
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("w", encoding="utf-8")
+        if self._config.track != "none":
+            self._tracker = _Tracker(self._path.parent, self._config, self._seed)
+        return self
+
+    def write(self, **figures: float | int | str) -> None:
+        """One line: step (from 1) and the figures."""
+        line: Line = {"step": len(self.lines) + 1, **figures}
+        self.lines.append(line)
+        if self._file is not None:
+            self._file.write(json.dumps(line) + "\n")
+        if self._tracker is not None:
+            self._tracker.add(line)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._tracker is not None:
+            self._tracker.close()
+
+
+class _Tracker:
+    """TensorBoard, wandb or trackio, by their own libraries, imported here."""
+
+    def __init__(self, out: Path, config: TrainConfig, seed: int) -> None:
+        self._kind = config.track
+        settings = {**config.model_dump(mode="json"), "seed": seed}
+        if self._kind == "tensorboard":
+            _library("tensorboard", "tensorboard")
+            self._writer = _library("torch.utils.tensorboard", "tensorboard").SummaryWriter(str(out / "tensorboard"))
+        else:
+            self._module = _library(self._kind, self._kind)
+            self._module.init(project="knowpack", name=out.name, config=settings)
+
+    def add(self, line: Line) -> None:
+        numbers = {key: value for key, value in line.items() if not isinstance(value, str) and key != "step"}
+        if self._kind == "tensorboard":
+            for key, value in numbers.items():
+                self._writer.add_scalar(f"train/{key}", value, line["step"])
+        else:
+            self._module.log(numbers, step=line["step"])
+
+    def close(self) -> None:
+        if self._kind == "tensorboard":
+            self._writer.close()
+        else:
+            self._module.finish()
+
+
+def _library(module: str, package: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ModelError(f"train.track needs {package}, which is not installed: pip install {package}") from None
