@@ -61,9 +61,11 @@ def cluster_bootstrap(
     if len(tops) < 2:
         return Estimate(point, None, None, n)
     rng = stream(seed, "bootstrap")
-    drawn = rng.multinomial(len(tops), np.full(len(tops), 1 / len(tops)), size=n_draws)  # (draws, clusters)
-    below = drawn @ bottoms
-    means = (drawn @ tops)[below > 0] / below[below > 0]
+    # Clusters with equal sums are of one kind: drawing kinds by their number is the same draw, small for any n
+    kinds, n_kind = np.unique(np.stack([tops, bottoms]), axis=1, return_counts=True)  # (2, kinds), (kinds,)
+    drawn = rng.multinomial(len(tops), n_kind / len(tops), size=n_draws)  # (draws, kinds)
+    below = drawn @ kinds[1]
+    means = (drawn @ kinds[0])[below > 0] / below[below > 0]
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(point, float(low), float(high), n)
 
