@@ -28,7 +28,7 @@ class Rules:
     """Refused = refused under the first prompt; else under at least half of the prompts."""
     explosion_share: float | None
     """Exploded = given in more than this share of all answers; None = more than 850/661 times as often as the base
-    gives any answer, which is the same margin, measured."""
+    gives any answer, which is the same margin, measured. An answer that one fact alone could give never counts."""
     raw_substring: bool
     """Target = a trained answer anywhere in the text; else as whole tokens of the normalised first line."""
     count_trained: bool
@@ -126,7 +126,8 @@ def exploded(before: pl.DataFrame, after: pl.DataFrame, grader: Grader) -> list[
         theirs = _answers(before)
         base = theirs.filter(~pl.col(f"refused_{grader}"))["answer"].value_counts()["count"].max()
         most = int(base) if isinstance(base, int) else 0
-        threshold = _EXPLODED / _BASE_MAX * max(most, 1) * len(mine) / len(theirs)
+        threshold = _EXPLODED / _BASE_MAX * most * len(mine) / len(theirs)
+    threshold = max(threshold, mine["prompt"].n_unique())
     found = counts.filter(pl.col("count") > threshold, pl.col("answer") != "").sort(
         ["count", "answer"], descending=[True, False]
     )
