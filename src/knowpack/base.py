@@ -1,0 +1,214 @@
+"""The base model: loaded once a process, measured once for all runs.
+
+RunConfig -> Base: the model, its decoder, the facts and prompts, and a folder `work/base/<hash>/` with what it
+answered. The hash covers the weights, the tokenizer, the facts and the prompts, so whatever shares them shares the
+measurement (DESIGN: one base, many adapters).
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from knowpack import store
+from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
+from knowpack.errors import ConfigError, StoreError
+from knowpack.facts import files
+from knowpack.knowledge import knowledge_map
+from knowpack.model.decode import Decoder
+from knowpack.model.load import Loaded, load
+from knowpack.probe import probe
+from knowpack.progress import SILENT, Progress
+from knowpack.prompts import Prompter, Shot, draw_shots
+from knowpack.records import Knowledge, Response, Shift
+from knowpack.seeds import stream
+from knowpack.shifts import shifts
+
+LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
+NOT_IN_THE_KEY = {"noise", "n_held_out_forms"}  # probe settings that leave the first set of answers as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model in memory, what it is asked, and where its answers lie."""
+
+    folder: Path
+    """work/base/<hash>/"""
+    loaded: Loaded
+    decoder: Decoder
+    prompter: Prompter
+    facts: pl.DataFrame
+    """Fact table: every fact that is probed."""
+    shots: list[list[Shot]]
+    """The few-shot draws, one a prompt."""
+    config: RunConfig
+    """The run it was opened for."""
+
+    def serves(self, config: RunConfig) -> bool:
+        """Does another run ask the same model the same facts under the same prompts?"""
+        return _asks(self.config) == _asks(config)
+
+    @property
+    def responses(self) -> pl.LazyFrame:
+        """What the base answered (Response table, form 0)."""
+        return store.scan_table(self.folder / "responses.parquet", Response)
+
+    @property
+    def knowledge(self) -> pl.DataFrame:
+        """What the base knows (Knowledge table, both graders)."""
+        return store.read_table(self.folder / "knowledge.parquet", Knowledge)
+
+    @property
+    def noise(self) -> pl.DataFrame | None:
+        """The base against itself under the second prompts (Shift table); None = not measured."""
+        path = self.folder / "noise" / "shifts.parquet"
+        return store.read_table(path, Shift) if path.is_file() else None
+
+
+def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
+    """Load the model, the facts and the prompts; nothing is measured yet."""
+    facts = sampled(files.load(config.facts.path), config.facts)
+    pool = shot_pool(config)
+    with progress.stage(f"loading {config.model.name}", None):
+        loaded = load(config.model)
+    probe_config = config.probe
+    prompter = Prompter(
+        loaded.tokenizer, chat=probe_config.chat, system=probe_config.system, second_bos=probe_config.second_bos
+    )
+    shots = draw_shots(
+        pool, probe_config.n_prompts, probe_config.n_shots, probe_config.shots_seed, exclude=facts["question"].to_list()
+    )
+    key = {
+        "weights": loaded.weights_hash,
+        "architecture": _architecture(loaded),
+        "tokenizer": store.hash_of([loaded.tokenizer.backend_tokenizer.to_str(), str(loaded.tokenizer.chat_template)]),
+        "facts": store.hash_table(facts),
+        "shots": [[list(shot) for shot in draw] for draw in shots],
+        "probe": _probe_key(config),
+    }
+    folder = Path(config.work) / "base" / store.hash_of(key)
+    return Base(folder, loaded, Decoder(loaded, batch_size=probe_config.batch_size), prompter, facts, shots, config)
+
+
+def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> None:
+    """Ask the base everything, and a second time under other prompts; what is on disk already is kept."""
+    with held(base.folder, progress):
+        if not (base.folder / "probe.json").is_file():
+            store.write_table(base.folder / "facts.parquet", base.facts)
+            store.write_json(base.folder / "probe.json", _described(base, config))
+        _ask(base, base.folder, base.shots, config.probe, progress)
+        if config.probe.noise and config.probe.n_shots:
+            _measure_noise(base, config, progress)
+        if config.bench.tasks:
+            from knowpack.bench.evaluate import evaluate
+
+            folder = base.folder / "bench" / store.hash_of(fingerprint(config, "bench"))
+            if not (folder / "scores.parquet").is_file():
+                store.write_table(folder / "scores.parquet", evaluate(base.loaded, config.bench, folder, progress=progress))
+
+
+def sampled(facts: pl.DataFrame, config: FactsConfig) -> pl.DataFrame:
+    """A sample of the facts in proportion to relation x popularity, in their own order; all where none is asked."""
+    if config.sample is None or config.sample >= facts.height:
+        return facts
+    order = stream(config.sample_seed, "facts").permutation(facts.height)
+    shuffled = facts.with_row_index("place")[order]
+    strata = ["relation", "popularity"]
+    # Systematic sampling of the facts sorted by stratum: every stratum gets its share, up to one.
+    ranked = shuffled.sort(strata, maintain_order=True)
+    steps = (pl.int_range(config.sample, eager=True) * facts.height) // config.sample
+    return ranked[steps].sort("place").drop("place")
+
+
+def shot_pool(config: RunConfig) -> pl.DataFrame:
+    """The pool of few-shot examples [question, answer] of a config; empty where no shots are asked."""
+    if config.probe.n_shots == 0:
+        return pl.DataFrame(schema={"question": pl.String(), "answer": pl.String()})
+    if config.probe.shots != "auto":
+        return files.load_shots(config.probe.shots)
+    if config.facts.path == "lab" or config.model.name == "lab":
+        return files.load_shots("lab")
+    raise ConfigError(
+        f"no few-shot examples for the model {config.model.name}: give probe.shots (on the command line --shots) a "
+        "table with question and answer columns, for example TriviaQA rows, or set probe.n_shots=0"
+    )
+
+
+@contextmanager
+def held(folder: Path, progress: Progress) -> Iterator[None]:
+    """Hold a folder for this process; wait, and say so, while another holds it."""
+    try:
+        handle = store.lock(folder)
+        handle.__enter__()
+    except StoreError as error:
+        if "another knowpack process" not in str(error):
+            raise
+        with progress.stage(f"waiting for another process that works in {folder}", None):
+            handle = store.lock(folder, LONGEST_WAIT_SECONDS)
+            handle.__enter__()
+    try:
+        yield
+    finally:
+        handle.__exit__(None, None, None)
+
+
+def _ask(base: Base, folder: Path, shots: list[list[Shot]], config: ProbeConfig, progress: Progress) -> None:
+    responses = folder / "responses.parquet"
+    if not responses.is_file():
+        drafts = base.responses if folder != base.folder else None
+        probe(
+            base.decoder, base.facts, shots, base.prompter, config,
+            chunks=store.Chunks(responses), drafts=drafts, progress=progress,
+        )  # fmt: skip
+    if not (folder / "knowledge.parquet").is_file():
+        asked = store.read_table(responses, Response)
+        store.write_table(folder / "knowledge.parquet", knowledge_map(asked))
+
+
+def _measure_noise(base: Base, config: RunConfig, progress: Progress) -> None:
+    """The noise floor: how many facts "shift" when only the few-shot prompts change."""
+    folder = base.folder / "noise"
+    if (folder / "shifts.parquet").is_file():
+        return
+    others = draw_shots(
+        shot_pool(config), config.probe.n_prompts, config.probe.n_shots, config.probe.shots_seed,
+        exclude=base.facts["question"].to_list(), skip=config.probe.n_prompts,
+    )  # fmt: skip
+    _ask(base, folder, others, config.probe.model_copy(update={"logprob": False}), progress)
+    after = store.read_table(folder / "knowledge.parquet", Knowledge)
+    store.write_table(folder / "shifts.parquet", shifts(base.knowledge, after, set(), base.facts))
+
+
+def _architecture(loaded: Loaded) -> str:
+    """Settings of the model that change its answers and are no weights (a rope base, a window), as a hash."""
+    settings = json.loads(loaded.model.config.to_json_string(use_diff=False))
+    left_out = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
+    return store.hash_of({name: value for name, value in settings.items() if name not in left_out})
+
+
+def _asks(config: RunConfig) -> dict[str, object]:
+    return config.model_dump(include={"model", "facts", "work"}) | _probe_key(config) | {
+        "pool": (config.probe.shots, config.probe.shots_seed)
+    }
+
+
+def _probe_key(config: RunConfig) -> dict[str, object]:
+    section = fingerprint(config, "probe")["probe"]
+    assert isinstance(section, dict)
+    return {name: value for name, value in section.items() if name not in NOT_IN_THE_KEY | {"shots", "shots_seed"}}
+
+
+def _described(base: Base, config: RunConfig) -> dict[str, object]:
+    """probe.json: what the base was asked with, for the report and for a person."""
+    return {
+        "model": base.loaded.name,
+        "weights_hash": base.loaded.weights_hash,
+        "n_facts": base.facts.height,
+        "chat": base.prompter.chat,
+        "system": base.prompter.system,
+        "shots": [[shot._asdict() for shot in draw] for draw in base.shots],
+        "probe": _probe_key(config),
+    }

@@ -1,0 +1,100 @@
+"""A grid of runs: what is missing is run, a failed cell is reported and the others go on.
+
+StudyConfig -> `work/studies/<name>/`: study.yaml, runs.txt (one run folder's name a line). The base is loaded and
+measured once. Running it again continues; adding cells extends.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import yaml
+
+from knowpack import store
+from knowpack.base import Base, held, open_base
+from knowpack.config import RunConfig, StudyConfig
+from knowpack.errors import ConfigError, KnowpackError
+from knowpack.progress import SILENT, Progress
+from knowpack.run import folder_of, run
+
+
+class Cell(NamedTuple):
+    """One run of a study and how it stands."""
+
+    folder: Path
+    state: str
+    """done, running, stopped (killed on its way), failed or missing."""
+    error: str | None
+    """The error in one line, where it failed."""
+
+
+def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
+    """Run all cells that are not done. Returns the study's folder; `cells` says how each one ended."""
+    runs = config.runs()
+    if not runs:
+        raise ConfigError(f"the study {config.name} has no cells; add some under cells:")
+    folder = Path(config.base.work) / "studies" / config.name
+    with held(folder, progress):
+        settings = config.model_dump(mode="json")
+        store.write_text(folder / "study.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        base: Base | None = None
+        names = []
+        for cell in runs:
+            base = _base_for(cell, base, progress)
+            names.append(folder_of(cell, base).name)
+        store.write_text(folder / "runs.txt", "\n".join(names) + "\n")
+        with progress.stage(f"study {config.name}: cells", len(runs)) as advance:
+            for cell in runs:
+                base = _base_for(cell, base, progress)
+                if read_state(folder_of(cell, base)).state != "done":
+                    _run_one(cell, base, progress)
+                advance(1)
+    return folder
+
+
+def cells(folder: Path) -> Iterator[Cell]:
+    """How each run of a study stands; the folder is the study's."""
+    try:
+        names = (folder / "runs.txt").read_text(encoding="utf-8").split()
+    except OSError:
+        raise ConfigError(f"{folder} is no study: it has no runs.txt") from None
+    for name in names:
+        yield read_state(folder.parent.parent / "runs" / name)
+
+
+def read_state(folder: Path) -> Cell:
+    """How one run stands, from its status.json."""
+    path = folder / "status.json"
+    if not path.is_file():
+        return Cell(folder, "missing", None)
+    status = store.read_json(path)
+    if not isinstance(status, dict) or "state" not in status:
+        return Cell(folder, "failed", f"{path} has no state")
+    state = str(status["state"])
+    if state == "running" and not _is_held(folder):
+        state = "stopped"
+    return Cell(folder, state, status.get("error"))
+
+
+def _run_one(cell: RunConfig, base: Base, progress: Progress) -> None:
+    """A cell's own failure is written to its status.json by `run`; the study goes on."""
+    try:
+        run(cell, base, progress)
+    except (KnowpackError, ValueError, ArithmeticError, OSError, MemoryError, torch.OutOfMemoryError):
+        return
+
+
+def _base_for(cell: RunConfig, base: Base | None, progress: Progress) -> Base:
+    """The base in memory where the cell asks for the same model, facts and prompts; else it is loaded."""
+    if base is not None and base.serves(cell):
+        return base
+    return open_base(cell, progress)
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        with store.lock(folder):
+            return False
+    except KnowpackError:
+        return True
