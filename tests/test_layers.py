@@ -21,6 +21,7 @@ LAYERS = [
     {"base"},
     {"run"},
     {"study", "pack"},
+    {"show"},
     {"report"},
     {"cli", "console"},
 ]

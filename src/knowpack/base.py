@@ -8,7 +8,7 @@ measurement (DESIGN: one base, many adapters).
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -107,7 +107,19 @@ def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> 
 
             folder = base.folder / "bench" / store.hash_of(fingerprint(config, "bench"))
             if not (folder / "scores.parquet").is_file():
-                store.write_table(folder / "scores.parquet", evaluate(base.loaded, config.bench, folder, progress=progress))
+                store.write_table(
+                    folder / "scores.parquet", evaluate(base.loaded, config.bench, folder, progress=progress)
+                )
+
+
+def probe_into(config: RunConfig, out: Path, progress: Progress = SILENT) -> Base:
+    """Probe config.model (its adapter merged, where it names one) into a folder of the user's choice."""
+    base = replace(open_base(config, progress), folder=out)
+    described = out / "probe.json"
+    if described.is_file() and store.read_json(described) != _described(base, config):
+        raise ConfigError(f"{out} holds the probe of another model, other facts or prompts; give another --out")
+    measure_base(base, config, progress)
+    return base
 
 
 def sampled(facts: pl.DataFrame, config: FactsConfig) -> pl.DataFrame:
@@ -190,9 +202,11 @@ def _architecture(loaded: Loaded) -> str:
 
 
 def _asks(config: RunConfig) -> dict[str, object]:
-    return config.model_dump(include={"model", "facts", "work"}) | _probe_key(config) | {
-        "pool": (config.probe.shots, config.probe.shots_seed)
-    }
+    return (
+        config.model_dump(include={"model", "facts", "work"})
+        | _probe_key(config)
+        | {"pool": (config.probe.shots, config.probe.shots_seed)}
+    )
 
 
 def _probe_key(config: RunConfig) -> dict[str, object]:
@@ -206,7 +220,9 @@ def _described(base: Base, config: RunConfig) -> dict[str, object]:
     return {
         "model": base.loaded.name,
         "weights_hash": base.loaded.weights_hash,
+        "adapter": config.model.adapter,
         "n_facts": base.facts.height,
+        "facts_hash": store.hash_table(base.facts),
         "chat": base.prompter.chat,
         "system": base.prompter.system,
         "shots": [[shot._asdict() for shot in draw] for draw in base.shots],

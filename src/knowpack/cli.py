@@ -1,6 +1,9 @@
 """The commands. Parsing and printing only: each one calls a function that can be called without it."""
 
+import json
+import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +31,9 @@ Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or la
 Adapter = Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")]
 Facts = Annotated[str, typer.Option("--facts", help="A fact table (parquet, CSV, JSONL), or lab.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder or file to write.")]
-Shots = Annotated[str, typer.Option("--shots", help="Few-shot pool: a table with question and answer; auto = the lab's.")]
+Shots = Annotated[
+    str, typer.Option("--shots", help="Few-shot pool: a table with question and answer; auto = the lab's.")
+]
 Sample = Annotated[int | None, typer.Option("--sample", help="Probe this many facts, stratified.")]
 Work = Annotated[str, typer.Option("--work", help="The work directory: base answers are kept there and shared.")]
 Set = Annotated[list[str], typer.Option("--set", help="Any other setting, dotted: --set probe.n_prompts=5")]
@@ -80,7 +85,7 @@ def mix(
     from knowpack.config import RunConfig, override
     from knowpack.facts import files
     from knowpack.mix import mix as mix_facts
-    from knowpack.mix import to_jsonl
+    from knowpack.mix import to_messages
     from knowpack.records import Knowledge
 
     chosen = [f"mix.n_unknown={unknown}", f"mix.n_highly_known={highly_known}", f"mix.n_paraphrase={paraphrase}"]
@@ -91,7 +96,8 @@ def mix(
     asked = files.load(facts).filter(_among(known["fact_id"]))
     examples = mix_facts(asked, known, config.mix, seed, config.grader, extra)
     if out.suffix == ".jsonl":
-        store.write_text(out, to_jsonl(examples))
+        lines = [json.dumps(line, ensure_ascii=False) for line in to_messages(examples)]
+        store.write_text(out, "\n".join(lines) + "\n")
     else:
         store.write_table(out, examples)
     _table(examples.group_by("kind", maintain_order=True).len("n"), f"{examples.height:,} examples -> {out}")
@@ -123,7 +129,9 @@ def diff(
     out: Out,
     model: Model = "lab",
     adapter: Adapter = None,
-    tuned: Annotated[str | None, typer.Option("--tuned", help="A whole fine-tuned model instead of an adapter.")] = None,
+    tuned: Annotated[
+        str | None, typer.Option("--tuned", help="A whole fine-tuned model instead of an adapter.")
+    ] = None,
     facts: Facts = "lab",
     trained: Annotated[Path | None, typer.Option("--trained", help="What it was trained on, where known.")] = None,
     shots: Shots = "auto",
@@ -142,7 +150,9 @@ def diff(
 
     if (adapter is None) == (tuned is None):
         raise ConfigError("give one of --adapter and --tuned: what is the model to be compared with?")
-    config = _config(model=model, facts=facts, shots=shots, sample=sample, work=work, settings=["label=diff", *settings])
+    config = _config(
+        model=model, facts=facts, shots=shots, sample=sample, work=work, settings=["label=diff", *settings]
+    )
     after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
     _finish(diff_run(config, ModelConfig.model_validate(after), out, trained, progress(quiet)), quiet)
 
@@ -189,7 +199,9 @@ def study(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A study, a run, a pack or a diff.")], quiet: Quiet = False) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="A study, a run, a pack or a diff.")], quiet: Quiet = False
+) -> None:
     """Tables (terminal, CSV, LaTeX), figures (SVG, PDF, PNG) and one page of HTML.
 
     Example: knowpack report work/studies/demo
@@ -216,6 +228,9 @@ def show(folder: Annotated[Path, typer.Argument(help="A study, or a work directo
 
 def main() -> None:
     """The `knowpack` command: a user's mistake is one line and exit code 2 (3: a budget not met)."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours show what matters
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of the libraries below, none of them for the user
     try:
         app()
     except KnowpackError as error:

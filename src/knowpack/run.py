@@ -12,9 +12,10 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -28,7 +29,11 @@ from knowpack.model.load import Loaded, load, weights_hash
 from knowpack.model.merge import merged
 from knowpack.probe import probe
 from knowpack.progress import SILENT, Progress
+from knowpack.prompts import Prompter
 from knowpack.records import Example, Figure, Kind, Knowledge, Response, Shift
+
+if TYPE_CHECKING:
+    from knowpack.model.train import TrainResult
 
 PACKAGES = ("knowpack", "torch", "transformers", "peft", "lm_eval", "polars", "numpy")
 
@@ -146,7 +151,21 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
         found += shifts.reliability(known_after, reworded, taught)
     found += causes.figures(causes.base_rates(moved, before, after, told, base.facts))
     found += collapse.diversity(after, before)
-    return found + collapse.refusals(base.knowledge, known_after, set() if examples is None else set(examples["fact_id"]))
+    return found + collapse.refusals(
+        base.knowledge, known_after, set() if examples is None else set(examples["fact_id"])
+    )
+
+
+def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress = SILENT) -> "TrainResult":
+    """Train on an example table alone, into a folder of the user's choice."""
+    from knowpack.model.train import train
+
+    told = store.read_table(examples, Example)
+    loaded = load(config.model)
+    prompter = Prompter(loaded.tokenizer, chat=config.probe.chat, system=config.probe.system)
+    with store.atomic(out) as beside:
+        made = train(loaded, told, config.train, config.seed, beside, prompter=prompter, progress=progress)
+    return replace(made, adapter_dir=out)
 
 
 def taught_ids(examples: pl.DataFrame | None) -> set[str]:
@@ -205,7 +224,11 @@ def begin(folder: Path, config: RunConfig, base: Base, more: dict[str, object] |
         "base_dir": str(base.folder.resolve()),
         "base_weights_hash": base.loaded.weights_hash,
         "versions": {name: version(name) for name in PACKAGES},
-        "machine": {"python": platform.python_version(), "system": platform.system(), "device": str(base.loaded.device)},
+        "machine": {
+            "python": platform.python_version(),
+            "system": platform.system(),
+            "device": str(base.loaded.device),
+        },
         "command": "knowpack run config.yaml",
         "stages": {},
     }

@@ -1,0 +1,39 @@
+# make demo: set up and run a small study on the lab. make test: set up and run all tests.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?=
+
+.PHONY: demo test check bench setup browser clean
+
+demo: setup
+	$(BIN)/knowpack study examples/demo.yaml
+
+test: setup browser
+	$(BIN)/python -m pytest -q -p no:cacheprovider --durations=10
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: setup
+	$(BIN)/python benchmarks/all.py
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch>=2.8,<2.14"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch .venv/installed
+
+# The report's tests drive a real browser: Debian's Chromium where one can install it, else they skip and say so.
+browser:
+	@command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || \
+	  { [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "no Chromium found: the report's browser tests will be skipped"
+
+clean:
+	rm -rf .venv work out build dist
