@@ -1,7 +1,190 @@
-"""stub"""
+"""Training that keeps the rest: new facts beside replay, retirement of what is certain, a tail, the smallest scale.
 
-from typing import Any
+Examples + replay + TrainConfig (its `keep` section) -> the adapter trained on the model, in place. After the paper's
+recipe fails on harm (arXiv 2502.14502, section 5); every part is a switch of KeepConfig.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+
+from knowpack.config import KeepConfig, TrainConfig
+from knowpack.model import lora, track
+from knowpack.model.batch import Row
+from knowpack.model.contexts import Contexts
+from knowpack.model.replay import Held, Replay, divergence
+from knowpack.model.retire import Roll
+from knowpack.model.shared import answer_logits, places
+from knowpack.progress import SILENT, Progress
+from knowpack.seeds import stream
+
+if TYPE_CHECKING:
+    from knowpack.model.load import Loaded
+
+TEXTS_AT_ONCE = 8
+TEXTS_EVERY = 4  # steps
+CHECKED_AT_ONCE = 128  # rows
+SCALES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
-def fit(*args: Any, **kwargs: Any) -> None:
-    raise NotImplementedError
+@dataclass(frozen=True)
+class New:
+    """The facts to pack: wordings to train on and one to check with, behind every context."""
+
+    trained: tuple[tuple[tuple[Row, ...], ...], ...]
+    """[context][fact] -> one row a wording."""
+    checked: tuple[tuple[Row, ...], ...]
+    """[context][fact] -> a wording that is not trained on (the question itself where there is one wording)."""
+
+    @property
+    def n(self) -> int:
+        return len(self.checked[0])
+
+
+def wordings(examples: pl.DataFrame, contexts: Contexts) -> New:
+    """Examples of the same fact are its wordings; from three on, the last is kept for checking."""
+    grouped = examples.group_by("fact_id", maintain_order=True).agg("question", pl.col("answer").first())
+    facts = [(questions, answer) for questions, answer in grouped.select("question", "answer").iter_rows()]
+    answers = [contexts.answer(questions[0], answer) for questions, answer in facts]
+    flat = [question for questions, _ in facts for question in questions]
+    repeated = [ids for (questions, _), ids in zip(facts, answers, strict=True) for _ in questions]
+    trained, checked = [], []
+    for context in range(len(contexts)):
+        rows = iter(contexts.rows(context, flat, repeated))
+        of_fact = [tuple(next(rows) for _ in questions) for questions, _ in facts]
+        trained.append(tuple(mine[:-1] if len(mine) > 2 else mine for mine in of_fact))
+        checked.append(tuple(mine[-1] for mine in of_fact))
+    return New(tuple(trained), tuple(checked))
+
+
+def fit(
+    model: PeftModel,
+    examples: pl.DataFrame,
+    replay: Replay,
+    config: TrainConfig,
+    seed: int,
+    *,
+    log: track.Log,
+    progress: Progress = SILENT,
+) -> None:
+    """Steps of new facts and replay until every fact is certain and stays so; then the tail; then the scale."""
+    keep = config.keep
+    assert keep is not None, "train.keep is what this loop is for"
+    new = wordings(examples, replay.contexts)
+    weights = lora.weights(model)
+    optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
+    roll = Roll(new.n, keep)
+    rng = stream(seed, "order", "keep")
+    n_warmup = max(1, round(config.warmup_ratio * keep.max_steps))
+    model.train()
+    with progress.stage("training steps", keep.max_steps + keep.tail_steps) as advance:
+        step, tail = 0, 0
+        while tail < keep.tail_steps or not (roll.settled or step >= keep.max_steps):
+            ending = roll.settled or step >= keep.max_steps or tail > 0
+            share = 1 - tail / keep.tail_steps if ending else min(1.0, (step + 1) / n_warmup)
+            lr = config.lr * share
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            context = int(rng.integers(len(replay.contexts)))
+            facts = roll.draw(config.batch_size, rng, lost_only=ending)
+            loss, figures = losses(model, new, facts, replay, context, step, keep, rng)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            step, tail = step + 1, tail + ending
+            if step % keep.check_every == 0:
+                roll.update(certainties(model, new, replay.contexts, rng))
+                model.train()
+            log.write(phase="tail" if ending else "main", lr=lr, n_active=roll.n_active, **figures)
+            advance(1)
+    if keep.search_scale:
+        factor = to_smallest_scale(model, new, replay.contexts)
+        log.write(phase="scale", scale=factor)
+
+
+def losses(
+    model: PeftModel,
+    new: New,
+    facts: Sequence[int],
+    replay: Replay,
+    context: int,
+    step: int,
+    keep: KeepConfig,
+    rng: np.random.Generator,
+) -> tuple[Tensor, track.Line]:
+    """Cross-entropy of the new answers plus kl_weight times the divergence from the base, in one forward."""
+    choices = [new.trained[context][fact] for fact in facts]
+    rows = [mine[int(rng.integers(len(mine)))] for mine in choices]
+    held = replay.draw(context, keep.replay_batch, rng) if keep.kl_weight > 0 else []
+    loss = torch.zeros((), device=model.device)
+    figures: track.Line = {"n_new": len(rows)}
+    if rows or held:
+        logits = answer_logits(model, replay.contexts.prefixes[context], [*rows, *(one.row for one in held)])
+        n_new = sum(len(row.ids) - row.n_prompt for row in rows)
+        if rows:
+            targets = places(rows).targets.to(logits.device)
+            fit_loss = nn.functional.cross_entropy(logits[:n_new], targets)
+            loss, figures["loss"] = loss + fit_loss, fit_loss.item()
+        if held:
+            kl = divergence(logits[n_new:], held)
+            loss, figures["kl"] = loss + keep.kl_weight * kl, kl.item()
+    if replay.texts and keep.kl_weight > 0 and step % TEXTS_EVERY == 0:
+        some = [replay.texts[i] for i in rng.choice(len(replay.texts), min(TEXTS_AT_ONCE, len(replay.texts)), False)]
+        kl = divergence(answer_logits(model, (), [one.row for one in some]), some)
+        loss, figures["kl_text"] = loss + keep.kl_weight * kl, kl.item()
+    return loss, figures
+
+
+@torch.no_grad()
+def least_probable(model: PeftModel, context: Sequence[int], rows: Sequence[Row]) -> list[float]:
+    """The probability of each row's least probable answer token."""
+    model.eval()
+    found: list[float] = []
+    for start in range(0, len(rows), CHECKED_AT_ONCE):
+        some = rows[start : start + CHECKED_AT_ONCE]
+        logprobs = nn.functional.log_softmax(answer_logits(model, context, some), dim=-1)
+        targets = places(some).targets.to(logprobs.device)
+        of_targets = logprobs.gather(1, targets[:, None])[:, 0].exp()
+        counts = [len(row.ids) - row.n_prompt for row in some]
+        found.extend(float(one.min()) for one in of_targets.split(counts))
+    return found
+
+
+def certainties(model: PeftModel, new: New, contexts: Contexts, rng: np.random.Generator) -> list[float]:
+    """For each fact the lower of two: a trained wording, and the one for checking, each under a context drawn now."""
+    first, second = (int(rng.integers(len(contexts))) for _ in range(2))
+    trained = [mine[int(rng.integers(len(mine)))] for mine in new.trained[first]]
+    a = least_probable(model, contexts.prefixes[first], trained)
+    b = least_probable(model, contexts.prefixes[second], new.checked[second])
+    return [min(pair) for pair in zip(a, b, strict=True)]
+
+
+def to_smallest_scale(model: PeftModel, new: New, contexts: Contexts) -> float:
+    """Rescale to the smallest factor that holds as many facts as 1 does, and return it.
+
+    A fact is held when every answer token is above one half, by its question and by its checking wording, under
+    every context.
+    """
+    full = _n_held(model, new, contexts)
+    applied = 1.0
+    for factor in SCALES:
+        lora.rescale(model, factor / applied)
+        applied = factor
+        if factor == 1.0 or _n_held(model, new, contexts) >= full:
+            break
+    return applied
+
+
+def _n_held(model: PeftModel, new: New, contexts: Contexts) -> int:
+    held = np.ones(new.n, dtype=bool)
+    for context, prefix in enumerate(contexts.prefixes):
+        for rows in ([mine[0] for mine in new.trained[context]], new.checked[context]):
+            held &= np.array(least_probable(model, prefix, rows)) > 0.5
+    return int(held.sum())

@@ -77,7 +77,9 @@ def train(
             rows = encode(examples, prompter, config.loss)
             fit(model, rows, config, seed, log=log, on_epoch=_saving(out, config, on_epoch), progress=progress)
         else:
-            keep.fit(model, examples, replay, config, seed, prompter=prompter, log=log, progress=progress)
+            if replay is None:
+                raise ModelError("train.keep is set, but there is nothing to hold the model to: give `replay`")
+            keep.fit(model, examples, replay, config, seed, log=log, progress=progress)
         seconds = time.perf_counter() - started
         sample = encode(examples[:1], prompter, config.loss)[0]
         probe_ids = torch.tensor([sample.ids], device=model.device)
