@@ -27,10 +27,10 @@ def shifts(before: pl.DataFrame, after: pl.DataFrame, trained: set[str] | None, 
     joined = before.select(*keys, before="category", p="p_correct").join(
         after.select(*keys, after="category", p_after="p_correct"), on=keys, maintain_order="left"
     )
-    if joined.is_empty() or not len(joined) == len(before) == len(after):
+    if joined.is_empty() or not len(before) == len(after) == joined.n_unique(keys):
         raise FactsError(
             f"the knowledge maps cover different facts: {len(before)} rows before, {len(after)} after, "
-            f"{len(joined)} in common; probe both with the same fact table"
+            f"{joined.n_unique(keys)} in common; probe both with the same fact table"
         )
     ids = trained or set()
     near = _kinship(facts, ids) if trained else facts.select("fact_id", kinship=pl.lit(None, dtype=pl.String))
