@@ -42,7 +42,9 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
 
 def test_the_hash_leaves_out_what_changes_no_result() -> None:
     base = RunConfig()
-    assert fingerprint(override(base, ["probe.batch_size=7", "probe.drafts=false"]), "probe") == fingerprint(base, "probe")
+    assert fingerprint(override(base, ["probe.batch_size=7", "probe.drafts=false"]), "probe") == fingerprint(
+        base, "probe"
+    )
     assert fingerprint(override(base, ["probe.n_shots=3"]), "probe") != fingerprint(base, "probe")
 
 
@@ -58,3 +60,8 @@ def test_a_grid_is_cells_by_seeds() -> None:
 def test_two_cells_of_one_label_are_refused() -> None:
     with pytest.raises(ValueError, match="label of its own"):
         StudyConfig(cells=({"label": "a"}, {"label": "a"}))
+
+
+def test_a_label_that_looks_like_a_number_stays_text() -> None:
+    study = StudyConfig(cells=({"label": "50", "mix.n_unknown": 50},))
+    assert study.runs()[0].label == "50"

@@ -5,7 +5,7 @@ result (device, batch size, paths). Defaults are what we stand behind; `preset: 
 paper or its authors' code does (arXiv 2502.14502, section 4 and the code beside it).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -209,8 +209,7 @@ class StudyConfig(Section):
         found = []
         for cell in self.cells:
             for seed in self.seeds:
-                settings = [f"{key}={_plain(value)}" for key, value in cell.items()]
-                found.append(override(self.base, [*settings, f"seed={seed}"]))
+                found.append(changed(self.base, {**cell, "seed": seed}))
         return found
 
 
@@ -234,12 +233,17 @@ def load(path: Path, section: type[S], overrides: Sequence[str] = ()) -> S:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds {type(data).__name__}, expected settings as `key: value`")
-    return _build(section, _with(data, overrides), str(path))
+    return _build(section, _with(data, _parsed(overrides)), str(path))
 
 
 def override(config: S, overrides: Sequence[str]) -> S:
     """The same section with dotted `key=value` settings changed; values are read as YAML."""
-    return _build(type(config), _with(config.model_dump(mode="json"), overrides), "the settings")
+    return changed(config, _parsed(overrides))
+
+
+def changed(config: S, settings: Mapping[str, object]) -> S:
+    """The same section with dotted settings changed."""
+    return _build(type(config), _with(config.model_dump(mode="json"), settings), "the settings")
 
 
 def fingerprint(config: RunConfig, *names: str) -> dict[str, object]:
@@ -251,19 +255,27 @@ def fingerprint(config: RunConfig, *names: str) -> dict[str, object]:
     return plain
 
 
-def _with(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    data = yaml.safe_load(yaml.safe_dump(data))  # a deep copy: the caller's stays as it was
+def _parsed(overrides: Sequence[str]) -> dict[str, object]:
+    parsed: dict[str, object] = {}
     for setting in overrides:
         key, sign, text = setting.partition("=")
         if not sign:
             raise ConfigError(f"got {setting!r}, expected key=value, for example train.lr=1e-3")
+        parsed[key.strip()] = _scalar(text)
+    return parsed
+
+
+def _with(data: dict[str, Any], settings: Mapping[str, object]) -> dict[str, Any]:
+    data = yaml.safe_load(yaml.safe_dump(data))  # a deep copy: the caller's stays as it was
+    for key, value in settings.items():
         node = data
-        *parents, last = key.strip().split(".")
+        *parents, last = key.split(".")
         for parent in parents:
-            if not isinstance(node.setdefault(parent, {}), dict):
-                raise ConfigError(f"{setting}: {parent} is no section")
+            node[parent] = {} if node.get(parent) is None else node[parent]
+            if not isinstance(node[parent], dict):
+                raise ConfigError(f"{key}: {parent} is no section")
             node = node[parent]
-        node[last] = _scalar(text)
+        node[last] = value
     return data
 
 
@@ -278,10 +290,6 @@ def _scalar(text: str) -> object:
         except ValueError:
             return value
     return value
-
-
-def _plain(value: object) -> str:
-    return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
 
 
 def _build(section: type[S], data: dict[str, Any], where: str) -> S:
