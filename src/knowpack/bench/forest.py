@@ -1,0 +1,156 @@
+"""Which tokens of a benchmark need computing: requests -> trunks (long prefixes) with rows (small trees) behind them.
+
+Every distinct token of the requests' prefix tree is computed once, but for short stretches where sharing would cost
+more than it saves. A trunk is computed alone and its keys and values are kept while its rows are scored: few-shot
+examples, the instructions of a task. A row is a whole subtree that goes through the model at once: a question with
+all its choices. No torch here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROW_TOKENS = 256  # a subtree of at most this many tokens is one row
+TRUNK_TOKENS = 16  # a shorter stretch is repeated in its rows rather than computed alone
+TRUNK_SAVING = 256  # tokens that a trunk must save to be worth a forward of its own
+
+Tokens = NDArray[np.uint32]
+
+
+class Request(NamedTuple):
+    """Score each target given all before it; the last tokens fed are the targets but the last."""
+
+    fed: bytes
+    """Context and targets without the last one, 4 bytes a token, big-endian: bytes sort as the tokens do."""
+    targets: tuple[int, ...]
+
+
+def request(context: Sequence[int], targets: Sequence[int], n_fed: int | None = None) -> Request:
+    """Context and targets, both not empty -> Request; only the last n_fed tokens are fed where given."""
+    fed = np.asarray([*context, *targets[:-1]], dtype=">u4")
+    return Request(fed[-n_fed if n_fed else 0 :].tobytes(), tuple(targets))
+
+
+class Want(NamedTuple):
+    """Where in its row the scores of a request are found."""
+
+    request: int
+    places: tuple[int, ...]
+    """Tokens of the row after which the scored tokens come."""
+    targets: tuple[int, ...]
+    """The scored tokens."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A subtree: token i follows token parents[i]; -1: it follows the trunk."""
+
+    ids: list[int]
+    parents: list[int]
+    wants: list[Want]
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A shared prefix: its parent's tokens, then its own."""
+
+    ids: tuple[int, ...]
+    """Its own tokens, after the parent's."""
+    depth: int
+    """Length with all parents'."""
+    rows: list[Row] = field(default_factory=list)
+    children: list["Trunk"] = field(default_factory=list)
+
+    def n_tokens(self) -> int:
+        """Tokens to compute for it and all below."""
+        below = sum(child.n_tokens() for child in self.children)
+        return len(self.ids) + sum(len(row.ids) for row in self.rows) + below
+
+    def walk(self) -> Iterator["Trunk"]:
+        """Itself and all below, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """The distinct inputs, sorted, with their common prefixes."""
+
+    inputs: list[Tokens]
+    requests: list[list[int]]
+    lengths: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    """First token whose successor is scored."""
+    shared: NDArray[np.int64]
+    """Length of the common prefix with the input before."""
+    total: NDArray[np.int64]
+    """Sum over the inputs before of the tokens that are not shared."""
+
+
+def plan(requests: Sequence[Request]) -> Trunk:
+    """Requests, each with at least one scored token after at least one token -> the forest's root (depth 0)."""
+    table = _sort(requests)
+    root = Trunk((), 0)
+    stack = [(0, len(table.inputs), root)]
+    while stack:
+        low, high, trunk = stack.pop()
+        as_one_row = int(table.lengths[low] - trunk.depth + table.total[high] - table.total[low + 1])
+        if high - low == 1 or as_one_row <= ROW_TOKENS:
+            trunk.rows.append(_row(requests, table, low, high, trunk.depth))
+            continue
+        between = table.shared[low + 1 : high]
+        shared = int(between.min())
+        bounds = [low, *(low + 1 + np.flatnonzero(between == shared)).tolist(), high]
+        depth = min(shared, int(table.starts[low:high].min()))
+        edge = depth - trunk.depth
+        if edge >= TRUNK_TOKENS and edge * (len(bounds) - 2) >= TRUNK_SAVING:
+            child = Trunk(tuple(table.inputs[low][trunk.depth : depth].tolist()), depth)
+            trunk.children.append(child)
+            trunk = child
+        stack += [(a, b, trunk) for a, b in reversed(list(pairwise(bounds)))]
+    return root
+
+
+def _sort(requests: Sequence[Request]) -> _Sorted:
+    found: dict[bytes, list[int]] = {}
+    for number, each in enumerate(requests):
+        found.setdefault(each.fed, []).append(number)
+    keys = sorted(found)
+    inputs = [np.frombuffer(key, dtype=">u4") for key in keys]
+    lengths = np.array([len(tokens) for tokens in inputs], dtype=np.int64)
+    members = [found[key] for key in keys]
+    scored = np.array([max(len(requests[i].targets) for i in group) for group in members], dtype=np.int64)
+    shared = np.array([0, *(_common(a, b) for a, b in pairwise(inputs))], dtype=np.int64)
+    total = np.concatenate([[0], np.cumsum(lengths - shared[: len(lengths)])])
+    return _Sorted(inputs, members, lengths, lengths - scored, shared, total)
+
+
+def _common(a: Tokens, b: Tokens) -> int:
+    n = min(len(a), len(b))
+    differ = a[:n] != b[:n]
+    return int(differ.argmax()) if differ.any() else n
+
+
+def _row(requests: Sequence[Request], table: _Sorted, low: int, high: int, depth: int) -> Row:
+    ids: list[int] = []
+    parents: list[int] = []
+    wants = []
+    path: list[int] = []  # places in the row of the tokens of the current input
+    for number in range(low, high):
+        keep = int(table.shared[number]) - depth if number > low else 0
+        new = table.inputs[number][depth + keep :].tolist()
+        path = path[:keep]
+        if new:
+            first = len(ids)
+            parents += [path[-1] if path else -1, *range(first, first + len(new) - 1)]
+            path += range(first, first + len(new))
+            ids += new
+        for index in table.requests[number]:
+            targets = requests[index].targets
+            wants.append(Want(index, tuple(path[-len(targets) :]), targets))
+    return Row(ids, parents, wants)
