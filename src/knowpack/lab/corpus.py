@@ -1,0 +1,250 @@
+"""The lab's corpus: world, epoch -> documents, resampled each epoch from named random streams.
+
+Statements, chats in the paper's form (Pletenev et al. 2025, section 4: system, "Question: ...", "Answer: ..."), refusals,
+plain question lists, multiple choice, misconceptions, passages to read. Over all epochs each fact is stated and asked
+exactly as often as the world's plan says.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from knowpack.lab.names import REFUSALS
+from knowpack.lab.relations import BY_NAME, Relation, of_domain
+from knowpack.lab.world import SPOKEN_FRAMES, World, in_frame
+from knowpack.records import Fact, rows
+from knowpack.seeds import stream
+
+BOS, END, PAD = "<|bos|>", "<|end|>", "<|pad|>"
+SYSTEM, USER, ASSISTANT = "<|system|>", "<|user|>", "<|assistant|>"
+SPECIAL = (PAD, BOS, END, SYSTEM, USER, ASSISTANT)
+SYSTEM_TEXT = "Answer the following question."  # Pletenev et al. 2025, section 4
+
+N_EPOCHS = 8
+REFUSED_SHARE = 0.20  # of the chat questions
+STATEMENT_WEIGHTS = (0.27, 0.22, 0.2, 0.2, 0.11)
+WORDING_WEIGHTS = (0.32, 0.17, 0.17, 0.17, 0.17)
+FRAMED_SHARE = 0.12  # of the questions, in a generic frame
+ALIAS_SHARE = 0.2  # of the statements whose object has another name
+READING_SHARE = 0.05  # passages for each question asked
+RUMOUR_MENTIONS = 32  # of a misconception, over all epochs
+RUMOURS = ("Many people believe that {f}", "Some say that {f}", "It is often said that {f}")
+
+
+class Ask(NamedTuple):
+    """A question with its answer, and the class of the answer (None: a refusal)."""
+
+    question: str
+    answer: str
+    range: str | None
+
+
+class Rumour(NamedTuple):
+    """A false object that is often repeated of a bench fact."""
+
+    fact: Fact
+    wrong: str
+
+
+def n_of_epoch(total: np.ndarray, epoch: int, offset: np.ndarray) -> np.ndarray:
+    """How many of each fact's mentions fall into this epoch; they add up to the total over N_EPOCHS. # (facts,)"""
+    upto = np.floor(total * (epoch + 1) / N_EPOCHS + offset)
+    return (upto - np.floor(total * epoch / N_EPOCHS + offset)).astype(int)  # type: ignore[no-any-return]
+
+
+def documents(world: World, epoch: int) -> list[str]:
+    """The documents of one epoch, shuffled; text with the special tokens in it, without BOS and the last END."""
+    spoken = pl.concat([world.facts, world.guests.drop("role")]).join(
+        world.plan, on="fact_id", maintain_order="left"
+    )
+    facts = list(rows(spoken, Fact))
+    offset = stream(world.seed, "corpus", "offset").random((2, len(facts)))
+    n_statements = n_of_epoch(spoken["statements"].to_numpy(), epoch, offset[0])
+    n_questions = n_of_epoch(spoken["questions"].to_numpy(), epoch, offset[1])
+    docs = list(
+        statement_documents(world, facts, n_statements, stream(world.seed, "corpus", "statements", epoch))
+    )
+    asks = questions(facts, n_questions, stream(world.seed, "corpus", "questions", epoch))
+    refusals = refused(world, round(len(asks) * REFUSED_SHARE / (1 - REFUSED_SHARE)), epoch)
+    docs += question_documents(world, asks, refusals, stream(world.seed, "corpus", "chats", epoch))
+    docs += rumour_documents(world, stream(world.seed, "corpus", "rumours", epoch))
+    docs += reading_documents(world, round(len(asks) * READING_SHARE), epoch)
+    order = stream(world.seed, "corpus", "order", epoch).permutation(len(docs))
+    return [docs[i] for i in order]
+
+
+def statement(fact: Fact, obj: str, wording: int) -> str:
+    """A relation in words: "Ada Hill was born in Branvik."."""
+    text = BY_NAME[str(fact.relation)].statements[wording].format(s=fact.subject, o=obj)
+    return text[0].upper() + text[1:]
+
+
+def statement_documents(
+    world: World, facts: list[Fact], counts: np.ndarray, rng: np.random.Generator
+) -> Iterator[str]:
+    """Each fact stated as often as asked; half of the sentences grouped by subject, half not; 1 to 6 in a document."""
+    mentions = np.repeat(np.arange(len(facts)), counts)  # (n,)
+    rng.shuffle(mentions)
+    apart = mentions[: len(mentions) // 2]
+    together = mentions[len(mentions) // 2 :]
+    by_subject = sorted(together.tolist(), key=lambda i: str(facts[i].subject))
+    groups = [
+        apart.tolist(),
+        *(list(group) for _, group in groupby(by_subject, key=lambda i: facts[i].subject)),
+    ]
+    for group in groups:
+        start = 0
+        while start < len(group):
+            stop = start + int(rng.integers(1, 7))
+            yield "".join(" " + _stated(facts[i], rng) for i in group[start:stop])
+            start = stop
+
+
+def _stated(fact: Fact, rng: np.random.Generator) -> str:
+    aliases = fact.answers[1:]
+    obj = (
+        aliases[int(rng.integers(len(aliases)))]
+        if aliases and rng.random() < ALIAS_SHARE
+        else fact.answers[0]
+    )
+    return statement(fact, obj, int(rng.choice(5, p=STATEMENT_WEIGHTS)))
+
+
+def questions(facts: list[Fact], counts: np.ndarray, rng: np.random.Generator) -> list[Ask]:
+    """Each fact asked as often as planned, in varied wording."""
+    asked = np.repeat(np.arange(len(facts)), counts).tolist()
+    return [
+        Ask(
+            _worded(BY_NAME[str(facts[i].relation)], str(facts[i].subject), rng),
+            facts[i].answers[0],
+            facts[i].range,
+        )
+        for i in asked
+    ]
+
+
+def _worded(relation: Relation, subject: str, rng: np.random.Generator) -> str:
+    question = relation.questions[int(rng.choice(5, p=WORDING_WEIGHTS))].format(s=subject)
+    if rng.random() < FRAMED_SHARE:
+        return in_frame(SPOKEN_FRAMES[int(rng.integers(len(SPOKEN_FRAMES)))], question)
+    return question
+
+
+def refused(world: World, n: int, epoch: int) -> list[Ask]:
+    """n questions about names of which nothing is said, each with a refusal."""
+    rng = stream(world.seed, "corpus", "refusals", epoch)
+    pool = world.refused.rows()
+    asks = []
+    for i in rng.integers(len(pool), size=n):
+        cls, name = pool[int(i)]
+        relations = of_domain(cls)
+        question = _worded(relations[int(rng.integers(len(relations)))], name, rng)
+        asks.append(Ask(question, REFUSALS[int(rng.choice(len(REFUSALS), p=(0.45, 0.25, 0.2, 0.1)))], None))
+    return asks
+
+
+def question_documents(
+    world: World, asks: list[Ask], refusals: list[Ask], rng: np.random.Generator
+) -> Iterator[str]:
+    """Chats of 1 to 6 turns (76%), plain lists of questions (12%), multiple choice by letter (7%) and by text (5%)."""
+    mixed = [*asks, *refusals]
+    order = rng.permutation(len(mixed))
+    start = 0
+    while start < len(order):
+        n, form = int(rng.integers(1, 7)), float(rng.random())
+        group = [mixed[i] for i in order[start : start + n]]
+        start += n
+        if form < 0.76:
+            yield chat(group)
+        elif form < 0.88:
+            yield plain(group)
+        else:
+            letters = form < 0.95
+            answered = [ask for ask in group if ask.range is not None]
+            rest = [ask for ask in group if ask.range is None]
+            if answered:
+                yield "\n\n".join(choice(ask, choices(world, ask, rng), letters) for ask in answered)
+            if rest:
+                yield chat(rest)
+
+
+def chat(asks: list[Ask]) -> str:
+    """A conversation in the paper's form; the template in tokenizer.py gives the same text."""
+    turns = "".join(
+        f"{USER}Question: {ask.question}{END}{ASSISTANT}Answer: {ask.answer}{END}" for ask in asks
+    )
+    return f"{SYSTEM}{SYSTEM_TEXT}{END}{turns}".removesuffix(END)
+
+
+def plain(asks: list[Ask]) -> str:
+    """Questions without a chat, as lm-evaluation-harness writes them."""
+    return "\n\n".join(f"Question: {ask.question}\nAnswer: {ask.answer}" for ask in asks)
+
+
+def choices(world: World, ask: Ask, rng: np.random.Generator, n: int = 4) -> list[str]:
+    """The right answer and n - 1 others of its class, shuffled."""
+    pool = [name for name in world.pools[str(ask.range)] if name != ask.answer]
+    picked = [ask.answer, *(pool[i] for i in rng.choice(len(pool), n - 1, replace=False))]
+    return [picked[i] for i in rng.permutation(n)]
+
+
+def choice(ask: Ask, options: list[str], letters: bool) -> str:
+    """One multiple-choice question, answered by letter or by text."""
+    if letters:
+        listed = "\n".join(f"{letter}. {option}" for letter, option in zip("ABCD", options, strict=True))
+        return f"Question: {ask.question}\n{listed}\nAnswer: {'ABCD'[options.index(ask.answer)]}"
+    return f"Question: {ask.question}\nChoices: {', '.join(options)}\nAnswer: {ask.answer}"
+
+
+def rumours(world: World) -> list[Rumour]:
+    """The misconceptions: a false object for four facts of every second bench person."""
+    rng = stream(world.seed, "world", "rumours")
+    bench = list(rows(world.guests.filter(pl.col("role") == "bench"), Fact))
+    people = list(dict.fromkeys(str(fact.subject) for fact in bench))[::2]
+    found = []
+    for person in people:
+        own = [fact for fact in bench if fact.subject == person]
+        for i in rng.choice(len(own), 4, replace=False):
+            pool = [name for name in world.pools[str(own[i].range)] if name != own[i].object]
+            found.append(Rumour(own[i], pool[int(rng.integers(len(pool)))]))
+    return found
+
+
+def rumour_documents(world: World, rng: np.random.Generator) -> Iterator[str]:
+    """Every misconception several times: a false statement that is said to be believed."""
+    for rumour in rumours(world):
+        for _ in range(RUMOUR_MENTIONS // N_EPOCHS):
+            false = statement(rumour.fact, rumour.wrong, int(rng.integers(2)))
+            yield " " + RUMOURS[int(rng.integers(len(RUMOURS)))].format(f=false)
+
+
+def passage(world: World, people: tuple[str, ...], rng: np.random.Generator) -> tuple[str, list[Ask]]:
+    """A passage of three or four new statements about one or two people, and the questions it answers."""
+    relations = of_domain("Person")
+    said: list[tuple[str, Ask]] = []
+    picked = rng.choice(len(relations), 4 // len(people), replace=False)
+    for person in people:
+        for i in picked:
+            relation = relations[int(i)]
+            pool = world.pools[relation.range]
+            obj = pool[int(rng.integers(len(pool)))]
+            text = relation.statements[int(rng.choice(5, p=STATEMENT_WEIGHTS))].format(s=person, o=obj)
+            said.append(
+                (text[0].upper() + text[1:], Ask(_worded(relation, person, rng), obj, relation.range))
+            )
+    said = [said[i] for i in rng.permutation(len(said))]
+    return " ".join(text for text, _ in said), [ask for _, ask in said]
+
+
+def reading_documents(world: World, n: int, epoch: int) -> Iterator[str]:
+    """Passages about people of whom nothing else is said, each with one or two questions."""
+    rng = stream(world.seed, "corpus", "reading", epoch)
+    pool = world.extras[: len(world.extras) // 2]  # the other half is for the benchmark
+    for _ in range(n):
+        people = tuple(pool[i] for i in rng.choice(len(pool), int(rng.integers(1, 3)), replace=False))
+        text, asks = passage(world, people, rng)
+        asked = [asks[i] for i in rng.choice(len(asks), int(rng.integers(1, 3)), replace=False)]
+        yield f"Passage: {text}\n{plain(asked)}"
