@@ -1,5 +1,7 @@
 """`knowpack facts ...`: the commands of this room. Parsing and printing only."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -116,3 +118,90 @@ def lint(
             _say(f"{name}  {finding.fact_id}  {finding.detail}")
     if any(n for name, n in n_by_check.items() if name not in HARMLESS):
         raise typer.Exit(1)
+
+
+PerRelation = Annotated[int, typer.Option(help="At most so many facts a relation, a third head, torso and tail each.")]
+Seed = Annotated[int, typer.Option(help="Of the sample.")]
+Fill = Annotated[bool, typer.Option(help="Top up relations that lack one popularity class from the others.")]
+Threads = Annotated[int, typer.Option(help="Cores for decompression; 0 = all. The facts are the same.")]
+Templates = Annotated[
+    Path | None, typer.Option(help="Your wordings: {relation: question(s)} as JSON or YAML, {} or _ for the subject.")
+]
+OntologyFile = Annotated[
+    Path | None, typer.Option("--ontology", help="Ontology, .ttl, .owl or .nt: labels, domains, ranges.")
+]
+Redirects = Annotated[Path | None, typer.Option(help="Redirects as N-Triples: aliases.")]
+Labels = Annotated[Path | None, typer.Option(help="Labels as N-Triples: names and aliases.")]
+
+
+@app.command()
+def dbpedia(
+    triples: Annotated[Path, typer.Option(help="The dump: N-Triples, plain, .bz2, .gz or .zst.")],
+    out: Out,
+    ontology: OntologyFile = None,
+    redirects: Redirects = None,
+    labels: Labels = None,
+    templates: Templates = None,
+    per_relation: PerRelation = 30,
+    seed: Seed = 0,
+    fill: Fill = False,
+    threads: Threads = 0,
+) -> None:
+    """Make a balanced question set from a full N-Triples dump.
+
+    Example: knowpack facts dbpedia --triples mappingbased-objects_lang=en.ttl.bz2 --ontology o.ttl --out f.parquet
+    """
+    from knowpack.facts import build, dump
+
+    sources = dump.Sources(triples, ontology, redirects, labels, templates, threads)
+    settings = build.Settings(per_relation, seed, fill, source="dbpedia")
+    _say_card(dump.from_ntriples(sources, settings, out, _Bars()), out)
+
+
+@app.command("triples")
+def triples_(
+    file: Annotated[Path, typer.Argument(help="Tab-separated subject, relation, object; or an OpenKE folder.")],
+    out: Out,
+    ontology: OntologyFile = None,
+    redirects: Redirects = None,
+    labels: Labels = None,
+    templates: Templates = None,
+    per_relation: PerRelation = 30,
+    seed: Seed = 0,
+    fill: Fill = False,
+    source: Annotated[str | None, typer.Option(help="Name kept with each fact; default: the file's name.")] = None,
+) -> None:
+    """Make a question set from a graph in another shape: Wikidata extracts, YAGO, DB15K, your own.
+
+    Example: knowpack facts triples db15k/ --ontology ontology.ttl --out facts.parquet
+    """
+    from knowpack.facts import build, dump
+
+    sources = dump.Sources(file, ontology, redirects, labels, templates)
+    settings = build.Settings(per_relation, seed, fill, source=source or file.name.split(".")[0])
+    _say_card(dump.from_triples(sources, settings, out, _Bars()), out)
+
+
+def _say_card(card: dict[str, object], out: Path) -> None:
+    for name in ("read", "by popularity", "candidates dropped", "aliases"):
+        counts = card[name]
+        assert isinstance(counts, dict)
+        _say_counts(name, counts)
+    wordings = card["wordings"]
+    assert isinstance(wordings, dict)
+    kinds = list(wordings.values())
+    _say_counts("relations worded", {kind: kinds.count(kind) for kind in sorted(set(kinds))})
+    _say(f"{card['facts']:,} facts -> {out}, card -> {out.with_suffix('.card.md')}")
+
+
+class _Bars:
+    """progress.Progress as bars on a terminal, nothing elsewhere."""
+
+    @contextmanager
+    def stage(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,}"), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            task = bars.add_task(label, total=total)
+            yield lambda n: bars.advance(task, n)

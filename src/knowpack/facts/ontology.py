@@ -1,0 +1,89 @@
+"""An ontology file: label, domain and range of each relation, superclasses of each class.
+
+.ttl, .owl/.rdf/.xml or .nt (pyoxigraph reads them) -> `Ontology`. Labels are the English ones.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from knowpack.errors import FactsError
+from knowpack.facts.names import spaced
+from knowpack.facts.wordings import Wording, local_name
+
+RDFS = "http://www.w3.org/2000/01/rdf-schema#"
+KINDS = {".ttl": "TURTLE", ".owl": "RDF_XML", ".rdf": "RDF_XML", ".xml": "RDF_XML", ".nt": "N_TRIPLES"}
+PEOPLE = {"Person", "Agent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ontology:
+    """What an ontology says. Relations and classes by the last part of their IRI."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    domains: dict[str, str] = field(default_factory=dict)
+    ranges: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Class -> its direct superclasses, sorted."""
+
+    def label(self, name: str) -> str:
+        """The English label, else the name as words."""
+        return self.labels.get(name) or spaced(name)
+
+    def chain(self, name: str) -> tuple[str, ...]:
+        """The class's superclasses, nearest first."""
+        found: list[str] = []
+        level = [name]
+        while level:
+            level = [up for one in level for up in self.parents.get(one, ()) if up not in found and up != name]
+            found += list(dict.fromkeys(level))
+        return tuple(dict.fromkeys(found))
+
+    def wording(self, relation: str) -> Wording:
+        """Questions from the relation's label, domain and range, where nobody wrote any by hand."""
+        label, domain, range_ = self.label(relation), self.domains.get(relation), self.ranges.get(relation)
+        person = range_ is not None and bool(PEOPLE & {range_, *self.chain(range_)})
+        of = f"the {self.label(domain)} {{}}" if domain else "{}"
+        questions = [
+            f"{'Who' if person else 'What'} is the {label} of {{}}?",
+            f"Which {self.label(range_) if range_ and not person else 'name'} is given as the {label} of {of}?",
+            f"What do we know as the {label} of {of}?",
+            f"Name the {label} of {{}}.",
+            f"For {of}, what is the {label}?",
+        ]
+        return Wording(tuple(dict.fromkeys(questions)), domain, range_)
+
+
+def read(path: Path) -> Ontology:
+    """Read an ontology. Raises FactsError for an unreadable file or one without a single range."""
+    try:
+        import pyoxigraph as rdf
+    except ImportError:
+        raise FactsError(f"{path}: ontologies need one more package: pip install 'knowpack[graphs]'") from None
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise FactsError(f"{path}: unknown kind of ontology; expected one of {', '.join(KINDS)}")
+    found = Ontology()
+    try:
+        for quad in rdf.parse(path=str(path), format=getattr(rdf.RdfFormat, kind), lenient=True):
+            if isinstance(quad.subject, rdf.NamedNode):
+                _note(found, quad.subject.value, quad.predicate.value, quad.object)
+    except (OSError, SyntaxError, ValueError) as error:
+        what = " ".join(str(error).split())[:150]
+        raise FactsError(f"{path}: no readable ontology: {what}") from None
+    if not found.ranges:
+        raise FactsError(f"{path} gives no relation a range (rdfs:range); is it the ontology file?")
+    return found
+
+
+def _note(found: Ontology, subject: str, predicate: str, value: object) -> None:
+    name = local_name(subject)
+    text = str(getattr(value, "value", ""))
+    match predicate.removeprefix(RDFS):
+        case "label" if getattr(value, "language", None) in ("en", None):
+            found.labels.setdefault(name, text)
+        case "domain":
+            found.domains[name] = min(found.domains.get(name, "\uffff"), local_name(text))
+        case "range":
+            found.ranges[name] = min(found.ranges.get(name, "\uffff"), local_name(text))
+        case "subClassOf" if not text.startswith(("_:", "http://www.w3.org/")) and type(value).__name__ == "NamedNode":
+            found.parents[name] = tuple(sorted({*found.parents.get(name, ()), local_name(text)}))
