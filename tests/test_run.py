@@ -1,0 +1,125 @@
+"""One run and a study of them on a random model: what is made, what is kept, what a failure leaves."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+
+from knowpack import run as stages
+from knowpack import store
+from knowpack.base import open_base, sampled
+from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig, override
+from knowpack.errors import ConfigError
+from knowpack.model.load import load, weights_hash
+from knowpack.records import Knowledge, Response, Shift
+from knowpack.study import cells, study
+
+SETTINGS = [
+    "probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=6", "mix.n_unknown=3",
+    "train.lr=1e-2", "train.epochs=2", "train.checkpoint_each_epoch=true",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    folder = tmp_path_factory.mktemp("run")
+    tiny.save_model(folder / "model")
+    tiny.save_facts(folder / "facts.parquet", 12)
+    tiny.save_shots(folder / "shots.csv")
+    base = RunConfig(
+        model=ModelConfig(name=str(folder / "model")),
+        facts=FactsConfig(path=str(folder / "facts.parquet")),
+        work=str(folder / "work"),
+    )
+    return override(base, [*SETTINGS, f"probe.shots={folder / 'shots.csv'}"])
+
+
+@pytest.fixture(scope="module")
+def done(config: RunConfig) -> Path:
+    return stages.run(config)
+
+
+def test_a_run_leaves_every_table(done: Path) -> None:
+    responses = store.read_table(done / "responses.parquet", Response)
+    assert responses.height == 12 * 2
+    assert store.read_table(done / "held_out.parquet", Response)["form"].unique().to_list() == [3]
+    assert store.read_table(done / "knowledge.parquet", Knowledge).height == 12 * 2  # two graders
+    shifts = store.read_table(done / "shifts.parquet", Shift)
+    assert shifts.filter(trained=True).height == 3 * 2
+    assert json.loads((done / "status.json").read_text()) == {"state": "done"}
+    lines = [json.loads(line) for line in (done / "train_log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines if "reliability" in line] == [1, 2]
+    assert {"versions", "stages", "base_hash", "facts_hash"} <= json.loads((done / "manifest.json").read_text()).keys()
+
+
+def test_running_again_repeats_nothing(config: RunConfig, done: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in done.rglob("*.parquet")}
+    assert stages.run(config) == done
+    assert {path: path.stat().st_mtime_ns for path in done.rglob("*.parquet")} == before
+
+
+def test_the_hash_covers_what_changes_a_result_and_nothing_else(config: RunConfig) -> None:
+    base = open_base(config)
+
+    def name(*settings: str) -> str:
+        return stages.folder_of(override(config, list(settings)), base).name
+
+    assert name("probe.batch_size=3") == name("train.track=none") == name()
+    assert len({name(), name("seed=1"), name("train.lr=2e-2"), name("mix.n_unknown=4"), name("grader=paper")}) == 5
+
+
+def test_the_base_is_bit_for_bit_what_it_was(config: RunConfig, done: Path) -> None:
+    manifest = store.read_json(done / "manifest.json")
+    assert isinstance(manifest, dict)
+    assert weights_hash(load(config.model).model) == manifest["base_weights_hash"]
+
+
+def test_diff_of_an_adapter_from_anywhere(config: RunConfig, done: Path, tmp_path: Path) -> None:
+    after = config.model.model_copy(update={"adapter": str(done / "adapter")})
+    out = stages.diff(config, after, tmp_path / "diff", done / "examples.parquet")
+    ours = store.read_table(out / "shifts.parquet", Shift)
+    assert ours.equals(store.read_table(done / "shifts.parquet", Shift))
+
+
+def test_diff_of_a_whole_model_against_itself_finds_nothing(config: RunConfig, tmp_path: Path) -> None:
+    out = stages.diff(config, config.model, tmp_path / "diff")
+    shifts = store.read_table(out / "shifts.parquet", Shift)
+    assert shifts["delta_p"].abs().max() == 0
+    assert shifts["kinship"].is_null().all(), "nobody said what it was trained on"
+
+
+def test_a_diff_folder_belongs_to_one_adapter(config: RunConfig, done: Path, tmp_path: Path) -> None:
+    stages.diff(config, config.model, tmp_path / "diff")
+    after = config.model.model_copy(update={"adapter": str(done / "adapter")})
+    with pytest.raises(ConfigError, match="another model or adapter"):
+        stages.diff(config, after, tmp_path / "diff")
+
+
+def test_a_cell_that_fails_is_reported_and_the_others_go_on(config: RunConfig, done: Path) -> None:
+    grid = StudyConfig(
+        name="grid", base=config,
+        cells=({"label": "impossible", "mix.n_unknown": 1000}, {"label": "fine", "mix.n_unknown": 2}),
+    )  # fmt: skip
+    ended = list(cells(study(grid)))
+    assert [cell.state for cell in ended] == ["failed", "done"]
+    assert "mix.n_unknown=1000" in str(ended[0].error)
+    assert not (ended[0].folder / "figures.json").exists()
+
+
+def test_a_study_loads_the_base_once(config: RunConfig, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import knowpack.base
+
+    loads = []
+    monkeypatch.setattr(knowpack.base, "load", lambda model: loads.append(model) or load(model))
+    two = ({"label": "a", "mix.n_unknown": 2}, {"label": "b", "mix.n_unknown": 1, "probe.noise": False})
+    study(StudyConfig(name="once", base=config, cells=two, seeds=(1, 2)))
+    assert len(loads) == 1
+
+
+def test_a_sample_keeps_the_proportions() -> None:
+    facts = tiny.facts(300)
+    taken = sampled(facts, FactsConfig(sample=30))
+    assert taken.height == 30
+    assert taken["relation"].value_counts()["count"].to_list() == [10, 10, 10]
+    assert sampled(facts, FactsConfig(sample=30))["fact_id"].equals(taken["fact_id"])
