@@ -1,0 +1,1 @@
+"""All that touches torch: load, decode (shared prefix), score, merge, train."""

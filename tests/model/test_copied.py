@@ -1,0 +1,51 @@
+"""Architectures that cannot share a prefix get the same answers from copied caches, and the user is told."""
+
+import pytest
+import torch
+import transformers
+
+from knowpack.model.decode import Decoder
+from knowpack.model.load import Loaded, weights_hash
+from knowpack.model.score import score
+
+from .test_decode import check as check_greedy
+from .test_decode import questions
+from .test_score import check as check_scores
+
+
+def gpt_neo() -> Loaded:
+    """GPT-Neo: learned positions, local attention, an attention of its own that knows no interface."""
+    torch.manual_seed(0)
+    config = transformers.GPTNeoConfig(
+        vocab_size=211,
+        hidden_size=48,
+        num_layers=2,
+        num_heads=4,
+        attention_types=[[["global", "local"], 1]],
+        max_position_embeddings=64,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
+    return Loaded(model, None, "gpt_neo", torch.device("cpu"), weights_hash(model))  # type: ignore[arg-type]
+
+
+def test_without_the_interface_caches_are_copied_and_a_warning_says_so() -> None:
+    loaded = gpt_neo()
+    decoder = Decoder(loaded, batch_size=4)
+    with pytest.warns(UserWarning, match="cannot share a prefix"):
+        assert not decoder.shared
+    tails = questions(12)
+    for prefix in ([1, 30, 31], []):
+        check_greedy(loaded, prefix, tails, decoder.generate(prefix, tails, max_new_tokens=12))
+    drafted = decoder.generate([1, 30], tails, max_new_tokens=12, drafts=[[3, 4]] * 12)
+    check_greedy(loaded, [1, 30], tails, drafted)
+
+
+def test_scores_without_the_interface() -> None:
+    loaded = gpt_neo()
+    requests = [([1, 30, 31, *tail], [50, *tail]) for tail in questions(6)] + [([4], [])]
+    with pytest.warns(UserWarning, match="cannot share a prefix"):
+        found = score(loaded, requests)
+    assert found[-1].n_tokens == 0
+    check_scores(loaded, requests[:-1], found[:-1])
