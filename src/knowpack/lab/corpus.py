@@ -1,8 +1,8 @@
 """The lab's corpus: world, epoch -> documents, resampled each epoch from named random streams.
 
-Statements, chats in the paper's form (Pletenev et al. 2025, section 4: system, "Question: ...", "Answer: ..."), refusals,
-plain question lists, multiple choice, misconceptions, passages to read. Over all epochs each fact is stated and asked
-exactly as often as the world's plan says.
+Statements, chats in the paper's form (Pletenev et al. 2025, section 3.1: system, "Question: ...", "Answer: ..."),
+refusals, plain question lists, multiple choice, misconceptions, passages to read. Over all epochs each fact is
+stated and asked exactly as often as the world's plan says.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from knowpack.seeds import stream
 BOS, END, PAD = "<|bos|>", "<|end|>", "<|pad|>"
 SYSTEM, USER, ASSISTANT = "<|system|>", "<|user|>", "<|assistant|>"
 SPECIAL = (PAD, BOS, END, SYSTEM, USER, ASSISTANT)
-SYSTEM_TEXT = "Answer the following question."  # Pletenev et al. 2025, section 4
+SYSTEM_TEXT = "Answer the following question."  # Pletenev et al. 2025, section 3.1
 
 N_EPOCHS = 8
 REFUSED_SHARE = 0.20  # of the chat questions
@@ -57,16 +57,12 @@ def n_of_epoch(total: np.ndarray, epoch: int, offset: np.ndarray) -> np.ndarray:
 
 def documents(world: World, epoch: int) -> list[str]:
     """The documents of one epoch, shuffled; text with the special tokens in it, without BOS and the last END."""
-    spoken = pl.concat([world.facts, world.guests.drop("role")]).join(
-        world.plan, on="fact_id", maintain_order="left"
-    )
+    spoken = pl.concat([world.facts, world.guests.drop("role")]).join(world.plan, on="fact_id", maintain_order="left")
     facts = list(rows(spoken, Fact))
     offset = stream(world.seed, "corpus", "offset").random((2, len(facts)))
     n_statements = n_of_epoch(spoken["statements"].to_numpy(), epoch, offset[0])
     n_questions = n_of_epoch(spoken["questions"].to_numpy(), epoch, offset[1])
-    docs = list(
-        statement_documents(world, facts, n_statements, stream(world.seed, "corpus", "statements", epoch))
-    )
+    docs = list(statement_documents(world, facts, n_statements, stream(world.seed, "corpus", "statements", epoch)))
     asks = questions(facts, n_questions, stream(world.seed, "corpus", "questions", epoch))
     refusals = refused(world, round(len(asks) * REFUSED_SHARE / (1 - REFUSED_SHARE)), epoch)
     docs += question_documents(world, asks, refusals, stream(world.seed, "corpus", "chats", epoch))
@@ -82,9 +78,7 @@ def statement(fact: Fact, obj: str, wording: int) -> str:
     return text[0].upper() + text[1:]
 
 
-def statement_documents(
-    world: World, facts: list[Fact], counts: np.ndarray, rng: np.random.Generator
-) -> Iterator[str]:
+def statement_documents(world: World, facts: list[Fact], counts: np.ndarray, rng: np.random.Generator) -> Iterator[str]:
     """Each fact stated as often as asked; half of the sentences grouped by subject, half not; 1 to 6 in a document."""
     mentions = np.repeat(np.arange(len(facts)), counts)  # (n,)
     rng.shuffle(mentions)
@@ -105,11 +99,7 @@ def statement_documents(
 
 def _stated(fact: Fact, rng: np.random.Generator) -> str:
     aliases = fact.answers[1:]
-    obj = (
-        aliases[int(rng.integers(len(aliases)))]
-        if aliases and rng.random() < ALIAS_SHARE
-        else fact.answers[0]
-    )
+    obj = aliases[int(rng.integers(len(aliases)))] if aliases and rng.random() < ALIAS_SHARE else fact.answers[0]
     return statement(fact, obj, int(rng.choice(5, p=STATEMENT_WEIGHTS)))
 
 
@@ -146,9 +136,7 @@ def refused(world: World, n: int, epoch: int) -> list[Ask]:
     return asks
 
 
-def question_documents(
-    world: World, asks: list[Ask], refusals: list[Ask], rng: np.random.Generator
-) -> Iterator[str]:
+def question_documents(world: World, asks: list[Ask], refusals: list[Ask], rng: np.random.Generator) -> Iterator[str]:
     """Chats of 1 to 6 turns (76%), plain lists of questions (12%), multiple choice by letter (7%) and by text (5%)."""
     mixed = [*asks, *refusals]
     order = rng.permutation(len(mixed))
@@ -173,9 +161,7 @@ def question_documents(
 
 def chat(asks: list[Ask]) -> str:
     """A conversation in the paper's form; the template in tokenizer.py gives the same text."""
-    turns = "".join(
-        f"{USER}Question: {ask.question}{END}{ASSISTANT}Answer: {ask.answer}{END}" for ask in asks
-    )
+    turns = "".join(f"{USER}Question: {ask.question}{END}{ASSISTANT}Answer: {ask.answer}{END}" for ask in asks)
     return f"{SYSTEM}{SYSTEM_TEXT}{END}{turns}".removesuffix(END)
 
 
@@ -232,9 +218,7 @@ def passage(world: World, people: tuple[str, ...], rng: np.random.Generator) -> 
             pool = world.pools[relation.range]
             obj = pool[int(rng.integers(len(pool)))]
             text = relation.statements[int(rng.choice(5, p=STATEMENT_WEIGHTS))].format(s=person, o=obj)
-            said.append(
-                (text[0].upper() + text[1:], Ask(_worded(relation, person, rng), obj, relation.range))
-            )
+            said.append((text[0].upper() + text[1:], Ask(_worded(relation, person, rng), obj, relation.range)))
     said = [said[i] for i in rng.permutation(len(said))]
     return " ".join(text for text, _ in said), [ask for _, ask in said]
 

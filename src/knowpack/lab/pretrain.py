@@ -1,7 +1,7 @@
-"""Pretrain the lab's model: a world -> a Llama in the ordinary transformers layout, with checkpoints that survive a kill.
+"""Pretrain the lab's model: a world -> a Llama in the transformers layout, with checkpoints that survive a kill.
 
-The corpus of each epoch is packed into rows of 256 tokens (every fourth batch: rows of 512). Matrices are trained by Muon,
-the rest by AdamW; cosine decay. One line of log a checkpoint.
+The corpus of each epoch is packed into rows of 256 tokens (every fourth batch: rows of 512). Matrices are trained
+by Muon (Jordan et al. 2024), the rest by AdamW; cosine decay.
 """
 
 import json
@@ -19,8 +19,9 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from knowpack.errors import ModelError, StoreError
 from knowpack.lab.corpus import BOS, END, N_EPOCHS, PAD, documents
+from knowpack.lab.sizes import Size
 from knowpack.lab.tokenizer import MAX_LENGTH, train_tokenizer
-from knowpack.lab.world import Size, World
+from knowpack.lab.world import World
 from knowpack.seeds import seed_of
 
 ROW = 256  # tokens of a row
@@ -51,9 +52,7 @@ class Place:
     seconds: float
 
 
-def pretrain(
-    world: World, out: Path, *, report: Report, checkpoint_seconds: float = CHECKPOINT_SECONDS
-) -> Path:
+def pretrain(world: World, out: Path, *, report: Report, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Path:
     """Train from scratch, or from the checkpoint in `out`; the finished model's folder is `out`/model."""
     work = out / "checkpoint"
     tokenizer = train_tokenizer(documents(world, 0)[::2], world.size.vocab)
@@ -153,13 +152,13 @@ def packed(tokenizer: PreTrainedTokenizerFast, docs: list[str]) -> torch.Tensor:
 
 
 def shaped(rows: torch.Tensor, batch: int, size: int) -> torch.Tensor:
-    """Batch number `batch`; every fourth as half as many rows of twice the length. # (size, ROW) or (size / 2, 2 * ROW)"""
+    """Batch number `batch`; every fourth as half as many rows of twice the length."""
     ids = rows[batch * size : (batch + 1) * size]
     return ids.reshape(-1, 2 * ROW) if batch % 4 == 3 and size % 2 == 0 else ids
 
 
 def save_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """config.json, generation_config.json, model.safetensors, tokenizer.json, tokenizer_config.json with the template."""
+    """The ordinary transformers layout, the chat template inside tokenizer_config.json."""
     config = model.config
     model.generation_config = GenerationConfig(
         bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
@@ -201,9 +200,7 @@ def load_checkpoint(
         weights = load_file(folder / "weights.safetensors")
         tensors = load_file(folder / "optimizer.safetensors")
     except Exception as error:
-        raise ModelError(
-            f"{folder} holds a half-written checkpoint ({error}); delete it and build again"
-        ) from error
+        raise ModelError(f"{folder} holds a half-written checkpoint ({error}); delete it and build again") from error
     if (state.pop("seed"), state.pop("size")) != (world.seed, world.size.name):
         raise StoreError(f"{folder} is of another seed or size; choose another --out or delete it")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The lab's tokenizer: documents -> byte-level BPE in the transformers layout, with the paper's chat form as its template."""
+"""The lab's tokenizer: documents -> byte-level BPE for transformers, with the paper's chat form as its template."""
 
 from collections.abc import Iterable
 
