@@ -17,7 +17,7 @@ LAYERS = [
     {"grading", "prompts"},
     {"lab"},
     {"facts", "model"},
-    {"probe", "knowledge", "mix", "shifts", "causes", "collapse", "bench"},
+    {"probe", "knowledge", "mix", "replay", "shifts", "causes", "collapse", "bench"},
     {"base"},
     {"run"},
     {"study", "pack"},

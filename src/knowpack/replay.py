@@ -8,18 +8,21 @@ Hoiem 2016, "Learning without forgetting".)
 
 import polars as pl
 
+from knowpack import records, store
 from knowpack.config import KeepConfig
+from knowpack.records import Example, Kind
 from knowpack.seeds import stream
 
 MADE_UP = "made_up"
-SCHEMA = {"why": pl.String(), "question": pl.String()}
+SCHEMA = {"fact_id": pl.String(), "why": pl.String(), "question": pl.String()}
 
 
 def prompts(
     facts: pl.DataFrame, packed: pl.DataFrame, keep: KeepConfig, seed: int, *, knowledge: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Replay prompts, why: same_relation, same_range, unrelated or made_up. None of them asks a packed fact.
+    """Replay prompts [fact_id, why, question]; why: same_relation, same_range, unrelated or made_up.
 
+    facts: those that no probe will measure harm on; the packed ones among them are left out.
     knowledge: of the base; with it the facts it knows come first, those it does not fill up what is left.
     """
     others = facts.join(packed, on="fact_id", how="anti", maintain_order="left")
@@ -27,6 +30,15 @@ def prompts(
     chosen = _facts(_known_first(others, knowledge, seed), packed, keep.n_replay)
     invented = made_up(facts, packed, keep.n_made_up, seed)
     return pl.concat([chosen, invented]).unique("question", maintain_order=True)
+
+
+def as_examples(prompts: pl.DataFrame) -> pl.DataFrame:
+    """Replay prompts -> Example rows of kind replay. Their answer is "": the base gives it, in training."""
+    ids = [store.hash_of(["replay", question]) for question in prompts["question"]]
+    return prompts.select(
+        example_id=pl.Series(ids, dtype=pl.String), fact_id="fact_id", kind=pl.lit(str(Kind.REPLAY)),
+        question="question", answer=pl.lit(""),
+    ).select(pl.col(name).cast(kind) for name, kind in records.schema(Example).items())  # fmt: skip
 
 
 def _known_first(facts: pl.DataFrame, knowledge: pl.DataFrame | None, seed: int) -> pl.DataFrame:
@@ -52,9 +64,9 @@ def _facts(facts: pl.DataFrame, packed: pl.DataFrame, n: int) -> pl.DataFrame:
         .then(pl.lit("same_range"))
         .otherwise(pl.lit("unrelated"))
     )
-    labelled = facts.select("question", why=why)
+    labelled = facts.select("fact_id", "question", why=why)
     rank = pl.int_range(pl.len(), dtype=pl.Int64).over("why")
-    return labelled.sort(rank, maintain_order=True).head(n).select("why", "question")
+    return labelled.sort(rank, maintain_order=True).head(n).select(*SCHEMA)
 
 
 def made_up(facts: pl.DataFrame, packed: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
@@ -83,7 +95,8 @@ def made_up(facts: pl.DataFrame, packed: pl.DataFrame, n: int, seed: int) -> pl.
         name = recombined(first, second)
         if name not in there:
             found[question.replace(subject, name)] = None
-    return pl.DataFrame({"why": [MADE_UP] * len(found), "question": list(found)}, schema=SCHEMA)
+    ids = [f"made-up-{store.hash_of(question)}" for question in found]
+    return pl.DataFrame({"fact_id": ids, "why": [MADE_UP] * len(found), "question": list(found)}, schema=SCHEMA)
 
 
 def recombined(first: str, second: str) -> str:

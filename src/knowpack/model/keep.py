@@ -18,14 +18,14 @@ from knowpack.config import KeepConfig, TrainConfig
 from knowpack.model import lora, track
 from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
-from knowpack.model.replay import Held, Replay, divergence
+from knowpack.model.replay import Replay, divergence
 from knowpack.model.retire import Roll
 from knowpack.model.shared import answer_logits, places
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import stream
 
 if TYPE_CHECKING:
-    from knowpack.model.load import Loaded
+    pass
 
 TEXTS_AT_ONCE = 8
 TEXTS_EVERY = 4  # steps

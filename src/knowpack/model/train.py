@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 import torch
@@ -21,14 +20,13 @@ from knowpack.config import TrainConfig
 from knowpack.errors import ModelError
 from knowpack.model import card, keep, lora, track
 from knowpack.model.batch import NO_LOSS, Row, batches, encode, logits
+from knowpack.model.contexts import Contexts
+from knowpack.model.load import Loaded
+from knowpack.model.replay import Replay, build
 from knowpack.progress import SILENT, Progress
+from knowpack.prompts import Prompter, Shot
+from knowpack.records import Kind
 from knowpack.seeds import stream
-
-if TYPE_CHECKING:
-    from knowpack.model.replay import Replay
-
-    from knowpack.model.load import Loaded
-    from knowpack.prompts import Prompter
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # names in transformers
 
@@ -51,34 +49,41 @@ class TrainResult:
     adapter_dir: Path
     log: list[track.Line]
     seconds: float
-    """The loop alone: without loading, saving and checking."""
+    """Training, and with config.keep the base's answers to the replay prompts; without saving and checking."""
     effect: float
     """Largest change of a logit that the adapter makes on the first examples."""
 
 
 def train(
-    loaded: "Loaded",
+    loaded: Loaded,
     examples: pl.DataFrame,
     config: TrainConfig,
     seed: int,
     out: Path,
     *,
-    prompter: "Prompter",
+    prompter: Prompter,
     on_epoch: Callable[[Checkpoint], None] | None = None,
     progress: Progress = SILENT,
-    replay: "Replay | None" = None,
+    contexts: Sequence[Sequence[Shot]] = ((),),
+    replay: Replay | None = None,
 ) -> TrainResult:
-    """Examples -> adapter in `out`. The base comes back bit for bit; `replay` goes with config.keep."""
+    """Examples -> adapter in `out`. The base comes back bit for bit.
+
+    contexts: with config.keep, the few-shot prompts to train under; () is the bare question. replay: the base's
+    answers to the replay examples, where they are there from an earlier call with the same examples and contexts.
+    """
+    replayed = examples["kind"] == str(Kind.REPLAY)
+    asked, examples = examples.filter(replayed), examples.filter(~replayed)
     if examples.is_empty():
-        raise ModelError("there is nothing to train on: the example table is empty")
+        raise ModelError("there is nothing to train on: the example table has no facts to learn")
+    started = time.perf_counter()
+    if config.keep is not None and replay is None:
+        replay = build(loaded, asked["question"].to_list(), Contexts(prompter, contexts), config.keep, seed)
     with lora.adapted(loaded.model, config, seed) as model, track.Log(out, config, seed) as log:
-        started = time.perf_counter()
-        if config.keep is None:
+        if replay is None:
             rows = encode(examples, prompter, config.loss)
             fit(model, rows, config, seed, log=log, on_epoch=_saving(out, config, on_epoch), progress=progress)
         else:
-            if replay is None:
-                raise ModelError("train.keep is set, but there is nothing to hold the model to: give `replay`")
             keep.fit(model, examples, replay, config, seed, log=log, progress=progress)
         seconds = time.perf_counter() - started
         sample = encode(examples[:1], prompter, config.loss)[0]

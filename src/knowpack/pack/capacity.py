@@ -1,0 +1,130 @@
+"""How much fits: recall against load for several ranks, without and with the harm budget.
+
+model + Unknown facts of a table + ranks + loads -> one row a cell, and D99 (the largest load at 99% recall) and safe
+D99 (the same within the budget) a rank, in facts and in bits per adapter parameter. Bits: minus log2 of what the base
+gives the answers. Published beside it: 2 bits a parameter for full models trained long enough (Allen-Zhu and Li 2024,
+"Physics of Language Models: Part 3.3", arXiv 2404.05405).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import polars as pl
+
+from knowpack import replay, run, store
+from knowpack.base import held, open_base
+from knowpack.config import KeepConfig, TrainConfig
+from knowpack.errors import FactsError
+from knowpack.facts import files
+from knowpack.knowledge import knowledge_map
+from knowpack.model import lora
+from knowpack.model.contexts import Contexts
+from knowpack.model.replay import build
+from knowpack.pack import budget as limits
+from knowpack.pack import plan
+from knowpack.pack.request import HELD_OUT, Request, config_of
+from knowpack.pack.trial import Trial, attempt, open_trial
+from knowpack.probe import probe
+from knowpack.progress import SILENT, Progress
+from knowpack.records import Category
+
+FULL_MODEL_BITS_PER_PARAMETER = 2.0  # Allen-Zhu and Li 2024
+RECALL = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One adapter: a rank and a load, with or without replay."""
+
+    kept: bool
+    """Trained with replay, as pack does; else the facts alone."""
+    rank: int
+    n_facts: int
+    bits: float
+    n_parameters: int
+    recall: float
+    known_lost: float | None
+    refusals_lost: float | None
+    within_budget: bool
+    seconds: float
+
+    @property
+    def bits_per_parameter(self) -> float:
+        return self.bits / self.n_parameters
+
+
+def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progress: Progress = SILENT) -> pl.DataFrame:
+    """Train every rank x load twice -> a row a cell, sorted; resumes. `request.facts` is not read."""
+    known = files.load(request.known)
+    with held(request.out, progress), run.recorded(request.out):
+        split = plan.parts(known, known.head(0), request.seed)
+        store.write_table(request.out / "facts.parquet", split.report)
+        base = open_base(config_of(request, split.report), progress)
+        empty = known.head(0)
+        trial = open_trial(base, base.config, empty, split, request, progress)
+        pool = _unknown(trial, split.replay, max(loads), progress)
+        cells = [
+            _cell(trial, pool.head(n), rank, kept, progress) for kept in (False, True) for rank in ranks for n in loads
+        ]
+    rows = [asdict(cell) | {"bits_per_parameter": cell.bits_per_parameter} for cell in cells]
+    table = pl.DataFrame(rows).sort("kept", "rank", "n_facts")
+    store.write_table(request.out / "capacity.parquet", table)
+    return table
+
+
+def largest(table: pl.DataFrame) -> pl.DataFrame:
+    """[rank, d99, d99_bits_per_parameter, safe_d99, safe_d99_bits_per_parameter]; null where no load was held."""
+    plain = table.filter(~pl.col("kept") & (pl.col("recall") >= RECALL))
+    safe = table.filter(pl.col("kept") & pl.col("within_budget") & (pl.col("recall") >= RECALL))
+    found = table.select("rank").unique(maintain_order=True)
+    for name, rows in (("d99", plain), ("safe_d99", safe)):
+        top = rows.sort("n_facts").group_by("rank", maintain_order=True).last()
+        top = top.select(
+            "rank", pl.col("n_facts").alias(name), pl.col("bits_per_parameter").alias(f"{name}_bits_per_parameter")
+        )
+        found = found.join(top, on="rank", how="left", maintain_order="left")
+    return found
+
+
+def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> pl.DataFrame:
+    """The first n facts that the base answers under none of the validation prompts."""
+    some = facts.sort("fact_id").head(4 * n)
+    answers = probe(trial.base.decoder, some, trial.shots, trial.base.prompter, trial.config.probe, progress=progress)
+    known = knowledge_map(answers.collect())
+    unknown = known.filter((pl.col("grader") == "default") & (pl.col("category") == str(Category.UNKNOWN)))
+    found = some.filter(pl.col("fact_id").is_in(unknown["fact_id"].to_list())).head(n)
+    if found.height < n:
+        raise FactsError(f"a load of {n} needs as many facts unknown to the base, there are {found.height}")
+    return found
+
+
+def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Progress) -> Cell:
+    base, request = trial.base, trial.request
+    config = plan.recipe(rank, facts.height)
+    assert config.keep is not None
+    keep = config.keep if kept else KeepConfig(kl_weight=0, n_replay=0, n_made_up=0, n_texts=0, n_contexts=0)
+    config = config.model_copy(update={"keep": keep.model_copy(update={"max_steps": config.keep.max_steps})})
+    mine = replace(
+        trial,
+        facts=pl.concat([facts, trial.split.validation]),
+        packed=set(facts["fact_id"]),
+        before=_before(trial, facts),
+    )
+    left = trial.split.replay.join(facts, on="fact_id", how="anti", maintain_order="left")
+    prompts = replay.as_examples(replay.prompts(left, facts, keep, request.seed))
+    contexts = Contexts(base.prompter, trial.contexts)
+    asked = build(base.loaded, prompts["question"].to_list(), contexts, keep, request.seed, progress=progress)
+    folder = request.out / "cells" / f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
+    made = attempt(mine, plan.examples(facts, HELD_OUT, prompts), config, folder, asked, progress)
+    harm = made.harm
+    over = limits.excess(harm, request.budget, RECALL)
+    return Cell(
+        kept, rank, facts.height, plan.bits(base.decoder, base.prompter, facts),
+        lora.n_parameters(base.loaded.model, TrainConfig(rank=rank)), harm.reliability, harm.known_lost,
+        harm.refusals_lost, not over, made.seconds,
+    )  # fmt: skip
+
+
+def _before(trial: Trial, facts: pl.DataFrame) -> pl.DataFrame:
+    """The base's knowledge of the validation facts; the packed ones are Unknown and in no share of harm."""
+    return trial.before.filter(~pl.col("fact_id").is_in(facts["fact_id"].to_list()))

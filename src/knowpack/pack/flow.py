@@ -1,0 +1,196 @@
+"""Pack, from facts to an adapter worth shipping; the file of this room to read first.
+
+    screen -> base probe -> plan -> [train -> validate] until one fits the budget -> the report of the best
+
+`Request` -> the folder `out`: a run's folder (adapter, examples, responses, shifts, figures) with pack.json (budget,
+what was measured, the frontier of the attempts) and attempts/. Attempts are judged on prompts, facts and wordings
+that the final report does not use.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from knowpack import replay, run, store
+from knowpack.base import held, measure_base, open_base
+from knowpack.config import TrainConfig, fingerprint
+from knowpack.errors import BudgetError, FactsError
+from knowpack.facts import files
+from knowpack.model import card, lora
+from knowpack.model.contexts import Contexts
+from knowpack.model.merge import merged
+from knowpack.model.replay import Replay, build
+from knowpack.pack import budget as limits
+from knowpack.pack import plan
+from knowpack.pack.budget import Harm
+from knowpack.pack.request import HELD_OUT, Request, config_of
+from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, MEANING, Problem, screen
+from knowpack.pack.trial import Attempt, Trial, attempt, open_trial
+from knowpack.progress import SILENT, Progress
+from knowpack.records import Category, Example, Kind, Score, Shift
+from knowpack.store import read_table, write_json, write_table
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it."""
+
+    folder: Path
+    harm: Harm
+    """Of the adapter in `folder`, on the report's facts and prompts."""
+    excess: Mapping[str, float]
+    """How far the budget is overrun; empty = met."""
+    frontier: list[dict[str, float | int | None]]
+    """Every attempt as it was validated."""
+    problems: list[Problem]
+
+
+def pack(request: Request, progress: Progress = SILENT) -> Outcome:
+    """Facts -> adapter and report. Raises BudgetError (exit code 3), all files written, where no attempt fits."""
+    facts, problems = screened(request)
+    known = files.load(request.known)
+    with held(request.out, progress), run.recorded(request.out):
+        split = plan.parts(known, facts, request.seed)
+        write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
+        config = config_of(request, facts)
+        base = open_base(config, progress)
+        measure_base(base, config, progress)
+        trial = open_trial(base, config, facts, split, request, progress)
+        problems += screen(facts, trial.before)
+        new = facts.filter(~pl.col("fact_id").is_in([p.fact_id for p in problems if p.check == KNOWN]))
+        if new.is_empty():
+            raise FactsError(f"the base answers all {facts.height} facts already, under every prompt; nothing to pack")
+        frontier = _attempts(trial, new, progress)
+        best = min(range(len(frontier)), key=lambda i: _badness(frontier[i].harm, request))
+        harm = _report(trial, new, frontier[best], progress)
+        run.check_base(base)
+    outcome = Outcome(
+        request.out, harm, limits.excess(harm, request.budget, request.reliability), _lines(frontier), problems
+    )
+    _finish(outcome, request, trial, new, frontier[best])
+    return outcome
+
+
+def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
+    """The facts to pack, and what was left out. Raises FactsError that names what cannot be packed."""
+    facts = files.load(request.facts)
+    problems = screen(facts)
+    if problems and not request.drop_problems:
+        counts = {check: sum(p.check == check for p in problems) for check in (CONTRADICTS, INDISTINGUISHABLE)}
+        told = "; ".join(f"{n} ({MEANING[check]})" for check, n in counts.items() if n)
+        shown = " | ".join(p.detail for p in problems[:3])
+        raise FactsError(
+            f"{request.facts}: {len(problems)} facts cannot be packed: {told}: {shown}; mend or --drop-problems"
+        )
+    return facts.filter(~pl.col("fact_id").is_in([p.fact_id for p in problems])), problems
+
+
+def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attempt]:
+    """Train and validate in turn until one meets the budget."""
+    request, base = trial.request, trial.base
+    n_bits = plan.bits(base.decoder, base.prompter, new)
+    per_rank = lora.n_parameters(base.loaded.model, TrainConfig(rank=1))
+    rank = plan.rank_for(n_bits, per_rank)
+    configs = [request.train] if request.train else plan.attempts(rank, new.height, request.effort)
+    found: list[Attempt] = []
+    asked: Replay | None = None
+    for index, config in enumerate(configs):
+        assert config.keep is not None, "pack trains with keep"
+        replayed = replay.as_examples(replay.prompts(trial.split.replay, new, config.keep, request.seed))
+        told = plan.examples(new, HELD_OUT, replayed)
+        if asked is None:
+            contexts = Contexts(base.prompter, trial.contexts)
+            questions = replayed["question"].to_list()
+            asked = build(base.loaded, questions, contexts, config.keep, request.seed, progress=progress)
+        folder = (
+            request.out / "attempts" / f"{index:02d}-{store.hash_of([config.model_dump(mode='json'), request.seed])}"
+        )
+        found.append(attempt(trial, told, config, folder, asked, progress))
+        if not limits.excess(found[-1].harm, request.budget, request.reliability):
+            break
+    return found
+
+
+def _report(trial: Trial, new: pl.DataFrame, best: Attempt, progress: Progress) -> Harm:
+    """The best attempt's adapter in the run's place, probed as the report asks, and its harm."""
+    out, base = trial.request.out, trial.base
+    run.begin(out, trial.config, base, {"command": "knowpack pack"})
+    shutil.copy2(best.folder / "examples.parquet", out / "examples.parquet")
+    if not (out / "adapter").exists():
+        with store.atomic(out / "adapter") as beside:
+            shutil.copytree(best.folder / "adapter", beside, dirs_exist_ok=True)
+    with merged(base.loaded, out / "adapter") as tuned:
+        run.measure(out, trial.config, base, tuned, progress)
+    moved = read_table(out / "shifts.parquet", Shift).filter((pl.col("grader") == "default") & ~pl.col("trained"))
+    figures = {
+        (figure["name"], figure["grader"]): figure["value"] for figure in _dicts(store.read_json(out / "figures.json"))
+    }
+    lost, noise = _lost(moved), None if base.noise is None else _lost(base.noise)
+    kept = figures.get(("refusals_kept", "default"))
+    return Harm(
+        reliability=float(str(figures["reliability", "default"])),
+        known_lost=None if lost is None else lost - (noise or 0.0),
+        refusals_lost=None if kept is None else 1 - float(str(kept)),
+        benchmark_drop=_drop(trial),
+    )
+
+
+def _lost(moved: pl.DataFrame) -> float | None:
+    """Share of the HighlyKnown that are not so after, of a Shift table."""
+    sure = moved.filter((pl.col("grader") == "default") & (pl.col("before") == str(Category.HIGHLY_KNOWN)))
+    return None if sure.is_empty() else float((sure["after"] != str(Category.HIGHLY_KNOWN)).sum()) / sure.height
+
+
+def _drop(trial: Trial) -> float | None:
+    after = trial.request.out / "scores.parquet"
+    if not after.is_file():
+        return None
+    before = trial.base.folder / "bench" / store.hash_of(fingerprint(trial.config, "bench")) / "scores.parquet"
+    return limits.benchmark_drop(read_table(before, Score), read_table(after, Score))
+
+
+def _finish(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame, best: Attempt) -> None:
+    """pack.json, the card with what was measured, and the BudgetError where it is due."""
+    told = read_table(best.folder / "examples.parquet", Example).filter(pl.col("kind") != str(Kind.REPLAY))
+    measured = {name: f"{value:.4f}" for name, value in asdict(outcome.harm).items() if value is not None}
+    measured |= {"packed facts": str(new.height), "facts of the report": str(trial.split.report.height)}
+    base = trial.base.loaded
+    card.write(outcome.folder / "adapter", base.name, base.weights_hash, told, best.config, request.seed, measured)
+    write_json(
+        outcome.folder / "pack.json",
+        {
+            "budget": asdict(request.budget) | {"reliability": request.reliability},
+            "measured": asdict(outcome.harm),
+            "met": not outcome.excess,
+            "excess": dict(outcome.excess),
+            "frontier": outcome.frontier,
+            "left_out": [problem._asdict() for problem in outcome.problems],
+            "n_packed": new.height,
+        },
+    )
+    if outcome.excess:
+        over = ", ".join(f"{name} by {value:.4f}" for name, value in outcome.excess.items())
+        raise BudgetError(
+            f"the budget is not met: {over}; the best of {len(outcome.frontier)} attempts is in {outcome.folder}, "
+            "the frontier in its pack.json; try --effort thorough, fewer facts or a wider --budget"
+        )
+
+
+def _badness(harm: Harm, request: Request) -> float:
+    return sum(limits.excess(harm, request.budget, request.reliability).values())
+
+
+def _lines(frontier: Sequence[Attempt]) -> list[dict[str, float | int | None]]:
+    return [
+        {**asdict(one.harm), "rank": one.config.rank, "lr": one.config.lr, "seconds": round(one.seconds, 1)}
+        | {"kl_weight": one.config.keep.kl_weight if one.config.keep else None}
+        for one in frontier
+    ]
+
+
+def _dicts(value: object) -> list[dict[str, object]]:
+    assert isinstance(value, list)
+    return value

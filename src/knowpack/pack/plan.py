@@ -1,0 +1,104 @@
+"""What is decided before training: the rank, who plays which part, and the attempts.
+
+facts to pack + facts to keep + effort -> `Parts` (replay, validation, report: disjoint) and a list of TrainConfigs.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import polars as pl
+
+from knowpack import records, store
+from knowpack.base import sampled
+from knowpack.config import FactsConfig, KeepConfig, TrainConfig
+from knowpack.errors import FactsError
+from knowpack.mix import paraphrases
+from knowpack.records import Example, Kind
+
+if TYPE_CHECKING:
+    from knowpack.model.decode import Decoder
+    from knowpack.prompts import Prompter
+
+Effort = Literal["quick", "normal", "thorough"]
+EFFORTS: tuple[Effort, ...] = ("quick", "normal", "thorough")
+BITS_PER_PARAMETER = 0.05
+"""Load at which the rank is chosen: measured on the lab (docs/log/pack.md); full models hold 2 (Allen-Zhu, Li 2024)."""
+MIN_RANK, MAX_RANK = 4, 64
+N_REPORT, N_VALIDATION = 2000, 500
+TRAINED_WORDINGS = 10
+
+
+class Parts(NamedTuple):
+    """The facts that are not packed, each in one part."""
+
+    replay: pl.DataFrame
+    validation: pl.DataFrame
+    report: pl.DataFrame
+
+
+def parts(known: pl.DataFrame, packed: pl.DataFrame, seed: int) -> Parts:
+    """Split the facts to keep, stratified by relation and popularity; at most half of them report, a sixth validate."""
+    others = known.join(packed, on="fact_id", how="anti", maintain_order="left")
+    others = others.filter(~pl.col("question").is_in(packed["question"].to_list()))
+    if others.height < 20:
+        raise FactsError(
+            f"harm is measured on facts that are not packed, and there are {others.height}; give a larger table with "
+            "--known (at least 20 facts)"
+        )
+    report = sampled(others, FactsConfig(sample=min(N_REPORT, others.height // 2), sample_seed=seed))
+    rest = others.join(report, on="fact_id", how="anti", maintain_order="left")
+    validation = sampled(rest, FactsConfig(sample=min(N_VALIDATION, rest.height // 3), sample_seed=seed + 1))
+    replay = rest.join(validation, on="fact_id", how="anti", maintain_order="left")
+    return Parts(replay, validation, report)
+
+
+def bits(decoder: "Decoder", prompter: "Prompter", facts: pl.DataFrame) -> float:
+    """How much the base does not know of the facts: minus log2 of what it gives their answers, summed."""
+    questions = facts["question"].to_list()
+    batch = prompter.batch((), questions)
+    answers = [
+        prompter.answer_ids(answers[0], question)
+        for question, answers in facts.select("question", "answers").iter_rows()
+    ]
+    scored = decoder.logprobs(batch.prefix, batch.tails, answers)
+    return -sum(one.logprob for one in scored) / math.log(2)
+
+
+def rank_for(n_bits: float, parameters_per_rank: int) -> int:
+    """The power of two that holds the bits at BITS_PER_PARAMETER, from MIN_RANK to MAX_RANK."""
+    wanted = n_bits / BITS_PER_PARAMETER / parameters_per_rank
+    return min(MAX_RANK, max(MIN_RANK, 2 ** math.ceil(math.log2(max(wanted, 1)))))
+
+
+def recipe(rank: int, n_facts: int) -> TrainConfig:
+    """The recipe that was measured best on the lab (docs/benchmarks/pack.md), for this many facts."""
+    keep = KeepConfig(max_steps=300 + 4 * n_facts)
+    return TrainConfig(rank=rank, alpha=rank, lr=3e-3, warmup_ratio=0.05, weight_decay=0.01, keep=keep)
+
+
+def attempts(rank: int, n_facts: int, effort: Effort) -> list[TrainConfig]:
+    """What is tried in turn until one meets the budget on the validation set."""
+    first = recipe(rank, n_facts)
+    assert first.keep is not None
+    held = first.model_copy(update={"keep": first.keep.model_copy(update={"kl_weight": 4 * first.keep.kl_weight})})
+    larger = first.model_copy(update={"rank": min(2 * rank, MAX_RANK), "alpha": float(min(2 * rank, MAX_RANK))})
+    slower = held.model_copy(update={"lr": first.lr / 2})
+    n_tried = {"quick": 1, "normal": 2, "thorough": 4}[effort]
+    return [first, held, larger, slower][:n_tried]
+
+
+def examples(packed: pl.DataFrame, held_out: int, replay: pl.DataFrame) -> pl.DataFrame:
+    """Example table: the question and up to ten wordings of each packed fact, and the replay rows."""
+    answer = packed.select("fact_id", answer=pl.col("answers").list.first())
+    asked = packed.select("fact_id", "question", kind=pl.lit(str(Kind.UNKNOWN)))
+    reworded = paraphrases(packed, held_out).filter(pl.col("form") <= TRAINED_WORDINGS)
+    reworded = reworded.select("fact_id", "question", kind=pl.lit(str(Kind.PARAPHRASE)))
+    new = pl.concat([asked, reworded]).join(answer, on="fact_id", maintain_order="left")
+    ids = [store.hash_of(list(row)) for row in new.select("fact_id", "kind", "question", "answer").iter_rows()]
+    return pl.concat([_in_schema(new.with_columns(example_id=pl.Series(ids, dtype=pl.String))), replay])
+
+
+def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:
+    columns: Sequence[pl.Expr] = [pl.col(name).cast(kind) for name, kind in records.schema(Example).items()]
+    return frame.select(columns)

@@ -1,0 +1,64 @@
+"""What a user asks of pack, and the run that its report is made as.
+
+facts, model, budget, effort -> `Request` -> RunConfig.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from knowpack.config import (
+    BenchConfig,
+    FactsConfig,
+    MixConfig,
+    ModelConfig,
+    ProbeConfig,
+    RunConfig,
+    Section,
+    TrainConfig,
+)
+from knowpack.pack import plan
+from knowpack.pack.budget import Budget
+
+HELD_OUT = 3  # wordings never trained on: the last for the report, the third from last for validation
+
+
+class Request(Section):
+    """What a user asks of pack."""
+
+    facts: str = ""
+    """The table of facts to pack."""
+    out: Path
+    known: str = "lab"
+    """The facts that harm is measured on, and that are replayed."""
+    model: ModelConfig = ModelConfig()
+    budget: Budget = Budget()
+    reliability: float = 0.99
+    effort: plan.Effort = "normal"
+    seed: int = 42
+    probe: ProbeConfig = ProbeConfig()
+    bench: BenchConfig = BenchConfig()
+    train: TrainConfig | None = None
+    """Instead of the recipe: this one attempt."""
+    drop_problems: bool = False
+    """Leave out the facts that contradict others or cannot be told apart, instead of stopping."""
+    work: str = "work"
+
+
+def config_of(request: Request, facts: pl.DataFrame) -> RunConfig:
+    """The run that the report is made as."""
+    return RunConfig(
+        label="pack",
+        seed=request.seed,
+        model=request.model,
+        facts=FactsConfig(path=str(request.out / "facts.parquet")),
+        probe=request.probe.model_copy(update={"shots": _shots_of(request), "n_held_out_forms": 1}),
+        mix=MixConfig(n_unknown=facts.height, n_paraphrase=plan.TRAINED_WORDINGS, held_out_wordings=HELD_OUT),
+        bench=request.bench,
+        work=request.work,
+    )
+
+
+def _shots_of(request: Request) -> str:
+    """The lab's pool goes with the lab's facts; the report's table is a file, so it must be named."""
+    return "lab" if request.probe.shots == "auto" and request.known == "lab" else request.probe.shots
