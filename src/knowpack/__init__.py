@@ -5,7 +5,8 @@
 
 Every arrow is a function from tables to tables (polars frames whose rows are the records below), every box a file in
 the run's folder. `run_cell` chains them for one cell, `run_study` for a grid, `pack_facts` makes an adapter worth
-shipping, `diff_model` says what somebody else's adapter changed. The study it repeats: Pletenev et al. 2025, arXiv 2502.14502.
+shipping, `diff_model` says what somebody else's adapter changed. The study it repeats: Pletenev et al. 2025,
+arXiv 2502.14502.
 
     from knowpack import RunConfig, run_cell
     folder = run_cell(RunConfig(label="first", facts={"path": "lab", "sample": 500}))
@@ -44,7 +45,7 @@ _WHERE = {
     "train_adapter": "knowpack.model.train:train",
 }
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> object:
