@@ -1,0 +1,134 @@
+"use strict";
+// The page's ground: data, texts, state in the address, colours. Texts reach the page by textContent only.
+
+const DATA = JSON.parse(document.getElementById("summary").textContent);
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const STEPS = 60;
+const KIN_WORDS = ["same subject", "same relation", "same range", "unrelated", "not trained",
+  "trained: unknown", "trained: highly known", "trained: paraphrase", "trained: replay"];
+const CAUSE_WORDS = { non_refusal: "non-refusal", explosion: "explosion", target: "target", domain: "domain", unexplained: "unexplained" };
+const AUGMENTED = { none: "no additions", highly_known: "HighlyKnown", paraphrase: "paraphrases", sham: "sham", other: "other" };
+
+// --- elements -----------------------------------------------------------------------------------------------
+
+/** An element with properties and children; strings become text nodes, never markup. */
+function el(tag, props, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(props || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key === "class") node.className = value;
+    else if (key === "on") for (const [event, handle] of Object.entries(value)) node.addEventListener(event, handle);
+    else if (key in node && typeof value !== "string") node[key] = value;
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  return node;
+}
+
+const byId = (id) => document.getElementById(id);
+
+/** Text of unknown origin: control characters become visible, direction is kept inside. */
+function shown(text) {
+  return String(text).replace(/[\u0000-\u0008\u000b-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)))
+    .replace(/\u007f/g, "\u2421");
+}
+const alien = (text, props) => el("bdi", { dir: "auto", ...props }, shown(text));
+
+/** Text for a chart's label: plotly reads a little markup, so it is taken out. */
+const plain = (text) => shown(text).slice(0, 80).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
+// --- numbers ------------------------------------------------------------------------------------------------
+
+function number(value, digits) {
+  if (value === null || value === undefined) return "–";
+  if (Number.isInteger(value) && Math.abs(value) >= 2) return value.toLocaleString("en");
+  return value.toFixed(digits ?? (Math.abs(value) >= 10 ? 1 : 3)).replace("-", "\u2212");
+}
+function percent(value, digits) {
+  if (value === null || value === undefined) return "–";
+  const text = (100 * value).toFixed(digits ?? (Math.abs(value) < 0.0995 ? 1 : 0));
+  return `${(Number(text) === 0 ? text.replace("-", "") : text).replace("-", "\u2212")}%`;
+}
+const interval = (m, form) => (m[1] === null || m[1] === undefined ? "no interval" : `${form(m[1])} to ${form(m[2])}`);
+const isCount = (name) => name.startsWith("n_");
+const form = (name) => (isCount(name) ? (v) => number(v === null ? v : Math.round(v)) : percent);
+
+// --- state in the address -----------------------------------------------------------------------------------
+
+const STATE = { run: DATA.open, grader: "default" };
+const listeners = [];
+
+function readAddress() {
+  const text = location.hash.replace(/^#/, "");
+  return text.includes("=") ? Object.fromEntries(new URLSearchParams(text)) : {};
+}
+
+/** Write what is chosen into the address, without a new entry in the history. */
+function writeAddress(values) {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) if (value !== "" && value !== null && value !== undefined) search.set(key, value);
+  history.replaceState(null, "", `#${search}`);
+}
+
+function choose(change) {
+  Object.assign(STATE, change);
+  for (const listener of listeners) listener(change);
+}
+
+// --- data beside the summary: in the page, else in chunks beside it --------------------------------------------
+
+const waiting = {};
+const loaded = {};
+
+/** A part of the data by name; resolves to null where it does not exist. */
+function asset(name) {
+  if (!(name in loaded)) loaded[name] = find(name);
+  return loaded[name];
+}
+
+function find(name) {
+  const here = byId(`asset-${name}`);
+  if (here) return Promise.resolve(JSON.parse(here.textContent));
+  if (!DATA.chunks.names.includes(name)) return Promise.resolve(null);
+  return new Promise((resolve, reject) => {
+    waiting[name] = resolve;
+    const script = el("script", { src: `${DATA.chunks.folder}/${name}.js` });
+    script.onerror = () => {
+      delete loaded[name];
+      reject(new Error(`${DATA.chunks.folder}/${name}.js is not there: keep the folder beside this page`));
+    };
+    document.head.append(script);
+  });
+}
+
+/** Called by a chunk: base64 of gzip of JSON. */
+async function knowpackChunk(name, packed) {
+  const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  waiting[name]?.(JSON.parse(await new Response(stream).text()));
+  delete waiting[name];
+}
+
+// --- colours ------------------------------------------------------------------------------------------------
+
+const THEMES = ["auto", "light", "dark"];
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const paper = matchMedia("print");
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  byId("theme-name").textContent = theme;
+  try { localStorage.setItem("knowpack-theme", theme); } catch { /* a page from disk may have no storage */ }
+}
+function startTheme() {
+  let kept = "auto";
+  try { kept = localStorage.getItem("knowpack-theme") || "auto"; } catch { /* as above */ }
+  setTheme(THEMES.includes(kept) ? kept : "auto");
+  byId("theme").addEventListener("click", () => {
+    setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % 3]);
+    choose({ theme: true });
+  });
+  dark.addEventListener("change", () => choose({ theme: true }));
+  paper.addEventListener("change", () => choose({ theme: true }));
+}

@@ -1,0 +1,199 @@
+// The page in order: headline, cards, figures, study, facts, method. Runs last.
+
+const run = () => DATA.runs[STATE.run];
+const found = (name) => run().measures[STATE.grader][name] || null;
+
+function answerLine() {
+  const learned = found("reliability");
+  const lost = found("known_lost");
+  const net = found("known_lost_net");
+  const kept = found("refused_unknown_kept");
+  const parts = [];
+  if (learned) { const n = learned[3] ?? run().cell[0]; parts.push(`${Math.round(learned[0] * n).toLocaleString("en")} of ${n.toLocaleString("en")} new facts were learned`); }
+  if (lost) parts.push(`${percent(lost[0])} of what the model knew best was lost${net ? ` (${percent(net[0])} net of noise)` : ""}`);
+  if (kept) parts.push(`${percent(kept[0])} of its refusals were kept`);
+  const cells = DATA.cells.length > 1 ? `In the best of ${DATA.cells.length} cells, ${run().label}: ` : "";
+  const text = `${(STATE.run === DATA.open ? cells : `${shown(run().label)}: `) + parts.join("; ")}.`;
+  byId("answer").textContent = parts.length ? shown(text.charAt(0).toUpperCase() + text.slice(1)) : "Nothing of the five figures could be measured here; below is what could.";
+}
+
+/** The benchmark that fell most against the base, as [change, low, high, n, task]. */
+function worstBenchmark() {
+  const changes = run().scores.map(([task, metric, value, se, n]) => {
+    const b = DATA.benchmarks.find((x) => x[0] === task && x[1] === metric);
+    if (!b || task.startsWith("mmlu_")) return null;
+    const half = se === null || b[3] === null ? null : 1.96 * Math.hypot(se, b[3]);
+    const unit = Math.max(Math.abs(value), Math.abs(b[2])) > 1.5 ? 100 : 1; // BLEU and ROUGE are printed in hundreds
+    const d = (value - b[2]) / unit;
+    return [d, half === null ? null : d - half / unit, half === null ? null : d + half / unit, n, `${task} ${metric}`];
+  }).filter(Boolean);
+  return changes.sort((a, b) => a[0] - b[0])[0] || null;
+}
+
+function card(title, measure, say, note, range) {
+  const bar = el("div", { class: "range", "aria-hidden": "true" });
+  if (measure && measure[1] !== null && measure[1] !== undefined) {
+    const [from, to] = range;
+    const at = (v) => `${Math.max(0, Math.min(100, (100 * (v - from)) / (to - from)))}%`;
+    const band = el("i");
+    band.style.left = at(measure[1]);
+    band.style.right = `calc(100% - ${at(measure[2])})`;
+    const dot = el("b");
+    dot.style.left = at(measure[0]);
+    bar.append(band, dot);
+  }
+  return el("div", { class: "card" }, el("h3", null, title), el("p", { class: "big" }, measure ? say(measure[0]) : "–"), bar,
+    el("p", { class: "small" }, measure ? `${interval(measure, say)}${measure[3] ? `, n = ${measure[3].toLocaleString("en")}` : ""}` : "not measured"), note ? el("p", { class: "small" }, note) : null);
+}
+
+function cards() {
+  const lost = found("known_lost");
+  const net = found("known_lost_net");
+  const noise = found("noise_lost");
+  const worst = worstBenchmark();
+  const learned = found("reliability");
+  const n = learned ? learned[3] ?? run().cell[0] : 0;
+  byId("cards").replaceChildren(
+    card("Facts learned", learned, percent, learned ? `${Math.round(learned[0] * n).toLocaleString("en")} of ${n.toLocaleString("en")} trained` : null, [0, 1]),
+    card("Known facts lost", lost, percent, net ? `net of noise ${percent(net[0])} (${interval(net, percent)}); noise floor ${noise ? percent(noise[0]) : "in it"}` : "noise floor not measured", [0, 1]),
+    card("New facts, other wordings", found("held_out_form"), percent, "wordings that were not trained", [0, 1]),
+    card("Refusals kept", found("refused_unknown_kept"), percent, "of the facts that the base refused", [0, 1]),
+    card("Benchmarks", worst, (v) => (v > 0 ? `+${percent(v)}` : percent(v)), worst ? `largest fall, in points: ${worst[4]}` : "none were run", [-0.5, 0.1]));
+  const many = DATA.runs.length > 1 ? `, seed ${run().seed}` : "";
+  byId("cards-of").replaceChildren(el("strong", null, alien(run().label)), `${many}. Untrained facts only count as lost; 95% intervals.${STATE.run === DATA.open && DATA.why_open ? ` Chosen to open with: ${DATA.why_open}.` : ""}`);
+  const budget = run().budget;
+  const words = { green: "within the harm budget", amber: "at the edge of the harm budget", red: "over the harm budget" };
+  byId("verdict").replaceChildren(...(budget && budget.verdict ? [el("p", { class: `verdict ${budget.verdict}` }, el("strong", null, `${shown(budget.verdict)}: ${words[budget.verdict] || ""}`), " ", alien((budget.reasons || []).join("; ")))] : []));
+}
+
+function studyFigures() {
+  if (DATA.cells.length < 2) { byId("study").remove(); byId("jump-study").remove(); return; }
+  const names = Object.keys(DATA.names).filter((n) => n !== "noise_lost" && n !== "n_refused_base" && DATA.cells.some((c) => c.measures.default[n] || c.measures.paper[n]));
+  const select = (id, label, options, redraw) => el("label", { class: "pick" }, label, " ", el("select", { id, on: { change: () => drawn[redraw]() } }, options.map(([v, t]) => el("option", { value: v }, t))));
+  const heat = select("heat-what", "Measure", names.map((n) => [n, DATA.names[n]]), "heat");
+  chart("heat", "Every cell at a glance", () => heatSpec(byId("heat-what").value), heat);
+  if (names.includes("known_lost")) heat.querySelector("select").value = "known_lost";
+  const kinds = families().filter((key) => DATA.cells.some((c) => family(c.cell) === key && c.runs.some((r) => DATA.runs[r].epochs.some((e) => e[2] !== null))));
+  chart("epochs", "Reliability over epochs", () => epochsSpec(byId("epochs-what").value), select("epochs-what", "Added", kinds.map((k) => [k, familyName(k)]), "epochs"));
+  const harms = ["known_lost", "known_lost_net", "negative_shift"].filter((n) => names.includes(n));
+  chart("pareto", "Facts learned against harm", () => paretoSpec(byId("pareto-what").value), select("pareto-what", "Harm", harms.map((n) => [n, DATA.names[n]]), "pareto"));
+  benchFigure();
+  cellsTable(names);
+}
+
+/** Small plots of the benchmarks, one a task, under one caption and one legend. */
+function benchFigure() {
+  const tasks = [];
+  for (const r of DATA.runs) for (const [task, metric] of r.scores) if (!/^mmlu_/.test(task) && !tasks.some((t) => t[0] === task && t[1] === metric)) tasks.push([task, metric]);
+  const figure = byId("bench");
+  if (!tasks.length) { figure.replaceChildren(el("p", { class: "small" }, "No benchmarks were run in this study.")); return; }
+  const listed = tasks.slice(0, 12);
+  const table = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Benchmarks: the numbers" });
+  const small = listed.map(([task, metric]) => [task, metric, el("div", { class: "plot", role: "img" })]);
+  const legend = el("p", { class: "legend" });
+  figure.replaceChildren(el("figcaption", null, el("strong", null, "Benchmarks over the number of facts"), " ", el("span", { class: "note" }, `Line: mean over seeds, band: their range; dashed: the paper's; dotted: the base.${tasks.length > 12 ? ` The first 12 of ${tasks.length}.` : ""}`)), legend,
+    el("div", { class: "small-multiples" }, small.map(([task, metric, plot]) => el("div", null, el("h3", null, alien(task.replaceAll("_", " ")), " ", el("span", { class: "small" }, alien(metric))), plot))),
+    el("details", null, el("summary", null, "The numbers"), table));
+  drawn.bench = () => {
+    const rows = [];
+    for (const [task, metric, plot] of small) {
+      const spec = benchSpec(task, metric);
+      rows.push(...spec.rows.map((r) => [`${task} ${metric}`, ...r]));
+      plot.setAttribute("aria-label", `${task} ${metric} over the number of facts${spec.base ? `; base ${number(spec.base[2])}` : ""}. The numbers stand in the table below.`);
+      startLibrary().react(plot, spec.data, { ...base(), height: 210, shapes: spec.shapes, ...axes({ type: "log", dtick: 1 }, { nticks: 5 }) }, { displayModeBar: false, responsive: true });
+    }
+    table.replaceChildren(grid(["task", "cell", "mean", "lowest", "highest", "seeds", "paper"], rows));
+    legend.replaceChildren(...families().filter((f) => f !== "sham").map((f) => { const s = el("span", { class: "key" }, el("i"), familyName(f)); s.firstChild.style.background = hue(f); return s; }));
+  };
+}
+
+function cellsTable(names) {
+  drawn.cells = () => {
+    const listed = names.slice(0, 9);
+    const rows = DATA.cells.map((c) => el("tr", null, el("th", { scope: "row" }, el("button", { type: "button", class: "link", on: { click: () => choose({ run: c.runs[0] }) } }, alien(c.label))), el("td", { class: "num" }, String(c.runs.length)),
+      listed.map((n) => { const m = measured(c, n); const say = form(n); return el("td", { class: "num" }, m ? say(m[0]) : "–", m && m[1] !== null ? el("span", { class: "ci" }, `${say(m[1])}–${say(m[2])}`) : null); })));
+    const gone = DATA.unfinished.map(([name, state, error]) => el("tr", { class: "gone" }, el("th", { scope: "row" }, alien(name)), el("td", { colspan: String(listed.length + 1) }, `${state}`, error ? ": " : "", alien(error))));
+    byId("cells").replaceChildren(el("details", { open: DATA.cells.length <= 12 }, el("summary", null, "Every cell, with intervals"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Every cell" },
+      el("table", { class: "cells" }, el("caption", null, "Intervals: over facts for one seed, over seeds (t) for more."), el("thead", null, el("tr", null, ["cell", "seeds", ...listed.map((n) => DATA.names[n])].map((h) => el("th", { scope: "col" }, h)))), el("tbody", null, rows, gone)))));
+  };
+}
+
+function method() {
+  const one = DATA.how[STATE.run];
+  const flat = (value, name) => (value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value).flatMap(([k, v]) => flat(v, name ? `${name}.${k}` : k)) : [[name, Array.isArray(value) ? value.join(", ") : String(value ?? "–")]]);
+  const list = (rows) => el("dl", { class: "settings" }, rows.flatMap(([k, v]) => [el("dt", null, alien(k)), el("dd", null, alien(v))]));
+  const stages = Object.entries(one.stages || {});
+  const total = stages.reduce((a, s) => a + (s[1].seconds || 0), 0);
+  byId("how").replaceChildren(
+    el("div", { class: "pair" },
+      el("div", null, el("h3", null, "Again"), el("pre", { tabindex: "0", role: "region", "aria-label": "The command" }, alien(one.command || "the command was not kept")), el("h3", null, "Identity"),
+        list(Object.entries(one).filter(([k, v]) => typeof v === "string" && k !== "command").concat(Object.entries(one.versions || {}).map(([k, v]) => [`version of ${k}`, v])))),
+      el("div", null, el("h3", null, "Time"), stages.length ? grid(["stage", "seconds"], [...stages.map(([k, v]) => [k, v.seconds ?? null]), ["all", total]]) : el("p", null, "The times were not kept."),
+        el("h3", null, "Not measured"), el("ul", null, (DATA.unmeasured.length ? DATA.unmeasured : ["Everything that this page has a place for was measured."]).map((t) => el("li", null, t)), DATA.unfinished.map(([name, state]) => el("li", null, alien(name), `: ${state}`))))),
+    el("details", null, el("summary", null, "Every setting"), list(flat(one.config, ""))));
+}
+
+function fillRuns() {
+  const select = byId("run");
+  const seeds = new Set(DATA.runs.map((r) => r.seed)).size > 1;
+  select.append(...DATA.runs.map((r, i) => el("option", { value: String(i) }, shown(r.label) + (seeds ? ` · seed ${r.seed}` : ""))));
+  byId("run-pick").hidden = DATA.runs.length < 2;
+  select.addEventListener("change", () => choose({ run: Number(select.value) }));
+  for (const radio of document.querySelectorAll("input[name=grader]")) radio.addEventListener("change", () => choose({ grader: radio.value }));
+}
+
+/** Draw one figure in each idle moment, the first ones first. */
+let turn = 0;
+function drawAll(names) {
+  turn += 1;
+  const mine = turn;
+  const wait = window.requestIdleCallback || ((f) => setTimeout(f, 0));
+  const next = () => {
+    if (mine !== turn) return;
+    const name = names.shift();
+    if (!name) { document.documentElement.dataset.drawn = "yes"; return; }
+    if (drawn[name] && byId(name)) drawn[name]();
+    wait(next, { timeout: 300 });
+  };
+  document.documentElement.dataset.drawn = "no";
+  wait(next, { timeout: 300 });
+}
+
+const OF_RUN = ["flow", "matrix", "kinship", "causes"];
+const OF_STUDY = ["heat", "epochs", "bench", "pareto", "cells"];
+
+listeners.push((change) => {
+  byId("run").value = String(STATE.run);
+  document.querySelector(`input[name=grader][value=${STATE.grader}]`).checked = true;
+  answerLine();
+  cards();
+  method();
+  drawAll(change.theme || change.grader ? [...OF_RUN, ...OF_STUDY] : [...OF_RUN]);
+  if (!change.theme) { toAddress(); showFacts(); }
+});
+
+function start() {
+  startTheme();
+  byId("kind").textContent = `report · ${DATA.kind}`;
+  byId("title").textContent = shown(DATA.title);
+  byId("cite").textContent = `Dashed lines and "paper": ${DATA.citation}`;
+  fillRuns();
+  const given = readAddress();
+  const at = DATA.how.findIndex((h, i) => (h.run_id ?? String(i)) === given.run);
+  if (at >= 0) STATE.run = at;
+  if (DATA.graders.includes(given.grader)) STATE.grader = given.grader;
+  byId("run").value = String(STATE.run);
+  document.querySelector(`input[name=grader][value=${STATE.grader}]`).checked = true;
+  answerLine();
+  cards();
+  chart("flow", "Where the facts went", flowSpec);
+  chart("matrix", "Before and after", matrixSpec);
+  chart("kinship", "Harm by nearness", kinshipSpec);
+  chart("causes", "Why they moved", causesSpec);
+  studyFigures();
+  method();
+  startExplorer();
+  showFacts();
+  requestAnimationFrame(() => drawAll([...OF_RUN, ...OF_STUDY]));
+}
+start();

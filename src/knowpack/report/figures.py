@@ -1,0 +1,247 @@
+"""Static figures for papers: one look (knowpack.mplstyle), each as SVG, PDF and PNG.
+
+Measured -> files: categories before and after, harm by kinship, reliability over epochs (the paper's Figure 2),
+benchmarks over n (its Figures 1, 3, 4, 5), and facts learned against harm. The default grader.
+"""
+
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from knowpack import store
+from knowpack.paper import reference
+from knowpack.progress import SILENT, Progress
+from knowpack.records import Category
+from knowpack.report import measures
+from knowpack.report.source import Cell, Run
+from knowpack.report.summary import epochs, opening
+from knowpack.report.tables import AUGMENTATIONS, Measured, run_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+KINDS = ("svg", "pdf", "png")
+COLOURS = {"none": "#0072B2", "highly_known 1": "#E69F00", "highly_known 10": "#D55E00", "paraphrase 1": "#009E73",
+           "paraphrase 10": "#CC79A7"}  # fmt: skip
+MARKERS = {"none": "o", "highly_known 1": "s", "highly_known 10": "D", "paraphrase 1": "^", "paraphrase 10": "v"}
+GRADER = "default"
+
+
+class Drawn(NamedTuple):
+    """A figure and the stem of its files."""
+
+    name: str
+    figure: "Figure"
+
+
+def write(measured: Measured, folder: Path, *, progress: Progress = SILENT) -> None:
+    """Write all figures that have something to show; bytes depend on the numbers only."""
+    import matplotlib
+
+    with resources.as_file(resources.files("knowpack.report").joinpath("knowpack.mplstyle")) as style:
+        settings = matplotlib.rc_params_from_file(style, use_default_template=True)
+    with matplotlib.rc_context(settings), progress.stage("report: figures", None) as advance:
+        for drawn in _figures(measured):
+            for kind in KINDS:
+                stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
+                with store.atomic(folder / f"{drawn.name}.{kind}") as path:
+                    drawn.figure.savefig(path, format=kind, metadata=stamp)
+            advance(1)
+
+
+def _figures(measured: Measured) -> Iterator[Drawn]:
+    run = measured.source.runs[opening(measured).run]
+    yield Drawn("matrix", _matrix(run))
+    if kins := measures.kinship(run, GRADER):
+        yield Drawn("kinship", _kinship(kins))
+    if any(row[2] is not None for one in measured.source.runs for row in epochs(one)):
+        yield Drawn("reliability_over_epochs", _epochs(measured))
+    if len(measured.labels()) > 1:
+        yield from _study(measured)
+
+
+def _study(measured: Measured) -> Iterator[Drawn]:
+    if any(run.scores is not None for run in measured.source.runs):
+        yield Drawn("benchmarks", _benchmarks(measured))
+    if any(measured.cell(label, GRADER, "reliability") for label, _ in measured.labels()):
+        yield Drawn("pareto", _pareto(measured))
+    for name in ("reliability", "known_lost", "negative_shift"):
+        if any(measured.cell(label, GRADER, name) for label, _ in measured.labels()):
+            yield Drawn(f"over_n_{name}", _over_n(measured, name))
+
+
+def new(width: float, height: float, n_columns: int = 1, n_rows: int = 1) -> tuple["Figure", list["Axes"]]:
+    """An empty figure, without pyplot's global state: inches, axes row by row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    return figure, [ax for line in axes for ax in line]
+
+
+def family(cell: Cell) -> str:
+    """Cells of one family are joined by a line over n: none, "highly_known 1", ..."""
+    return cell.augmentation if cell.augmentation in ("none", "sham") else f"{cell.augmentation} {cell.k}"
+
+
+def family_name(key: str) -> str:
+    """A family in words."""
+    kind, _, k = key.partition(" ")
+    return f"+{k} {AUGMENTATIONS[kind]}" if k else "no additions" if kind == "none" else kind
+
+
+def _families(measured: Measured) -> dict[str, list[tuple[str, Cell]]]:
+    found: dict[str, list[tuple[str, Cell]]] = {}
+    for label, cell in sorted(measured.labels(), key=lambda pair: pair[1].n_unknown):
+        if cell.augmentation != "sham":
+            found.setdefault(family(cell), []).append((label, cell))
+    return found
+
+
+def _matrix(run: Run) -> "Figure":
+    counts = measures.matrix(measures.under(run.shifts, GRADER), trained=False)
+    order = [i for i in range(len(counts)) if any(counts[i]) or any(row[i] for row in counts)][::-1]
+    names = [str(list(Category)[i]) for i in order]
+    figure, (ax,) = new(3.6, 3.1)
+    shares = [[counts[i][j] / max(1, sum(counts[i])) for j in order] for i in order]
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+    ax.set(xticks=range(len(order)), yticks=range(len(order)), xlabel="after", ylabel="before")
+    ax.set_xticklabels(names)
+    ax.set_yticklabels(names, rotation=90, va="center")
+    ax.grid(False)
+    for r, i in enumerate(order):
+        for c, j in enumerate(order):
+            text = f"{counts[i][j]:,}\n{shares[r][c]:.1%}"
+            ax.text(c, r, text, ha="center", va="center", fontsize=8, color="white" if shares[r][c] > 0.7 else "black")
+    ax.set_title(_plain(f"{run.label}: facts that were not trained"))
+    return figure
+
+
+def _kinship(kins: list[measures.Kin]) -> "Figure":
+    figure, (ax,) = new(4.2, 0.9 + 0.38 * len(kins))
+    for y, one in enumerate(reversed(kins)):
+        lost = one.lost
+        low, high = (lost.value if end is None else end for end in (lost.low, lost.high))
+        ax.errorbar(
+            lost.value, y, xerr=[[max(0.0, lost.value - low)], [max(0.0, high - lost.value)]], fmt="o", color="#D55E00"
+        )
+    ax.set(yticks=range(len(kins)), ylim=(-0.6, len(kins) - 0.4), xlabel="share of known facts lost (95%)")
+    ax.set_yticklabels([f"{one.kinship.replace('_', ' ')} (n={one.lost.n:,})" for one in reversed(kins)])
+    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+    return figure
+
+
+def _epochs(measured: Measured) -> "Figure":
+    families = {
+        key: kept
+        for key, cells in _families(measured).items()
+        if (kept := [c for c in cells if any(row[2] is not None for row in epochs(run_of(measured, c[0])))])
+    }
+    figure, axes = new(2.5 * len(families) + 0.6, 2.5, len(families))
+    from matplotlib import colormaps
+
+    for ax, (key, cells) in zip(axes, families.items(), strict=True):
+        for i, (label, cell) in enumerate(cells):
+            rows = [row for row in epochs(run_of(measured, label)) if row[2] is not None]
+            hue = colormaps["viridis"](0.9 * i / max(1, len(cells) - 1))
+            ax.plot([row[0] for row in rows], [row[2] for row in rows], "o-", color=hue, label=f"{cell.n_unknown:,}")
+        ax.set(title=family_name(key), xlabel="epoch", ylim=(-0.03, 1.05))
+    axes[0].set_ylabel("reliability")
+    axes[0].legend(title="facts", loc="lower right")
+    return figure
+
+
+def _benchmarks(measured: Measured) -> "Figure":
+    rows = [row for run in measured.source.runs if run.scores is not None for row in run.scores.iter_rows()]
+    keys = [key for key in measures.unique(f"{row[0]}\t{row[1]}" for row in rows) if not key.startswith("mmlu_")][:12]
+    n_columns = min(3, len(keys))
+    figure, axes = new(
+        2.4 * n_columns + 0.4, 2.1 * -(-len(keys) // n_columns) + 0.4, n_columns, -(-len(keys) // n_columns)
+    )
+    for ax in axes[len(keys) :]:
+        ax.set_visible(False)
+    for ax, key in zip(axes, keys, strict=False):
+        task, metric = key.split("\t")
+        for kind, cells in _families(measured).items():
+            _benchmark_line(ax, measured, kind, cells, (task, metric))
+        base = measured.source.runs[0].base_scores()
+        for row in base.iter_rows() if base is not None else ():
+            if row[:2] == (task, metric):
+                ax.axhline(row[2], color="#555555", linestyle=":", linewidth=1)
+        ax.set(title=_plain(f"{task} {metric}"), xscale="log")
+    axes[0].legend(fontsize=6)
+    figure.supxlabel("Unknown facts trained; dashed: the paper, dotted: the base", fontsize=8)
+    return figure
+
+
+def _benchmark_line(
+    ax: "Axes", measured: Measured, kind: str, cells: list[tuple[str, Cell]], key: tuple[str, str]
+) -> None:
+    colour = COLOURS.get(kind, "#555555")
+    points = []
+    for label, cell in cells:
+        values = [
+            row[2]
+            for run in measured.source.runs
+            if run.label == label and run.scores is not None
+            for row in run.scores.iter_rows()
+            if row[:2] == key
+        ]
+        if values:
+            points.append((cell.n_unknown, sum(values) / len(values), min(values), max(values)))
+    if points:
+        x, mean, low, high = zip(*points, strict=True)
+        ax.plot(x, mean, marker=MARKERS.get(kind, "*"), color=colour, label=family_name(kind))
+        ax.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+    number, column, _ = reference.BENCHMARKS.get(key, (0, "", 1.0))
+    if number:
+        theirs = [(n, value) for n, value in _paper(number, column, kind)]
+        ax.plot([n for n, _ in theirs], [value for _, value in theirs], "--", color=colour, linewidth=0.9, alpha=0.8)
+
+
+def _over_n(measured: Measured, name: str) -> "Figure":
+    figure, (ax,) = new(4.2, 2.9)
+    paper = {"reliability": (2, "reliability"), "negative_shift": (3, "negative_shift")}.get(name)
+    for kind, cells in _families(measured).items():
+        found = [(cell.n_unknown, m) for label, cell in cells if (m := measured.cell(label, GRADER, name))]
+        x = [n for n, _ in found]
+        colour = COLOURS.get(kind, "#555555")
+        ax.plot(x, [m.value for _, m in found], marker=MARKERS.get(kind, "*"), color=colour, label=family_name(kind))
+        low = [m.value if m.low is None else max(0.0, m.low) for _, m in found]
+        high = [m.value if m.high is None else min(1.0, m.high) for _, m in found]
+        ax.fill_between(x, low, high, color=colour, alpha=0.1, linewidth=0)
+        theirs = list(_paper(*paper, kind)) if paper else []
+        ax.plot([n for n, _ in theirs], [v for _, v in theirs], "--", color=colour, linewidth=0.9, alpha=0.8)
+    ax.set(xscale="log", xlabel="Unknown facts trained", ylabel=measures.NAMES[name].split(":")[0].lower())
+    ax.legend(fontsize=7)
+    ax.set_title("dashed: the paper (Llama-3.1-8B-Instruct)" if paper else "", fontsize=7, fontweight="normal")
+    return figure
+
+
+def _pareto(measured: Measured) -> "Figure":
+    figure, (ax,) = new(4.4, 3.3)
+    for kind, cells in _families(measured).items():
+        for i, (label, cell) in enumerate(cells):
+            learned, lost = (measured.cell(label, GRADER, name) for name in ("reliability", "known_lost"))
+            if learned is None or lost is None:
+                continue
+            x, y = lost.value, learned.value * cell.n_unknown
+            ends = [[max(0.0, x - (lost.low if lost.low is not None else x))], [max(0.0, (lost.high or x) - x)]]
+            ax.errorbar(x, y, xerr=ends, fmt=MARKERS.get(kind, "*"), color=COLOURS.get(kind, "#555555"), elinewidth=0.6,
+                        label=family_name(kind) if i == 0 else None)  # fmt: skip
+    ax.set(yscale="log", xlabel="share of known facts lost (95%)", ylabel="facts learned")
+    ax.legend(fontsize=7)
+    return figure
+
+
+def _paper(number: int, column: str, kind: str) -> Iterator[tuple[int, float]]:
+    for row in reference.cells(number).drop_nulls(column).iter_rows(named=True):
+        if family(Cell(row["n_unknown"], row["augmentation"], row["k_per_unknown"])) == kind:
+            yield row["n_unknown"], float(row[column])
+
+
+def _plain(text: str) -> str:
+    """Text for matplotlib: no mathtext, one short line."""
+    return "".join(c if c.isprintable() else " " for c in text)[:60].replace("$", r"\$")

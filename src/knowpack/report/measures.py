@@ -1,0 +1,188 @@
+"""The figures that the report prints: a run's own figures.json first, what is missing counted from its shifts.
+
+Run -> grader -> name -> Measure; Source -> one row a cell, with intervals over seeds. Trained facts never count as
+harm; `positive_shift` and `negative_shift` alone are shares of all facts, as in the paper's Table 3.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from knowpack import stats
+from knowpack.records import GRADERS, Category, Cause, Grader, Kinship
+from knowpack.report.source import Cell, Measure, Run, Source
+
+ORDER = {str(category): rank for rank, category in enumerate(Category)}
+NAMES: dict[str, str] = {
+    "reliability": "Reliability: trained Unknown facts answered",
+    "held_out_form": "Trained facts answered in wordings not trained",
+    "known_lost": "Known facts lost",
+    "known_lost_net": "Known facts lost, net of the noise floor",
+    "noise_lost": "Noise floor: the base against itself",
+    "positive_shift": "Positive shift, of all facts",
+    "negative_shift": "Negative shift, of all facts",
+    "refused_unknown_kept": "Refusals kept",
+    "n_refused_base": "Refusals of the base, first prompt",
+    "n_refused_after": "Refusals after training, first prompt",
+    "n_unique_answers": "Unique answers, all prompts",
+    "top10_share": "Share of the ten most frequent answers",
+}
+"""Measure -> what it is called in print; the order is that of the tables."""
+
+
+class CellMeasure(NamedTuple):
+    """A measure of one cell, over its seeds."""
+
+    label: str
+    cell: Cell
+    grader: Grader
+    name: str
+    measure: Measure
+    n_seeds: int
+    """1: the interval is that over facts; more: a t interval over seeds."""
+
+
+class Kin(NamedTuple):
+    """Harm among the untrained facts of one kinship."""
+
+    kinship: str
+    lost: Measure
+    """Share of facts that were HighlyKnown and are not; n counts them."""
+    n_facts: int
+    """Untrained facts of this kinship, whatever they were."""
+
+
+class CauseShare(NamedTuple):
+    """A cause of one kind of move, over the untrained facts that made it."""
+
+    cause: str
+    """A `Cause`, or unexplained."""
+    share: Measure
+    base_rate: float | None
+    """Share of the facts that did not move for which the cause holds too; None = not measured."""
+
+
+def of(run: Run, grader: Grader) -> dict[str, Measure]:
+    """All measures of a run under one grader; what could not be measured is absent."""
+    found = dict(run.figures.get(grader, {}))
+    shifts = under(run.shifts, grader).join(_relations(run), on="fact_id", how="left", maintain_order="left")
+    if shifts.is_empty():
+        return found
+    rise = shifts["after"].replace_strict(ORDER) - shifts["before"].replace_strict(ORDER)
+    shifts = shifts.with_columns(
+        up=rise > 0, down=rise < 0, lost=(pl.col("before") == "HighlyKnown") & (pl.col("after") != "HighlyKnown")
+    )
+    _put(found, "positive_shift", shifts, "up")
+    _put(found, "negative_shift", shifts, "down")
+    known = shifts.filter((pl.col("before") == "HighlyKnown") & ~pl.col("trained"))
+    _put(found, "known_lost", known, "lost")
+    noise = run.noise()
+    if noise is not None:
+        other = under(noise, grader).select("fact_id", noise=pl.col("after") != "HighlyKnown")
+        both = known.join(other, on="fact_id", how="inner", maintain_order="left")
+        _put(found, "noise_lost", both, "noise")
+        net = pl.col("lost").cast(pl.Float64) - pl.col("noise").cast(pl.Float64)
+        _put(found, "known_lost_net", both.with_columns(net=net), "net")
+    return found
+
+
+def under(shifts: pl.DataFrame, grader: Grader) -> pl.DataFrame:
+    """The rows of one grader."""
+    return shifts.filter(pl.col("grader") == grader)
+
+
+def matrix(shifts: pl.DataFrame, *, trained: bool) -> list[list[int]]:
+    """Counts [before][after] in the order of Category, over the trained or the untrained facts."""
+    counts = [[0] * len(ORDER) for _ in ORDER]
+    grouped = shifts.filter(pl.col("trained") == trained).group_by("before", "after").len()
+    for before, after, n in grouped.iter_rows():
+        counts[ORDER[before]][ORDER[after]] = n
+    return counts
+
+
+def kinship(run: Run, grader: Grader) -> list[Kin]:
+    """Known facts lost, by nearness to the trained facts; empty where the training facts are not known."""
+    shifts = under(run.shifts, grader).filter(~pl.col("trained")).join(_relations(run), on="fact_id", how="left")
+    found = []
+    for kin in Kinship:
+        group = shifts.filter(pl.col("kinship") == str(kin))
+        known = group.filter(pl.col("before") == "HighlyKnown").with_columns(lost=pl.col("after") != "HighlyKnown")
+        measure = share(known, "lost")
+        if measure is not None:
+            found.append(Kin(str(kin), measure, len(group)))
+    return found
+
+
+def causes(run: Run, grader: Grader, *, up: bool, untrained: bool = True) -> list[CauseShare]:
+    """Causes of Unknown -> HighlyKnown (up) or HighlyKnown -> Unknown, overlapping, then the unexplained rest."""
+    moved = movers(under(run.shifts, grader), up=up, untrained=untrained)
+    if moved.is_empty():
+        return []
+    figures = run.figures.get(grader, {})
+    way = "up" if up else "down"
+    listed = [cause for cause in Cause if up or cause != Cause.NON_REFUSAL]
+    found = []
+    for cause in listed:
+        n = int(moved["causes"].list.contains(str(cause)).sum())
+        rate = figures.get(f"base_rate_{way}_{cause}") or figures.get(f"base_rate_{cause}")
+        found.append(CauseShare(str(cause), Measure(*stats.wilson(n, len(moved))), rate.value if rate else None))
+    rest = int((moved["causes"].list.len() == 0).sum())
+    return [*found, CauseShare("unexplained", Measure(*stats.wilson(rest, len(moved))), None)]
+
+
+def overlaps(run: Run, grader: Grader, *, up: bool) -> list[tuple[str, int]]:
+    """How often each combination of causes holds, the most frequent first; "" is the unexplained rest."""
+    moved = movers(under(run.shifts, grader), up=up)
+    joined = moved.select(pl.col("causes").list.sort().list.join(" + ").alias("together"))
+    counted = joined.group_by("together").len().sort(["len", "together"], descending=[True, False])
+    return [(str(together), int(n)) for together, n in counted.iter_rows()]
+
+
+def movers(shifts: pl.DataFrame, *, up: bool, untrained: bool = True) -> pl.DataFrame:
+    """The facts that went all the way: Unknown -> HighlyKnown (up), or back."""
+    ends = ("Unknown", "HighlyKnown") if up else ("HighlyKnown", "Unknown")
+    moved = shifts.filter((pl.col("before") == ends[0]) & (pl.col("after") == ends[1]))
+    return moved.filter(~pl.col("trained")) if untrained else moved
+
+
+def share(frame: pl.DataFrame, column: str) -> Measure | None:
+    """The mean of a column with an interval from redrawing whole relations; None for no rows."""
+    if frame.is_empty():
+        return None
+    return Measure(*stats.cluster_bootstrap(frame[column].cast(pl.Float64).to_numpy(), frame["relation"].to_numpy()))
+
+
+def over_cells(source: Source, found: Sequence[dict[Grader, dict[str, Measure]]]) -> list[CellMeasure]:
+    """Measures per run (in the order of source.runs) -> measures per cell, in the order of first appearance."""
+    lines = []
+    for label in unique(run.label for run in source.runs):
+        mine = [(run, measured) for run, measured in zip(source.runs, found, strict=True) if run.label == label]
+        for grader in GRADERS:
+            for name in unique(name for _, measured in mine for name in measured[grader]):
+                values = [measured[grader][name] for _, measured in mine if name in measured[grader]]
+                lines.append(CellMeasure(label, mine[0][0].cell, grader, name, over_seeds(values), len(values)))
+    return lines
+
+
+def over_seeds(values: Sequence[Measure]) -> Measure:
+    """One seed: its own measure. More: their mean with a t interval; n is that of the first."""
+    if len(values) == 1:
+        return values[0]
+    return Measure(*stats.over_seeds([one.value for one in values])[:3], values[0].n)
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Without repeats, in the order of first appearance."""
+    return list(dict.fromkeys(names))
+
+
+def _put(found: dict[str, Measure], name: str, frame: pl.DataFrame, column: str) -> None:
+    if name not in found:
+        measure = share(frame, column)
+        if measure is not None:
+            found[name] = measure
+
+
+def _relations(run: Run) -> pl.DataFrame:
+    return run.facts().select("fact_id", pl.col("relation").fill_null("").alias("relation"))

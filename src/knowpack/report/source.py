@@ -1,0 +1,231 @@
+"""What lies in a work directory, as the report reads it: a study, a run, a pack or a diff. Never a model.
+
+A folder -> Source, with a Run for every finished cell; tables are read when asked for.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import polars as pl
+
+from knowpack import store
+from knowpack.errors import StoreError
+from knowpack.records import Example, Fact, Knowledge, Response, Score, Shift
+
+Kind = Literal["study", "run", "pack", "diff"]
+
+
+class Measure(NamedTuple):
+    """A figure with its interval (95%) and count; None = not measured."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int | None
+
+
+class Cell(NamedTuple):
+    """What a cell of the paper's grid is made of."""
+
+    n_unknown: int
+    augmentation: str
+    """none, highly_known, paraphrase, sham, or other (both kinds, or no training set)."""
+    k: int
+
+
+class Unfinished(NamedTuple):
+    """A cell without results."""
+
+    name: str
+    state: str
+    """failed, running or missing."""
+    error: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run's folder."""
+
+    folder: Path
+    manifest: dict[str, object]
+    base: Path | None
+    """The base model's folder, None where it is not there."""
+
+    @property
+    def label(self) -> str:
+        return str(self.manifest.get("label") or self.folder.name)
+
+    @property
+    def seed(self) -> int:
+        seed = self.manifest.get("seed")
+        return seed if isinstance(seed, int) else 0
+
+    def config(self, *path: str) -> object:
+        """A setting by its path; None where it is not there."""
+        node: object = self.manifest.get("config")
+        for name in path:
+            node = node.get(name) if isinstance(node, dict) else None
+        return node
+
+    @cached_property
+    def cell(self) -> Cell:
+        n, hk, pa = (_int(self.config("mix", key)) for key in ("n_unknown", "n_highly_known", "n_paraphrase"))
+        if self.config("mix", "sham"):
+            return Cell(n, "sham", hk or pa)
+        if (hk and pa) or not isinstance(self.config("mix"), dict):
+            return Cell(n, "other", hk + pa)
+        return Cell(n, "highly_known" if hk else "paraphrase" if pa else "none", hk or pa)
+
+    def table(self, name: str, record: type) -> pl.DataFrame | None:
+        """A table of this run; None where it is not there."""
+        path = self.folder / name
+        return store.read_table(path, record) if path.is_file() else None
+
+    def base_table(self, name: str, record: type) -> pl.DataFrame | None:
+        """A table of the base model; None where it is not there."""
+        path = self.base / name if self.base else None
+        return store.read_table(path, record) if path and path.is_file() else None
+
+    @cached_property
+    def shifts(self) -> pl.DataFrame:
+        return store.read_table(self.folder / "shifts.parquet", Shift)
+
+    @cached_property
+    def knowledge(self) -> pl.DataFrame | None:
+        return self.table("knowledge.parquet", Knowledge)
+
+    @cached_property
+    def figures(self) -> dict[str, dict[str, Measure]]:
+        """figures.json: grader -> name -> measure."""
+        return read_figures(self.folder / "figures.json", str(self.config("grader") or "default"))
+
+    @cached_property
+    def scores(self) -> pl.DataFrame | None:
+        return self.table("scores.parquet", Score)
+
+    @cached_property
+    def log(self) -> list[dict[str, object]]:
+        """The training log's lines; empty where there is none."""
+        path = self.folder / "train_log.jsonl"
+        if not path.is_file():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [row for line in lines if line.strip() and isinstance(row := json.loads(line), dict)]
+
+    def facts(self) -> pl.DataFrame:
+        """The facts that were asked about. Raises StoreError where they are not there."""
+        found = self.table("facts.parquet", Fact)
+        found = self.base_table("facts.parquet", Fact) if found is None else found
+        if found is None:
+            raise StoreError(f"{self.folder} has no facts.parquet, nor has its base; run the same command again")
+        return found
+
+    def responses(self) -> pl.DataFrame | None:
+        return self.table("responses.parquet", Response)
+
+    def examples(self) -> pl.DataFrame | None:
+        return self.table("examples.parquet", Example)
+
+    def noise(self) -> pl.DataFrame | None:
+        """The base against itself under other prompts, as shifts."""
+        return self.base_table("noise/shifts.parquet", Shift)
+
+    def base_scores(self) -> pl.DataFrame | None:
+        return self.base_table("bench/scores.parquet", Score)
+
+    def read(self, name: str) -> dict[str, object]:
+        """A JSON object of this run; empty where it is not there."""
+        return _object(self.folder / name)
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that one report is made of."""
+
+    folder: Path
+    title: str
+    kind: Kind
+    runs: tuple[Run, ...]
+    unfinished: tuple[Unfinished, ...]
+
+    @property
+    def base(self) -> Path | None:
+        return next((run.base for run in self.runs if run.base), None)
+
+    @cached_property
+    def facts(self) -> pl.DataFrame:
+        """The facts of the first run; a study asks every run the same ones."""
+        return self.runs[0].facts()
+
+    @cached_property
+    def probe(self) -> dict[str, object]:
+        """How the base was asked: system, chat, shots; empty where it was not kept."""
+        return _object(self.base / "probe.json") if self.base else {}
+
+
+def load(folder: Path) -> Source:
+    """Find out what `folder` is and what is in it. Raises StoreError where there is nothing to report."""
+    folder = folder.resolve()
+    if (folder / "runs.txt").is_file():
+        return _study(folder)
+    if not (folder / "shifts.parquet").is_file():
+        raise StoreError(
+            f"{folder} is no study (no runs.txt) and no finished run (no shifts.parquet); "
+            "give the folder of a study, run, pack or diff"
+        )
+    run = _run(folder, folder.parent.parent)
+    kind: Kind = "pack" if (folder / "pack.json").is_file() else "run" if run.log else "diff"
+    return Source(folder, run.label, kind, (run,), ())
+
+
+def read_figures(path: Path, grader: str) -> dict[str, dict[str, Measure]]:
+    """figures.json -> grader -> name -> measure; a list of Figure records, or an object by name for one grader."""
+    found: dict[str, dict[str, Measure]] = {}
+    if not path.is_file():
+        return found
+    value = store.read_json(path)
+    rows = value if isinstance(value, list) else [{"name": k, "grader": grader, **v} for k, v in dict(value).items()]  # type: ignore[call-overload]
+    for row in rows:
+        if isinstance(row.get("value"), int | float) and math.isfinite(row["value"]):  # NaN: nothing to measure
+            measure = Measure(row["value"], row.get("low"), row.get("high"), row.get("n"))
+            found.setdefault(row.get("grader") or grader, {})[row["name"]] = measure
+    return found
+
+
+def _study(folder: Path) -> Source:
+    work = folder.parent.parent
+    runs, unfinished = [], []
+    for name in (line.strip() for line in (folder / "runs.txt").read_text(encoding="utf-8").splitlines()):
+        if not name:
+            continue
+        path = work / "runs" / name
+        status = _object(path / "status.json")
+        state = str(status.get("state") or "")
+        if (path / "shifts.parquet").is_file() and (path / "manifest.json").is_file() and state in ("", "done"):
+            runs.append(_run(path, work))
+        else:
+            unfinished.append(Unfinished(name, state or "missing", str(status.get("error") or "")))
+    if not runs:
+        raise StoreError(f"no run of {folder} is finished yet; run the study again, it goes on where it was")
+    return Source(folder, folder.name, "study", tuple(runs), tuple(unfinished))
+
+
+def _run(folder: Path, work: Path) -> Run:
+    manifest = _object(folder / "manifest.json")
+    named = [str(manifest[key]) for key in ("base_dir", "base_hash") if manifest.get(key)]
+    places = [work / text for text in named] + [work / "base" / text for text in named] + [folder / "base"]
+    base = next((place for place in places if place.is_dir()), None)
+    return Run(folder, manifest, base)
+
+
+def _object(path: Path) -> dict[str, object]:
+    value = store.read_json(path) if path.is_file() else {}
+    return value if isinstance(value, dict) else {}
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,177 @@
+"""The numbers behind the page's figures: the headline, every run's moves, the grid, the benchmarks, how it was made.
+
+Measured -> one JSON object, drawn by assets/charts.js. Nothing is rounded here.
+"""
+
+from typing import NamedTuple
+
+from knowpack.paper import reference
+from knowpack.records import GRADERS, Category, Cause, Grader, Kinship
+from knowpack.report import measures
+from knowpack.report.source import Measure, Run, Source
+from knowpack.report.tables import Measured, pareto
+
+
+class Best(NamedTuple):
+    """The run that the page opens with."""
+
+    run: int
+    """Index into source.runs."""
+    why: str
+
+
+def summary(measured: Measured) -> dict[str, object]:
+    """All but the facts."""
+    given = measured.source
+    best = opening(measured)
+    return {
+        "title": given.title, "kind": given.kind, "graders": list(GRADERS),
+        "categories": [str(one) for one in Category], "kinships": [str(one) for one in Kinship],
+        "causes": [str(one) for one in Cause], "names": measures.NAMES,
+        "open": best.run, "why_open": best.why,
+        "runs": [_run(measured, index) for index in range(len(given.runs))],
+        "cells": _cells(measured), "unfinished": [list(one) for one in given.unfinished],
+        "paper": _paper(), "citation": reference.CITATION, "benchmarks": _benchmarks(given),
+        "how": how(given), "prompt": {key: given.probe.get(key) for key in ("system", "chat", "shots", "model")},
+        "n_facts": len(given.facts), "unmeasured": unmeasured(measured),
+    }  # fmt: skip
+
+
+def opening(measured: Measured) -> Best:
+    """The run with the largest reliability less harm; the first where neither was measured."""
+    runs = measured.source.runs
+    if len(runs) == 1:
+        return Best(0, "")
+
+    def worth(index: int) -> float:
+        found = measured.runs[index]["default"]
+        learned, lost = found.get("reliability"), found.get("known_lost")
+        if learned is None or lost is None or runs[index].cell.augmentation == "sham":
+            return -2.0
+        return learned.value - lost.value
+
+    front = {str(row[0]) for row in pareto(measured, "default").rows if row[-1] == "front"}
+    listed = [i for i, run in enumerate(runs) if run.label in front] or list(range(len(runs)))
+    best = max(listed, key=lambda i: (round(worth(i), 9), runs[i].cell.n_unknown))
+    return Best(best, "on the Pareto front, with the largest reliability less known facts lost")
+
+
+def unmeasured(measured: Measured) -> list[str]:
+    """What could not be measured, in words."""
+    found = {name for run in measured.runs for name in run["default"]}
+    said = {
+        "reliability": "Reliability: no trained Unknown facts, or it was not asked for.",
+        "held_out_form": "New facts in other wordings: the facts have no held-out wordings, or they were not asked.",
+        "known_lost_net": "The noise floor: the base was not asked a second time under other prompts.",
+        "refused_unknown_kept": "Refusals kept: not counted in this run.",
+    }
+    missing = [text for name, text in said.items() if name not in found]
+    if all(run.scores is None for run in measured.source.runs):
+        missing.append("Benchmarks: none were run.")
+    if not any(measures.kinship(run, "default") for run in measured.source.runs):
+        missing.append("Kinship to the trained facts and causes: the training facts are not known.")
+    return missing
+
+
+def how(given: Source) -> list[dict[str, object]]:
+    """How each run was made: what its manifest says."""
+    keys = ("run_id", "command", "facts_hash", "base_hash", "weights_hash", "base_weights_hash", "machine")
+    return [
+        {
+            **{key: run.manifest.get(key) for key in keys if run.manifest.get(key) is not None},
+            "versions": run.manifest.get("versions"), "stages": run.manifest.get("stages"),
+            "config": run.manifest.get("config"),
+        }
+        for run in given.runs
+    ]  # fmt: skip
+
+
+def _run(measured: Measured, index: int) -> dict[str, object]:
+    run = measured.source.runs[index]
+    pack = run.read("pack.json")
+    return {
+        "label": run.label, "seed": run.seed, "cell": list(run.cell), "asset": f"run-{index}",
+        "measures": {grader: _plain(found) for grader, found in measured.runs[index].items()},
+        "moves": {grader: _moves(run, grader) for grader in GRADERS},
+        "epochs": epochs(run), "scores": _scores(run),
+        "budget": {key: pack.get(key) for key in ("verdict", "budget", "measured", "reasons")} if pack else None,
+    }  # fmt: skip
+
+
+def _moves(run: Run, grader: Grader) -> dict[str, object]:
+    shifts = measures.under(run.shifts, grader)
+    value: dict[str, object] = {
+        "untrained": measures.matrix(shifts, trained=False), "trained": measures.matrix(shifts, trained=True),
+        "kinship": [[one.kinship, list(one.lost), one.n_facts] for one in measures.kinship(run, grader)],
+    }  # fmt: skip
+    for way, up in (("up", True), ("down", False)):
+        shares = measures.causes(run, grader, up=up)
+        value[way] = {
+            "n": len(measures.movers(shifts, up=up)),
+            "causes": [[one.cause, list(one.share), one.base_rate] for one in shares],
+            "together": measures.overlaps(run, grader, up=up)[:8],
+        }
+    return value
+
+
+def _cells(measured: Measured) -> list[dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
+    for label, cell in measured.labels():
+        runs = [i for i, run in enumerate(measured.source.runs) if run.label == label]
+        values = {
+            grader: _plain({m.name: m.measure for m in measured.cells if (m.label, m.grader) == (label, grader)})
+            for grader in GRADERS
+        }
+        found[label] = {"label": label, "cell": list(cell), "runs": runs, "measures": values}
+    return list(found.values())
+
+
+def _paper() -> dict[str, list[list[object]]]:
+    """The paper's values by measure: rows [n, augmentation, k, value]."""
+    columns = {"reliability": (2, "reliability"), "positive_shift": (3, "positive_shift"),
+               "negative_shift": (3, "negative_shift"), "n_refused_after": (4, "n_refused"),
+               "n_unique_answers": (4, "n_unique_answers")}  # fmt: skip
+    for (task, metric), (number, column, _) in reference.BENCHMARKS.items():
+        columns[f"{task} {metric}"] = (number, column)
+    keys = ["n_unknown", "augmentation", "k_per_unknown"]
+    return {
+        name: [list(row) for row in reference.cells(number).select([*keys, column]).drop_nulls(column).iter_rows()]
+        for name, (number, column) in columns.items()
+    }
+
+
+def _benchmarks(given: Source) -> list[list[object]]:
+    """The base's figures: [task, metric, value, stderr, n, the paper's value for its base]."""
+    frame = next((found for run in given.runs if (found := run.base_scores()) is not None), None)
+    rows: list[list[object]] = []
+    for task, metric, value, stderr, n in (
+        frame.select("task", "metric", "value", "stderr", "n").rows() if frame is not None else ()
+    ):
+        number, column, _ = reference.BENCHMARKS.get((task, metric), (0, "", 1.0))
+        theirs = reference.base(number).get(column) if number else None
+        rows.append([task, metric, value, stderr, n, theirs])
+    return rows
+
+
+def _scores(run: Run) -> list[list[object]]:
+    return (
+        []
+        if run.scores is None
+        else [list(row) for row in run.scores.select("task", "metric", "value", "stderr", "n").rows()]
+    )
+
+
+def epochs(run: Run) -> list[list[object]]:
+    """[epoch, loss, reliability], the last line of each epoch that has the figure."""
+    found: dict[int, list[object]] = {}
+    for line in run.log:
+        epoch = line.get("epoch")
+        if isinstance(epoch, int | float) and float(epoch).is_integer():
+            row = found.setdefault(int(epoch), [int(epoch), None, None])
+            for place, name in ((1, "loss"), (2, "reliability")):
+                row[place] = line[name] if line.get(name) is not None else row[place]
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def _plain(found: dict[str, Measure]) -> dict[str, list[float | int | None]]:
+    return {name: list(measure) for name, measure in found.items()}
