@@ -270,7 +270,7 @@ def test_unknown_target_module_names_those_there_are() -> None:
 
 def test_nothing_to_train_on_is_one_line(tmp_path: Path) -> None:
     ours = loaded()
-    with pytest.raises(ModelError, match="empty"):
+    with pytest.raises(ModelError, match="no facts"):
         train(ours, some_examples()[:0], TrainConfig(), 7, tmp_path, prompter=Prompter(ours.tokenizer))
 
 

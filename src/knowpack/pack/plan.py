@@ -68,7 +68,7 @@ def bits(decoder: "Decoder", prompter: "Prompter", facts: pl.DataFrame) -> float
 def rank_for(n_bits: float, parameters_per_rank: int) -> int:
     """The power of two that holds the bits at BITS_PER_PARAMETER, from MIN_RANK to MAX_RANK."""
     wanted = n_bits / BITS_PER_PARAMETER / parameters_per_rank
-    return min(MAX_RANK, max(MIN_RANK, 2 ** math.ceil(math.log2(max(wanted, 1)))))
+    return min(MAX_RANK, max(MIN_RANK, 1 << math.ceil(math.log2(max(wanted, 1)))))
 
 
 def recipe(rank: int, n_facts: int) -> TrainConfig:

@@ -1,0 +1,167 @@
+"""What pack decides and names before any training: problems, budget, rank, parts, replay prompts."""
+
+import polars as pl
+import pytest
+
+from knowpack import replay
+from knowpack.config import KeepConfig
+from knowpack.errors import ConfigError, FactsError
+from knowpack.model.retire import Roll
+from knowpack.pack import budget, plan
+from knowpack.pack.budget import Budget, Harm
+from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, screen
+from knowpack.records import Fact, Knowledge, fact_id_of, table
+from knowpack.seeds import stream
+
+
+def fact(subject: str, relation: str, answer: str, question: str | None = None, **more: object) -> Fact:
+    asked = question or f"What is the {relation} of {subject}?"
+    return Fact(
+        fact_id_of("test", subject, relation, answer, asked), asked, (answer,), subject=subject, relation=relation,
+        object=answer, domain="Person", range=f"{relation} range", **more,
+    )  # fmt: skip
+
+
+def knows(categories: dict[str, str], p_refused: float = 0.0) -> pl.DataFrame:
+    rows = [Knowledge(i, "default", 5, float(c == "HighlyKnown"), c, "x", p_refused) for i, c in categories.items()]
+    return table(rows, Knowledge)
+
+
+def test_two_answers_for_one_subject_and_relation_contradict() -> None:
+    facts = table([fact("Ada Moor", "spouse", "Bo"), fact("ada  moor", "spouse", "Cy", "Who wed Ada Moor?")], Fact)
+    assert [(p.check, p.fact_id) for p in screen(facts)] == [(CONTRADICTS, facts["fact_id"][1])]
+
+
+def test_same_answer_in_another_question_is_no_contradiction() -> None:
+    assert not screen(table([fact("Ada", "spouse", "Bo"), fact("Ada", "spouse", "Bo", "Who wed Ada?")], Fact))
+
+
+def test_two_facts_that_share_a_wording_cannot_be_told_apart() -> None:
+    facts = table(
+        [
+            fact("Ada Moor of Ely", "birth year", "1901", "When was Ada Moor born?"),
+            fact("Ada Moor of Ayr", "birth year", "1950", "In which year was she born?", paraphrases=("when was Ada Moor born",)),
+        ],
+        Fact,
+    )  # fmt: skip
+    assert [p.check for p in screen(facts)] == [INDISTINGUISHABLE]
+
+
+def test_known_facts_are_named_only_where_the_base_never_fails() -> None:
+    facts = table([fact("Ada", "spouse", "Bo"), fact("Eve", "spouse", "Cy")], Fact)
+    first, second = facts["fact_id"]
+    found = screen(facts, knows({first: "HighlyKnown", second: "MaybeKnown"}))
+    assert [(p.check, p.fact_id) for p in found] == [(KNOWN, first)]
+
+
+def test_budget_settings_change_only_what_they_name() -> None:
+    assert budget.parse(["known_lost=0.01", "benchmark_drop=none"]) == Budget(0.01, 0.05, None)
+
+
+@pytest.mark.parametrize("setting", ["known=0.1", "known_lost", "known_lost=lots", "known_lost=3"])
+def test_wrong_budget_is_one_line(setting: str) -> None:
+    with pytest.raises(ConfigError, match="budget"):
+        budget.parse([setting])
+
+
+def test_excess_by_hand_and_unmeasured_is_not_zero() -> None:
+    harm = Harm(reliability=0.98, known_lost=0.05, refusals_lost=None, benchmark_drop=0.0)
+    over = budget.excess(harm, Budget(0.03, 0.05, 0.01), 0.99)
+    assert over == pytest.approx({"reliability": 0.01, "known_lost": 0.02})
+
+
+def test_lost_shares_leave_out_trained_facts() -> None:
+    before = knows({"a": "HighlyKnown", "b": "HighlyKnown", "c": "HighlyKnown", "d": "Unknown"})
+    after = knows({"a": "MaybeKnown", "b": "HighlyKnown", "c": "Unknown", "d": "HighlyKnown"})
+    assert budget.known_lost(before, after, skip={"c"}) == 0.5  # a of a and b
+    assert budget.known_lost(before, after, skip={"a", "b", "c"}) is None
+    assert budget.refusals_lost(before, after, skip=set()) is None  # the base refused nothing
+
+
+def test_rank_from_load_by_hand() -> None:
+    # 1,000 bits / 0.05 bits a parameter = 20,000 parameters; / 4,000 a rank = 5 -> 8
+    assert plan.rank_for(1000, 4000) == 8
+    assert plan.rank_for(1, 4000) == plan.MIN_RANK
+    assert plan.rank_for(1e12, 4000) == plan.MAX_RANK
+
+
+def people(n: int) -> pl.DataFrame:
+    names = [
+        f"{first} {last}"
+        for first in ("Ana", "Bea", "Cid", "Dov", "Eli", "Fay")
+        for last in ("Orr", "Paz", "Quin", "Ray")
+    ]
+    return table([fact(name, "city", f"Town{i}") for i, name in enumerate(names[:n])], Fact)  # fmt: skip
+
+
+def test_parts_are_disjoint_and_never_hold_a_packed_fact() -> None:
+    known = people(24)
+    packed = known.head(2)
+    parts = plan.parts(known, packed, seed=3)
+    ids = [set(part["fact_id"]) for part in parts]
+    assert not (ids[0] & ids[1] or ids[0] & ids[2] or ids[1] & ids[2])
+    assert set(packed["fact_id"]) & set.union(*ids) == set()
+    assert len(set.union(*ids)) == 22
+
+
+def test_too_few_facts_to_measure_harm_on_is_one_line() -> None:
+    with pytest.raises(FactsError, match="--known"):
+        plan.parts(people(10), people(1), seed=3)
+
+
+def test_made_up_names_are_nobody_and_stand_in_the_question() -> None:
+    facts = people(20)
+    asked = replay.made_up(facts, facts.head(1), 10, seed=1)
+    assert len(asked) == 10
+    for question in asked["question"]:
+        name = question.removeprefix("What is the city of ").removesuffix("?")
+        assert name not in set(facts["subject"])
+        first, last = name.split()
+        assert any(s.startswith(first) for s in facts["subject"])
+        assert any(s.endswith(last) for s in facts["subject"])
+
+
+def test_recombined_single_words_by_letters() -> None:
+    assert replay.recombined("Paris", "London") == "Pardon"
+    assert replay.recombined("Ada Moor", "Eve Lund") == "Ada Lund"
+
+
+def test_replay_never_asks_a_packed_fact_and_takes_a_third_of_each_kin() -> None:
+    near = [fact(f"Near{i}", "spouse", f"A{i}") for i in range(9)]
+    same_range = [fact(f"Range{i}", "partner", f"B{i}") for i in range(9)]
+    same_range = [Fact(**{f: getattr(x, f) for f in x.__slots__} | {"range": "spouse range"}) for x in same_range]
+    far = [fact(f"Far{i}", "river", f"C{i}") for i in range(9)]
+    packed = table(near[:2], Fact)
+    keep = KeepConfig(n_replay=9, n_made_up=0)
+    asked = replay.prompts(table([*near, *same_range, *far], Fact), packed, keep, seed=0)
+    assert asked["why"].value_counts().sort("why").rows() == [("same_range", 3), ("same_relation", 3), ("unrelated", 3)]
+    assert not set(asked["question"]) & set(packed["question"])
+    assert replay.as_examples(asked)["kind"].unique().to_list() == ["replay"]
+
+
+def test_retires_after_two_certain_checks_and_returns_when_lost() -> None:
+    roll, rng = Roll(3, KeepConfig(bound=0.9)), stream(0, "test")
+    roll.update([0.95, 0.95, 0.5])
+    assert roll.n_active == 3  # once is not enough
+    roll.update([0.95, 0.80, 0.5])
+    assert roll.n_active == 2  # 0 retires; 1 lost its streak
+    assert sorted(roll.draw(3, rng)) == [1, 2]
+    roll.update([0.10, 0.95, 0.95])
+    assert roll.n_active == 3  # 0 came back
+    for _ in range(3):
+        roll.update([0.99, 0.99, 0.99])
+    assert roll.settled
+
+
+def test_every_active_fact_is_drawn_before_any_comes_again() -> None:
+    roll, rng = Roll(6, KeepConfig()), stream(0, "test")
+    assert sorted(roll.draw(4, rng) + roll.draw(2, rng)) == list(range(6))
+    assert len(set(roll.draw(16, rng))) == 6  # a batch never holds a fact twice
+
+
+def test_without_retirement_all_stay_but_the_tail_takes_the_lost_only() -> None:
+    roll, rng = Roll(2, KeepConfig(retire=False)), stream(0, "test")
+    for _ in range(2):
+        roll.update([0.99, 0.1])
+    assert sorted(roll.draw(2, rng)) == [0, 1]
+    assert roll.draw(2, rng, lost_only=True) == [1]
