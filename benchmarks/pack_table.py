@@ -85,13 +85,11 @@ class World:
         self.candidates = sampled(rest, FactsConfig(sample=N_CANDIDATES))
         self.rest = rest
 
-    def asked(
-        self, name: str, facts: pl.DataFrame, shots: list, decoder: Decoder | None = None, **more: object
-    ) -> pl.DataFrame:
+    def asked(self, name: str, facts: pl.DataFrame, shots: list, **more: object) -> pl.DataFrame:
         """Responses, kept in OUT under the name."""
         path = self.out / f"{name}.parquet"
         if not path.is_file():
-            decoder = decoder or Decoder(self.loaded)
+            decoder = Decoder(self.loaded)
             store.write_table(path, probe(decoder, facts, shots, self.prompter, ProbeConfig(), **more).collect())
         return pl.read_parquet(path)
 
@@ -174,9 +172,8 @@ def examples(world: World, cell: Cell, facts: pl.DataFrame) -> tuple[pl.DataFram
     if cell.mix is not None:
         known = knowledge_map(world.base_candidates)
         config = MixConfig(n_unknown=cell.n, held_out_wordings=HELD_OUT, **MIXES[cell.mix])
-        pool = pl.concat([facts, world.candidates.join(facts, on="fact_id", how="anti").filter(_highly(known))])
         extra = highly_known(world, 10 * cell.n) if "n_highly_known" in MIXES[cell.mix] else None
-        return mix(pool, known, config, cell.seed, extra=extra), None, 0.0
+        return mix(facts, known, config, cell.seed, extra=extra), None, 0.0
     keep = cell.train.keep
     assert keep is not None
     started = time.process_time()
@@ -228,11 +225,8 @@ def measured(world: World, cell: Cell, facts: pl.DataFrame, trained: set[str], d
     after = knowledge_map(ask(world.report, world.shots, drafts=world.base_report))
     found["unseen_wordings"] = right(ask(facts, world.shots[:5], forms=(-1, -2)))
     raw, floor = budget.known_lost(before, after, trained), budget.known_lost(before, noise, trained)
-    found |= {
-        "known_lost_raw": raw,
-        "noise": floor,
-        "known_lost": None if raw is None or floor is None else raw - floor,
-    }
+    assert raw is not None and floor is not None, "the lab has HighlyKnown facts"
+    found |= {"known_lost_raw": raw, "noise": floor, "known_lost": raw - floor}
     lost = budget.refusals_lost(before, after, trained)
     both = before.filter(pl.col("grader") == "default").join(
         after.filter(pl.col("grader") == "default"), on="fact_id", suffix="_after"
@@ -312,14 +306,8 @@ def main() -> None:
             settings = {**asdict(replace(cell, train=None)), "train": cell.train.model_dump(mode="json")}  # type: ignore[arg-type]
             store.write_json(path, settings | figures)
             done += 1
-            print(
-                cell.label,
-                cell.n,
-                cell.draw,
-                cell.seed,
-                {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()},
-                flush=True,
-            )
+            shown = {name: round(v, 3) if isinstance(v, float) else v for name, v in figures.items()}
+            print(cell.label, cell.n, cell.draw, cell.seed, shown, flush=True)
 
 
 if __name__ == "__main__":
