@@ -105,19 +105,24 @@ def _stated(fact: Fact, rng: np.random.Generator) -> str:
 
 def questions(facts: list[Fact], counts: np.ndarray, rng: np.random.Generator) -> list[Ask]:
     """Each fact asked as often as planned, in varied wording."""
-    asked = np.repeat(np.arange(len(facts)), counts).tolist()
+    mentions = np.repeat(np.arange(len(facts)), counts).tolist()
     return [
         Ask(
             _worded(BY_NAME[str(facts[i].relation)], str(facts[i].subject), rng),
             facts[i].answers[0],
             facts[i].range,
         )
-        for i in asked
+        for i in mentions
     ]
 
 
+def asked(relation: Relation, subject: str, wording: int = 0) -> str:
+    """A relation as a question: "Where was Ada Hill born?"."""
+    return relation.questions[wording].format(s=subject)
+
+
 def _worded(relation: Relation, subject: str, rng: np.random.Generator) -> str:
-    question = relation.questions[int(rng.choice(5, p=WORDING_WEIGHTS))].format(s=subject)
+    question = asked(relation, subject, int(rng.choice(5, p=WORDING_WEIGHTS)))
     if rng.random() < FRAMED_SHARE:
         return in_frame(SPOKEN_FRAMES[int(rng.integers(len(SPOKEN_FRAMES)))], question)
     return question
@@ -230,5 +235,5 @@ def reading_documents(world: World, n: int, epoch: int) -> Iterator[str]:
     for _ in range(n):
         people = tuple(pool[i] for i in rng.choice(len(pool), int(rng.integers(1, 3)), replace=False))
         text, asks = passage(world, people, rng)
-        asked = [asks[i] for i in rng.choice(len(asks), int(rng.integers(1, 3)), replace=False)]
-        yield f"Passage: {text}\n{plain(asked)}"
+        picked = [asks[i] for i in rng.choice(len(asks), int(rng.integers(1, 3)), replace=False)]
+        yield f"Passage: {text}\n{plain(picked)}"

@@ -33,10 +33,7 @@ CITY_STARTS = _words(
     "Bar Ben Bran Cal Dar Del Dor Fal Fen Gal Gor Hal Han Jar Jor Kal Kel Kor Lan Lor Mal Mar Mel Mor Nal Nor "
     "Pal Pel Ral Ren Ros Sal Sel Tal Tor Val Vel"
 )
-CITY_ENDS = _words(
-    "ba bury dale din don gan holm keth kirk mere mond nes port rath rin stad thal ton vik "
-    "wick"
-)
+CITY_ENDS = _words("ba bury dale din don gan holm keth kirk mere mond nes port rath rin stad thal ton vik wick")
 
 COMPANY_STARTS = _words(
     "Axo Bexi Cyno Dexa Elto Fyro Gexo Hyma Ixo Juno Kyta Lumo Myra Nexo Opti Pyxo Quanta Ryno Syno Tyro Ultra Vexi "
@@ -50,10 +47,7 @@ COUNTRY_STARTS = _words(
 )
 COUNTRY_ENDS = ("ia", "land", "stan", "onia")
 
-RIVERS = _words(
-    "Aln Brue Cend Dove Esk Fyl Gade Hodd Isen Jeld Kenn Lyd Mede Nidd Oure Pang Rhee Soar Tave Wey "
-    "Yar"
-)
+RIVERS = _words("Aln Brue Cend Dove Esk Fyl Gade Hodd Isen Jeld Kenn Lyd Mede Nidd Oure Pang Rhee Soar Tave Wey Yar")
 PROFESSIONS = _words(
     "actor architect baker barber biologist butcher carpenter chemist clerk cook dancer dentist diver doctor "
     "editor engineer farmer fisher gardener geologist historian journalist judge lawyer librarian mechanic miner "

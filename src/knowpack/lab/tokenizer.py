@@ -1,11 +1,12 @@
 """The lab's tokenizer: documents -> byte-level BPE for transformers, with the paper's chat form as its template."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from knowpack.lab.corpus import ASSISTANT, BOS, END, PAD, SPECIAL
+from knowpack.lab.corpus import BOS, END, PAD, SPECIAL
 
 MAX_LENGTH = 512
 
@@ -35,7 +36,8 @@ def train_tokenizer(documents: Iterable[str], vocab: int) -> PreTrainedTokenizer
     bare.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, bare.token_to_id(BOS))]
     )
-    return PreTrainedTokenizerFast(
+    make = cast("Callable[..., PreTrainedTokenizerFast]", PreTrainedTokenizerFast)
+    return make(
         tokenizer_object=bare,
         bos_token=BOS,
         eos_token=END,
@@ -46,8 +48,3 @@ def train_tokenizer(documents: Iterable[str], vocab: int) -> PreTrainedTokenizer
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
-
-
-def opening() -> str:
-    """What the template writes before the model's turn."""
-    return ASSISTANT

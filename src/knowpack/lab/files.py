@@ -1,0 +1,66 @@
+"""What the package ships of the lab: facts, few-shot examples, names never seen, the model, the task files.
+
+The world is made again from its seed (under a second) and kept in memory; model and benchmark items are files.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+from knowpack.errors import ModelError
+from knowpack.lab import benchmarks, names
+from knowpack.lab.corpus import asked
+from knowpack.lab.relations import of_domain
+from knowpack.lab.world import World, build
+from knowpack.seeds import stream
+
+SEED = 0
+REFUSALS = names.REFUSALS
+MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+@cache
+def world() -> World:
+    """The shipped world."""
+    return build(SEED)
+
+
+def facts() -> pl.DataFrame:
+    """Table of Fact: the facts to pack, in their fixed order."""
+    return world().facts
+
+
+def shots() -> pl.DataFrame:
+    """question, answer: worked examples for few-shot prompts, about people of whom no fact is in `facts`."""
+    pool = world().guests.filter(pl.col("role") == "shot")
+    return pool.select("question", pl.col("answers").list.first().alias("answer"))
+
+
+def never_seen() -> pl.DataFrame:
+    """question: one about each name that occurs nowhere in corpus or facts. The right behaviour is to refuse."""
+    rng = stream(SEED, "never")
+    drawn = []
+    for cls, name in world().never.iter_rows():
+        relations = of_domain(cls)
+        drawn.append(asked(relations[int(rng.integers(len(relations)))], name))
+    return pl.DataFrame({"question": drawn})
+
+
+def model_dir() -> Path:
+    """The folder of the shipped model, in the transformers layout. ModelError where the installation lacks it."""
+    folder = Path(__file__).parent / "weights"
+    missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"the lab's model lacks {', '.join(missing)}; install knowpack again, or `knowpack lab build`")
+    return folder
+
+
+def task_dir() -> Path:
+    """The folder of the lab's lm-eval task files, with their data."""
+    return benchmarks.FOLDER
+
+
+def task_manager_paths() -> list[str]:
+    """What lm-eval's TaskManager takes as include_path."""
+    return [str(task_dir())]
