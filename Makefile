@@ -1,7 +1,7 @@
 # make demo: set up and run a small study on the lab. make test: set up and run all tests.
 PYTHON ?= python3
 BIN := .venv/bin
-export OMP_NUM_THREADS ?=
+JOBS ?= 2
 
 .PHONY: demo test check bench setup browser clean
 
@@ -9,7 +9,7 @@ demo: setup
 	$(BIN)/knowpack study examples/demo.yaml
 
 test: setup browser
-	$(BIN)/python -m pytest -q -p no:cacheprovider --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --durations=15
 
 check: setup
 	$(BIN)/ruff check .
