@@ -18,7 +18,7 @@ import yaml
 
 from knowpack.errors import BenchError
 from knowpack.progress import SILENT, Progress
-from knowpack.store import write_table, write_text
+from knowpack.store import atomic, write_table, write_text
 
 LETTERS = "ABCDE"
 SPLITS = ("train", "validation", "dev", "test")
@@ -95,17 +95,16 @@ def subjects() -> list[str]:
 
 
 def _write(folder: Path, benchmark: str, parts: list[_Part]) -> list[Prepared]:
-    configs: dict[str, dict[str, str]] = {}
-    for part in parts:
-        file = Path(part.name) / f"{part.split}.parquet"
-        write_table(folder / file, part.frame)
-        configs.setdefault(part.name, {})[part.split] = str(file)
-    listed = [
-        {"config_name": name, "data_files": [{"split": s, "path": files[s]} for s in SPLITS if s in files]}
-        for name, files in configs.items()
-    ]
+    configs: dict[str, list[dict[str, str]]] = {}
+    for part in sorted(parts, key=lambda part: (part.name, SPLITS.index(part.split))):
+        file = f"{part.name}/{part.split}.parquet"
+        configs.setdefault(part.name, []).append({"split": part.split, "path": file})
+    listed = [{"config_name": name, "data_files": files} for name, files in configs.items()]
     head = yaml.safe_dump({"configs": listed}, sort_keys=False, width=100)
-    write_text(folder / "README.md", f"---\n{head}---\n{benchmark}, as `knowpack bench prepare` wrote it.\n")
+    with atomic(folder) as beside:
+        for part in parts:
+            write_table(beside / part.name / f"{part.split}.parquet", part.frame)
+        write_text(beside / "README.md", f"---\n{head}---\n{benchmark}, as `knowpack bench prepare` wrote it.\n")
     return [Prepared(benchmark, part.name, part.split, part.frame.height) for part in parts]
 
 
@@ -166,7 +165,7 @@ def _truthful_gen(row: dict[str, str], place: Path, number: int) -> list[object]
 
 
 def _arc(folder: Path) -> Iterator[_Part]:
-    """ARC-Challenge from the file with ids (true choices) where it is there; splits not found are empty."""
+    """ARC-Challenge from the file with ids (true choices) where it is there."""
     parts: dict[str, dict[str, list[list[object]]]] = {"ARC-Easy": {}, "ARC-Challenge": {}}
     for file in sorted([*folder.glob("*.jsonl"), *folder.glob("*.json")]):
         name = "ARC-Easy" if "easy" in file.name.lower() else "ARC-Challenge"
@@ -181,8 +180,8 @@ def _arc(folder: Path) -> Iterator[_Part]:
                 if isinstance(listed, list):  # the file with ids wins over the forced four choices
                     parts[name][split] = [_arc_row(item, file, i) for i, item in enumerate(listed, 1)]
     for name, splits in parts.items():
-        for split in ("train", "validation", "test") if splits.get("test") else ():
-            yield _Part(name, split, pl.DataFrame(splits.get(split, []), ARC, orient="row"))
+        for split in splits if "test" in splits else ():
+            yield _Part(name, split, pl.DataFrame(splits[split], ARC, orient="row"))
 
 
 def _arc_row(item: dict[str, object], file: Path, number: int) -> list[object]:
@@ -208,11 +207,9 @@ def _arc_row(item: dict[str, object], file: Path, number: int) -> list[object]:
 
 def _logiqa(folder: Path) -> Iterator[_Part]:
     found = {"train": folder / "Train.txt", "validation": folder / "Eval.txt", "test": folder / "Test.txt"}
-    if not found["test"].is_file():
-        return
     for split, file in found.items():
-        rows = list(_logiqa_rows(file)) if file.is_file() else []
-        yield _Part("logiqa", split, pl.DataFrame(rows, LOGIQA, orient="row"))
+        if file.is_file() and found["test"].is_file():
+            yield _Part("logiqa", split, pl.DataFrame(list(_logiqa_rows(file)), LOGIQA, orient="row"))
 
 
 def _logiqa_rows(file: Path) -> Iterator[tuple[str, str, str, list[str]]]:

@@ -6,6 +6,7 @@ model as `knowpack`: `python -m knowpack.bench run --model knowpack --model_args
 """
 
 import copy
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
     """lm-eval's LM over a knowpack model.
 
     pretrained: a hub name, a folder, lab, or a Loaded. n_tokens: tokens computed in one forward. journal: answers
-    that are known already, and where new ones go. n_cut counts requests longer than the model's window.
+    that are known already, and where new ones go. cut counts, task by task, the requests longer than the
+    model's window.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         self.n_tokens = int(n_tokens)
         self.journal = journal or Journal(None, pretrained.weights_hash)
         self.progress = progress
-        self.n_cut = 0
+        self.cut: Counter[str] = Counter()
         self._forward = Forward(pretrained)
         self._decoder = Decoder(pretrained)
 
@@ -86,8 +88,9 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         with self.progress.stage("tokenizing benchmark requests", len(pairs)) as advance:
             for begin in range(0, len(pairs), TEXTS_AT_ONCE):
                 block = list(self._encode(pairs[begin : begin + TEXTS_AT_ONCE]))
+                names = [request.task_name or "" for request in requests[begin : begin + TEXTS_AT_ONCE]]
                 if self._forward.shared:
-                    encoded += self._cut(block)
+                    encoded += self._cut(block, names)
                 else:
                     plain += block
                 advance(len(block))
@@ -103,7 +106,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         if not self._forward.shared:
             found: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, True, override_bs)
             return found
-        return self._score(self._cut(requests))
+        return self._score(self._cut(requests, [""] * len(requests)))
 
     def generate_until(self, requests: "list[Instance]", disable_tqdm: bool = False) -> list[str]:
         """Greedy text after each context, up to a stop text; sampling is left to lm-eval's backend."""
@@ -119,7 +122,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
                 if settings.get("do_sample"):
                     found = super().generate_until([requests[number] for number in numbers], True)
                 else:
-                    found = self._generate(contexts, settings)
+                    found = self._generate(contexts, settings, requests[numbers[0]].task_name or "")
                 texts.update(zip(numbers, found, strict=True))
                 advance(len(numbers))
         return [texts[number] for number in range(len(requests))]
@@ -163,17 +166,17 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
                 found.update(zip(some, self.tokenizer(some, **add)["input_ids"], strict=True))
         return found
 
-    def _cut(self, requests: Iterable[Encoded]) -> list[forest.Request]:
+    def _cut(self, requests: Sequence[Encoded], names: Sequence[str]) -> list[forest.Request]:
         """Requests as the forest takes them; what is longer than the window loses its beginning, and is counted."""
         cut = []
         interned: dict[bytes, bytes] = {}
-        for _, context, continuation in requests:
+        for (_, context, continuation), name in zip(requests, names, strict=True):
             if not context or not 0 < len(continuation) <= self.max_length:
                 raise BenchError(
-                    f"a request has {len(context)} context and {len(continuation)} answer tokens; expected at least one "
-                    f"of each and an answer of at most {self.max_length}, the model's window"
+                    f"a request has {len(context)} context and {len(continuation)} answer tokens; expected at least "
+                    f"one of each, and an answer of at most {self.max_length}, the model's window"
                 )
-            self.n_cut += len(context) + len(continuation) > self.max_length + 1
+            self.cut[name] += len(context) + len(continuation) > self.max_length + 1
             each = forest.request(context, continuation, self.max_length)
             cut.append(each._replace(fed=interned.setdefault(each.fed, each.fed)))
         return cut
@@ -193,7 +196,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         self.journal.flush()
         return [(known[key].logprob, known[key].greedy) for key in keys]  # type: ignore[misc]
 
-    def _generate(self, contexts: Sequence[str], settings: Any) -> list[str]:
+    def _generate(self, contexts: Sequence[str], settings: Any, task: str) -> list[str]:
         eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
         stops = handle_stop_sequences(settings["until"], eos=eos)
         n_new = int(settings["max_gen_toks"])
@@ -203,13 +206,13 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
                 f"{n_new} new tokens do not fit the model's window of {self.max_length}; set max_gen_toks lower"
             )
         ids = self._tokenize(set(contexts))
-        self.n_cut += sum(len(ids[context]) > room for context in contexts)
+        self.cut[task] += sum(len(ids[context]) > room for context in contexts)
         keys = {text: key_of(str(ids[text][-room:]), n_new, *stops) for text in ids}
         known = self.journal.known
         prompts = {text: ids[text][-room:] for text in ids if keys[text] not in known}
         prefix = common_prefix(list(prompts.values()))
         prefix = min(prefix, min((len(prompt) - 1 for prompt in prompts.values()), default=0))
-        answers: dict[str, list[int]] = dict.fromkeys(prompts, [])  # type: ignore[arg-type]
+        answers: dict[str, list[int]] = {text: [] for text in prompts}
         n, left = min(FIRST_TOKENS, n_new), list(prompts)
         while left:
             found = self._decoder.generate(

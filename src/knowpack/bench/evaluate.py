@@ -1,0 +1,204 @@
+"""Benchmarks of one model: (Loaded, BenchConfig, folder) -> table of Scores, with every sample's outcome beside it.
+
+    out/scores.parquet           Score rows of all asked tasks, MMLU's subjects and groups too
+    out/<task>/samples.parquet   Sample rows; scores.parquet; task.json: settings, groups, cuts (it is written last)
+    out/lm_eval/<model>/         lm-eval's own results_*.json and samples_*.jsonl
+    out/partial/                 answers of a bench that was interrupted
+
+Tasks whose task.json tells of the same weights and settings are not run again. Paper: Tables 7 and 8.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import polars as pl
+
+from knowpack.config import BenchConfig
+from knowpack.errors import BenchError
+from knowpack.progress import SILENT, Progress
+from knowpack.records import Score, table
+from knowpack.store import hash_of, lock, read_json, read_table, write_json, write_table
+
+if TYPE_CHECKING:
+    from knowpack.bench.lm import KnowpackLM
+    from knowpack.bench.tasks import Benchmark
+    from knowpack.model.load import Loaded
+
+TOKENS_A_ROW = 32  # config.batch_size rows of this many tokens are one forward
+SETTINGS = ("limit", "num_fewshot", "apply_chat_template", "fewshot_as_multiturn")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The outcome of one benchmark item under one metric."""
+
+    task: str
+    """The leaf task (for MMLU a subject)."""
+    doc_id: int
+    doc_hash: str
+    """sha256 of the item, as lm-eval computes it: two models are compared on equal items only."""
+    metric: str
+    value: float
+    prediction: str | None
+    """Index of the chosen answer, or the generated text."""
+    gold: str
+    """Index of the right answer, or lm-eval's target."""
+
+
+def evaluate(loaded: "Loaded", config: BenchConfig, out: Path, *, progress: Progress = SILENT) -> pl.DataFrame:
+    """Run the configured tasks that are not done yet; returns their Scores, in the order asked.
+
+    Raises BenchError for an unknown task or unusable data, before anything is computed.
+    """
+    if not config.tasks:
+        raise BenchError("no benchmark task is named; for example --tasks mmlu,truthfulqa_mc1,arc_easy")
+    settings = config.model_dump(mode="json", include=set(SETTINGS))
+    with lock(out):
+        todo = [name for name in config.tasks if not is_done(out / name, settings, loaded.weights_hash)]
+        if todo:
+            _run(loaded, config, todo, settings, out, progress)
+        scores = pl.concat([read_table(out / name / "scores.parquet", Score) for name in config.tasks])
+        write_table(out / "scores.parquet", scores)
+    return scores
+
+
+def is_done(folder: Path, settings: dict[str, object], weights_hash: str) -> bool:
+    """Whether this task was measured on these weights with these settings."""
+    if not (folder / "task.json").is_file():
+        return False
+    known = read_json(folder / "task.json")
+    return isinstance(known, dict) and known.get("of") == hash_of([settings, weights_hash])
+
+
+def _run(
+    loaded: "Loaded",
+    config: BenchConfig,
+    todo: Sequence[str],
+    settings: dict[str, object],
+    out: Path,
+    progress: Progress,
+) -> None:
+    from lm_eval.evaluator import simple_evaluate
+
+    from knowpack.bench import tasks
+    from knowpack.bench.journal import Journal
+    from knowpack.bench.lm import KnowpackLM
+
+    benchmarks = tasks.load(todo, config)
+    journal = Journal(out / "partial", loaded.weights_hash)
+    lm = KnowpackLM(loaded, n_tokens=TOKENS_A_ROW * config.batch_size, journal=journal, progress=progress)
+    tracker = _tracker(out / "lm_eval", loaded.name)
+    with tasks.quiet(), progress.stage("benchmarks", None):
+        try:
+            results = simple_evaluate(
+                model=lm,
+                model_args={"pretrained": loaded.name},
+                tasks=[part for benchmark in benchmarks for part in benchmark.objects],
+                limit=config.limit,
+                apply_chat_template=config.apply_chat_template,
+                fewshot_as_multiturn=config.fewshot_as_multiturn,
+                evaluation_tracker=tracker,
+                task_manager=tasks.bare_manager(),
+            )
+        except ValueError as error:
+            if "Duplicate task" not in str(error):
+                raise
+            raise BenchError(f"{error}; name the group or its task, not both") from None
+    for benchmark in benchmarks:
+        _keep(benchmark, results, lm, out / benchmark.name, hash_of([settings, loaded.weights_hash]), settings)
+    with tasks.quiet():
+        samples = results.pop("samples")
+        tracker.save_results_aggregated(results=results, samples=samples)
+        for name, kept in samples.items():
+            tracker.save_results_samples(task_name=name, samples=kept)
+    journal.remove()
+
+
+def _tracker(folder: Path, name: str) -> Any:
+    from lm_eval.loggers import EvaluationTracker
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return EvaluationTracker(output_path=str(folder))
+
+
+def _keep(
+    benchmark: "Benchmark",
+    results: dict[str, Any],
+    lm: "KnowpackLM",
+    folder: Path,
+    of: str,
+    settings: dict[str, object],
+) -> None:
+    parts = {**benchmark.groups, **{leaf: [leaf] for leaf in benchmark.leaves}}
+    objects = {task.task_name: task for task in benchmark.tasks()}
+    samples = [
+        row
+        for leaf in benchmark.leaves
+        for item in results["samples"][leaf]
+        for row in _samples(leaf, item, objects[leaf])
+    ]
+    frame = table(samples, Sample)
+    scores = [row for name, leaves in parts.items() for row in _scores(name, results["results"][name], leaves, frame)]
+    first = sorted(scores, key=lambda score: (score.task != benchmark.name, score.task, score.metric))
+    write_table(folder / "samples.parquet", frame)
+    write_table(folder / "scores.parquet", table(first, Score))
+    cut = {leaf: lm.cut[leaf] for leaf in benchmark.leaves if lm.cut[leaf]}
+    shots = {leaf: objects[leaf].config.num_fewshot for leaf in benchmark.leaves}
+    facts = {"of": of, "task": benchmark.name, "groups": benchmark.groups, "n_requests_cut": cut, "n_shots": shots}
+    write_json(folder / "task.json", {**facts, "settings": settings, "window": lm.max_length})
+
+
+def _scores(name: str, found: dict[str, Any], leaves: Sequence[str], samples: pl.DataFrame) -> Iterator[Score]:
+    """lm-eval's figures of one task or group; "acc,none" is the metric acc without a filter."""
+    counted = samples.filter(pl.col("task").is_in(leaves)).group_by("metric").len()
+    n = dict(counted.iter_rows())
+    for key, value in found.items():
+        metric, comma, chain = key.partition(",")
+        if not comma or metric.endswith("_stderr") or not isinstance(value, int | float):
+            continue
+        stderr = found.get(f"{metric}_stderr,{chain}")
+        named = metric if chain == "none" else f"{metric},{chain}"
+        yield Score(name, named, float(value), _number(stderr), int(n[named]))
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _samples(leaf: str, item: dict[str, Any], task: Any) -> Iterator[Sample]:
+    for metric in item["metrics"]:
+        value = item[metric]
+        if not isinstance(value, int | float) and not hasattr(value, "item"):
+            continue  # metrics that only make sense over all items
+        named = metric if item["filter"] == "none" else f"{metric},{item['filter']}"
+        chosen = _prediction(item, task, metric)
+        yield Sample(leaf, int(item["doc_id"]), item["doc_hash"], named, float(value), chosen, str(item["target"]))
+
+
+def _prediction(item: dict[str, Any], task: Any, metric: str) -> str | None:
+    found = item["filtered_resps"]
+    if task.OUTPUT_TYPE == "generate_until":
+        return str(found[0])
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return None
+    sums = [float(answer[0]) for answer in found]
+    if metric == "acc_norm":  # lm-eval: by characters of the choice
+        lengths = [len(choice) for choice in task.doc_to_choice(item["doc"])]
+        sums = [total / length for total, length in zip(sums, lengths, strict=True)]
+    return str(max(range(len(sums)), key=sums.__getitem__))
+
+
+class Cuts(NamedTuple):
+    """Requests of one task that were longer than the model's window."""
+
+    n: int
+    window: int
+
+
+def cuts(folder: Path) -> Cuts:
+    """How many requests of a measured task lost their beginning (as lm-eval cuts them)."""
+    known = read_json(folder / "task.json")
+    assert isinstance(known, dict), "task.json is ours"
+    return Cuts(sum(known["n_requests_cut"].values()), int(known["window"]))

@@ -1,0 +1,188 @@
+"""lm-eval's tasks by name: their own YAML, with only the data's place changed where `--data` names a folder.
+
+names -> lm-eval task and group objects. The lab's own tasks (lab_mc, lab_truth_mc1, ...) are found the same way. A
+split that the data folder lacks (ARC's train) is taken out of the task; prompt, choices and metrics stay.
+"""
+
+import difflib
+import logging
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import polars as pl
+import yaml
+from lm_eval.tasks import TaskManager
+
+from knowpack.bench.data import PATHS
+from knowpack.config import BenchConfig
+from knowpack.errors import BenchError, StoreError
+from knowpack.store import scan_table
+
+USUAL = ("mmlu/default", "truthfulqa", "arc", "logiqa")  # looked at first: all of lm-eval's take 10 seconds
+MMLU_SHOTS = 5  # Pletenev et al. 2025, section 4.3
+SPLIT_KEYS = ("training_split", "validation_split", "test_split")
+
+
+class Benchmark(NamedTuple):
+    """One asked name: a task, or a group or tag with all its parts."""
+
+    name: str
+    objects: list[Any]
+    """What lm-eval evaluates: tasks and groups."""
+    leaves: list[str]
+    """The tasks."""
+    groups: dict[str, list[str]]
+    """Group name -> its tasks, nested ones included."""
+
+    def tasks(self) -> list[Any]:
+        """The task objects, groups opened."""
+        parts = [part.get_all_tasks() if hasattr(part, "get_all_tasks") else [part] for part in self.objects]
+        return [task for part in parts for task in part]
+
+
+def load(names: Sequence[str], config: BenchConfig) -> list[Benchmark]:
+    """Build the named tasks. Raises BenchError for an unknown name or unusable data."""
+    with TemporaryDirectory() as folder, quiet():
+        manager = _manager(names, [])
+        if config.data is not None:
+            leaves = sorted({leaf for name in names for leaf in _leaves(manager, name)})
+            redirect(manager, leaves, Path(config.data), Path(folder))
+            manager = _manager(names, [Path(folder)])
+        return [_build(manager, name, config) for name in names]
+
+
+def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Path) -> None:
+    """Write into `folder` a YAML for each task that includes its original and reads from `data` instead."""
+    for leaf in leaves:
+        entry = manager.task_index[leaf]
+        place = PATHS.get(entry.cfg.get("dataset_path"))
+        if place is None or entry.yaml_path is None:
+            continue
+        name = entry.cfg.get("dataset_name") or "default"
+        found = _splits(data / place / name, leaf)
+        changed: dict[str, object] = {"include": str(entry.yaml_path), "dataset_path": str((data / place).resolve())}
+        for key in SPLIT_KEYS:
+            split = entry.cfg.get(key)
+            if split is not None and split not in found:
+                changed[key] = None
+        asked = entry.cfg.get("test_split") or entry.cfg.get("validation_split")
+        for split in (asked, entry.cfg.get("fewshot_split")):
+            if split is not None and split not in found:
+                raise BenchError(f"{data / place / name} lacks {split}.parquet, which the task {leaf} needs")
+        (folder / f"{leaf}.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+
+
+def _splits(folder: Path, leaf: str) -> set[str]:
+    """The splits that lie in a prepared folder, each readable and without an empty cell."""
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise BenchError(f"no data for the task {leaf}: {folder} is missing; make it with `knowpack bench prepare`")
+    for file in files:
+        try:
+            empty = scan_table(file).null_count().collect().row(0, named=True)
+        except (StoreError, pl.exceptions.PolarsError) as error:
+            raise BenchError(f"{file}: {str(error).splitlines()[0]}") from None
+        for column, n in empty.items():
+            if n:
+                raise BenchError(f"{file}: {n} row(s) without {column}; every row needs a question and its gold answer")
+    return {file.stem for file in files}
+
+
+def _manager(names: Sequence[str], more: Sequence[Path]) -> TaskManager:
+    spec = find_spec("lm_eval")
+    if spec is None or spec.origin is None:
+        raise BenchError("lm-eval is not installed: pip install 'lm-eval>=0.4.13'")
+    root = Path(spec.origin).parent / "tasks"
+    own = [*_lab(), *more]
+    manager = TaskManager(include_defaults=False, include_path=[*(root / usual for usual in USUAL), *own])
+    if all(name in manager.task_index for name in names):
+        return manager
+    manager = TaskManager(include_path=list(own))
+    for name in names:
+        if name not in manager.task_index:
+            near = difflib.get_close_matches(name, manager.all_tasks, n=5)
+            hint = f"near names: {', '.join(near)}" if near else "see `lm-eval ls tasks`"
+            raise BenchError(f"unknown benchmark task {name!r}; {hint}")
+    return manager
+
+
+def _lab() -> list[Path]:
+    """The folder with the lab's own tasks, where the lab is there."""
+    from knowpack.lab import files
+
+    folder = files.task_dir()
+    return [folder] if folder.is_dir() else []
+
+
+def bare_manager() -> TaskManager:
+    """A manager for tasks that are built already: it knows no name."""
+    return TaskManager(include_defaults=False)
+
+
+def _leaves(manager: TaskManager, name: str) -> Iterator[str]:
+    """The tasks that a name stands for."""
+    entry = manager.task_index.get(name)
+    if entry is None:
+        return
+    listed = entry.cfg.get("task") if entry.cfg and "group" in entry.cfg else None
+    if entry.cfg is None:
+        yield from sorted(entry.tags)
+    elif not isinstance(listed, list):
+        yield name
+    for part in listed if isinstance(listed, list) else []:
+        yield from _leaves(manager, part if isinstance(part, str) else part.get("task", part.get("group")))
+
+
+def _build(manager: TaskManager, name: str, config: BenchConfig) -> Benchmark:
+    try:
+        built = manager.load([name])
+    except ImportError as error:
+        raise BenchError(f"the task {name} needs a package: {error}; pip install 'knowpack[truthfulqa]'") from None
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        hint = (
+            "is there a network? without one: --data" if config.data is None else "run `knowpack bench prepare` again"
+        )
+        raise BenchError(f"cannot load the data of {name} ({reason}); {hint}") from None
+    for leaf, task in built["tasks"].items():
+        n_shots = config.num_fewshot
+        if n_shots is None and leaf.startswith("mmlu"):
+            n_shots = MMLU_SHOTS
+        if n_shots is not None and task.config.num_fewshot is None:  # lm-eval never overrides a task's own
+            task.set_config(key="num_fewshot", value=n_shots)
+        if task.config.num_fewshot and not len(task.sampler.df):
+            raise BenchError(f"{leaf}: {task.config.num_fewshot} few-shot examples asked for, its data have none")
+    groups = {group: [task.task_name for task in found.get_all_tasks()] for group, found in built["groups"].items()}
+    inside = {leaf for leaves in groups.values() for leaf in leaves}
+    top = [group for group in built["groups"].values() if group.name == name]
+    objects = top or [task for leaf, task in built["tasks"].items() if leaf not in inside]
+    return Benchmark(name, objects, sorted(built["tasks"]), groups)
+
+
+class quiet:  # noqa: N801
+    """lm-eval's own log lines only from errors up, and no bars of its own or of datasets."""
+
+    def __enter__(self) -> None:
+        import datasets
+        import lm_eval.api.model as model
+        import lm_eval.api.task as task
+
+        self.level = logging.getLogger("lm_eval").level
+        logging.getLogger("lm_eval").setLevel(logging.ERROR)
+        self.patched = [(module, module.tqdm) for module in (task, model)]
+        for module, _ in self.patched:
+            module.tqdm = lambda items=None, *args, **options: items
+        self.bars = not datasets.utils.logging.is_progress_bar_enabled()
+        datasets.disable_progress_bars()
+
+    def __exit__(self, *error: object) -> None:
+        import datasets
+
+        logging.getLogger("lm_eval").setLevel(self.level)
+        for module, tqdm in self.patched:
+            module.tqdm = tqdm
+        if not self.bars:
+            datasets.enable_progress_bars()
