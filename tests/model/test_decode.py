@@ -64,7 +64,7 @@ def test_drafts_right_wrong_and_too_long_change_nothing(loaded: Loaded) -> None:
     drafts: list[list[int] | None] = []
     for i, answer in enumerate(greedy):
         wrong = [*answer[:2], 77, *answer[3:]]
-        drafts.append([answer, wrong, answer + [50, 51] * NEW, None, [], answer[:1], answer + [2], [2]][i % 8])
+        drafts.append([answer, wrong, answer + [50, 51] * NEW, None, [], answer[:1], [*answer, 2], [2]][i % 8])
     assert decoder.generate(prefix, tails, max_new_tokens=NEW, drafts=drafts) == greedy
 
 

@@ -93,7 +93,7 @@ def test_a_peft_model_on_the_base_is_merged_where_it_is(llama: Loaded, tmp_path:
 def test_an_adapter_of_another_base_is_one_clear_line(llama: Loaded, tmp_path: Path) -> None:
     adapter(llama, tmp_path)
     other = build("gpt_neox")
-    with pytest.raises(ModelError, match="does not fit gpt_neox.*no such layer"), merged(other, tmp_path):
+    with pytest.raises(ModelError, match=r"does not fit gpt_neox.*no such layer"), merged(other, tmp_path):
         pass
     import transformers
 

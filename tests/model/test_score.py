@@ -37,7 +37,7 @@ def multiple_choice(n: int = 12, seed: int = 0) -> list[Request]:
     for i in range(n):
         context = shots[i % 2] + [draw.randrange(3, 211) for _ in range(draw.randint(1, 8))]
         requests += [(context, [token]) for token in (60, 61, 62, 63)]
-        requests += [(context, [60, 70]), (context, [60, 70, 71]), (context, [60, 72]), (context + [60], [70, 71])]
+        requests += [(context, [60, 70]), (context, [60, 70, 71]), (context, [60, 72]), ([*context, 60], [70, 71])]
     draw.shuffle(requests)
     return requests
 

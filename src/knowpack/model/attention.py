@@ -144,8 +144,8 @@ def attached(model: torch.nn.Module) -> Iterator[None]:
     AttentionInterface.register(IMPLEMENTATION, attend_shared)
     config = model.config
     before = config._attn_implementation  # type: ignore[union-attr]
-    config._attn_implementation = IMPLEMENTATION  # type: ignore[union-attr,assignment]
+    config._attn_implementation = IMPLEMENTATION  # type: ignore[union-attr]
     try:
         yield
     finally:
-        config._attn_implementation = before  # type: ignore[union-attr,assignment]
+        config._attn_implementation = before  # type: ignore[union-attr]

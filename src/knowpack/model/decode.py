@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from knowpack.errors import ModelError
@@ -29,7 +30,7 @@ class Row:
 
     tail: Sequence[int]
     draft: Sequence[int]
-    uniforms: np.ndarray | None  # type: ignore[type-arg]
+    uniforms: NDArray[np.float64] | None
     """One number in [0, 1) for each new token, where tokens are sampled."""
     out: list[int] = field(default_factory=list)
     done: bool = False
@@ -179,11 +180,11 @@ class Task:
     def choose(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[int]:
         """(places, vocabulary) logits -> the token for the k-th place of each row's answer."""
         if self.temperature <= 0:
-            return logits.argmax(-1).tolist()  # type: ignore[no-any-return]
+            return _ints(logits.argmax(-1))
         numbers = [row.uniforms[k] for row, k in places if row.uniforms is not None]
         shares = torch.softmax(logits.double() / self.temperature, -1).cumsum(-1)
         aims = torch.tensor(numbers, dtype=shares.dtype, device=shares.device)[:, None] * shares[:, -1:]
-        return torch.searchsorted(shares, aims, right=True)[:, 0].clamp_max_(logits.shape[-1] - 1).tolist()  # type: ignore[no-any-return]
+        return _ints(torch.searchsorted(shares, aims, right=True)[:, 0].clamp_max_(logits.shape[-1] - 1))
 
     def accept(self, row: Row, token: int) -> None:
         """Give the row its next token, or end it."""
@@ -192,6 +193,11 @@ class Task:
             return
         row.out.append(token)
         row.done = len(row.out) >= self.max_new_tokens
+
+
+def _ints(tensor: Tensor) -> list[int]:
+    numbers: list[int] = tensor.tolist()
+    return numbers
 
 
 def _pool(kept: list[KeyValue], n_rows: int, capacity: int) -> Pool:
@@ -221,7 +227,9 @@ def _draft(draft: Sequence[int] | None, stops: frozenset[int], max_new_tokens: i
     return kept
 
 
-def _uniforms(prefix: Sequence[int], tails: Sequence[Sequence[int]], n: int, seed: int | None) -> "list[np.ndarray]":  # type: ignore[type-arg]
+def _uniforms(
+    prefix: Sequence[int], tails: Sequence[Sequence[int]], n: int, seed: int | None
+) -> list[NDArray[np.float64]]:
     """n numbers for each row, by its ids and how often they stood before in this call."""
     assert seed is not None, "checked by the caller"
     seen: dict[tuple[int, ...], int] = {}

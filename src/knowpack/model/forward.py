@@ -54,7 +54,7 @@ class Forward:
         """Within, the methods below may be called: shared attention, evaluation mode, no gradients."""
         model = self.loaded.model
         training = model.training
-        model.eval()
+        model.train(False)
         try:
             with torch.inference_mode(), attached(model):
                 yield
@@ -133,11 +133,10 @@ class Forward:
     def _check(self) -> bool:
         """Whether shared-prefix logits equal the model's own on a few tokens."""
         model, device = self.loaded.model, self.loaded.device
-        vocabulary = int(model.get_input_embeddings().weight.shape[0])
-        ids = [(7 * i * i + 3) % vocabulary for i in range(12)]
+        ids = [(7 * i * i + 3) % self.loaded.n_vocabulary for i in range(12)]
         whole = [ids[:9], ids[:4] + ids[9:11]]
         training = model.training
-        model.eval()
+        model.train(False)
         try:
             with torch.inference_mode():
                 plain = [model(input_ids=torch.tensor([row], device=device)).logits[0, -1] for row in whole]

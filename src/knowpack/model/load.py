@@ -33,6 +33,12 @@ class Loaded:
     """16 hex digits over the content of all weights; an adapter's share included."""
 
     @property
+    def n_vocabulary(self) -> int:
+        """Tokens that the model knows: rows of its embeddings."""
+        weight: torch.Tensor = self.model.get_input_embeddings().weight  # type: ignore[assignment]
+        return weight.shape[0]
+
+    @property
     def stop_ids(self) -> frozenset[int]:
         """The tokens that end an answer: the generation config's, else the tokenizer's end of sequence."""
         ids = getattr(self.model.generation_config, "eos_token_id", None)
@@ -47,12 +53,12 @@ def load(config: ModelConfig) -> Loaded:
     source = _source(config.name)
     tokenizer = _tokenizer(source, config)
     model = _model(source, config, device)
-    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
-        raise ModelError(
-            f"{config.name}: the tokenizer has {len(tokenizer)} tokens, the model "
-            f"{model.get_input_embeddings().weight.shape[0]}; they do not belong together"
-        )
     loaded = Loaded(model, tokenizer, config.name, device, weights_hash(model))
+    if len(tokenizer) > loaded.n_vocabulary:
+        raise ModelError(
+            f"{config.name}: the tokenizer has {len(tokenizer)} tokens, the model {loaded.n_vocabulary}; "
+            "they do not belong together"
+        )
     if config.adapter is None:
         return loaded
     from knowpack.model.merge import merge_for_good
@@ -155,7 +161,9 @@ def _model(source: str, config: ModelConfig, device: torch.device) -> "PreTraine
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(f"cannot load {config.name}: {one_line(error)}") from None
-    found: PreTrainedModel = model.to(device).eval()
+    model.to(device)  # type: ignore[arg-type]
+    model.train(False)
+    found: PreTrainedModel = model
     return found
 
 

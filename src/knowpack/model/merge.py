@@ -43,7 +43,7 @@ def merged(loaded: Loaded, adapter: str | Path | PeftModel) -> Iterator[Loaded]:
     training = model.training
     try:
         _merge(model, folder, aside, loaded.device)
-        model.eval()
+        model.train(False)
         name = f"{loaded.name} + {Path(adapter).name}"
         yield replace(loaded, name=name, weights_hash=weights_hash(model))
     finally:
@@ -60,7 +60,7 @@ def merge_for_good(loaded: Loaded, adapter: str | Path) -> Loaded:
     folder = adapter_folder(str(adapter))
     check_fits(loaded, folder)
     _merge(loaded.model, folder, [], loaded.device)
-    loaded.model.eval()
+    loaded.model.train(False)
     name = f"{loaded.name} + {Path(adapter).name}"
     return replace(loaded, name=name, weights_hash=weights_hash(loaded.model))
 
@@ -115,7 +115,7 @@ def check_fits(loaded: Loaded, folder: Path) -> None:
 def _merge(model: torch.nn.Module, folder: Path, aside: list[tuple[torch.nn.Parameter, Tensor]], device: Any) -> None:
     """Merge by peft; `aside` gets every weight it replaces. Peft's safe merge writes into new storage."""
     try:
-        wrapped = PeftModel.from_pretrained(model, str(folder), torch_device=str(device))  # type: ignore[arg-type]
+        wrapped = PeftModel.from_pretrained(model, str(folder), torch_device=str(device))
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"the adapter {folder} cannot be put on this model: {one_line(error)}") from None
     for module in wrapped.modules():

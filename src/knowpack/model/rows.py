@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from knowpack.model.attention import HIDDEN, Attended, KeyValue, attend_dense
@@ -86,8 +87,8 @@ def pack(trees: Sequence[Tree], device: torch.device, *, keep: bool = False) -> 
 
 
 class _Shape(NamedTuple):
-    depth: np.ndarray  # type: ignore[type-arg]
-    mask: np.ndarray  # type: ignore[type-arg]
+    depth: NDArray[np.int64]
+    mask: NDArray[np.float32]
 
 
 def _shape(tree: Tree, longest: int) -> _Shape:

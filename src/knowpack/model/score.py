@@ -99,7 +99,7 @@ def scored(tokens: list[tuple[float, bool]]) -> ScoredContinuation:
 
 
 def _most_targets(forward: Forward) -> int:
-    return max(1, LOGITS_AT_ONCE // int(forward.loaded.model.get_input_embeddings().weight.shape[0]))
+    return max(1, LOGITS_AT_ONCE // forward.loaded.n_vocabulary)
 
 
 def _score_rows(
@@ -117,10 +117,10 @@ def _score_rows(
             tokens.append(token)
             requests.append(request)
     where = torch.tensor(at, device=logits.device)
-    token = torch.tensor(tokens, device=logits.device)
-    chosen = logits[where, token]
+    asked = torch.tensor(tokens, device=logits.device)
+    chosen = logits[where, asked]
     logprobs = (chosen - logits.logsumexp(-1)[where]).tolist()
-    greedy = (logits.argmax(-1)[where] == token).tolist()
+    greedy = (logits.argmax(-1)[where] == asked).tolist()
     for request, logprob, best in zip(requests, logprobs, greedy, strict=True):
         found[request].append((logprob, best))
 
