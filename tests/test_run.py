@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-import tiny
 
+import tiny
 from knowpack import run as stages
 from knowpack import store
 from knowpack.base import open_base, sampled
 from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig, override
+from knowpack.diff import diff
 from knowpack.errors import ConfigError
 from knowpack.model.load import load, weights_hash
 from knowpack.records import Knowledge, Response, Shift
@@ -77,23 +78,23 @@ def test_the_base_is_bit_for_bit_what_it_was(config: RunConfig, done: Path) -> N
 
 def test_diff_of_an_adapter_from_anywhere(config: RunConfig, done: Path, tmp_path: Path) -> None:
     after = config.model.model_copy(update={"adapter": str(done / "adapter")})
-    out = stages.diff(config, after, tmp_path / "diff", done / "examples.parquet")
+    out = diff(config, after, tmp_path / "diff", done / "examples.parquet")
     ours = store.read_table(out / "shifts.parquet", Shift)
     assert ours.equals(store.read_table(done / "shifts.parquet", Shift))
 
 
 def test_diff_of_a_whole_model_against_itself_finds_nothing(config: RunConfig, tmp_path: Path) -> None:
-    out = stages.diff(config, config.model, tmp_path / "diff")
+    out = diff(config, config.model, tmp_path / "diff")
     shifts = store.read_table(out / "shifts.parquet", Shift)
     assert shifts["delta_p"].abs().max() == 0
     assert shifts["kinship"].is_null().all(), "nobody said what it was trained on"
 
 
 def test_a_diff_folder_belongs_to_one_adapter(config: RunConfig, done: Path, tmp_path: Path) -> None:
-    stages.diff(config, config.model, tmp_path / "diff")
+    diff(config, config.model, tmp_path / "diff")
     after = config.model.model_copy(update={"adapter": str(done / "adapter")})
     with pytest.raises(ConfigError, match="another model or adapter"):
-        stages.diff(config, after, tmp_path / "diff")
+        diff(config, after, tmp_path / "diff")
 
 
 def test_a_cell_that_fails_is_reported_and_the_others_go_on(config: RunConfig, done: Path) -> None:

@@ -30,7 +30,7 @@ _WHERE = {
     "Shift": "knowpack.records",
     "StudyConfig": "knowpack.config",
     "build_report": "knowpack.report:build",
-    "diff_model": "knowpack.run:diff",
+    "diff_model": "knowpack.diff:diff",
     "explain_shifts": "knowpack.causes:explain",
     "grade": "knowpack.grading",
     "knowledge_map": "knowpack.knowledge",

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowpack.bench.cli import app as bench_app
 from knowpack.errors import ConfigError, KnowpackError
 from knowpack.facts.cli import app as facts_app
 from knowpack.lab.cli import app as lab_app
+from knowpack.pack.cli import capacity_command, pack_command
 
 if TYPE_CHECKING:
     from knowpack.config import RunConfig
@@ -26,6 +28,11 @@ app = typer.Typer(
 )
 app.add_typer(facts_app, name="facts")
 app.add_typer(lab_app, name="lab")
+app.add_typer(bench_app, name="bench")
+app.command("pack")(pack_command)
+app.command("capacity")(capacity_command)
+
+WIDEST_TABLE = 10  # columns; wider ones are in the report and in tables/
 
 Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")]
 Adapter = Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")]
@@ -146,7 +153,7 @@ def diff(
     """
     from knowpack.config import ModelConfig
     from knowpack.console import progress
-    from knowpack.run import diff as diff_run
+    from knowpack.diff import diff as diff_model
 
     if (adapter is None) == (tuned is None):
         raise ConfigError("give one of --adapter and --tuned: what is the model to be compared with?")
@@ -154,7 +161,7 @@ def diff(
         model=model, facts=facts, shots=shots, sample=sample, work=work, settings=["label=diff", *settings]
     )
     after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
-    _finish(diff_run(config, ModelConfig.model_validate(after), out, trained, progress(quiet)), quiet)
+    _finish(diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet)), quiet)
 
 
 @app.command()
@@ -264,16 +271,25 @@ def _config(
 
 
 def _finish(folder: Path, quiet: bool) -> None:
-    """Print what was found and write the report; its path is the last line."""
+    """Write the report and print its tables that fit a terminal; the page's path is the last line."""
     from rich.console import Console
+    from rich.table import Table
 
     from knowpack.console import progress
-    from knowpack.report import build, terminal
+    from knowpack.report import build
+    from knowpack.report.formats import text
+    from knowpack.report.tables import terminal
 
     page = build(folder, progress=progress(quiet))
     console = Console()
-    for table in terminal(folder):
-        console.print(table)
+    for given in terminal(folder):
+        if len(given.heads) > WIDEST_TABLE:
+            continue
+        table = Table(*given.heads, title=given.title, title_justify="left")
+        for row in given.rows:
+            table.add_row(*(text(value) for value in row))
+        console.print(table, highlight=False, markup=False)
+    typer.echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
     typer.echo(f"report: {page}")
 
 

@@ -3,39 +3,32 @@
     facts -> [base: probe, knowledge] -> mix -> train -> probe -> knowledge -> shifts, causes -> benchmarks -> figures
 
 RunConfig -> the folder `work/runs/<label>-<hash>/`. A stage is done when its file exists, so a run that was killed
-goes on where it stopped. The hash covers whatever changes a result. `diff` is the same without the first half: the
-adapter, or the tuned model, comes from somebody else.
+goes on where it stopped. The hash covers whatever changes a result.
 """
 
-import platform
 import re
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from knowpack import causes, collapse, knowledge, mix, records, shifts, store
-from knowpack.base import Base, held, measure_base, open_base
-from knowpack.config import ModelConfig, RunConfig, fingerprint
-from knowpack.errors import ConfigError, ModelError
+from knowpack import causes, collapse, knowledge, mix, records, replay, shifts, store
+from knowpack.base import Base, held, measure_base, open_base, shot_pool
+from knowpack.config import RunConfig, fingerprint
 from knowpack.facts import files
+from knowpack.manifest import begin, recorded, stage
 from knowpack.model.decode import Decoder
 from knowpack.model.load import Loaded, load, weights_hash
 from knowpack.model.merge import merged
 from knowpack.probe import probe
 from knowpack.progress import SILENT, Progress
-from knowpack.prompts import Prompter
+from knowpack.prompts import Prompter, draw_shots
 from knowpack.records import Example, Figure, Kind, Knowledge, Response, Shift
 
 if TYPE_CHECKING:
+    from knowpack.model.replay import Replay
     from knowpack.model.train import TrainResult
-
-PACKAGES = ("knowpack", "torch", "transformers", "peft", "lm_eval", "polars", "numpy")
 
 
 def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT) -> Path:
@@ -56,26 +49,6 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
     return folder
 
 
-def diff(
-    config: RunConfig, after: ModelConfig, out: Path, examples: Path | None = None, progress: Progress = SILENT
-) -> Path:
-    """What an adapter (after.adapter on the base) or a whole fine-tuned model (after.name) changed.
-
-    examples: what it was trained on, where that is known: an Example table or a Fact table.
-    """
-    base = open_base(config, progress)
-    measure_base(base, config, progress)
-    with held(out, progress), recorded(out):
-        begin(out, config, base, {"after": after.model_dump(mode="json")})
-        if examples is not None:
-            store.write_table(out / "examples.parquet", _as_examples(examples))
-        with _tuned(base, after) as tuned:
-            _same_or_redo(out, tuned.weights_hash)
-            measure(out, config, base, tuned, progress)
-        check_base(base)
-    return out
-
-
 def folder_of(config: RunConfig, base: Base) -> Path:
     """work/runs/<label>-<hash>; the hash covers the base with its facts and prompts, and all settings but the label."""
     settings = fingerprint(config, "seed", "grader", "probe", "mix", "train", "bench")
@@ -89,6 +62,8 @@ def make_examples(folder: Path, config: RunConfig, base: Base) -> None:
         if path:
             extra = files.load(config.mix.extra_facts) if config.mix.extra_facts else None
             examples = mix.mix(base.facts, base.knowledge, config.mix, config.seed, config.grader, extra)
+            if config.train.keep is not None:
+                examples = pl.concat([examples, _held_to_the_base(config, base, examples)])
             store.write_table(path, examples)
 
 
@@ -100,8 +75,12 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
         if not path:
             return
         examples = store.read_table(folder / "examples.parquet", Example)
+        held_to = _replay(config, base, examples, progress)
         with store.atomic(path) as beside:
-            train(base.loaded, examples, config.train, config.seed, beside, prompter=base.prompter, progress=progress)
+            train(
+                base.loaded, examples, config.train, config.seed, beside,
+                prompter=base.prompter, progress=progress, replay=held_to,
+            )  # fmt: skip
             if config.train.checkpoint_each_epoch:
                 _measure_epochs(beside, config, base, examples)
     log = (folder / "adapter" / "train_log.jsonl").read_text(encoding="utf-8")
@@ -176,70 +155,37 @@ def taught_ids(examples: pl.DataFrame | None) -> set[str]:
     return set((unknown if unknown.height else examples)["fact_id"])
 
 
-@contextmanager
-def stage(folder: Path, name: str, file: str) -> Iterator[Path | None]:
-    """Yield the stage's file if it is still to be made, else None; its time goes to the manifest."""
-    path = folder / file
-    if path.exists():
-        yield None
-        return
-    started = time.perf_counter()
-    yield path
-    if path.exists():
-        manifest = _manifest(folder)
-        stages = manifest.get("stages")
-        done = {"seconds": round(time.perf_counter() - started, 3), "done_at": _now()}
-        manifest["stages"] = {**(stages if isinstance(stages, dict) else {}), name: done}
-        store.write_json(folder / "manifest.json", manifest)
-
-
-@contextmanager
-def recorded(folder: Path) -> Iterator[None]:
-    """Keep status.json: running, then done, or failed with the error in one line."""
-    store.write_json(folder / "status.json", {"state": "running"})
-    try:
-        yield
-    except Exception as error:
-        line = f"{type(error).__name__}: {error}".splitlines()[0]
-        store.write_json(folder / "status.json", {"state": "failed", "error": line})
-        raise
-    store.write_json(folder / "status.json", {"state": "done"})
-
-
-def begin(folder: Path, config: RunConfig, base: Base, more: dict[str, object] | None = None) -> None:
-    """Write config.yaml and the manifest, once."""
-    if (folder / "manifest.json").is_file():
-        return
-    import yaml
-
-    settings = config.model_dump(mode="json")
-    store.write_text(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-    manifest: dict[str, object] = {
-        "run_id": folder.name,
-        "label": config.label,
-        "seed": config.seed,
-        "config": settings,
-        "facts_hash": store.hash_table(base.facts),
-        "base_hash": base.folder.name,
-        "base_dir": str(base.folder.resolve()),
-        "base_weights_hash": base.loaded.weights_hash,
-        "versions": {name: version(name) for name in PACKAGES},
-        "machine": {
-            "python": platform.python_version(),
-            "system": platform.system(),
-            "device": str(base.loaded.device),
-        },
-        "command": "knowpack run config.yaml",
-        "stages": {},
-    }
-    store.write_json(folder / "manifest.json", manifest | (more or {}))
-
-
 def check_base(base: Base) -> None:
     """The base's weights are bit for bit what they were; anything else is a bug and stops the study."""
     now = weights_hash(base.loaded.model)
     if now != base.loaded.weights_hash:
         raise RuntimeError(f"the base's weights changed: {base.loaded.weights_hash} before, {now} now")
+
+
+def _held_to_the_base(config: RunConfig, base: Base, examples: pl.DataFrame) -> pl.DataFrame:
+    """Replay examples: of facts that are not probed, where there are any; else those probed count as trained."""
+    assert config.train.keep is not None
+    packed = base.facts.filter(pl.col("fact_id").is_in(examples["fact_id"].unique().to_list()))
+    apart = files.load(config.facts.path).join(base.facts, on="fact_id", how="anti", maintain_order="left")
+    facts = apart if apart.height >= config.train.keep.n_replay else base.facts
+    return replay.as_examples(replay.prompts(facts, packed, config.train.keep, config.seed))
+
+
+def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> "Replay | None":
+    """What the base says to the replay examples, under few-shot contexts that no probe uses."""
+    from knowpack.model.contexts import Contexts
+    from knowpack.model.replay import build
+
+    keep = config.train.keep
+    if keep is None:
+        return None
+    drawn = draw_shots(
+        shot_pool(config), keep.n_contexts, keep.n_shots, config.probe.shots_seed,
+        exclude=base.facts["question"].to_list(), skip=2 * config.probe.n_prompts,
+    )  # fmt: skip
+    questions = examples.filter(pl.col("kind") == str(Kind.REPLAY))["question"].to_list()
+    contexts = Contexts(base.prompter, [[], *drawn])
+    return build(base.loaded, questions, contexts, keep, config.seed, progress=progress)
 
 
 def _probe_after(
@@ -276,48 +222,6 @@ def _measure_epochs(adapter: Path, config: RunConfig, base: Base, examples: pl.D
         log.writelines(json.dumps(line, sort_keys=True) + "\n" for line in lines)
 
 
-@contextmanager
-def _tuned(base: Base, after: ModelConfig) -> Iterator[Loaded]:
-    if after.adapter is not None:
-        with merged(base.loaded, after.adapter) as tuned:
-            yield tuned
-        return
-    tuned = load(after)
-    theirs, ours = tuned.model.config.vocab_size, base.loaded.model.config.vocab_size
-    if theirs != ours:
-        raise ModelError(f"{after.name} has a vocabulary of {theirs}, the base {ours}: not tuned from this base")
-    yield tuned
-
-
-def _same_or_redo(folder: Path, tuned_hash: str) -> None:
-    """A diff folder belongs to one tuned model."""
-    path = folder / "tuned.json"
-    if path.is_file() and store.read_json(path) != {"weights_hash": tuned_hash}:
-        raise ConfigError(f"{folder} holds the diff of another model or adapter; give another --out")
-    store.write_json(path, {"weights_hash": tuned_hash})
-
-
 def _examples(folder: Path) -> pl.DataFrame | None:
     path = folder / "examples.parquet"
     return store.read_table(path, Example) if path.is_file() else None
-
-
-def _as_examples(path: Path) -> pl.DataFrame:
-    """An Example table as it is; a Fact table as examples of kind unknown."""
-    if path.suffix == ".parquet" and "kind" in store.scan_table(path).collect_schema():
-        return store.read_table(path, Example)
-    facts = files.load(path)
-    return facts.select(
-        example_id="fact_id", fact_id="fact_id", kind=pl.lit(str(Kind.UNKNOWN)), question="question",
-        answer=pl.col("answers").list.first(),
-    )  # fmt: skip
-
-
-def _manifest(folder: Path) -> dict[str, object]:
-    manifest = store.read_json(folder / "manifest.json")
-    assert isinstance(manifest, dict)
-    return manifest
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

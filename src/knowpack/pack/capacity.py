@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 
-from knowpack import replay, run, store
+from knowpack import replay, store
 from knowpack.base import held, open_base
 from knowpack.config import KeepConfig, TrainConfig
 from knowpack.errors import FactsError
 from knowpack.facts import files
+from knowpack.manifest import recorded
 from knowpack.knowledge import knowledge_map
 from knowpack.model import lora
 from knowpack.model.contexts import Contexts
@@ -56,7 +57,7 @@ class Cell:
 def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progress: Progress = SILENT) -> pl.DataFrame:
     """Train every rank x load twice -> a row a cell, sorted; resumes. `request.facts` is not read."""
     known = files.load(request.known)
-    with held(request.out, progress), run.recorded(request.out):
+    with held(request.out, progress), recorded(request.out):
         split = plan.parts(known, known.head(0), request.seed)
         store.write_table(request.out / "facts.parquet", split.report)
         base = open_base(config_of(request, split.report), progress)

@@ -19,6 +19,7 @@ from knowpack.base import held, measure_base, open_base
 from knowpack.config import TrainConfig, fingerprint
 from knowpack.errors import BudgetError, FactsError
 from knowpack.facts import files
+from knowpack.manifest import begin, recorded
 from knowpack.model import card, lora
 from knowpack.model.contexts import Contexts
 from knowpack.model.merge import merged
@@ -52,7 +53,7 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
     """Facts -> adapter and report. Raises BudgetError (exit code 3), all files written, where no attempt fits."""
     facts, problems = screened(request)
     known = files.load(request.known)
-    with held(request.out, progress), run.recorded(request.out):
+    with held(request.out, progress), recorded(request.out):
         split = plan.parts(known, facts, request.seed)
         write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
         config = config_of(request, facts)
@@ -117,7 +118,7 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
 def _report(trial: Trial, new: pl.DataFrame, best: Attempt, progress: Progress) -> Harm:
     """The best attempt's adapter in the run's place, probed as the report asks, and its harm."""
     out, base = trial.request.out, trial.base
-    run.begin(out, trial.config, base, {"command": "knowpack pack"})
+    begin(out, trial.config, base, {"command": "knowpack pack"})
     shutil.copy2(best.folder / "examples.parquet", out / "examples.parquet")
     if not (out / "adapter").exists():
         with store.atomic(out / "adapter") as beside:

@@ -1,0 +1,74 @@
+"""What an adapter, or a whole fine-tuned model, from anywhere changed.
+
+Base + adapter or tuned model + facts -> a folder laid out as a run's: responses, knowledge, shifts, causes, figures.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from knowpack import store
+from knowpack.base import Base, held, measure_base, open_base
+from knowpack.config import ModelConfig, RunConfig
+from knowpack.errors import ConfigError, ModelError
+from knowpack.facts import files
+from knowpack.manifest import begin, recorded
+from knowpack.model.load import Loaded, load
+from knowpack.model.merge import merged
+from knowpack.progress import SILENT, Progress
+from knowpack.records import Example, Kind
+from knowpack.run import check_base, measure
+
+
+def diff(
+    config: RunConfig, after: ModelConfig, out: Path, examples: Path | None = None, progress: Progress = SILENT
+) -> Path:
+    """What an adapter (after.adapter on the base) or a whole fine-tuned model (after.name) changed.
+
+    examples: what it was trained on, where that is known: an Example table or a Fact table.
+    """
+    base = open_base(config, progress)
+    measure_base(base, config, progress)
+    with held(out, progress), recorded(out):
+        begin(out, config, base, {"after": after.model_dump(mode="json")})
+        if examples is not None:
+            store.write_table(out / "examples.parquet", _as_examples(examples))
+        with _tuned(base, after) as tuned:
+            _same_or_redo(out, tuned.weights_hash)
+            measure(out, config, base, tuned, progress)
+        check_base(base)
+    return out
+
+
+@contextmanager
+def _tuned(base: Base, after: ModelConfig) -> Iterator[Loaded]:
+    if after.adapter is not None:
+        with merged(base.loaded, after.adapter) as tuned:
+            yield tuned
+        return
+    tuned = load(after)
+    theirs, ours = tuned.model.config.vocab_size, base.loaded.model.config.vocab_size
+    if theirs != ours:
+        raise ModelError(f"{after.name} has a vocabulary of {theirs}, the base {ours}: not tuned from this base")
+    yield tuned
+
+
+def _same_or_redo(folder: Path, tuned_hash: str) -> None:
+    """A diff folder belongs to one tuned model."""
+    path = folder / "tuned.json"
+    if path.is_file() and store.read_json(path) != {"weights_hash": tuned_hash}:
+        raise ConfigError(f"{folder} holds the diff of another model or adapter; give another --out")
+    store.write_json(path, {"weights_hash": tuned_hash})
+
+
+def _as_examples(path: Path) -> pl.DataFrame:
+    """An Example table as it is; a Fact table as examples of kind unknown."""
+    if path.suffix == ".parquet" and "kind" in store.scan_table(path).collect_schema():
+        return store.read_table(path, Example)
+    facts = files.load(path)
+    return facts.select(
+        example_id="fact_id", fact_id="fact_id", kind=pl.lit(str(Kind.UNKNOWN)), question="question",
+        answer=pl.col("answers").list.first(),
+    )  # fmt: skip
