@@ -69,12 +69,12 @@ class Cell:
 class World:
     """The lab, its facts in parts, and what the base answers; read from OUT where it is there."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, model: str = "lab", facts: str = "lab", shots: str = "lab") -> None:
         self.out = out
-        self.loaded = load(ModelConfig(name="lab"))
+        self.loaded = load(ModelConfig(name=model))
         self.prompter = Prompter(self.loaded.tokenizer)
-        self.facts = files.load("lab")
-        drawn = draw_shots(files.load_shots("lab"), 33, 4, 0, exclude=self.facts["question"].to_list())
+        self.facts = files.load(facts)
+        drawn = draw_shots(files.load_shots(shots), 33, 4, 0, exclude=self.facts["question"].to_list())
         self.shots, self.noise_shots = drawn[:10], drawn[10:20]
         self.contexts = [[], *drawn[20:28]]
         self.validation_shots = drawn[28:33]
@@ -225,7 +225,8 @@ def measured(world: World, cell: Cell, facts: pl.DataFrame, trained: set[str], d
     after = knowledge_map(ask(world.report, world.shots, drafts=world.base_report))
     found["unseen_wordings"] = right(ask(facts, world.shots[:5], forms=(-1, -2)))
     raw, floor = budget.known_lost(before, after, trained), budget.known_lost(before, noise, trained)
-    assert raw is not None and floor is not None, "the lab has HighlyKnown facts"
+    assert raw is not None, "the lab has HighlyKnown facts"
+    assert floor is not None
     found |= {"known_lost_raw": raw, "noise": floor, "known_lost": raw - floor}
     lost = budget.refusals_lost(before, after, trained)
     both = before.filter(pl.col("grader") == "default").join(
@@ -292,11 +293,14 @@ def main() -> None:
     parser.add_argument("--cells", nargs="*", default=[])
     parser.add_argument("--limit", type=int, default=10**9, help="stop after this many new cells")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--model", default="lab")
+    parser.add_argument("--facts", default="lab")
+    parser.add_argument("--shots", default="lab")
     args = parser.parse_args()
     if args.table:
         print(table(args.out))
         return
-    world, done = World(args.out), 0
+    world, done = World(args.out, args.model, args.facts, args.shots), 0
     for kind in args.cells:
         for cell in cells(world, kind):
             path = args.out / "cells" / f"{cell.name}.json"
