@@ -177,6 +177,7 @@ class _Sift:
         found = [names.bare((labels or [title])[0]), names.bare(title), title, *labels]
         if range_ is not None and PLACES & {range_, *self.ontology.chain(range_)}:
             found += [place for name in list(found) if (place := names.before_comma(name))]
+        found += [short for name in list(found) if (short := names.without_kind(name))]
         return list(dict.fromkeys(found))
 
 

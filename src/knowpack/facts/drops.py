@@ -15,7 +15,7 @@ from knowpack.facts.lint import stands_in, words
 SKIPPED = re.compile(
     r"(www\.w3\.org/(1999/02/22-rdf-syntax-ns|2000/01/rdf-schema|2002/07/owl|2004/02/skos/core)#|purl\.org/dc/|"
     r"xmlns\.com/foaf/|purl\.org/linguistics/|/ontology/(wikiPage\w*|thumbnail|category|mainArticleForCategory|class|"
-    r"rdf\w*|related|relation|map|grades|filename|signature|picture)>$)"
+    r"rdf\w*|related|relation|person|map|grades|filename|signature|picture)>$)"
 )
 """Relations between a thing and its type, page, picture, category or copy elsewhere."""
 

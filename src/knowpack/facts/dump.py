@@ -55,8 +55,9 @@ def _make(
     if sources.templates:
         known |= wordings.load(str(sources.templates))
     ontology = ontologies.read(sources.ontology) if sources.ontology else ontologies.Ontology()
+    draw = graph.Draw(settings.candidates(), settings.seed)
     with _folder(out) as work:
-        found = graph.read(splits, work, settings.candidates(), settings.seed, iris=iris, progress=progress)
+        found = graph.read(splits, work, draw, ontology=ontology, iris=iris, progress=progress)
     labels, redirects = sources.labels, sources.redirects
     built = build.build(
         found, known, ontology, settings,

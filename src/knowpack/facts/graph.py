@@ -18,10 +18,12 @@ from knowpack.errors import FactsError, StoreError
 from knowpack.facts import drops, popularity
 from knowpack.facts.ntriples import Split
 from knowpack.facts.numbers import INVALID, Names, canonical, hashes, mix
+from knowpack.facts.ontology import Ontology
 from knowpack.progress import SILENT, Advance, Progress
 from knowpack.seeds import seed_of
 
 N_PARTS = 32
+OTHER_KIND = "subject or object of another kind"
 RECORD = np.dtype([("s", "<u4"), ("o", "<u4"), ("p", "<u2")])
 
 
@@ -41,6 +43,14 @@ class Graph:
     """Entities of each popularity class."""
 
 
+class Draw(NamedTuple):
+    """How many candidates to keep."""
+
+    per_cell: int
+    """For each relation and popularity class, at most."""
+    seed: int
+
+
 class Numbered(NamedTuple):
     """The two dictionaries of a dump and how each number maps to its canonical one."""
 
@@ -51,9 +61,15 @@ class Numbered(NamedTuple):
 
 
 def read(
-    splits: Iterable[Split], work: Path, per_cell: int, seed: int, *, iris: bool = True, progress: Progress = SILENT
+    splits: Iterable[Split],
+    work: Path,
+    draw: Draw,
+    *,
+    ontology: Ontology | None = None,
+    iris: bool = True,
+    progress: Progress = SILENT,
 ) -> Graph:
-    """Read all triples, draw up to `per_cell` candidates for each relation and popularity class.
+    """Read all triples and draw candidates.
 
     work: an empty folder for the spilled numbers, 10 bytes a triple. iris: names are IRIs in brackets.
     """
@@ -66,18 +82,21 @@ def read(
     maps = (canonical(entities), canonical(relations)) if iris else (None, None)
     numbered = Numbered(entities, relations, *maps)
     names = entities.all()
+    kinds = ontology.kinds(relations.all().to_list()) if ontology else np.full((relations.n, 2), -1, dtype=np.int8)
+    votes = np.zeros((entities.n, int(kinds.max()) + 2), dtype=np.uint32)
     with progress.stage("single objects", N_PARTS) as advance:
-        counts = _single_objects(work, numbered, drops.pages(names), report, advance)
+        counts = _single_objects(work, numbered, drops.pages(names), kinds, votes, report, advance)
     cuts = popularity.cuts(counts)
     classes = popularity.classes(counts, cuts)
     keys = hashes(names)
     del names
     with progress.stage("candidates", N_PARTS) as advance:
-        drawn = _Draw(classes, keys, hashes(relations.all()), per_cell, seed_of(seed, "facts")).run(work, advance)
+        keeper = _Keeper(classes, keys, hashes(relations.all()), draw)
+        drawn = _candidates(work, keeper, kinds, votes, report, advance)
     sizes = np.bincount(classes[counts > 0], minlength=3)
     return Graph(
-        _named(drawn[0], numbered).sort("p", "popularity", "priority", "s", "o"),
-        _named(drawn[1], numbered).sort("p", "popularity"),
+        _named(_split_cell(drawn), numbered).sort("p", "popularity", "priority", "s", "o"),
+        _named(_split_cell(keeper.counts()), numbered).sort("p", "popularity"),
         dict(report),
         cuts,
         {name: int(size) for name, size in zip(popularity.NAMES, sizes, strict=True)},
@@ -115,9 +134,19 @@ def _spill(
 
 
 def _single_objects(
-    work: Path, numbered: Numbered, flags: np.ndarray, report: Counter[str], advance: Advance
+    work: Path,
+    numbered: Numbered,
+    flags: np.ndarray,
+    kinds: np.ndarray,
+    votes: np.ndarray,
+    report: Counter[str],
+    advance: Advance,
 ) -> np.ndarray:
-    """Replace each file by its (s, p, o) with one object for s and p; returns triples of each entity."""
+    """Replace each file by its (s, p, o) with one object for s and p; returns triples of each entity.
+
+    Fills votes, (n_entities, n_kinds + 1): how often an entity stands where the ontology wants this kind of thing;
+    the last column is where it wants none.
+    """
     counts = np.zeros(numbered.entities.n, dtype=np.int64)
     skipped = drops.no_question(numbered.relations.all())
     for rule in (
@@ -141,6 +170,8 @@ def _single_objects(
         for end in ("s", "o"):
             found = np.bincount(frame[end].to_numpy())
             counts[: len(found)] += found
+        for column, end in enumerate(("s", "o")):
+            np.add.at(votes, (frame[end].to_numpy(), kinds[frame["p"].to_numpy(), column]), 1)
         n = len(frame)
         pair = pl.col("s").cast(pl.UInt64) * 2**16 + pl.col("p")
         frame = frame.filter(pair.is_unique())
@@ -172,38 +203,58 @@ def _without_pages(frame: pl.DataFrame, flags: np.ndarray, report: Counter[str])
     return frame.filter(pl.Series(flag == 0))
 
 
-class _Draw:
-    """Keeps the `per_cell` facts of least priority for each relation and class."""
+def _candidates(
+    work: Path, keeper: "_Keeper", kinds: np.ndarray, votes: np.ndarray, report: Counter[str], advance: Advance
+) -> pl.DataFrame:
+    """Go through the single-object facts; those whose subject or object is of another kind are dropped first."""
+    votes[:, -1] = 0
+    total = votes.sum(axis=1)
+    report[OTHER_KIND] += 0
+    for part in range(N_PARTS):
+        frame = pl.read_ipc(work / f"{part}.arrow")
+        p = frame["p"].to_numpy()
+        other = np.zeros(len(frame), dtype=bool)
+        for column, end in enumerate(("s", "o")):
+            entity, kind = frame[end].to_numpy(), kinds[p, column]
+            # the fact's own vote is no evidence; two others are, if under a tenth of them are for this kind
+            mine, all_others = votes[entity, kind].astype(np.int64) - 1, total[entity].astype(np.int64) - 1
+            other |= (kind >= 0) & (all_others >= 2) & (mine * 10 < all_others)
+        report[OTHER_KIND] += int(other.sum())
+        keeper.add(frame.filter(pl.Series(~other)))
+        advance(1)
+    return keeper.kept
 
-    def __init__(
-        self, classes: np.ndarray, keys: np.ndarray, relation_keys: np.ndarray, per_cell: int, seed: int
-    ) -> None:
+
+class _Keeper:
+    """Keeps the `per_cell` facts of least priority for each relation and popularity class."""
+
+    def __init__(self, classes: np.ndarray, keys: np.ndarray, relation_keys: np.ndarray, draw: Draw) -> None:
         self.classes, self.keys, self.relation_keys = classes, keys, relation_keys
-        self.per_cell, self.seed = per_cell, seed
+        self.per_cell, self.seed = draw.per_cell, seed_of(draw.seed, "facts")
         n_cells = len(relation_keys) * 3
         self.worst = np.full(n_cells, 2**64 - 1, dtype=np.uint64)
         self.n = np.zeros(n_cells, dtype=np.int64)
+        self.kept = pl.DataFrame()
+        """s, p, o, cell, priority, as numbers."""
 
-    def run(self, work: Path, advance: Advance) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Candidates (s, p, o, class, priority) and counts (p, class, n), as numbers."""
-        kept = pl.DataFrame()
-        for part in range(N_PARTS):
-            frame = pl.read_ipc(work / f"{part}.arrow")
-            s, p = frame["s"].to_numpy(), frame["p"].to_numpy()
-            cell = p.astype(np.int64) * 3 + self.classes[s]
-            self.n += np.bincount(cell, minlength=len(self.n))
-            priority = mix(self.keys[s], self.relation_keys[p], self.seed)
-            low = priority <= self.worst[cell]
-            frame = frame.with_columns(pl.Series("cell", cell), pl.Series("priority", priority)).filter(pl.Series(low))
-            kept = pl.concat([kept, frame], how="diagonal")
-            rank = pl.col("priority").rank("min").over("cell")  # equal ones all stay: no number decides
-            kept = kept.filter(rank <= self.per_cell)
-            full = kept.group_by("cell").agg(pl.len(), pl.col("priority").max()).filter(pl.col("len") >= self.per_cell)
-            self.worst[full["cell"].to_numpy()] = full["priority"].to_numpy()
-            advance(1)
+    def add(self, frame: pl.DataFrame) -> None:
+        """Consider more facts, columns s, p, o."""
+        s, p = frame["s"].to_numpy(), frame["p"].to_numpy()
+        cell = p.astype(np.int64) * 3 + self.classes[s]
+        self.n += np.bincount(cell, minlength=len(self.n))
+        priority = mix(self.keys[s], self.relation_keys[p], self.seed)
+        low = priority <= self.worst[cell]
+        frame = frame.with_columns(pl.Series("cell", cell), pl.Series("priority", priority)).filter(pl.Series(low))
+        kept = pl.concat([self.kept, frame], how="diagonal")
+        rank = pl.col("priority").rank("min").over("cell")  # equal ones all stay: no number decides
+        self.kept = kept.filter(rank <= self.per_cell)
+        full = self.kept.group_by("cell").agg(pl.len(), pl.col("priority").max()).filter(pl.col("len") >= self.per_cell)
+        self.worst[full["cell"].to_numpy()] = full["priority"].to_numpy()
+
+    def counts(self) -> pl.DataFrame:
+        """All facts considered: cell, n."""
         used = np.flatnonzero(self.n)
-        counts = pl.DataFrame({"cell": used, "n": self.n[used]})
-        return _split_cell(kept), _split_cell(counts)
+        return pl.DataFrame({"cell": used, "n": self.n[used]})
 
 
 def _split_cell(frame: pl.DataFrame) -> pl.DataFrame:

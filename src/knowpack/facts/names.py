@@ -8,6 +8,7 @@ import re
 from urllib.parse import unquote
 
 PARENTHESIS = re.compile(r"\s*\(([^()]*)\)$")
+KIND = re.compile(r"^(.+) (?:languages?|music|people)$")
 COMMA = re.compile(r"^(.+?), \w")
 
 
@@ -33,6 +34,12 @@ def told_apart_by(name: str) -> str | None:
     """What stands in the closing parenthesis, None where there is none."""
     found = PARENTHESIS.search(name)
     return found[1] if found else None
+
+
+def without_kind(name: str) -> str | None:
+    """A name that says its kind without it: "Russian language" -> "Russian", "Hip hop music" -> "Hip hop"."""
+    found = KIND.match(name)
+    return found[1] if found and len(found[1]) > 2 else None
 
 
 def before_comma(name: str) -> str | None:

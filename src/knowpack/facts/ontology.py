@@ -3,8 +3,11 @@
 .ttl, .owl/.rdf/.xml or .nt (pyoxigraph reads them) -> `Ontology`. Labels are the English ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from knowpack.errors import FactsError
 from knowpack.facts.names import spaced
@@ -13,6 +16,9 @@ from knowpack.facts.wordings import Wording, local_name
 RDFS = "http://www.w3.org/2000/01/rdf-schema#"
 KINDS = {".ttl": "TURTLE", ".owl": "RDF_XML", ".rdf": "RDF_XML", ".xml": "RDF_XML", ".nt": "N_TRIPLES"}
 PEOPLE = {"Person", "Agent"}
+KINDS_OF_THING = ("Person", "Organisation", "Place", "Work", "Event", "Language", "MusicGenre", "EthnicGroup", "Name",
+                  "Device", "MeanOfTransportation", "Species", "TopicalConcept")  # fmt: skip
+"""What can be told apart: a class is of the first kind that is itself or among its superclasses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,20 @@ class Ontology:
             level = [up for one in level for up in self.parents.get(one, ()) if up not in found and up != name]
             found += list(dict.fromkeys(level))
         return tuple(dict.fromkeys(found))
+
+    def kind(self, name: str | None) -> int:
+        """Index into KINDS_OF_THING; -1 where a class is of none of them, or not given."""
+        if name is None:
+            return -1
+        above = {name, *self.chain(name)}
+        return next((index for index, kind in enumerate(KINDS_OF_THING) if kind in above), -1)
+
+    def kinds(self, relations: Sequence[str]) -> np.ndarray:
+        """Kind of the domain and of the range of each relation, (n_relations, 2) int8, -1 = any."""
+        pairs = [
+            (self.kind(self.domains.get(one)), self.kind(self.ranges.get(one))) for one in map(local_name, relations)
+        ]
+        return np.array(pairs, dtype=np.int8).reshape(-1, 2)
 
     def wording(self, relation: str) -> Wording:
         """Questions from the relation's label, domain and range, where nobody wrote any by hand."""
