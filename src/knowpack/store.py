@@ -50,7 +50,8 @@ def write_table(path: Path, frame: pl.DataFrame | pl.LazyFrame) -> None:
             else:
                 frame.write_parquet(beside)
         except pl.exceptions.ComputeError as error:
-            raise StoreError(f"cannot write {path}: {error}") from None
+            full = "No space left" in str(error)  # polars' own writer hides the number
+            raise OSError(errno.ENOSPC if full else errno.EIO, _first_line(error)) from None
 
 
 def read_table(path: Path, record: type | None = None) -> pl.DataFrame:
