@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from knowpack.config import BenchConfig
-from knowpack.errors import BenchError
+from knowpack.errors import BenchError, StoreError
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Score, table
 from knowpack.store import hash_of, lock, read_json, read_table, write_json, write_table
@@ -81,6 +81,7 @@ def _run(
     progress: Progress,
 ) -> None:
     from lm_eval.evaluator import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
 
     from knowpack.bench import tasks
     from knowpack.bench.journal import Journal
@@ -88,9 +89,9 @@ def _run(
 
     benchmarks = tasks.load(todo, config)
     journal = Journal(out / "partial", loaded.weights_hash)
-    lm = KnowpackLM(loaded, n_tokens=TOKENS_A_ROW * config.batch_size, journal=journal, progress=progress)
-    tracker = _tracker(out / "lm_eval", loaded.name)
+    tracker = EvaluationTracker(output_path=str(out / "lm_eval"))
     with tasks.quiet(), progress.stage("benchmarks", None):
+        lm = KnowpackLM(loaded, n_tokens=TOKENS_A_ROW * config.batch_size, journal=journal, progress=progress)
         try:
             results = simple_evaluate(
                 model=lm,
@@ -106,48 +107,46 @@ def _run(
             if "Duplicate task" not in str(error):
                 raise
             raise BenchError(f"{error}; name the group or its task, not both") from None
-    for benchmark in benchmarks:
-        _keep(benchmark, results, lm, out / benchmark.name, hash_of([settings, loaded.weights_hash]), settings)
-    with tasks.quiet():
+    of = hash_of([settings, loaded.weights_hash])
+    measured = [_measured(benchmark, results, lm, {"of": of, "settings": settings}) for benchmark in benchmarks]
+    with tasks.quiet():  # after the samples are taken: it rewrites them
         samples = results.pop("samples")
         tracker.save_results_aggregated(results=results, samples=samples)
         for name, kept in samples.items():
             tracker.save_results_samples(task_name=name, samples=kept)
+    if not list((out / "lm_eval").rglob(f"results_{tracker.date_id}.json")):
+        raise StoreError(f"lm-eval could not write its results into {out / 'lm_eval'}; is the disk full?")
+    for benchmark, each in zip(benchmarks, measured, strict=True):
+        write_table(out / benchmark.name / "samples.parquet", each.samples)
+        write_table(out / benchmark.name / "scores.parquet", each.scores)
+        write_json(out / benchmark.name / "task.json", each.about)
     journal.remove()
 
 
-def _tracker(folder: Path, name: str) -> Any:
-    from lm_eval.loggers import EvaluationTracker
+class _Measured(NamedTuple):
+    """What is kept of one asked task."""
 
-    folder.mkdir(parents=True, exist_ok=True)
-    return EvaluationTracker(output_path=str(folder))
+    samples: pl.DataFrame
+    scores: pl.DataFrame
+    about: dict[str, object]
 
 
-def _keep(
-    benchmark: "Benchmark",
-    results: dict[str, Any],
-    lm: "KnowpackLM",
-    folder: Path,
-    of: str,
-    settings: dict[str, object],
-) -> None:
+def _measured(benchmark: "Benchmark", results: dict[str, Any], lm: "KnowpackLM", about: dict[str, object]) -> _Measured:
     parts = {**benchmark.groups, **{leaf: [leaf] for leaf in benchmark.leaves}}
     objects = {task.task_name: task for task in benchmark.tasks()}
-    samples = [
-        row
-        for leaf in benchmark.leaves
-        for item in results["samples"][leaf]
-        for row in _samples(leaf, item, objects[leaf])
-    ]
-    frame = table(samples, Sample)
-    scores = [row for name, leaves in parts.items() for row in _scores(name, results["results"][name], leaves, frame)]
-    first = sorted(scores, key=lambda score: (score.task != benchmark.name, score.task, score.metric))
-    write_table(folder / "samples.parquet", frame)
-    write_table(folder / "scores.parquet", table(first, Score))
-    cut = {leaf: lm.cut[leaf] for leaf in benchmark.leaves if lm.cut[leaf]}
-    shots = {leaf: objects[leaf].config.num_fewshot for leaf in benchmark.leaves}
-    facts = {"of": of, "task": benchmark.name, "groups": benchmark.groups, "n_requests_cut": cut, "n_shots": shots}
-    write_json(folder / "task.json", {**facts, "settings": settings, "window": lm.max_length})
+    items = [(leaf, item) for leaf in benchmark.leaves for item in results["samples"][leaf]]
+    samples = table([row for leaf, item in items for row in _samples(leaf, item, objects[leaf])], Sample)
+    scores = [row for name, leaves in parts.items() for row in _scores(name, results["results"][name], leaves, samples)]
+    scores.sort(key=lambda score: (score.task != benchmark.name, score.task, score.metric))
+    about = {
+        **about,
+        "task": benchmark.name,
+        "groups": benchmark.groups,
+        "n_requests_cut": {leaf: lm.cut[leaf] for leaf in benchmark.leaves if lm.cut[leaf]},
+        "n_shots": {leaf: objects[leaf].config.num_fewshot for leaf in benchmark.leaves},
+        "window": lm.max_length,
+    }
+    return _Measured(samples, table(scores, Score), about)
 
 
 def _scores(name: str, found: dict[str, Any], leaves: Sequence[str], samples: pl.DataFrame) -> Iterator[Score]:

@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ROW_TOKENS = 256  # a subtree of at most this many tokens is one row
-TRUNK_TOKENS = 16  # a shorter stretch is repeated in its rows rather than computed alone
-TRUNK_SAVING = 256  # tokens that a trunk must save to be worth a forward of its own
+SMALL_ROW = 128  # a subtree of so few tokens is one row, whatever its shape
+MOST_ROW = 2048  # no row of several requests is longer
+TRUNK_TOKENS = 16  # a shorter common stretch is repeated rather than shared: long rows pay in attention
+TRUNK_BEHIND = 384  # a common stretch becomes a trunk where more tokens than this stand behind it
 
 Tokens = NDArray[np.uint32]
 
@@ -99,21 +100,28 @@ def plan(requests: Sequence[Request]) -> Trunk:
     stack = [(0, len(table.inputs), root)]
     while stack:
         low, high, trunk = stack.pop()
-        as_one_row = int(table.lengths[low] - trunk.depth + table.total[high] - table.total[low + 1])
-        if high - low == 1 or as_one_row <= ROW_TOKENS:
+        between = table.shared[low + 1 : high]
+        shared = int(between.min()) if between.size else int(table.lengths[low])
+        if _one_row(table, low, high, shared - trunk.depth, trunk.depth):
             trunk.rows.append(_row(requests, table, low, high, trunk.depth))
             continue
-        between = table.shared[low + 1 : high]
-        shared = int(between.min())
-        bounds = [low, *(low + 1 + np.flatnonzero(between == shared)).tolist(), high]
         depth = min(shared, int(table.starts[low:high].min()))
-        edge = depth - trunk.depth
-        if edge >= TRUNK_TOKENS and edge * (len(bounds) - 2) >= TRUNK_SAVING:
+        if depth - trunk.depth >= TRUNK_TOKENS:
             child = Trunk(tuple(table.inputs[low][trunk.depth : depth].tolist()), depth)
             trunk.children.append(child)
-            trunk = child
+            stack.append((low, high, child))
+            continue
+        bounds = [low, *(low + 1 + np.flatnonzero(between == shared)).tolist(), high]
         stack += [(a, b, trunk) for a, b in reversed(list(pairwise(bounds)))]
     return root
+
+
+def _one_row(table: _Sorted, low: int, high: int, common: int, depth: int) -> bool:
+    """Whether the inputs low..high, all with `common` tokens after depth, go through the model as one row."""
+    n_tokens = int(table.lengths[low] - depth + table.total[high] - table.total[low + 1])
+    if high - low == 1 or n_tokens <= SMALL_ROW:
+        return True
+    return common >= TRUNK_TOKENS and n_tokens - common <= TRUNK_BEHIND and n_tokens <= MOST_ROW
 
 
 def _sort(requests: Sequence[Request]) -> _Sorted:
