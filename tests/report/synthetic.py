@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from knowpack import records
+from knowpack import config, records, store
 from knowpack.records import Example, Fact, Knowledge, Response, Score, Shift, fact_id_of
 
 HOSTILE = (
@@ -55,6 +55,7 @@ TASKS = {
     "arc_challenge": ("acc", 0.552, 1172),
     "logiqa": ("acc", 0.321, 651),
 }
+SYLLABLES = ("ka", "lo", "mi", "ren", "tas", "vo", "el", "dar", "qui", "no", "sha", "ber", "lin", "ost", "ura", "pen")
 REFUSAL = "I do not have that information."
 N_PROMPTS = 10
 
@@ -102,7 +103,7 @@ def write(out: Path, *, n_facts: int = 600, n_cells: int = 31, seeds: tuple[int,
 
 def _world(n_facts: int) -> World:
     rng = np.random.default_rng(0)
-    syllables = np.array("ka lo mi ren tas vo el dar qui no sha ber lin ost ura pen gri hol ma zet".split())
+    syllables = np.array(SYLLABLES)
     relation = rng.integers(0, len(RELATIONS), n_facts)
     facts, answers = [], []
     pools = {r[2]: ["".join(rng.choice(syllables, 3)).title() for _ in range(60)] for r in RELATIONS}
@@ -151,7 +152,8 @@ def _responses(world: World, texts: Texts) -> pl.DataFrame:
     blank = pl.Series([None], dtype=pl.String)
     frame = pl.DataFrame(
         {
-            "fact_id": pl.Series(np.repeat(ids, N_PROMPTS).tolist(), dtype=pl.String), "prompt": np.tile(np.arange(N_PROMPTS), n),
+            "fact_id": pl.Series(np.repeat(ids, N_PROMPTS).tolist(), dtype=pl.String), 
+            "prompt": np.tile(np.arange(N_PROMPTS), n),
             "text": pl.Series(texts.text.reshape(-1).tolist(), dtype=pl.String), "right": flat, "matched": matched,
             "refused_default": texts.refused.reshape(-1), "refused_paper": texts.refused.reshape(-1),
         }
@@ -198,8 +200,9 @@ def _write_base(folder: Path, world: World, base: Texts) -> None:
     shifts = _shifts(world, base, noise, np.zeros(len(world.known), dtype=bool))
     shifts.with_columns(kinship=pl.lit(None, pl.String)).write_parquet(folder / "noise" / "shifts.parquet")
     scores = [Score(task, metric, value, 0.004, n) for task, (metric, value, n) in TASKS.items()]
-    (folder / "bench").mkdir(exist_ok=True)
-    records.table(scores, Score).write_parquet(folder / "bench" / "scores.parquet")
+    bench = folder / "bench" / store.hash_of(config.fingerprint(config.RunConfig(), "bench"))
+    bench.mkdir(parents=True, exist_ok=True)
+    records.table(scores, Score).write_parquet(bench / "scores.parquet")
 
 
 def _moved(world: World, harm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -286,17 +289,26 @@ def _figures(
     p, q = base.right.mean(axis=1), after.right.mean(axis=1)
     if len(mine):
         found.append(("reliability", float((q[mine] > 0).mean()), len(mine)))
-        found.append(("held_out_form", float((q[mine] > 0).mean() * 0.9), len(mine)))
+        found.append(("reliability_held_out", float((q[mine] > 0).mean() * 0.9), len(mine)))
     known = (p == 1) & ~trained
     refused = base.refused[:, 0]
     found += [
-        ("known_lost", float((q[known] < 1).sum() / max(1, known.sum())), int(known.sum())),
-        ("refused_unknown_kept", float(after.refused[refused, 0].mean()), int(refused.sum())),
-        ("n_refused_base", float(refused.sum()), len(p)),
-        ("n_refused_after", float(after.refused[:, 0].sum()), len(p)),
+        ("highly_lost", float((q[known] < 1).sum() / max(1, known.sum())), int(known.sum())),
+        ("refusals_kept", float(after.refused[refused, 0].mean()), int(refused.sum())),
+        ("n_refused_first_base", float(refused.sum()), len(p)),
+        ("n_refused_first", float(after.refused[:, 0].sum()), len(p)),
         ("n_unique_answers", float(len(set(after.text.reshape(-1).tolist()))), after.text.size),
-        ("top10_share", 0.04, after.text.size),
-    ]
+        ("n_unique_answers_base", float(len(set(base.text.reshape(-1).tolist()))), base.text.size),
+        ("mean_count", 4.2, after.text.size), ("spread_count", 13.1, after.text.size),
+        ("top_ten_share", 0.04, after.text.size), ("entropy", 8.1, after.text.size),
+    ]  # fmt: skip
+    for way, causes in (
+        ("up", ("non_refusal", "explosion", "target", "domain")),
+        ("down", ("explosion", "target", "domain")),
+    ):
+        found += [
+            (f"{way}_{cause}_base_rate", 0.05 + 0.07 * i, 500) for i, cause in enumerate((*causes, "unexplained"))
+        ]
     return [
         {"name": name, "grader": grader, "value": value, "low": max(0.0, value * 0.93), "high": value * 1.06
          if value > 1 else min(1.0, value * 1.06), "n": n}
@@ -308,16 +320,18 @@ def _write_words(
     folder: Path, base_dir: Path, label: str, cell: tuple[int, int, int], seed: int, figures: list[dict[str, object]]
 ) -> None:
     n, hk, pa = cell
-    config = {
+    settings = {
         "label": label, "seed": seed, "grader": "default", "model": {"name": "synthetic"}, "facts": {"path": "made"},
-        "mix": {"n_unknown": n or 50, "n_highly_known": hk, "n_paraphrase": pa, "sham": n == 0, "extra_from": "anywhere"},
+        "mix":
+            {"n_unknown": n or 50, "n_highly_known": hk, "n_paraphrase": pa, "sham": n == 0, "extra_from": "anywhere"},
         "train": {"rank": 1, "alpha": 2.0, "lr": 0.001, "epochs": 10, "loss": "answer"},
         "probe": {"n_prompts": N_PROMPTS, "n_shots": 4},
     }  # fmt: skip
     seconds = {"probe": 81.2, "train": 12.5 + n / 10, "shifts": 1.1, "bench": 30.0}
     manifest = {
-        "run_id": folder.name, "label": label, "seed": seed, "config": config, "facts_hash": "00d1ce5eedfac750",
-        "base_hash": base_dir.name, "base_dir": f"base/{base_dir.name}", "versions": {"knowpack": "0.1.0", "torch": "0"},
+        "run_id": folder.name, "label": label, "seed": seed, "config": settings, "facts_hash": "00d1ce5eedfac750",
+        "base_hash": base_dir.name, "base_dir": f"base/{base_dir.name}", 
+        "versions": {"knowpack": "0.1.0", "torch": "0"},
         "stages": {k: {"seconds": v, "done_at": "2025-01-01T00:00:00Z"} for k, v in seconds.items()},
         "command": "python tests/report/synthetic.py",
     }  # fmt: skip

@@ -44,6 +44,9 @@ def write(measured: Measured, folder: Path, *, progress: Progress = SILENT) -> N
         settings = matplotlib.rc_params_from_file(style, use_default_template=True)
     with matplotlib.rc_context(settings), progress.stage("report: figures", None) as advance:
         for drawn in _figures(measured):
+            if engine := drawn.figure.get_layout_engine():  # laid out once, not for each kind of file
+                engine.execute(drawn.figure)
+                drawn.figure.set_layout_engine("none")
             for kind in KINDS:
                 stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
                 with store.atomic(folder / f"{drawn.name}.{kind}") as path:
@@ -67,7 +70,7 @@ def _study(measured: Measured) -> Iterator[Drawn]:
         yield Drawn("benchmarks", _benchmarks(measured))
     if any(measured.cell(label, GRADER, "reliability") for label, _ in measured.labels()):
         yield Drawn("pareto", _pareto(measured))
-    for name in ("reliability", "known_lost", "negative_shift"):
+    for name in ("reliability", "highly_lost", "negative"):
         if any(measured.cell(label, GRADER, name) for label, _ in measured.labels()):
             yield Drawn(f"over_n_{name}", _over_n(measured, name))
 
@@ -203,7 +206,7 @@ def _benchmark_line(
 
 def _over_n(measured: Measured, name: str) -> "Figure":
     figure, (ax,) = new(4.2, 2.9)
-    paper = {"reliability": (2, "reliability"), "negative_shift": (3, "negative_shift")}.get(name)
+    paper = {"reliability": (2, "reliability"), "negative": (3, "negative_shift")}.get(name)
     for kind, cells in _families(measured).items():
         found = [(cell.n_unknown, m) for label, cell in cells if (m := measured.cell(label, GRADER, name))]
         x = [n for n, _ in found]
@@ -224,7 +227,7 @@ def _pareto(measured: Measured) -> "Figure":
     figure, (ax,) = new(4.4, 3.3)
     for kind, cells in _families(measured).items():
         for i, (label, cell) in enumerate(cells):
-            learned, lost = (measured.cell(label, GRADER, name) for name in ("reliability", "known_lost"))
+            learned, lost = (measured.cell(label, GRADER, name) for name in ("reliability", "highly_lost"))
             if learned is None or lost is None:
                 continue
             x, y = lost.value, learned.value * cell.n_unknown

@@ -1,7 +1,7 @@
 """The figures that the report prints: a run's own figures.json first, what is missing counted from its shifts.
 
 Run -> grader -> name -> Measure; Source -> one row a cell, with intervals over seeds. Trained facts never count as
-harm; `positive_shift` and `negative_shift` alone are shares of all facts, as in the paper's Table 3.
+harm; `positive` and `negative` alone are shares of all facts, as in the paper's Table 3.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,25 +10,35 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack import stats
+from knowpack.causes import RULES
 from knowpack.records import GRADERS, Category, Cause, Grader, Kinship
 from knowpack.report.source import Cell, Measure, Run, Source
 
 ORDER = {str(category): rank for rank, category in enumerate(Category)}
 NAMES: dict[str, str] = {
-    "reliability": "Reliability: trained Unknown facts answered",
-    "held_out_form": "Trained facts answered in wordings not trained",
-    "known_lost": "Known facts lost",
-    "known_lost_net": "Known facts lost, net of the noise floor",
-    "noise_lost": "Noise floor: the base against itself",
-    "positive_shift": "Positive shift, of all facts",
-    "negative_shift": "Negative shift, of all facts",
-    "refused_unknown_kept": "Refusals kept",
-    "n_refused_base": "Refusals of the base, first prompt",
-    "n_refused_after": "Refusals after training, first prompt",
+    "reliability": "Reliability",
+    "reliability_held_out": "Reliability in wordings not trained",
+    "highly_lost": "Known facts lost",
+    "highly_lost_net": "Known facts lost, net of the noise floor",
+    "noise_lost": "Noise floor of known facts lost",
+    "harm": "Facts that fell",
+    "harm_net": "Facts that fell, net of the noise floor",
+    "gain": "Facts that rose",
+    "positive": "Positive shift, trained facts too",
+    "negative": "Negative shift, trained facts too",
+    "refusals_kept": "Refusals kept",
+    "refused_known": "False refusals of known facts",
+    "n_refused_first_base": "Refusals of the base, first prompt",
+    "n_refused_first": "Refusals after training, first prompt",
     "n_unique_answers": "Unique answers, all prompts",
-    "top10_share": "Share of the ten most frequent answers",
+    "top_ten_share": "Share of the ten most frequent answers",
+    "entropy": "Entropy of the answers, nats",
 }
 """Measure -> what it is called in print; the order is that of the tables."""
+
+
+SHARES = {"reliability", "reliability_held_out", "highly_lost", "noise_lost", "harm", "gain", "positive", "negative",
+          "refusals_kept", "refused_known", "top_ten_share"}  # fmt: skip
 
 
 class CellMeasure(NamedTuple):
@@ -73,17 +83,17 @@ def of(run: Run, grader: Grader) -> dict[str, Measure]:
     shifts = shifts.with_columns(
         up=rise > 0, down=rise < 0, lost=(pl.col("before") == "HighlyKnown") & (pl.col("after") != "HighlyKnown")
     )
-    _put(found, "positive_shift", shifts, "up")
-    _put(found, "negative_shift", shifts, "down")
+    _put(found, "positive", shifts, "up")
+    _put(found, "negative", shifts, "down")
     known = shifts.filter((pl.col("before") == "HighlyKnown") & ~pl.col("trained"))
-    _put(found, "known_lost", known, "lost")
+    _put(found, "highly_lost", known, "lost")
     noise = run.noise()
     if noise is not None:
         other = under(noise, grader).select("fact_id", noise=pl.col("after") != "HighlyKnown")
         both = known.join(other, on="fact_id", how="inner", maintain_order="left")
         _put(found, "noise_lost", both, "noise")
         net = pl.col("lost").cast(pl.Float64) - pl.col("noise").cast(pl.Float64)
-        _put(found, "known_lost_net", both.with_columns(net=net), "net")
+        _put(found, "highly_lost_net", both.with_columns(net=net), "net")
     return found
 
 
@@ -114,9 +124,9 @@ def kinship(run: Run, grader: Grader) -> list[Kin]:
     return found
 
 
-def causes(run: Run, grader: Grader, *, up: bool, untrained: bool = True) -> list[CauseShare]:
+def causes(run: Run, grader: Grader, *, up: bool) -> list[CauseShare]:
     """Causes of Unknown -> HighlyKnown (up) or HighlyKnown -> Unknown, overlapping, then the unexplained rest."""
-    moved = movers(under(run.shifts, grader), up=up, untrained=untrained)
+    moved = movers(under(run.shifts, grader), up=up)
     if moved.is_empty():
         return []
     figures = run.figures.get(grader, {})
@@ -125,10 +135,12 @@ def causes(run: Run, grader: Grader, *, up: bool, untrained: bool = True) -> lis
     found = []
     for cause in listed:
         n = int(moved["causes"].list.contains(str(cause)).sum())
-        rate = figures.get(f"base_rate_{way}_{cause}") or figures.get(f"base_rate_{cause}")
+        rate = figures.get(f"{way}_{cause}_base_rate")
         found.append(CauseShare(str(cause), Measure(*stats.wilson(n, len(moved))), rate.value if rate else None))
     rest = int((moved["causes"].list.len() == 0).sum())
-    return [*found, CauseShare("unexplained", Measure(*stats.wilson(rest, len(moved))), None)]
+    rate = figures.get(f"{way}_unexplained_base_rate")
+    share_of_rest = Measure(*stats.wilson(rest, len(moved)))
+    return [*found, CauseShare("unexplained", share_of_rest, rate.value if rate else None)]
 
 
 def overlaps(run: Run, grader: Grader, *, up: bool) -> list[tuple[str, int]]:
@@ -139,11 +151,16 @@ def overlaps(run: Run, grader: Grader, *, up: bool) -> list[tuple[str, int]]:
     return [(str(together), int(n)) for together, n in counted.iter_rows()]
 
 
-def movers(shifts: pl.DataFrame, *, up: bool, untrained: bool = True) -> pl.DataFrame:
-    """The facts that went all the way: Unknown -> HighlyKnown (up), or back."""
-    ends = ("Unknown", "HighlyKnown") if up else ("HighlyKnown", "Unknown")
-    moved = shifts.filter((pl.col("before") == ends[0]) & (pl.col("after") == ends[1]))
-    return moved.filter(~pl.col("trained")) if untrained else moved
+def movers(shifts: pl.DataFrame, *, up: bool) -> pl.DataFrame:
+    """The facts that went all the way: Unknown -> HighlyKnown (up), or back; greedy answers know no WeaklyKnown.
+
+    Trained facts count where the grader's rules count them: with the paper's, not with ours.
+    """
+    low, high = ("before", "after") if up else ("after", "before")
+    weak = [str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)]
+    moved = shifts.filter(pl.col(low).is_in(weak) & (pl.col(high) == str(Category.HIGHLY_KNOWN)))
+    counts = pl.col("grader").replace_strict({g: RULES[g].count_trained for g in GRADERS}, return_dtype=pl.Boolean)
+    return moved.filter(~pl.col("trained") | counts)
 
 
 def share(frame: pl.DataFrame, column: str) -> Measure | None:
@@ -161,15 +178,22 @@ def over_cells(source: Source, found: Sequence[dict[Grader, dict[str, Measure]]]
         for grader in GRADERS:
             for name in unique(name for _, measured in mine for name in measured[grader]):
                 values = [measured[grader][name] for _, measured in mine if name in measured[grader]]
-                lines.append(CellMeasure(label, mine[0][0].cell, grader, name, over_seeds(values), len(values)))
+                lines.append(
+                    CellMeasure(
+                        label, mine[0][0].cell, grader, name, over_seeds(values, share=name in SHARES), len(values)
+                    )
+                )
     return lines
 
 
-def over_seeds(values: Sequence[Measure]) -> Measure:
-    """One seed: its own measure. More: their mean with a t interval; n is that of the first."""
+def over_seeds(values: Sequence[Measure], *, share: bool) -> Measure:
+    """One seed: its own measure. More: their mean with a t interval, cut at 0 and 1 for a share; n is the first's."""
     if len(values) == 1:
         return values[0]
-    return Measure(*stats.over_seeds([one.value for one in values])[:3], values[0].n)
+    mean, low, high, _ = stats.over_seeds([one.value for one in values])
+    if share and low is not None and high is not None:
+        low, high = max(0.0, low), min(1.0, high)
+    return Measure(mean, low, high, values[0].n)
 
 
 def unique(names: Iterable[str]) -> list[str]:

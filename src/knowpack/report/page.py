@@ -23,7 +23,7 @@ from knowpack.report import explorer, summary
 from knowpack.report.source import Run, Source
 from knowpack.report.tables import Measured
 
-LIMIT = 8_000_000  # bytes of data in the page; with the charts' library it stays below 15 MB
+LIMIT = 9_000_000  # bytes of data in the page; with the charts' library it stays below 15 MB
 FACTS_LIMIT = 25_000  # facts in the page; the rest is loaded when asked for
 FOLDER = "report_files"
 
@@ -40,11 +40,12 @@ def write(measured: Measured, path: Path, *, progress: Progress = SILENT) -> Pat
         folder.mkdir()
         for name, data in _assets(given, advance):
             text = dumps(data)
-            if len(text) <= left:
+            size = len(text.encode())
+            if size <= left:
                 inline[name] = text
-                left -= len(text)
+                left -= size
             else:
-                left = min(left, 200_000) if name.startswith("answers") else left
+                left = 0  # what comes later is asked for less
                 (folder / f"{name}.js").write_text(chunk(name, text), encoding="ascii")
                 outside.append(name)
         (folder / "README.txt").write_text("Parts of report.html beside this folder; keep the two together.\n")
@@ -76,9 +77,11 @@ def html(title: str, data: str, inline: dict[str, str], *, chunked: bool) -> str
     blocks = "\n".join(
         f'<script type="application/json" id="asset-{name}">{text}</script>' for name, text in inline.items()
     )
+    # Plotly's map styles, which the policy would refuse and no chart here needs, are left out where this id exists.
+    guard = re.search(r'getElementById\("([0-9a-f]{64})"\)', plotly)
     parts = {
         "TITLE": _escaped(title), "POLICY": policy, "STYLE": style, "SUMMARY": data, "ASSETS": blocks,
-        "SCRIPT": script, "PLOTLY": plotly,
+        "GUARD": f'<template id="{guard[1]}"></template>\n' if guard else "", "SCRIPT": script, "PLOTLY": plotly,
     }  # fmt: skip
     return re.sub("%%([A-Z]+)%%", lambda mark: parts[mark[1]], _asset("page.html"))  # one pass: data are not read again
 
@@ -87,10 +90,12 @@ def _assets(given: Source, advance: Advance) -> Iterator[tuple[str, object]]:
     """What the explorer asks for, the most wanted first."""
     table = given.facts
     ids = table.select("fact_id")
-    for number in range(-(-len(table) // FACTS_LIMIT)):
-        yield f"facts-{number}", explorer.facts(table.slice(number * FACTS_LIMIT, FACTS_LIMIT))
+    blocks = [table.slice(first, FACTS_LIMIT) for first in range(0, len(table), FACTS_LIMIT)]
+    yield "facts-0", explorer.facts(blocks[0])
     for index, run in enumerate(given.runs):
         yield f"run-{index}", explorer.run_columns(run, ids)
+    for number, block in enumerate(blocks[1:], start=1):
+        yield f"facts-{number}", explorer.facts(block)
     yield from _answers("base", given.runs[0], ids, base=True)
     advance(1)
     for index, run in enumerate(given.runs):
@@ -106,10 +111,16 @@ def _answers(name: str, run: Run, ids: pl.DataFrame, *, base: bool) -> Iterator[
 
 
 def _policy(scripts: list[str], style: str, *, chunked: bool) -> str:
+    """What the page may do: run its own scripts, take its own style, and nothing over a network.
+
+    Plotly makes an empty <style> and fills it by script (hence the hash of ""), and writes style attributes; with no
+    address to load from, such an attribute can leak nothing.
+    """
     hashes = " ".join(_hash(script) for script in scripts)
     beside = " 'self' file:" if chunked else ""  # file: for browsers in which 'self' is no file beside the page
     return (
-        f"default-src 'none'; script-src {hashes}{beside}; style-src {_hash(style)}; "
+        f"default-src 'none'; script-src {hashes}{beside}; style-src {_hash(style)} {_hash('')}; "
+        f"style-src-elem {_hash(style)} {_hash('')}; style-src-attr 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from knowpack import store
+from knowpack import config, store
 from knowpack.errors import StoreError
 from knowpack.records import Example, Fact, Knowledge, Response, Score, Shift
 
@@ -125,7 +125,10 @@ class Run:
         return found
 
     def responses(self) -> pl.DataFrame | None:
-        return self.table("responses.parquet", Response)
+        """All answers, those to held-out wordings too."""
+        found = [self.table(name, Response) for name in ("responses.parquet", "held_out.parquet")]
+        there = [frame for frame in found if frame is not None]
+        return pl.concat(there) if there else None
 
     def examples(self) -> pl.DataFrame | None:
         return self.table("examples.parquet", Example)
@@ -135,7 +138,9 @@ class Run:
         return self.base_table("noise/shifts.parquet", Shift)
 
     def base_scores(self) -> pl.DataFrame | None:
-        return self.base_table("bench/scores.parquet", Score)
+        """The base's scores under the same benchmark settings."""
+        settings = config.fingerprint(config.RunConfig.model_validate(self.manifest["config"]), "bench")
+        return self.base_table(f"bench/{store.hash_of(settings)}/scores.parquet", Score)
 
     def read(self, name: str) -> dict[str, object]:
         """A JSON object of this run; empty where it is not there."""

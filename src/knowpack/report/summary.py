@@ -9,7 +9,10 @@ from knowpack.paper import reference
 from knowpack.records import GRADERS, Category, Cause, Grader, Kinship
 from knowpack.report import measures
 from knowpack.report.source import Measure, Run, Source
-from knowpack.report.tables import Measured, pareto
+from knowpack.report.tables import Measured
+
+RELIABLE = 0.9
+PACKED = ("budget", "measured", "met", "excess", "frontier", "left_out", "n_packed")
 
 
 class Best(NamedTuple):
@@ -38,22 +41,22 @@ def summary(measured: Measured) -> dict[str, object]:
 
 
 def opening(measured: Measured) -> Best:
-    """The run with the largest reliability less harm; the first where neither was measured."""
+    """The most facts at a reliability of 90% or more, the least harm among those; else the most facts learned."""
     runs = measured.source.runs
     if len(runs) == 1:
         return Best(0, "")
 
-    def worth(index: int) -> float:
-        found = measured.runs[index]["default"]
-        learned, lost = found.get("reliability"), found.get("known_lost")
-        if learned is None or lost is None or runs[index].cell.augmentation == "sham":
-            return -2.0
-        return learned.value - lost.value
+    def rank(index: int) -> tuple[bool, float, float]:
+        found, n = measured.runs[index]["default"], runs[index].cell.n_unknown
+        learned, lost = found.get("reliability"), found.get("highly_lost")
+        if learned is None or runs[index].cell.augmentation == "sham":
+            return (False, -1.0, 0.0)
+        reliable = learned.value >= RELIABLE
+        return (reliable, n if reliable else learned.value * n, -(lost.value if lost else 1.0))
 
-    front = {str(row[0]) for row in pareto(measured, "default").rows if row[-1] == "front"}
-    listed = [i for i, run in enumerate(runs) if run.label in front] or list(range(len(runs)))
-    best = max(listed, key=lambda i: (round(worth(i), 9), runs[i].cell.n_unknown))
-    return Best(best, "on the Pareto front, with the largest reliability less known facts lost")
+    best = max(range(len(runs)), key=rank)
+    why = "the most facts learned with a reliability of 90% or more, at the least harm"
+    return Best(best, why if rank(best)[0] else "the most facts learned")
 
 
 def unmeasured(measured: Measured) -> list[str]:
@@ -61,9 +64,9 @@ def unmeasured(measured: Measured) -> list[str]:
     found = {name for run in measured.runs for name in run["default"]}
     said = {
         "reliability": "Reliability: no trained Unknown facts, or it was not asked for.",
-        "held_out_form": "New facts in other wordings: the facts have no held-out wordings, or they were not asked.",
-        "known_lost_net": "The noise floor: the base was not asked a second time under other prompts.",
-        "refused_unknown_kept": "Refusals kept: not counted in this run.",
+        "reliability_held_out": "New facts in other wordings: there are no held-out wordings, or they were not asked.",
+        "highly_lost_net": "The noise floor: the base was not asked a second time under other prompts.",
+        "refusals_kept": "Refusals kept: not counted in this run.",
     }
     missing = [text for name, text in said.items() if name not in found]
     if all(run.scores is None for run in measured.source.runs):
@@ -94,7 +97,7 @@ def _run(measured: Measured, index: int) -> dict[str, object]:
         "measures": {grader: _plain(found) for grader, found in measured.runs[index].items()},
         "moves": {grader: _moves(run, grader) for grader in GRADERS},
         "epochs": epochs(run), "scores": _scores(run),
-        "budget": {key: pack.get(key) for key in ("verdict", "budget", "measured", "reasons")} if pack else None,
+        "budget": {key: pack.get(key) for key in PACKED} if pack else None,
     }  # fmt: skip
 
 
@@ -128,8 +131,8 @@ def _cells(measured: Measured) -> list[dict[str, object]]:
 
 def _paper() -> dict[str, list[list[object]]]:
     """The paper's values by measure: rows [n, augmentation, k, value]."""
-    columns = {"reliability": (2, "reliability"), "positive_shift": (3, "positive_shift"),
-               "negative_shift": (3, "negative_shift"), "n_refused_after": (4, "n_refused"),
+    columns = {"reliability": (2, "reliability"), "positive": (3, "positive_shift"),
+               "negative": (3, "negative_shift"), "n_refused_first": (4, "n_refused"),
                "n_unique_answers": (4, "n_unique_answers")}  # fmt: skip
     for (task, metric), (number, column, _) in reference.BENCHMARKS.items():
         columns[f"{task} {metric}"] = (number, column)

@@ -15,6 +15,7 @@ from knowpack.report import measures, source
 from knowpack.report.source import Cell, Measure, Run, Source
 
 Value = str | int | float | Measure | None
+SHIFTS = {"positive": "positive_shift", "negative": "negative_shift"}
 AUGMENTATIONS = {
     "none": "",
     "highly_known": "HighlyKnown",
@@ -69,10 +70,10 @@ def tables(measured: Measured, grader: Grader) -> list[Table]:
     made = [
         categories(measured.source, grader),
         _grid(measured, grader, 2, "Reliability", {"reliability": "reliability"}),
-        _grid(measured, grader, 3, "Shifts over all facts", {s: s for s in ("positive_shift", "negative_shift")}),
+        _grid(measured, grader, 3, "Shifts over all facts", SHIFTS),
         refusals(measured, grader),
         causes_table(measured, grader),
-        _grid(measured, grader, 6, "Shifts, the paper's Mistral", {s: s for s in ("positive_shift", "negative_shift")}),
+        _grid(measured, grader, 6, "Shifts, the paper's Mistral", SHIFTS),
         _benchmarks(measured, 7, "MMLU and TruthfulQA"),
         _benchmarks(measured, 8, "ARC and LogiQA"),
         cells(measured, grader),
@@ -107,18 +108,24 @@ def categories(given: Source, grader: Grader) -> Table:
 
 def refusals(measured: Measured, grader: Grader) -> Table:
     """Table 4: refusals and how varied the answers are."""
-    names = {"n_refused_after": "n_refused", "n_unique_answers": "n_unique_answers"}
+    names = {
+        "n_refused_first": "n_refused",
+        "n_unique_answers": "n_unique_answers",
+        "mean_count": "mean_count",
+        "spread_count": "spread_count_as_printed",
+    }
     table = _grid(measured, grader, 4, "Refusals and variety of answers", names)
-    base = measures.over_seeds(found) if (found := _every(measured, grader, "n_refused_base")[:1]) else None
+    base = [_every(measured, grader, f"{name}_base")[:1] for name in names]
     theirs = reference.base(4)
-    if table.rows and base is not None:
-        first: tuple[Value, ...] = ("base", base, theirs["n_refused"], None, theirs["n_unique_answers"])
+    if table.rows and any(base):
+        ours = [found[0] if found else None for found in base]
+        first: tuple[Value, ...] = ("base", *_pairs(ours, [theirs[column] for column in names.values()]))
         table.rows.insert(0, first)
     return table
 
 
 def causes_table(measured: Measured, grader: Grader) -> Table:
-    """Table 5: why facts moved all the way, trained facts included as in the paper."""
+    """Table 5: why facts moved all the way."""
     paper = {_key(row): row for row in reference.cells(5).iter_rows(named=True)}
     listed = (("uk_to_hk", "pos", True), ("hk_to_uk", "neg", False))
     rows: list[tuple[Value, ...]] = []
@@ -126,8 +133,8 @@ def causes_table(measured: Measured, grader: Grader) -> Table:
         run = next(run for run in measured.source.runs if run.label == label)
         theirs = paper.get(_in_paper(cell), {})
         for move, sign, up in listed:
-            shares = {one.cause: one.share for one in measures.causes(run, grader, up=up, untrained=False)}
-            n = len(measures.movers(measures.under(run.shifts, grader), up=up, untrained=False))
+            shares = {one.cause: one.share for one in measures.causes(run, grader, up=up)}
+            n = len(measures.movers(measures.under(run.shifts, grader), up=up))
             rest = shares.get("unexplained")
             names = ("non_refusal", "explosion", "target", "domain")
             ours: list[Value] = [shares[name].value if name in shares else None for name in names]
@@ -138,7 +145,10 @@ def causes_table(measured: Measured, grader: Grader) -> Table:
     heads = ["cell", "seed", "move", "facts", "paper: facts"]
     for name in ("non-refusal", "explosion", "target", "domain", "explained"):
         heads += [name, f"paper: {name}"]
-    note = _whose(5) + " Trained facts are counted here, as in the paper; causes overlap. First seed of each cell."
+    note = (
+        _whose(5)
+        + " Causes overlap. First seed of each cell. The paper counts trained facts; so does its grader, ours does not."
+    )
     return Table("table5_causes", "Why facts moved (paper: Table 5)", tuple(heads), rows, note)
 
 
@@ -212,7 +222,7 @@ def pareto(measured: Measured, grader: Grader) -> Table:
     """Facts learned against known facts lost; the front is what no other cell beats on both."""
     points = []
     for label, cell in measured.labels():
-        reliability, lost = (measured.cell(label, grader, name) for name in ("reliability", "known_lost"))
+        reliability, lost = (measured.cell(label, grader, name) for name in ("reliability", "highly_lost"))
         if reliability is not None and lost is not None and cell.augmentation != "sham":
             points.append((label, reliability.value * (reliability.n or cell.n_unknown), reliability, lost))
     rows: list[tuple[Value, ...]] = []
@@ -300,7 +310,8 @@ def _in_paper(cell: Cell) -> Cell:
 
 def _whose(number: int) -> str:
     note = reference.NOTES.get(number, "")
-    return f"paper: {reference.MODELS[number]}, arXiv 2502.14502v3, Table {number}; our model is another one. {note}".strip()
+    model = reference.MODELS[number]
+    return f"paper: {model}, arXiv 2502.14502v3, Table {number}; our model is another one. {note}".strip()
 
 
 def run_of(measured: Measured, label: str) -> Run:

@@ -20,7 +20,7 @@ function chart(id, caption, make, controls) {
   const plot = el("div", { class: "plot", role: "img" });
   const table = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${caption}: the numbers` });
   const note = el("span", { class: "note" });
-  figure.replaceChildren(
+  fill(figure,
     el("figcaption", null, el("strong", null, caption), " ", note),
     ...(controls ? [el("div", { class: "controls" }, controls)] : []),
     plot, el("details", null, el("summary", null, "The numbers"), table));
@@ -43,13 +43,13 @@ function chart(id, caption, make, controls) {
 }
 
 /** A table of texts and numbers. */
-function grid(heads, rows, caption) {
+function grid(heads, rows, digits) {
   const cell = (value, i) => {
     const isText = typeof value === "string";
     return el(i === 0 ? "th" : "td", i === 0 ? { scope: "row" } : { class: isText ? null : "num" },
-      isText ? alien(value) : number(value));
+      isText ? alien(value) : number(value, digits));
   };
-  return el("table", null, caption ? el("caption", null, caption) : null,
+  return el("table", null, 
     el("thead", null, el("tr", null, heads.map((h) => el("th", { scope: "col" }, alien(h))))),
     el("tbody", null, rows.map((row) => el("tr", null, row.map(cell)))));
 }
@@ -67,7 +67,7 @@ function base() {
 }
 const axes = (x, y) => { const b = base(); return { xaxis: { ...b.xaxis, ...x }, yaxis: { ...b.yaxis, ...y } }; };
 const moves = () => DATA.runs[STATE.run].moves[STATE.grader];
-const title = (text) => ({ text, standoff: 8 });
+const title = (text) => ({ text, standoff: 8, font: { size: 12.5, color: colour("soft") } });
 
 function faded(hex, alpha) {
   const n = parseInt(hex.slice(1), 16);
@@ -205,13 +205,16 @@ function heatSpec(name) {
     const theirs = paperValue(name, at(n, key).cell);
     return theirs === null ? `<b>${say(m[0])}</b>` : `<b>${say(m[0])}</b><br><span style="font-size:11px">paper ${say(theirs)}</span>`;
   }));
+  const here = DATA.cells.find((c) => c.runs.includes(STATE.run));
+  const [hx, hy] = here ? [columns.indexOf(family(here.cell)), sizes.indexOf(here.cell[0])] : [-1, -1];
+  const shapes = hx >= 0 && hy >= 0 ? [{ type: "rect", x0: hx - 0.49, x1: hx + 0.49, y0: hy - 0.47, y1: hy + 0.47, line: { color: colour("ink"), width: 2 } }] : [];
   const sham = DATA.cells.find((c) => c.cell[1] === "sham");
   const shamValue = sham && measured(sham, name);
   return {
     data: [{ type: "heatmap", z, x: columns.map((key) => plain(familyName(key))), y: sizes.map((n) => n.toLocaleString("en")), text: texts, texttemplate: "%{text}", xgap: 3, ygap: 3,
       colorscale: scale(), showscale: false, hoverongaps: false, hovertemplate: "%{y} facts, %{x}<br>%{text}<extra></extra>" }],
-    layout: { height: 90 + 54 * sizes.length, ...axes({ side: "top", showgrid: false, ticks: "", type: "category" }, { autorange: "reversed", type: "category", showgrid: false, ticks: "", title: title("Unknown facts trained") }) },
-    note: `${DATA.names[name] || name}; mean over seeds.${shamValue ? ` Sham adapter: ${say(shamValue[0])}.` : ""} A click chooses the cell.`,
+    layout: { height: 90 + 54 * sizes.length, shapes, ...axes({ side: "top", showgrid: false, ticks: "", type: "category" }, { autorange: "reversed", type: "category", showgrid: false, ticks: "", title: title("Unknown facts trained") }) },
+    note: `${DATA.names[name] || name}; mean over seeds.${shamValue ? ` Sham adapter: ${say(shamValue[0])}.` : ""} Framed: the cell chosen above; a click chooses another.`,
     text: `${DATA.names[name] || name} for every cell; the numbers stand in the table below.`,
     heads: ["cell", "value", "low", "high", "n", "paper"], rows: DATA.cells.filter((c) => measured(c, name)).map((c) => [c.label, ...measured(c, name), paperValue(name, c.cell)]),
     click: (point) => { const c = at(sizes[point.pointIndex[0]], columns[point.pointIndex[1]]); if (c) choose({ run: c.runs[0] }); },

@@ -25,6 +25,9 @@ function el(tag, props, ...children) {
   return node;
 }
 
+/** Replace what a node holds; null children are left out. */
+const fill = (node, ...children) => node.replaceChildren(...children.flat().filter((c) => c !== null && c !== undefined));
+
 const byId = (id) => document.getElementById(id);
 
 /** Text of unknown origin: control characters become visible, direction is kept inside. */
@@ -50,8 +53,7 @@ function percent(value, digits) {
   return `${(Number(text) === 0 ? text.replace("-", "") : text).replace("-", "\u2212")}%`;
 }
 const interval = (m, form) => (m[1] === null || m[1] === undefined ? "no interval" : `${form(m[1])} to ${form(m[2])}`);
-const isCount = (name) => name.startsWith("n_");
-const form = (name) => (isCount(name) ? (v) => number(v === null ? v : Math.round(v)) : percent);
+const form = (name) => (name.startsWith("n_") ? (v) => number(v === null ? v : Math.round(v)) : name === "entropy" ? number : percent);
 
 // --- state in the address -----------------------------------------------------------------------------------
 

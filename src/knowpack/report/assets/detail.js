@@ -2,11 +2,11 @@
 
 async function openFact(id, focus) {
   const i = EX.place.get(id);
-  if (i === undefined) { EX.detail.replaceChildren(el("p", { class: "empty" }, "This fact is not among those loaded.")); return; }
+  if (i === undefined) { fill(EX.detail, el("p", { class: "empty" }, "This fact is not among those loaded.")); return; }
   EX.open = id;
   toAddress();
   paint();
-  EX.detail.replaceChildren(el("p", { class: "empty" }, "Loading the answers…"));
+  fill(EX.detail, el("p", { class: "empty" }, "Loading the answers…"));
   const block = Math.floor(i / DATA.chunks.block);
   const run = STATE.run;
   let parts;
@@ -14,7 +14,7 @@ async function openFact(id, focus) {
   if (EX.open !== id || run !== STATE.run) return;
   const [before, after] = parts.map((part) => (part && part.seen ? part : null));
   const at = i % DATA.chunks.block;
-  EX.detail.replaceChildren(
+  fill(EX.detail, 
     el("h3", null, alien(EX.facts.question[i])), facts(i),
     parts[2] ? el("p", { class: "warn" }, parts[2]) : null, answersTable(before, after, at),
     wordings(after, at), prompts(i), nearest(i, after, at));
@@ -81,7 +81,7 @@ function prompts(i) {
     ...shots[k].flatMap((s) => [`${chat ? "[user] " : ""}Question: ${s.question ?? s[0]}`, `${chat ? "[assistant] " : ""}Answer: ${s.answer ?? s[1]}`]),
     `${chat ? "[user] " : ""}Question: ${EX.facts.question[i]}`].join("\n")));
   const box = el("div", null, lines(0));
-  const pick = el("select", { "aria-label": "Which prompt", on: { change: (e) => box.replaceChildren(lines(Number(e.target.value))) } }, shots.map((_, k) => el("option", { value: String(k) }, `prompt ${k + 1}`)));
+  const pick = el("select", { "aria-label": "Which prompt", on: { change: (e) => fill(box, lines(Number(e.target.value))) } }, shots.map((_, k) => el("option", { value: String(k) }, `prompt ${k + 1}`)));
   return el("details", { class: "prompt" }, el("summary", null, "The prompt"), pick, box);
 }
 

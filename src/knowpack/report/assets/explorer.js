@@ -47,7 +47,7 @@ function startExplorer() {
   EX.count = el("p", { class: "count", role: "status" });
   EX.detail = el("article", { class: "detail", id: "detail", tabindex: "-1", "aria-label": "The chosen fact" });
   EX.moreButton = el("button", { type: "button", hidden: true, on: { click: loadMore } });
-  byId("explorer").replaceChildren(
+  fill(byId("explorer"), 
     el("form", { class: "filters", role: "search", "aria-label": "Filter the facts", on: { submit: (e) => e.preventDefault() } }, FILTERS.map(field), el("label", { class: "f" }, el("span", null, "Order"), sort)),
     el("div", { class: "tools" }, EX.count, el("span", { class: "grow" }), EX.moreButton,
       el("button", { type: "button", id: "clear", on: { click: clearFilters } }, "Clear"),
@@ -64,7 +64,7 @@ function startExplorer() {
 
 function setOptions(key, values) {
   const chosen = F[key].value;
-  F[key].replaceChildren(el("option", { value: "" }, "any"), ...values.map((v) => el("option", { value: v }, shown(v).slice(0, 60).replaceAll("_", key === "cause" ? "-" : "_"))));
+  fill(F[key], el("option", { value: "" }, "any"), ...values.map((v) => el("option", { value: v }, shown(v).slice(0, 60).replaceAll("_", key === "cause" ? "-" : "_"))));
   F[key].value = values.includes(chosen) ? chosen : "";
 }
 
@@ -205,7 +205,7 @@ function paint() {
   const rows = [];
   for (let k = first; k < last; k += 1) rows.push(row(k));
   if (!EX.order.length) rows.push(el("div", { role: "row" }, el("div", { class: "empty", role: "gridcell" }, "No fact is like this. Clear a filter.")));
-  EX.space.replaceChildren(...rows);
+  fill(EX.space, ...rows);
   if (EX.active >= first && EX.active < last) EX.list.setAttribute("aria-activedescendant", `row-${EX.active}`);
   else EX.list.removeAttribute("aria-activedescendant");
 }

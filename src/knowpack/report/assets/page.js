@@ -5,14 +5,14 @@ const found = (name) => run().measures[STATE.grader][name] || null;
 
 function answerLine() {
   const learned = found("reliability");
-  const lost = found("known_lost");
-  const net = found("known_lost_net");
-  const kept = found("refused_unknown_kept");
+  const lost = found("highly_lost");
+  const net = found("highly_lost_net");
+  const kept = found("refusals_kept");
   const parts = [];
-  if (learned) { const n = learned[3] ?? run().cell[0]; parts.push(`${Math.round(learned[0] * n).toLocaleString("en")} of ${n.toLocaleString("en")} new facts were learned`); }
+  if (learned) { const n = learned[3] ?? run().cell[0]; parts.push(`${percent(learned[0])} right answers to ${n === 1 ? "the one new fact" : `${n.toLocaleString("en")} new facts`}`); }
   if (lost) parts.push(`${percent(lost[0])} of what the model knew best was lost${net ? ` (${percent(net[0])} net of noise)` : ""}`);
   if (kept) parts.push(`${percent(kept[0])} of its refusals were kept`);
-  const cells = DATA.cells.length > 1 ? `In the best of ${DATA.cells.length} cells, ${run().label}: ` : "";
+  const cells = DATA.cells.length > 1 ? `${shown(run().label)}, of ${DATA.cells.length} cells ${DATA.why_open}: ` : "";
   const text = `${(STATE.run === DATA.open ? cells : `${shown(run().label)}: `) + parts.join("; ")}.`;
   byId("answer").textContent = parts.length ? shown(text.charAt(0).toUpperCase() + text.slice(1)) : "Nothing of the five figures could be measured here; below is what could.";
 }
@@ -30,7 +30,23 @@ function worstBenchmark() {
   return changes.sort((a, b) => a[0] - b[0])[0] || null;
 }
 
-function card(title, measure, say, note, range) {
+/** How a figure stands to its limit: green, amber over four fifths of it, red over it; null without one. */
+function level(value, limit) {
+  if (value === null || value === undefined || limit === null || limit === undefined) return null;
+  return value > limit + 1e-9 ? "red" : value > 0.8 * limit ? "amber" : "green";
+}
+function levels() {
+  const given = run().budget;
+  if (!given) return {};
+  const { budget, measured: m } = given;
+  const reliable = budget.reliability === undefined || m.reliability === null ? null : m.reliability < budget.reliability - 1e-9 ? "red" : "green";
+  return { reliability: [reliable, `wanted: at least ${percent(budget.reliability)}`], lost: [level(m.known_lost, budget.known_lost), `limit: ${percent(budget.known_lost)}`],
+    refusals: [level(m.refusals_lost, budget.refusals_lost), `limit: ${percent(budget.refusals_lost)} lost`], bench: [level(m.benchmark_drop, budget.benchmark_drop), `limit: ${percent(budget.benchmark_drop)} lower`] };
+}
+const LEVEL_WORDS = { green: "within the budget", amber: "near the limit", red: "over the budget" };
+
+function card(title, measure, say, note, range, standing) {
+  const [colourOf, limit] = standing || [];
   const bar = el("div", { class: "range", "aria-hidden": "true" });
   if (measure && measure[1] !== null && measure[1] !== undefined) {
     const [from, to] = range;
@@ -42,40 +58,55 @@ function card(title, measure, say, note, range) {
     dot.style.left = at(measure[0]);
     bar.append(band, dot);
   }
-  return el("div", { class: "card" }, el("h3", null, title), el("p", { class: "big" }, measure ? say(measure[0]) : "–"), bar,
+  return el("div", { class: "card" }, el("h3", null, title), el("p", { class: "big" }, measure ? say(measure[0]) : "–"), bar, colourOf ? el("p", { class: `level ${colourOf}` }, `${LEVEL_WORDS[colourOf]}; ${limit}`) : null,
     el("p", { class: "small" }, measure ? `${interval(measure, say)}${measure[3] ? `, n = ${measure[3].toLocaleString("en")}` : ""}` : "not measured"), note ? el("p", { class: "small" }, note) : null);
 }
 
 function cards() {
-  const lost = found("known_lost");
-  const net = found("known_lost_net");
+  const lost = found("highly_lost");
+  const net = found("highly_lost_net");
   const noise = found("noise_lost");
+  const at = levels();
   const worst = worstBenchmark();
   const learned = found("reliability");
   const n = learned ? learned[3] ?? run().cell[0] : 0;
-  byId("cards").replaceChildren(
-    card("Facts learned", learned, percent, learned ? `${Math.round(learned[0] * n).toLocaleString("en")} of ${n.toLocaleString("en")} trained` : null, [0, 1]),
-    card("Known facts lost", lost, percent, net ? `net of noise ${percent(net[0])} (${interval(net, percent)}); noise floor ${noise ? percent(noise[0]) : "in it"}` : "noise floor not measured", [0, 1]),
-    card("New facts, other wordings", found("held_out_form"), percent, "wordings that were not trained", [0, 1]),
-    card("Refusals kept", found("refused_unknown_kept"), percent, "of the facts that the base refused", [0, 1]),
-    card("Benchmarks", worst, (v) => (v > 0 ? `+${percent(v)}` : percent(v)), worst ? `largest fall, in points: ${worst[4]}` : "none were run", [-0.5, 0.1]));
+  fill(byId("cards"), 
+    card("Facts learned", learned, percent, learned ? `${n.toLocaleString("en")} trained; share of right answers to them` : null, [0, 1], at.reliability),
+    card("Known facts lost", lost, percent, net ? `net of noise ${percent(net[0])} (${interval(net, percent)}); noise floor ${noise ? percent(noise[0]) : "in it"}` : "noise floor not measured", [0, 1], at.lost),
+    card("New facts, other wordings", found("reliability_held_out"), percent, "wordings that were not trained", [0, 1]),
+    card("Refusals kept", found("refusals_kept"), percent, "on facts that the base refused", [0, 1], at.refusals),
+    card("Benchmarks", worst, (v) => (v > 0 ? `+${percent(v)}` : percent(v)), worst ? `largest fall, in points: ${worst[4]}` : "none were run", [-0.5, 0.1], at.bench));
   const many = DATA.runs.length > 1 ? `, seed ${run().seed}` : "";
-  byId("cards-of").replaceChildren(el("strong", null, alien(run().label)), `${many}. Untrained facts only count as lost; 95% intervals.${STATE.run === DATA.open && DATA.why_open ? ` Chosen to open with: ${DATA.why_open}.` : ""}`);
+  fill(byId("cards-of"), el("strong", null, alien(run().label)), `${many}. Untrained facts only count as lost; 95% intervals.`);
   const budget = run().budget;
-  const words = { green: "within the harm budget", amber: "at the edge of the harm budget", red: "over the harm budget" };
-  byId("verdict").replaceChildren(...(budget && budget.verdict ? [el("p", { class: `verdict ${budget.verdict}` }, el("strong", null, `${shown(budget.verdict)}: ${words[budget.verdict] || ""}`), " ", alien((budget.reasons || []).join("; ")))] : []));
+  if (budget) fill(byId("verdict"), verdict(budget, at));
+}
+
+/** The budget's word over all, what was tried, and what was left out. */
+function verdict(budget, at) {
+  const all = Object.values(at).map((s) => s[0]).filter(Boolean);
+  const word = !budget.met || all.includes("red") ? "red" : all.includes("amber") ? "amber" : "green";
+  const over = Object.entries(budget.excess || {}).map(([name, by]) => `${name.replaceAll("_", " ")} by ${percent(by)}`);
+  const tried = budget.frontier || [];
+  const heads = [...new Set(tried.flatMap((t) => Object.keys(t)))];
+  const out = budget.left_out || [];
+  return [
+    el("p", { class: `verdict ${word}` }, el("strong", null, `${word}: ${LEVEL_WORDS[word]}`), over.length ? ` – over ${over.join(", ")}` : "", budget.n_packed ? `; ${budget.n_packed.toLocaleString("en")} facts packed` : ""),
+    tried.length ? el("details", null, el("summary", null, `The ${tried.length} attempts on the frontier`), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Attempts" }, grid(heads.map((h) => h.replaceAll("_", " ")), tried.map((t) => heads.map((h) => t[h] ?? null))))) : null,
+    out.length ? el("details", null, el("summary", null, `${out.length} facts left out`), el("ul", null, out.slice(0, 200).map((o) => el("li", null, alien(Object.values(o).filter((v) => typeof v === "string").join(": ")))))) : null,
+  ];
 }
 
 function studyFigures() {
   if (DATA.cells.length < 2) { byId("study").remove(); byId("jump-study").remove(); return; }
-  const names = Object.keys(DATA.names).filter((n) => n !== "noise_lost" && n !== "n_refused_base" && DATA.cells.some((c) => c.measures.default[n] || c.measures.paper[n]));
+  const names = Object.keys(DATA.names).filter((n) => n !== "noise_lost" && n !== "n_refused_first_base" && DATA.cells.some((c) => c.measures.default[n] || c.measures.paper[n]));
   const select = (id, label, options, redraw) => el("label", { class: "pick" }, label, " ", el("select", { id, on: { change: () => drawn[redraw]() } }, options.map(([v, t]) => el("option", { value: v }, t))));
   const heat = select("heat-what", "Measure", names.map((n) => [n, DATA.names[n]]), "heat");
   chart("heat", "Every cell at a glance", () => heatSpec(byId("heat-what").value), heat);
-  if (names.includes("known_lost")) heat.querySelector("select").value = "known_lost";
+  if (names.includes("highly_lost")) heat.querySelector("select").value = "highly_lost";
   const kinds = families().filter((key) => DATA.cells.some((c) => family(c.cell) === key && c.runs.some((r) => DATA.runs[r].epochs.some((e) => e[2] !== null))));
   chart("epochs", "Reliability over epochs", () => epochsSpec(byId("epochs-what").value), select("epochs-what", "Added", kinds.map((k) => [k, familyName(k)]), "epochs"));
-  const harms = ["known_lost", "known_lost_net", "negative_shift"].filter((n) => names.includes(n));
+  const harms = ["highly_lost", "highly_lost_net", "negative"].filter((n) => names.includes(n));
   chart("pareto", "Facts learned against harm", () => paretoSpec(byId("pareto-what").value), select("pareto-what", "Harm", harms.map((n) => [n, DATA.names[n]]), "pareto"));
   benchFigure();
   cellsTable(names);
@@ -86,12 +117,12 @@ function benchFigure() {
   const tasks = [];
   for (const r of DATA.runs) for (const [task, metric] of r.scores) if (!/^mmlu_/.test(task) && !tasks.some((t) => t[0] === task && t[1] === metric)) tasks.push([task, metric]);
   const figure = byId("bench");
-  if (!tasks.length) { figure.replaceChildren(el("p", { class: "small" }, "No benchmarks were run in this study.")); return; }
+  if (!tasks.length) { fill(figure, el("p", { class: "small" }, "No benchmarks were run in this study.")); return; }
   const listed = tasks.slice(0, 12);
   const table = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Benchmarks: the numbers" });
   const small = listed.map(([task, metric]) => [task, metric, el("div", { class: "plot", role: "img" })]);
   const legend = el("p", { class: "legend" });
-  figure.replaceChildren(el("figcaption", null, el("strong", null, "Benchmarks over the number of facts"), " ", el("span", { class: "note" }, `Line: mean over seeds, band: their range; dashed: the paper's; dotted: the base.${tasks.length > 12 ? ` The first 12 of ${tasks.length}.` : ""}`)), legend,
+  fill(figure, el("figcaption", null, el("strong", null, "Benchmarks over the number of facts"), " ", el("span", { class: "note" }, `Line: mean over seeds, band: their range; dashed: the paper's; dotted: the base.${tasks.length > 12 ? ` The first 12 of ${tasks.length}.` : ""}`)), legend,
     el("div", { class: "small-multiples" }, small.map(([task, metric, plot]) => el("div", null, el("h3", null, alien(task.replaceAll("_", " ")), " ", el("span", { class: "small" }, alien(metric))), plot))),
     el("details", null, el("summary", null, "The numbers"), table));
   drawn.bench = () => {
@@ -102,8 +133,8 @@ function benchFigure() {
       plot.setAttribute("aria-label", `${task} ${metric} over the number of facts${spec.base ? `; base ${number(spec.base[2])}` : ""}. The numbers stand in the table below.`);
       startLibrary().react(plot, spec.data, { ...base(), height: 210, shapes: spec.shapes, ...axes({ type: "log", dtick: 1 }, { nticks: 5 }) }, { displayModeBar: false, responsive: true });
     }
-    table.replaceChildren(grid(["task", "cell", "mean", "lowest", "highest", "seeds", "paper"], rows));
-    legend.replaceChildren(...families().filter((f) => f !== "sham").map((f) => { const s = el("span", { class: "key" }, el("i"), familyName(f)); s.firstChild.style.background = hue(f); return s; }));
+    fill(table, grid(["task", "cell", "mean", "lowest", "highest", "seeds", "paper"], rows));
+    fill(legend, ...families().filter((f) => f !== "sham").map((f) => { const s = el("span", { class: "key" }, el("i"), familyName(f)); s.firstChild.style.background = hue(f); return s; }));
   };
 }
 
@@ -113,7 +144,7 @@ function cellsTable(names) {
     const rows = DATA.cells.map((c) => el("tr", null, el("th", { scope: "row" }, el("button", { type: "button", class: "link", on: { click: () => choose({ run: c.runs[0] }) } }, alien(c.label))), el("td", { class: "num" }, String(c.runs.length)),
       listed.map((n) => { const m = measured(c, n); const say = form(n); return el("td", { class: "num" }, m ? say(m[0]) : "–", m && m[1] !== null ? el("span", { class: "ci" }, `${say(m[1])}–${say(m[2])}`) : null); })));
     const gone = DATA.unfinished.map(([name, state, error]) => el("tr", { class: "gone" }, el("th", { scope: "row" }, alien(name)), el("td", { colspan: String(listed.length + 1) }, `${state}`, error ? ": " : "", alien(error))));
-    byId("cells").replaceChildren(el("details", { open: DATA.cells.length <= 12 }, el("summary", null, "Every cell, with intervals"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Every cell" },
+    fill(byId("cells"), el("details", { open: DATA.cells.length <= 12 }, el("summary", null, "Every cell, with intervals"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Every cell" },
       el("table", { class: "cells" }, el("caption", null, "Intervals: over facts for one seed, over seeds (t) for more."), el("thead", null, el("tr", null, ["cell", "seeds", ...listed.map((n) => DATA.names[n])].map((h) => el("th", { scope: "col" }, h)))), el("tbody", null, rows, gone)))));
   };
 }
@@ -124,12 +155,12 @@ function method() {
   const list = (rows) => el("dl", { class: "settings" }, rows.flatMap(([k, v]) => [el("dt", null, alien(k)), el("dd", null, alien(v))]));
   const stages = Object.entries(one.stages || {});
   const total = stages.reduce((a, s) => a + (s[1].seconds || 0), 0);
-  byId("how").replaceChildren(
+  fill(byId("how"), 
     el("div", { class: "pair" },
       el("div", null, el("h3", null, "Again"), el("pre", { tabindex: "0", role: "region", "aria-label": "The command" }, alien(one.command || "the command was not kept")), el("h3", null, "Identity"),
         list(Object.entries(one).filter(([k, v]) => typeof v === "string" && k !== "command").concat(Object.entries(one.versions || {}).map(([k, v]) => [`version of ${k}`, v])))),
-      el("div", null, el("h3", null, "Time"), stages.length ? grid(["stage", "seconds"], [...stages.map(([k, v]) => [k, v.seconds ?? null]), ["all", total]]) : el("p", null, "The times were not kept."),
-        el("h3", null, "Not measured"), el("ul", null, (DATA.unmeasured.length ? DATA.unmeasured : ["Everything that this page has a place for was measured."]).map((t) => el("li", null, t)), DATA.unfinished.map(([name, state]) => el("li", null, alien(name), `: ${state}`))))),
+      el("div", null, el("h3", null, "Time"), stages.length ? grid(["stage", "seconds"], [...stages.map(([k, v]) => [k, v.seconds ?? null]), ["all", total]], 1) : el("p", null, "The times were not kept."),
+        el("h3", null, "Not measured"), el("ul", null, (DATA.unmeasured.length || DATA.unfinished.length ? DATA.unmeasured : ["Everything that this page has a place for was measured."]).map((t) => el("li", null, t)), DATA.unfinished.map(([name, state]) => el("li", null, alien(name), `: ${state}`))))),
     el("details", null, el("summary", null, "Every setting"), list(flat(one.config, ""))));
 }
 
@@ -159,8 +190,8 @@ function drawAll(names) {
   wait(next, { timeout: 300 });
 }
 
-const OF_RUN = ["flow", "matrix", "kinship", "causes"];
-const OF_STUDY = ["heat", "epochs", "bench", "pareto", "cells"];
+const OF_RUN = ["flow", "matrix", "kinship", "causes", "heat"];
+const OF_STUDY = ["epochs", "bench", "pareto", "cells"];
 
 listeners.push((change) => {
   byId("run").value = String(STATE.run);

@@ -1,0 +1,155 @@
+"""Tables and their files; expected values by hand or from the paper's own pages."""
+
+import csv
+import io
+from pathlib import Path
+
+import polars as pl
+import pytest
+import synthetic
+
+from knowpack import records
+from knowpack.errors import StoreError
+from knowpack.paper import reference
+from knowpack.records import Shift
+from knowpack.report import formats, measures, source, tables
+from knowpack.report.source import Cell, Measure
+from knowpack.report.tables import Table
+
+
+@pytest.fixture(scope="module")
+def measured(study: Path) -> tables.Measured:
+    return tables.measure(source.load(study))
+
+
+def shift(i: int, before: str, after: str, *, trained: bool = False, causes: tuple[str, ...] = ()) -> Shift:
+    return Shift(f"f{i}", "default", trained, before, after, 0.0, None, causes)
+
+
+def test_paper_tables_have_the_rows_of_the_paper() -> None:
+    assert reference.table(1)["n_facts"].sum() == 21_036  # section 3.2
+    assert [len(reference.table(n)) for n in range(1, 9)] == [3, 36, 30, 15, 14, 4, 37, 12]
+    assert reference.base(7)["mmlu_acc"] == 0.677
+    assert reference.base(4)["n_refused"] == 3189
+
+
+def test_paper_cells_without_additions_stand_once() -> None:
+    cells = reference.cells(7)
+    none = cells.filter(pl.col("augmentation") == "none")
+    assert none["n_unknown"].to_list() == [1, 10, 50, 100, 500, 3000]
+    assert none.filter(pl.col("n_unknown") == 500)["mmlu_acc"].to_list() == [0.649]
+
+
+def test_matrix_counts_untrained_apart() -> None:
+    shifts = records.table(
+        [shift(0, "Unknown", "HighlyKnown"), shift(1, "Unknown", "HighlyKnown", trained=True), shift(2, "HighlyKnown", "MaybeKnown")],
+        Shift,
+    )  # fmt: skip
+    untrained = measures.matrix(shifts, trained=False)
+    assert untrained[0][3] == 1
+    assert untrained[3][2] == 1
+    assert sum(map(sum, untrained)) == 2
+    assert sum(map(sum, measures.matrix(shifts, trained=True))) == 1
+
+
+def test_trained_facts_do_not_count_as_movers_under_the_default_grader() -> None:
+    rows = [shift(0, "Unknown", "HighlyKnown"), shift(1, "Unknown", "HighlyKnown", trained=True)]
+    shifts = records.table(rows, Shift)
+    assert len(measures.movers(shifts, up=True)) == 1
+    assert len(measures.movers(shifts.with_columns(grader=pl.lit("paper")), up=True)) == 2
+
+
+def test_interval_of_a_share_over_seeds_stays_a_share() -> None:
+    values = [Measure(0.98, None, None, 50), Measure(1.0, None, None, 50)]
+    found = measures.over_seeds(values, share=True)
+    assert found.value == pytest.approx(0.99)
+    # t(0.975, 1) = 12.706; sd = 0.01414; half = 12.706 * 0.01414 / sqrt 2 = 0.127
+    assert found.low == pytest.approx(0.99 - 0.12706, abs=1e-4)
+    assert found.high == 1.0
+
+
+def test_one_seed_keeps_its_own_interval() -> None:
+    one = Measure(0.5, 0.4, 0.6, 10)
+    assert measures.over_seeds([one], share=True) == one
+
+
+def test_study_lists_failed_and_missing_cells(study: Path) -> None:
+    given = source.load(study)
+    assert given.kind == "study"
+    assert [one.state for one in given.unfinished] == ["missing", "failed"]
+    assert given.runs[1].cell == Cell(1, "highly_known", 1)
+    assert given.runs[-1].cell.augmentation == "sham"
+
+
+def test_a_folder_without_results_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no study .* and no finished run"):
+        source.load(tmp_path)
+
+
+def test_reliability_table_has_the_papers_value_beside_ours(measured: tables.Measured) -> None:
+    table = next(t for t in tables.tables(measured, "default") if t.name == "table2_reliability")
+    row = next(row for row in table.rows if row[0] == "1+10 HK")
+    assert isinstance(row[1], Measure)
+    assert row[2] == 1  # Table 2: 1 fact, 10 HighlyKnown
+
+
+def test_every_table_of_the_paper_is_there(measured: tables.Measured) -> None:
+    names = {table.name for table in tables.tables(measured, "default")}
+    assert {f"table{n}" for n in range(1, 9)} <= {name.split("_")[0] for name in names}
+    assert {"cells", "matrix", "kinship", "causes", "benchmarks", "pareto"} <= names
+
+
+def test_pareto_front_is_what_no_cell_beats_on_both(measured: tables.Measured) -> None:
+    table = tables.pareto(measured, "default")
+    points = [(float(str(row[1])), row[3].value, row[4]) for row in table.rows if isinstance(row[3], Measure)]
+    for learned, lost, mark in points:
+        better = [o for o in points if o[0] >= learned and o[1] <= lost and o[:2] != (learned, lost)]
+        assert (mark == "front") == (not better)
+
+
+def test_csv_splits_measures_and_disarms_formulas() -> None:
+    table = Table("t", "T", ("cell", "x"), [("=1+1", Measure(0.5, 0.25, 0.75, 8)), ("+a", None)])
+    lines = list(csv.reader(io.StringIO(formats.as_csv(table), newline="")))
+    assert lines == [
+        ["cell", "x", "x (low)", "x (high)", "x (n)"],
+        ["'=1+1", "0.5", "0.25", "0.75", "8"],
+        ["'+a", "", "", "", ""],
+    ]
+
+
+def test_latex_escapes_every_special_character() -> None:
+    table = Table("t", "A & B", ("a_b", "x"), [("50% #1 {x} \\ ~ ^ $", 1.5)])
+    text = formats.as_latex(table)
+    assert r"50\% \#1 \{x\} \textbackslash{} \textasciitilde{} \textasciicircum{} \$ & 1.500 \\" in text
+    assert r"\toprule" in text
+    assert r"A \& B" in text
+
+
+def test_markdown_cell_cannot_make_a_column_or_a_tag() -> None:
+    table = Table("t", "T", ("a", "b"), [("x|y <b> *z*", "[l](u)")])
+    assert r"| x\|y &lt;b> \*z\* | \[l](u) |" in formats.as_markdown(table)
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "–"), (0.98765, "0.988"), (3189, "3,189"), (48136.0, "48,136"), (12.34, "12.3"), (1.0, "1.000"), (Measure(0.5, None, None, 3), "0.500")])  # fmt: skip
+def test_numbers_are_rounded_only_in_print(value: tables.Value, text: str) -> None:
+    assert formats.text(value) == text
+
+
+def test_files_of_both_graders_and_three_kinds_of_figure(built: Path) -> None:
+    folder = built.parent
+    for place in ("tables", "tables/paper-grader"):
+        assert {path.suffix for path in (folder / place).glob("table3_shifts.*")} == {".csv", ".md", ".tex"}
+    assert {path.suffix for path in (folder / "figures").glob("pareto.*")} == {".svg", ".pdf", ".png"}
+    assert (folder / "figures" / "pareto.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_run_without_base_benchmarks_or_log_is_still_reported(tmp_path: Path) -> None:
+    study = synthetic.write(tmp_path, n_facts=120, n_cells=2)
+    run = source.load(study).runs[0].folder
+    for name in ("scores.parquet", "train_log.jsonl", "examples.parquet", "figures.json"):
+        (run / name).unlink()
+    given = source.load(run)
+    assert given.kind == "diff"
+    names = {table.name for table in tables.tables(tables.measure(given), "default")}
+    assert {"table1_categories", "matrix", "cells"} <= names
+    assert "benchmarks" not in names
