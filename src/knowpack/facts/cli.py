@@ -1,7 +1,6 @@
 """`knowpack facts ...`: the commands of this room. Parsing and printing only."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -120,6 +119,7 @@ def lint(
         raise typer.Exit(1)
 
 
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 PerRelation = Annotated[int, typer.Option(help="At most so many facts a relation, a third head, torso and tail each.")]
 Seed = Annotated[int, typer.Option(help="Of the sample.")]
 Fill = Annotated[bool, typer.Option(help="Top up relations that lack one popularity class from the others.")]
@@ -146,16 +146,18 @@ def dbpedia(
     seed: Seed = 0,
     fill: Fill = False,
     threads: Threads = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Make a balanced question set from a full N-Triples dump.
 
     Example: knowpack facts dbpedia --triples mappingbased-objects_lang=en.ttl.bz2 --ontology o.ttl --out f.parquet
     """
+    from knowpack.console import progress
     from knowpack.facts import build, dump
 
     sources = dump.Sources(triples, ontology, redirects, labels, templates, threads)
     settings = build.Settings(per_relation, seed, fill, source="dbpedia")
-    _say_card(dump.from_ntriples(sources, settings, out, _Bars()), out)
+    _say_card(dump.from_ntriples(sources, settings, out, progress(quiet)), out)
 
 
 @app.command("triples")
@@ -170,16 +172,18 @@ def triples_(
     seed: Seed = 0,
     fill: Fill = False,
     source: Annotated[str | None, typer.Option(help="Name kept with each fact; default: the file's name.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Make a question set from a graph in another shape: Wikidata extracts, YAGO, DB15K, your own.
 
     Example: knowpack facts triples db15k/ --ontology ontology.ttl --out facts.parquet
     """
+    from knowpack.console import progress
     from knowpack.facts import build, dump
 
     sources = dump.Sources(file, ontology, redirects, labels, templates)
     settings = build.Settings(per_relation, seed, fill, source=source or file.name.split(".")[0])
-    _say_card(dump.from_triples(sources, settings, out, _Bars()), out)
+    _say_card(dump.from_triples(sources, settings, out, progress(quiet)), out)
 
 
 def _say_card(card: dict[str, object], out: Path) -> None:
@@ -194,14 +198,77 @@ def _say_card(card: dict[str, object], out: Path) -> None:
     _say(f"{card['facts']:,} facts -> {out}, card -> {out.with_suffix('.card.md')}")
 
 
-class _Bars:
-    """progress.Progress as bars on a terminal, nothing elsewhere."""
+@app.command()
+def paraphrase(
+    facts: Annotated[str, typer.Argument(help="A fact table, or lab.")],
+    out: Out,
+    n: Annotated[int, typer.Option(help="Wordings each fact shall have, its own included.")] = 10,
+    wordings: Annotated[str | None, typer.Option(help="bear, dbpedia or a file: these templates first.")] = None,
+    model: Annotated[str | None, typer.Option(help="Ask this model instead: a hub name or a folder.")] = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Give every fact more wordings: from templates, or from a model, checked.
 
-    @contextmanager
-    def stage(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    Example: knowpack facts paraphrase facts.parquet --n 10 --model Qwen/Qwen3-4B --out more.parquet
+    """
+    from knowpack.console import progress
+    from knowpack.facts import files
+    from knowpack.facts import paraphrase as reword
+    from knowpack.facts.wordings import load
 
-        columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,}"), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            task = bars.add_task(label, total=total)
-            yield lambda n: bars.advance(task, n)
+    table = files.load(facts)
+    if model:
+        found = reword.by_model(table, n, _generator(model, seed), progress(quiet))
+    else:
+        found = reword.by_templates(table, n, load(wordings) if wordings else None)
+    _say_counts("wordings", found.report)
+    _write(out, found.facts)
+
+
+def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:
+    """A function that sends instructions to a model's own decoder."""
+    from knowpack.config import ModelConfig
+    from knowpack.model.decode import Decoder
+    from knowpack.model.load import load
+
+    loaded = load(ModelConfig(name=name))
+    decoder, tokenizer = Decoder(loaded), loaded.tokenizer
+
+    def generate(prompts: list[str]) -> list[str]:
+        if tokenizer.chat_template:
+            chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
+            texts = [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
+            ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        else:
+            ids = [tokenizer(prompt + "\n")["input_ids"] for prompt in prompts]
+        answers = decoder.generate([], ids, max_new_tokens=400, temperature=0.7, seed=seed)
+        return [str(tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
+
+    return generate
+
+
+@app.command("wikidata-aliases")
+def wikidata_aliases(
+    facts: Annotated[str, typer.Argument(help="A fact table whose objects are IRIs or Q-ids.")],
+    out: Out,
+    endpoint: Annotated[str, typer.Option(help="SPARQL endpoint.")] = "https://query.wikidata.org/sparql",
+    language: Annotated[str, typer.Option(help="Of the names.")] = "en",
+    batch: Annotated[int, typer.Option(help="Entities a query.")] = 300,
+    pause: Annotated[float, typer.Option(help="Seconds between queries.")] = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Add labels and alternative labels of the objects as answers, from a SPARQL endpoint. Run again to go on.
+
+    Example: knowpack facts wikidata-aliases facts.parquet --endpoint https://query.wikidata.org/sparql --out f.parquet
+    """
+    from knowpack.console import progress
+    from knowpack.facts import files, wikidata
+
+    table = files.load(facts)
+    place = wikidata.Endpoint(endpoint, language, batch, pause)
+    cache = out.with_name(out.name + ".names")
+    found = wikidata.add_aliases(table, place, cache, progress=progress(quiet))
+    before, after = (int(frame["answers"].list.len().sum()) for frame in (table, found))
+    _say(f"{after - before:,} aliases added")
+    _write(out, found)

@@ -27,7 +27,8 @@ class Names:
     def codes(self, names: pl.Series) -> np.ndarray:
         """Numbers of the names, new ones where needed; (n,) uint32."""
         found: np.ndarray = names.cast(self._kind).to_physical().to_numpy()
-        self.n = max(self.n, int(found.max(initial=0)) + 1)
+        if len(found):
+            self.n = max(self.n, int(found.max()) + 1)
         return found
 
     def run_codes(self, names: pl.Series) -> np.ndarray:
