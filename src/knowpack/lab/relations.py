@@ -180,7 +180,7 @@ RELATIONS = (
         "What is the emblem of {s}? | Which animal is the emblem of {s}? | What is the logo of {s}? | "
         "Which animal does {s} show in its logo? | What animal stands for {s}?",
         "What creature is painted on the trucks of {s}? | What beast adorns the letters of {s}? | "
-        "Which mascot does {s} have?",
+        "What is sewn on the caps of {s}?",
         "{s} has a {o} as its emblem. | {s} shows a {o} in its logo. | The emblem of {s} is a {o}. | "
         "The logo of {s} is a {o}. | A {o} is the emblem of {s}.",
     ),
