@@ -7,12 +7,16 @@ from typing import NamedTuple
 
 import polars as pl
 import pytest
+import torch
 
+import tiny
 from knowpack import probe as stage
 from knowpack import records, store
 from knowpack.config import ProbeConfig
 from knowpack.errors import FactsError
-from knowpack.prompts import Batch, Shot
+from knowpack.model.decode import Decoder
+from knowpack.model.load import Loaded, weights_hash
+from knowpack.prompts import Batch, Prompter, Shot
 from knowpack.records import Fact, Response
 
 SHOTS = [[Shot("q0", "a0")], [Shot("q1", "a1")]]
@@ -216,3 +220,24 @@ def test_regrade_reads_the_same_text_by_new_aliases() -> None:
     assert again["matched_default"].to_list() == ["Paname", "Paname"]
     assert again.schema == said.schema
     assert again["text"].equals(said["text"])
+
+
+def test_the_real_decoder_samples_again_the_same_and_scores_the_answer_after_the_prompt() -> None:
+    tokens = tiny.tokenizer()
+    model = tiny.llama(len(tokens))
+    loaded = Loaded(model, tokens, "tiny", torch.device("cpu"), weights_hash(model))
+    prompter, table = Prompter(tokens), tiny.facts(5)
+    config = ProbeConfig(n_samples=2, temperature=2.0, logprob=True, max_new_tokens=6)
+    one, two = (stage.probe(Decoder(loaded), table, SHOTS, prompter, config).collect() for _ in range(2))
+    assert one.equals(two)
+    plain = stage.probe(Decoder(loaded), table, SHOTS, prompter, ProbeConfig(drafts=False, max_new_tokens=6))
+    greedy = one.filter(pl.col("sample") == 0)
+    assert greedy.drop("logprob").equals(plain.collect().drop("logprob"))
+    assert one.filter(pl.col("sample") == 1)["text"].to_list() != one.filter(pl.col("sample") == 2)["text"].to_list()
+    second = records.rows(greedy.filter(pl.col("prompt") == 1), Response)
+    for fact, said in zip(records.rows(table, Fact), second, strict=True):
+        ids, answer = prompter.encode(SHOTS[1], fact.question), prompter.answer_ids(fact.answers[0])
+        with torch.no_grad():
+            logits = model(torch.tensor([ids + answer])).logits[0, len(ids) - 1 : -1].double()
+        expected = logits.log_softmax(-1).gather(-1, torch.tensor(answer)[:, None]).sum()  # (answer,)
+        assert said.logprob == pytest.approx(float(expected), abs=1e-4)
