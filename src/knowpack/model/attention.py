@@ -15,14 +15,16 @@ import torch
 from torch import Tensor
 
 IMPLEMENTATION = "knowpack_shared_prefix"
+SCORES_AT_ONCE = 1 << 26  # numbers in one block of scores
 HIDDEN = -1e30  # a masked score; finite, so that a query that sees none of the prefix gets weight 0 and no NaN
 
 
 class Attended(NamedTuple):
     """Attention over one part of the keys."""
 
-    out: Tensor  # (tokens, heads, head_dim)
+    out: Tensor  # (tokens, heads, head_dim), to be multiplied by share
     lse: Tensor  # (tokens, heads), log of the sum of the exponentials of the scores
+    share: Tensor | None = None  # (tokens, heads); None: one
 
 
 class KeyValue(NamedTuple):
@@ -96,44 +98,74 @@ def attend_shared(
     kv = KeyValue(key[0].transpose(0, 1), value[0].transpose(0, 1))
     own = step.own.attend(layer, packed, kv, scale, sliding_window)
     if step.prefix is None:
-        return own.out[None], None
+        return _merge(own, None)[None], None
     shared = attend_prefix(packed, step.prefix.layers[layer], scale, step.prefix_mask(sliding_window))
-    weight = torch.sigmoid(shared.lse - own.lse).to(own.out.dtype)  # (tokens, heads), the prefix's share
-    return torch.lerp(own.out, shared.out, weight[..., None])[None], None
+    return _merge(own, shared)[None], None
+
+
+def _merge(own: Attended, shared: Attended | None) -> Tensor:
+    """Both parts as if one softmax had gone over them -> (tokens, heads, head_dim)."""
+    share = torch.ones_like(own.lse) if own.share is None else own.share
+    if shared is None:
+        return own.out * share.to(own.out.dtype)[..., None]
+    of_shared = torch.sigmoid(shared.lse - own.lse)  # (tokens, heads)
+    of_own = (1 - of_shared).mul_(share).to(own.out.dtype)
+    if shared.share is not None:
+        of_shared = of_shared * shared.share
+    return (own.out * of_own[..., None]).addcmul_(shared.out, of_shared.to(own.out.dtype)[..., None])
 
 
 def attend_prefix(query: Tensor, kv: KeyValue, scale: float, mask: Tensor | None) -> Attended:
-    """query (tokens, heads, head_dim) over keys that all tokens see."""
-    batched = query.transpose(0, 1)[None]  # (1, heads, tokens, head_dim)
-    keys, values = kv.keys.transpose(0, 1)[None], kv.values.transpose(0, 1)[None]
-    if query.device.type == "cpu" and query.shape[-1] == values.shape[-1]:
+    """query (tokens, heads, head_dim) over keys that all tokens see; mask (tokens, keys), additive."""
+    tokens, heads, width = query.shape
+    by_head = query.transpose(0, 1)  # (heads, tokens, head_dim)
+    keys, values = kv.keys.transpose(0, 1), kv.values.transpose(0, 1)  # (kv_heads, keys, head_dim)
+    if query.device.type == "cpu" and width == values.shape[-1]:
         # torch's own flash attention, called below `scaled_dot_product_attention` for its log-sum-exp
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        out, lse = flash(batched, keys, values, attn_mask=mask, scale=scale)
+        out, lse = flash(by_head[None], keys[None], values[None], attn_mask=mask, scale=scale)
+        return Attended(out[0].transpose(0, 1), lse[0].transpose(0, 1))
+    groups = heads // keys.shape[0]
+    folded = by_head.reshape(keys.shape[0], groups * tokens, width)
+    far = None if mask is None else mask.repeat(groups, 1)[None]
+    part = attend_dense(folded, keys, values, scale, far)
+    lse, share = (x.view(heads, tokens).transpose(0, 1) for x in (part.lse, part.share))
+    return Attended(part.out.view(heads, tokens, -1).transpose(0, 1), lse, share)
+
+
+class Dense(NamedTuple):
+    """Attention by two products, before the division by the sum."""
+
+    out: Tensor  # (batch, queries, head_dim), to be multiplied by share
+    lse: Tensor  # (batch, queries), float32
+    share: Tensor  # (batch, queries), one by the sum
+
+
+def attend_dense(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None) -> Dense:
+    """query (batch, queries, head_dim), key and value (batch, keys, head_dim), mask additive, broadcast to scores."""
+    at_once = max(1, SCORES_AT_ONCE // (query.shape[0] * key.shape[1]))
+    if query.shape[1] <= at_once:
+        return _dense(query, key, value, scale, mask)
+    parts = []
+    for i in range(0, query.shape[1], at_once):
+        some = mask if mask is None or mask.shape[1] == 1 else mask[:, i : i + at_once]
+        parts.append(_dense(query[:, i : i + at_once], key, value, scale, some))
+    return Dense(*(torch.cat(part, 1) for part in zip(*parts, strict=True)))
+
+
+def _dense(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None) -> Dense:
+    if mask is not None and query.dtype == torch.float32:
+        scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scale)  # (batch, queries, keys)
     else:
-        out, lse = attend_dense(batched, keys, values, scale, mask)
-    return Attended(out[0].transpose(0, 1), lse[0].transpose(0, 1))
-
-
-def attend_dense(
-    query: Tensor,  # (batch, heads, tokens, head_dim)
-    key: Tensor,  # (batch, kv_heads, keys, head_dim)
-    value: Tensor,
-    scale: float,
-    mask: Tensor | None,  # additive, (batch or 1, tokens or 1, keys)
-) -> tuple[Tensor, Tensor]:
-    """Softmax attention by two products -> (batch, heads, tokens, head_dim) and its log-sum-exp in float32."""
-    batch, heads, tokens, width = query.shape
-    groups = heads // key.shape[1]
-    folded = query.reshape(batch, key.shape[1], groups * tokens, width)
-    scores = torch.matmul(folded, key.transpose(2, 3)).float().mul_(scale)
-    scores = scores.view(batch, heads, tokens, key.shape[2])
-    if mask is not None:
-        scores += mask[..., None, :, :]
-    lse = scores.logsumexp(-1)  # (batch, heads, tokens)
-    shares = scores.sub_(lse[..., None]).exp_().to(value.dtype)
-    out = torch.matmul(shares.view(batch, key.shape[1], groups * tokens, -1), value)
-    return out.view(batch, heads, tokens, value.shape[-1]), lse
+        scores = torch.bmm(query, key.transpose(1, 2)).float().mul_(scale)
+        if mask is not None:
+            scores += mask
+    most = scores.amax(-1, keepdim=True)
+    # clamped, since exponentials that underflow are seven times slower; e^-80 is nothing beside e^0
+    shares = scores.sub_(most).clamp_min_(-80.0).exp_()
+    total = shares.sum(-1)
+    out = torch.bmm(shares.to(value.dtype), value)
+    return Dense(out, total.log().add_(most[..., 0]), total.reciprocal())
 
 
 @contextmanager

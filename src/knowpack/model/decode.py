@@ -46,6 +46,7 @@ class Decoder:
         self.batch_size = batch_size
         """Rows computed at once; halved where memory runs out."""
         self._forward = Forward(loaded)
+        self._room: Pool | None = None
 
     @property
     def shared(self) -> bool:
@@ -55,6 +56,7 @@ class Decoder:
     def forget(self) -> None:
         """Call when the weights have changed: drops all keys and values."""
         self._forward.forget()
+        self._room = None
 
     def generate(
         self,
@@ -151,10 +153,18 @@ class Decoder:
                     break
         going = [i for i, row in enumerate(batch) if not row.done]
         kept = rows.kept or []
-        pool = pool or _pool(kept, 2 * self.batch_size, capacity)
+        pool = pool or self._pool(kept, capacity)
         if going:  # the last accepted token is not in the cache: the next step puts it there
             pool.admit(rows, going, [len(batch[i].tail) + len(batch[i].out) - 1 for i in going])
         return pool
+
+    def _pool(self, kept: list[KeyValue], capacity: int) -> Pool:
+        """Room for the rows that are decoded; that of the call before where it is large enough."""
+        room, n_rows = self._room, 2 * self.batch_size
+        if room is None or room.n_rows < n_rows or room.capacity < capacity:
+            self._room = room = Pool.empty(kept, n_rows, capacity)
+        room.clear()
+        return room
 
     def _halve(self, error: Exception) -> None:
         text = str(error)
@@ -164,7 +174,7 @@ class Decoder:
         if self.batch_size == 1:
             raise ModelError("out of memory with one row at a time; use a smaller model or a shorter prefix") from None
         self.batch_size //= 2
-        self._forward.forget()
+        self.forget()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -198,14 +208,6 @@ class Task:
 def _ints(tensor: Tensor) -> list[int]:
     numbers: list[int] = tensor.tolist()
     return numbers
-
-
-def _pool(kept: list[KeyValue], n_rows: int, capacity: int) -> Pool:
-    def room(x: Tensor) -> Tensor:
-        return x.new_zeros(n_rows, x.shape[1], capacity, x.shape[2])
-
-    layers = [KeyValue(room(kv.keys), room(kv.values)) for kv in kept]
-    return Pool(layers, torch.zeros(n_rows, dtype=torch.long, device=kept[0].keys.device))
 
 
 def _nonempty(prefix: Sequence[int], tails: Sequence[Sequence[int]]) -> tuple[Sequence[int], Sequence[Sequence[int]]]:

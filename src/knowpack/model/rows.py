@@ -39,27 +39,52 @@ class Rows:
     kept: list[KeyValue] | None = None
     """Filled by the forward, layer by layer, where it is a list."""
 
+    indices: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
+    masks: dict[tuple[int | None, int, int], Tensor] = field(default_factory=dict)
+
     def attend(self, layer: int, query: Tensor, kv: KeyValue, scaling: float, window: int | None) -> Attended:
         """Attention of every token to its ancestors in the row and itself."""
         if self.kept is not None:
             self.kept.append(kv)
-        n_rows = len(self.starts)
-        q, k, v = (self._padded(x, n_rows) for x in (query, kv.keys, kv.values))
-        out, lse = attend_dense(q, k, v, scaling, self._mask(window))
-        out = out.transpose(1, 2).reshape(n_rows * self.longest, query.shape[1], -1)
-        lse = lse.transpose(1, 2).reshape(n_rows * self.longest, -1)
-        return Attended(out.index_select(0, self.scatter), lse.index_select(0, self.scatter))
+        (tokens, heads, _), kv_heads = query.shape, kv.keys.shape[1]
+        q = self._padded(query).view(len(self.starts) * kv_heads, -1, query.shape[2])
+        k, v = (self._padded(x).view(q.shape[0], self.longest, x.shape[2]) for x in kv)
+        part = attend_dense(q, k, v, scaling, self._mask(window, heads, kv_heads))
+        index = self._index(heads, padded=False)
+        out = part.out.view(-1, v.shape[2]).index_select(0, index).view(tokens, heads, -1)
+        lse, share = (x.view(-1).index_select(0, index).view(tokens, heads) for x in (part.lse, part.share))
+        return Attended(out, lse, share)
 
-    def _padded(self, packed: Tensor, n_rows: int) -> Tensor:  # (tokens, h, d) -> (rows, h, longest, d)
-        block = packed.index_select(0, self.gather)
-        return block.view(n_rows, self.longest, *packed.shape[1:]).transpose(1, 2)
+    def _padded(self, packed: Tensor) -> Tensor:  # (tokens, h, d) -> (rows * h * longest, d)
+        flat = packed.reshape(-1, packed.shape[2])
+        return flat.index_select(0, self._index(packed.shape[1], padded=True))
 
-    def _mask(self, window: int | None) -> Tensor:
-        if window is None or self.longest <= window:
-            return self.mask
-        place = self.positions.index_select(0, self.gather).view(-1, self.longest)
-        far = place[:, :, None] - place[:, None, :] >= window
-        return self.mask.masked_fill(far, HIDDEN)
+    def _index(self, heads: int, *, padded: bool) -> Tensor:
+        """For each (row, head, place) its packed (token, head); or, not padded, the other way round."""
+        if (heads, padded) not in self.indices:
+            head = torch.arange(heads, device=self.ids.device)
+            if padded:
+                index = self.gather.view(-1, 1, self.longest) * heads + head[:, None]
+            else:
+                row, place = self.scatter // self.longest, self.scatter % self.longest
+                index = (row[:, None] * heads + head) * self.longest + place[:, None]
+            self.indices[heads, padded] = index.reshape(-1)
+        return self.indices[heads, padded]
+
+    def _mask(self, window: int | None, heads: int, kv_heads: int) -> Tensor:
+        """Additive, (1 or rows * kv_heads, heads of a group * longest, longest)."""
+        if window is not None and self.longest <= window:
+            window = None
+        if (window, heads, kv_heads) not in self.masks:
+            mask = self.mask
+            if window is not None:
+                place = self.positions.index_select(0, self.gather).view(-1, self.longest)
+                mask = mask.masked_fill(place[:, :, None] - place[:, None, :] >= window, HIDDEN)
+            mask = mask.repeat(1, heads // kv_heads, 1)
+            if mask.shape[0] > 1:
+                mask = mask.repeat_interleave(kv_heads, 0)
+            self.masks[window, heads, kv_heads] = mask
+        return self.masks[window, heads, kv_heads]
 
 
 def pack(trees: Sequence[Tree], device: torch.device, *, keep: bool = False) -> Rows:
@@ -115,35 +140,66 @@ class Pool:
     """Rows in use: the first n."""
     longest: int = 0
     """Upper bound of the lengths in use."""
-    masks: dict[int | None, Tensor] = field(default_factory=dict)
+    masks: dict[tuple[int | None, int], Tensor] = field(default_factory=dict)
+    places: tuple[Tensor, Tensor] | None = None
+    """Row and place of the tokens of this step."""
+
+    @classmethod
+    def empty(cls, like: list[KeyValue], n_rows: int, capacity: int) -> "Pool":
+        """Room for n_rows of up to `capacity` tokens, in the shapes of these keys and values."""
+
+        def room(x: Tensor) -> Tensor:
+            return x.new_zeros(n_rows, x.shape[1], capacity, x.shape[2])
+
+        layers = [KeyValue(room(kv.keys), room(kv.values)) for kv in like]
+        return cls(layers, torch.zeros(n_rows, dtype=torch.long, device=like[0].keys.device))
+
+    @property
+    def n_rows(self) -> int:
+        """Rows there is room for."""
+        return self.lengths.shape[0]
+
+    @property
+    def capacity(self) -> int:
+        """Tokens a row may have."""
+        return self.layers[0].keys.shape[2]
 
     def begin(self) -> None:
         """Call before each step: the mask and the places are of this step."""
         self.masks.clear()
         self.longest += 1
+        self.places = (torch.arange(self.n, device=self.lengths.device), self.lengths[: self.n].clone())
 
     def attend(self, layer: int, query: Tensor, kv: KeyValue, scaling: float, window: int | None) -> Attended:
         """One token a row, written into its row and attending to all of it."""
+        assert self.places is not None, "begin comes before a step"
         keys, values = self.layers[layer]
-        rows, places = torch.arange(self.n, device=query.device), self.lengths[: self.n]
-        keys[rows, :, places] = kv.keys
-        values[rows, :, places] = kv.values
-        seen_keys, seen_values = (x[: self.n, :, : self.longest] for x in (keys, values))
-        out, lse = attend_dense(query[:, :, None], seen_keys, seen_values, scaling, self._mask(window))
-        return Attended(out[:, :, 0], lse[:, :, 0])
+        row, place = self.places
+        keys[row, :, place] = kv.keys
+        values[row, :, place] = kv.values
+        kv_heads = keys.shape[1]
+        q = query.reshape(self.n * kv_heads, -1, query.shape[2])  # a group of heads beside each other
+        k, v = (x[: self.n, :, : self.longest].flatten(0, 1) for x in (keys, values))
+        part = attend_dense(q, k, v, scaling, self._mask(window, kv_heads))
+        lse, share = (x.view(self.n, -1) for x in (part.lse, part.share))
+        return Attended(part.out.view(self.n, query.shape[1], -1), lse, share)
 
     def end(self) -> None:
         """Call after each step: every row has a token more."""
         self.lengths[: self.n] += 1
 
-    def _mask(self, window: int | None) -> Tensor:  # (rows, 1, longest)
-        if window not in self.masks:
+    def clear(self) -> None:
+        """Use the room for other rows."""
+        self.n = self.longest = 0
+
+    def _mask(self, window: int | None, kv_heads: int) -> Tensor:  # (rows * kv_heads, 1, longest)
+        if (window, kv_heads) not in self.masks:
             place = torch.arange(self.longest, device=self.lengths.device)
             ago = self.lengths[: self.n, None] - place
             hidden = (ago < 0) if window is None else (ago < 0) | (ago >= window)
             mask = torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, HIDDEN)
-            self.masks[window] = mask[:, None]
-        return self.masks[window]
+            self.masks[window, kv_heads] = mask.repeat_interleave(kv_heads, 0)[:, None]
+        return self.masks[window, kv_heads]
 
     def admit(self, rows: Rows, chosen: Sequence[int], lengths: Sequence[int]) -> None:
         """Take over the first lengths[i] tokens of rows[chosen[i]], behind the rows in use."""

@@ -1,0 +1,50 @@
+"""The matrix products of linear layers by oneDNN, on CPUs where torch's own choice is slower.
+
+model -> the same model whose float32 linear layers multiply by oneDNN inside the block. torch hands float32 products
+to MKL, which on AMD's AVX-512 cores uses half of their width (measured: docs/BENCHMARKS.md); oneDNN is in every torch
+build for x86, behind the operator that torch's compiler uses. Same float32 arithmetic, another order of summation.
+Inference only: the operator has no gradient.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import TypeIs
+
+FEW_ROWS = 8  # below this torch's own product is faster
+
+
+@contextmanager
+def fast_products(model: nn.Module) -> Iterator[None]:
+    """Within, linear layers on the CPU multiply by oneDNN where it helps; weights are neither copied nor changed."""
+    changed = [module for module in model.modules() if _can_change(module)] if available() else []
+    for module in changed:
+        module.forward = partial(_linear, module)
+    try:
+        yield
+    finally:
+        for module in changed:
+            del module.forward
+
+
+@cache
+def available() -> bool:
+    """Whether the operator is there and the CPU one where it helps. No timing decides: results stay the same."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512" and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
+    if type(module) is not nn.Linear or "forward" in module.__dict__:
+        return False
+    weight = module.weight
+    return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.is_contiguous()
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    if x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1] or torch.is_grad_enabled():
+        return nn.functional.linear(x, layer.weight, layer.bias)
+    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, "none", [], "")
+    return found
