@@ -23,6 +23,7 @@ from knowpack.store import scan_table
 
 USUAL = ("mmlu/default", "truthfulqa", "arc", "logiqa")  # looked at first: all of lm-eval's take 10 seconds
 MMLU_SHOTS = 5  # Pletenev et al. 2025, section 4.3
+SHOT_KEYS = ("fewshot_split", "training_split", "validation_split")  # the first that is set gives lm-eval's examples
 SPLIT_KEYS = ("training_split", "validation_split", "test_split")
 
 
@@ -47,15 +48,20 @@ def load(names: Sequence[str], config: BenchConfig) -> list[Benchmark]:
     """Build the named tasks. Raises BenchError for an unknown name or unusable data."""
     with TemporaryDirectory() as folder, quiet():
         manager = _manager(names, [])
+        shotless: set[str] = set()
         if config.data is not None:
             leaves = sorted({leaf for name in names for leaf in _leaves(manager, name)})
-            redirect(manager, leaves, Path(config.data), Path(folder))
+            shotless = redirect(manager, leaves, Path(config.data), Path(folder))
             manager = _manager(names, [Path(folder)])
-        return [_build(manager, name, config) for name in names]
+        return [_build(manager, name, config, shotless) for name in names]
 
 
-def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Path) -> None:
-    """Write into `folder` a YAML for each task that includes its original and reads from `data` instead."""
+def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Path) -> set[str]:
+    """Write into `folder` a YAML for each task that includes its original and reads from `data` instead.
+
+    Returns the tasks that lose the split their few-shot examples come from.
+    """
+    shotless = set()
     for leaf in leaves:
         entry = manager.task_index[leaf]
         place = PATHS.get(entry.cfg.get("dataset_path"))
@@ -68,11 +74,15 @@ def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Pa
             split = entry.cfg.get(key)
             if split is not None and split not in found:
                 changed[key] = None
+        drawn_from = next((split for key in SHOT_KEYS if (split := entry.cfg.get(key))), None)
+        if drawn_from not in found:
+            shotless.add(leaf)
         asked = entry.cfg.get("test_split") or entry.cfg.get("validation_split")
         for split in (asked, entry.cfg.get("fewshot_split")):
             if split is not None and split not in found:
                 raise BenchError(f"{data / place / name} lacks {split}.parquet, which the task {leaf} needs")
         (folder / f"{leaf}.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+    return shotless
 
 
 def _splits(folder: Path, leaf: str) -> set[str]:
@@ -136,7 +146,7 @@ def _leaves(manager: TaskManager, name: str) -> Iterator[str]:
         yield from _leaves(manager, part if isinstance(part, str) else part.get("task", part.get("group")))
 
 
-def _build(manager: TaskManager, name: str, config: BenchConfig) -> Benchmark:
+def _build(manager: TaskManager, name: str, config: BenchConfig, shotless: set[str]) -> Benchmark:
     try:
         built = manager.load([name])
     except ImportError as error:
@@ -153,7 +163,7 @@ def _build(manager: TaskManager, name: str, config: BenchConfig) -> Benchmark:
             n_shots = MMLU_SHOTS
         if n_shots is not None and task.config.num_fewshot is None:  # lm-eval never overrides a task's own
             task.set_config(key="num_fewshot", value=n_shots)
-        if task.config.num_fewshot and not len(task.sampler.df):
+        if task.config.num_fewshot and leaf in shotless:
             raise BenchError(f"{leaf}: {task.config.num_fewshot} few-shot examples asked for, its data have none")
     groups = {group: [task.task_name for task in found.get_all_tasks()] for group, found in built["groups"].items()}
     inside = {leaf for leaves in groups.values() for leaf in leaves}
