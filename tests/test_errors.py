@@ -205,6 +205,23 @@ def test_full_disk_loses_nothing_and_the_same_command_goes_on(
     assert store.read_table(out / "knowledge.parquet").height == 24
 
 
+def test_a_disk_too_full_to_measure_the_base_ends_the_study_in_one_line(
+    fails: Fails, tmp_path: Path, given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: pl.DataFrame, *args: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    base = {
+        "model": {"name": str(given / "model")},
+        "facts": {"path": str(given / "facts.parquet")},
+        "probe": {"shots": str(given / "shots.csv"), "n_prompts": 2, "n_shots": 2},
+        "work": str(tmp_path / "work"),
+    }
+    config = written(tmp_path / "s.yaml", yaml.safe_dump({"base": base, "cells": [{"label": "a"}, {"label": "b"}]}))
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    assert "the disk is full" in fails("study", config, "--quiet")
+
+
 @pytest.mark.parametrize("how", ["raises", "polars"])
 def test_a_table_on_a_full_disk_is_one_line_and_leaves_the_old_one(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

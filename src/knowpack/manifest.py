@@ -36,6 +36,11 @@ def stage(folder: Path, name: str, file: str) -> Iterator[Path | None]:
         store.write_json(folder / "manifest.json", manifest)
 
 
+def failure(error: Exception) -> str:
+    """An error as status.json holds it: one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 @contextmanager
 def recorded(folder: Path) -> Iterator[None]:
     """Keep status.json: running, then done, or failed with the error in one line."""
@@ -43,8 +48,7 @@ def recorded(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        line = f"{type(error).__name__}: {error}".splitlines()[0]
-        store.write_json(folder / "status.json", {"state": "failed", "error": line})
+        store.write_json(folder / "status.json", {"state": "failed", "error": failure(error)})
         raise
     store.write_json(folder / "status.json", {"state": "done"})
 

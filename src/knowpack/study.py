@@ -15,6 +15,7 @@ from knowpack import store
 from knowpack.base import Base, held, open_base
 from knowpack.config import RunConfig, StudyConfig
 from knowpack.errors import ConfigError, KnowpackError
+from knowpack.manifest import failure
 from knowpack.progress import SILENT, Progress
 from knowpack.run import folder_of, run
 
@@ -78,11 +79,16 @@ def read_state(folder: Path) -> Cell:
 
 
 def _run_one(cell: RunConfig, base: Base, progress: Progress) -> None:
-    """A cell's own failure is written to its status.json by `run`; the study goes on."""
+    """A cell's own failure is written to its status.json by `run`; the study goes on.
+
+    What is not written there is no failure of this cell alone (the base; a disk too full to say so), and ends it.
+    """
     try:
         run(cell, base, progress)
-    except (KnowpackError, ValueError, ArithmeticError, OSError, MemoryError, torch.OutOfMemoryError):
-        return
+    except (KnowpackError, ValueError, ArithmeticError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+        now = read_state(folder_of(cell, base))
+        if now.state != "failed" or now.error != failure(error):
+            raise
 
 
 def _base_for(cell: RunConfig, base: Base | None, progress: Progress) -> Base:
