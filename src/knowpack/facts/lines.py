@@ -1,13 +1,12 @@
 """A dump as blocks of whole lines, whatever its compression; a thread decompresses ahead of the reader.
 
 path -> iterator of bytes, each block ending in a line end. Memory: two blocks and the decompressor's own buffers.
-bz2 and gz are read on several cores by rapidgzip where it is installed, zst by zstandard; the kind of file is
+bz2 is read on several cores by rapidgzip where it is installed, zst by zstandard; the kind of file is
 told by its first bytes, not by its name.
 """
 
 import bz2
 import gzip
-import io
 import queue
 import threading
 from collections.abc import Iterator
@@ -93,23 +92,48 @@ def _opened(path: Path, kind: str, threads: int) -> IO[bytes]:
     if kind == "plain":
         return path.open("rb")
     if kind == "zst":
-        return _zst(path)
+        return cast(IO[bytes], _Zst(path))
+    if kind == "gz":  # rapidgzip 0.16 ends a torn gz file without a word
+        return cast(IO[bytes], gzip.open(path))
     try:
         import rapidgzip
     except ImportError:  # slower, on one core, but the same bytes
-        return cast(IO[bytes], bz2.open(path) if kind == "bz2" else gzip.open(path))
-    if kind == "bz2":
-        return cast(IO[bytes], rapidgzip.IndexedBzip2File(str(path), parallelization=threads))
-    return cast(IO[bytes], rapidgzip.RapidgzipFile(str(path), parallelization=threads))
+        return cast(IO[bytes], bz2.open(path))
+    return cast(IO[bytes], rapidgzip.IndexedBzip2File(str(path), parallelization=threads))
 
 
-def _zst(path: Path) -> IO[bytes]:
-    try:
-        import zstandard
-    except ImportError:
-        raise FactsError(f"{path}: zst needs one more package: pip install 'knowpack[graphs]'") from None
-    reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
-    return cast(IO[bytes], io.BufferedReader(reader, 1 << 20))
+class _Zst:
+    """Reads zst frames one after the other; unlike zstandard's own stream reader, a torn one is an error."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import zstandard
+        except ImportError:
+            raise FactsError(f"{path}: zst needs one more package: pip install 'knowpack[graphs]'") from None
+        self._new = zstandard.ZstdDecompressor().decompressobj
+        self._frame = self._new()
+        self._fresh = True
+        self._rest = b""
+        self._packed = path.open("rb")
+
+    def __enter__(self) -> "_Zst":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._packed.close()
+
+    def read(self, size: int) -> bytes:
+        """At least one byte, about `size`; b"" at the end. Raises EOFError inside a frame."""
+        found = b""
+        while len(found) < size and (packed := self._rest or self._packed.read(1 << 20)):
+            found += self._frame.decompress(packed)
+            self._rest, self._fresh = b"", False
+            if self._frame.eof:
+                self._rest = self._frame.unused_data
+                self._frame, self._fresh = self._new(), True
+        if not found and not self._fresh:
+            raise EOFError("the last frame is not complete")
+        return found
 
 
 def _torn(path: Path, kind: str, error: BaseException) -> BaseException:
