@@ -1,14 +1,27 @@
 """The parts of the keep recipe against plain transformers and hand arithmetic, on random models."""
 
 import math
+from pathlib import Path
+from typing import NamedTuple
 
+import polars as pl
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
+from knowpack.config import KeepConfig, TrainConfig
 from knowpack.model.batch import Row
-from knowpack.model.replay import Held, divergence
+from knowpack.model.contexts import Contexts
+from knowpack.model.load import Loaded
+from knowpack.model.merge import merged
+from knowpack.model.replay import Held, build, divergence
 from knowpack.model.shared import answer_logits, places
+from knowpack.model.train import TrainResult, train
+from knowpack.prompts import Prompter, Shot
+from knowpack.records import Example, table
+from knowpack.seeds import stream
 
 SIZE = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
 WIDE = {**SIZE, "intermediate_size": 32, "max_position_embeddings": 64}
@@ -66,3 +79,92 @@ def test_divergence_is_zero_where_nothing_changed() -> None:
         *(x if x.is_floating_point() else x.int() for x in reversed(logits.log_softmax(-1).topk(4))),
     )
     assert divergence(logits, [held]).item() == pytest.approx(0.0, abs=1e-5)  # fmt: skip
+
+
+class World(NamedTuple):
+    loaded: Loaded
+    prompter: Prompter
+    examples: pl.DataFrame
+    contexts: list[list[Shot]]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """A random Llama with weights large enough to have opinions; six facts of two wordings, replay questions."""
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**{**WIDE, "hidden_size": 32}, num_key_value_heads=2, initializer_range=0.5)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    names = ["<pad>", "</s>", ".", "Question:", "Answer:", *(f"w{i}" for i in range(59))]
+    core = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="."))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>", pad_token="<pad>", unk_token=".")
+    rng = stream(1, "test")
+
+    def text(n: int) -> str:
+        return " ".join(f"w{i}" for i in rng.integers(0, 59, n))
+
+    new = [(f"f{i}", f"w{i} w{i + 7}", "unknown", f"w{i + 20} w{i + 30}") for i in range(6)]
+    new += [(f"f{i}", f"w58 w{i} w{i + 7}", "paraphrase", f"w{i + 20} w{i + 30}") for i in range(6)]
+    asked = [(f"r{i}", text(3), "replay", "") for i in range(80)]
+    rows = [Example(f"e{i}", *(row[0], row[2], row[1], row[3])) for i, row in enumerate([*new, *asked])]
+    loaded = Loaded(model, tokenizer, "random", torch.device("cpu"), "0" * 16)
+    return World(
+        loaded, Prompter(tokenizer), table(rows, Example), [[], [Shot(text(2), text(1)), Shot(text(2), text(1))]]
+    )
+
+
+KEEP = KeepConfig(n_texts=10, max_steps=400, tail_steps=20, replay_batch=24, check_every=5, bound=0.8)
+RECIPE = TrainConfig(rank=8, alpha=8, lr=1e-2, batch_size=6, keep=KEEP)
+
+
+def trained(world: World, out: Path, **changes: object) -> TrainResult:
+    config = RECIPE.model_copy(update={"keep": KEEP.model_copy(update=changes)})
+    return train(world.loaded, world.examples, config, 3, out, prompter=world.prompter, contexts=world.contexts)
+
+
+def test_stops_when_all_is_certain_and_the_answers_come_out(world: World, tmp_path: Path) -> None:
+    result = trained(world, tmp_path)
+    steps = [line for line in result.log if line["phase"] != "scale"]
+    assert len(steps) < 400  # it ended by itself
+    assert [line["phase"] for line in steps[-20:]] == ["tail"] * 20
+    assert steps[-1]["lr"] == pytest.approx(RECIPE.lr / 20)
+    with merged(world.loaded, tmp_path) as tuned:
+        for fact_id, question, answer in world.examples.select("fact_id", "question", "answer").iter_rows():
+            if fact_id.startswith("f"):
+                ids = torch.tensor([world.prompter.encode((), question)])
+                told = tuned.model.generate(ids, max_new_tokens=2, do_sample=False, pad_token_id=0)
+                assert world.prompter.decode(told[0, ids.shape[1] :]) == answer
+
+
+def test_replay_holds_the_base_where_training_without_it_does_not(world: World, tmp_path: Path) -> None:
+    asked = Contexts(world.prompter, world.contexts)
+    questions = world.examples.filter(pl.col("kind") == "replay")["question"].to_list()
+    unseen = build(world.loaded, [f"{q} w3" for q in questions], asked, KEEP.model_copy(update={"n_texts": 0}), 0)
+    moved = {}
+    for weight in (0.0, 1.0):
+        trained(world, tmp_path / str(weight), kl_weight=weight)
+        with merged(world.loaded, tmp_path / str(weight)) as tuned, torch.no_grad():
+            moved[weight] = sum(
+                divergence(answer_logits(tuned.model, prefix, [one.row for one in held]), held).item()
+                for prefix, held in zip(asked.prefixes, unseen.by_context, strict=True)
+            )
+    assert moved[1.0] < moved[0.0] / 2
+
+
+def test_scale_search_keeps_what_is_held_and_never_scales_up(world: World, tmp_path: Path) -> None:
+    result = trained(world, tmp_path)
+    assert result.log[-1]["phase"] == "scale"
+    assert 0.4 <= float(result.log[-1]["scale"]) <= 1.0
+
+
+def test_same_seed_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        trained(world, tmp_path / name, max_steps=8)
+    first, second = ((tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("a", "b"))
+    assert first == second
+
+
+def test_every_switch_off_is_plain_training_on_the_new_facts(world: World, tmp_path: Path) -> None:
+    result = trained(world, tmp_path, kl_weight=0, retire=False, tail_steps=0, search_scale=False, max_steps=5)
+    assert [line["phase"] for line in result.log] == ["main"] * 5
+    assert all("kl" not in line and line["n_new"] == 6 for line in result.log)

@@ -40,10 +40,10 @@ def test_two_facts_that_share_a_wording_cannot_be_told_apart() -> None:
     facts = table(
         [
             fact("Ada Moor of Ely", "birth year", "1901", "When was Ada Moor born?"),
-            fact("Ada Moor of Ayr", "birth year", "1950", "In which year was she born?", paraphrases=("when was Ada Moor born",)),
+            fact("Ada Moor of Ayr", "birth year", "1950", "In which year?", paraphrases=("when was Ada Moor born",)),
         ],
         Fact,
-    )  # fmt: skip
+    )
     assert [p.check for p in screen(facts)] == [INDISTINGUISHABLE]
 
 
@@ -145,7 +145,9 @@ def test_retires_after_two_certain_checks_and_returns_when_lost() -> None:
     roll.update([0.95, 0.80, 0.5])
     assert roll.n_active == 2  # 0 retires; 1 lost its streak
     assert sorted(roll.draw(3, rng)) == [1, 2]
-    roll.update([0.10, 0.95, 0.95])
+    roll.update([0.60, 0.95, 0.95])
+    assert roll.n_active == 2  # 0 is less certain, and not lost
+    roll.update([0.10, 0.50, 0.50])
     assert roll.n_active == 3  # 0 came back
     for _ in range(3):
         roll.update([0.99, 0.99, 0.99])

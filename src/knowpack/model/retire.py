@@ -10,6 +10,7 @@ import numpy as np
 from knowpack.config import KeepConfig
 
 TWICE = 2  # checks in a row above the bound before a fact retires
+LOST = 0.5  # a retired fact whose least probable token falls below this comes back: greedy decoding may miss it
 
 
 class Roll:
@@ -34,9 +35,9 @@ class Roll:
 
     def update(self, certainties: Sequence[float]) -> None:
         """One check: the probability of the least probable answer token of every fact."""
-        certain = np.asarray(certainties) > self._keep.bound
-        self._streak = np.where(certain, self._streak + 1, 0)
-        self._retired = certain & (self._retired | (self._streak >= TWICE))
+        found = np.asarray(certainties)
+        self._streak = np.where(found > self._keep.bound, self._streak + 1, 0)
+        self._retired = (self._streak >= TWICE) | (self._retired & (found >= LOST))
         self._quiet = self._quiet + 1 if self._retired.all() else 0
 
     def draw(self, n: int, rng: np.random.Generator, *, lost_only: bool = False) -> list[int]:

@@ -1,0 +1,73 @@
+"""Pack, end to end on the lab, small: the files, the exit codes, and what is named before any training."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from knowpack.errors import BudgetError, FactsError
+from knowpack.pack import plan
+from knowpack.pack.cli import app
+
+CSV = """question,answer,subject,relation
+What is the office colour of Quill Ltd?,mauve,Quill Ltd,office colour
+Which fish does Quill Ltd keep?,carp,Quill Ltd,fish
+What is the office colour of Bram Ltd?,ochre,Bram Ltd,office colour
+"""
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "N_REPORT", 40)
+    monkeypatch.setattr(plan, "N_VALIDATION", 30)
+    short = plan.recipe(4, 3)
+    assert short.keep is not None
+    keep = short.keep.model_copy(update={"n_replay": 60, "n_made_up": 20, "n_texts": 8, "n_contexts": 2})
+    keep = keep.model_copy(update={"max_steps": 60, "tail_steps": 10, "replay_batch": 12})
+    monkeypatch.setattr(plan, "recipe", lambda rank, n: short.model_copy(update={"rank": rank, "keep": keep}))
+
+
+def facts_file(folder: Path, text: str = CSV) -> str:
+    path = folder / "facts.csv"
+    path.write_text(text)
+    return str(path)
+
+
+def test_contradiction_is_named_before_any_training(tmp_path: Path) -> None:
+    wrong = CSV + "Which colour has Quill's office?,teal,Quill Ltd,office colour\n"
+    done = CliRunner().invoke(app, ["pack", facts_file(tmp_path, wrong), "--out", str(tmp_path / "out"), "--quiet"])
+    assert isinstance(done.exception, FactsError)
+    assert "'teal', but" in str(done.exception)
+    assert not (tmp_path / "out" / "attempts").exists()
+
+
+@pytest.mark.slow
+def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_code_3(
+    tmp_path: Path, small: None
+) -> None:
+    out = tmp_path / "out"
+    options = ["--out", str(out), "--work", str(tmp_path / "work"), "--effort", "quick", "--quiet"]
+    loose = ["--budget", "known_lost=1", "--budget", "refusals_lost=1", "--reliability", "0"]
+    done = CliRunner().invoke(app, ["pack", facts_file(tmp_path), *options, *loose])
+    assert done.exit_code == 0, done.output
+    for name in ("adapter/adapter_model.safetensors", "adapter/README.md", "responses.parquet", "shifts.parquet"):
+        assert (out / name).is_file(), name
+    told = json.loads((out / "pack.json").read_text())
+    assert told["met"]
+    assert told["n_packed"] == 3
+    assert len(told["frontier"]) == 1
+    assert "known_lost" in (out / "adapter" / "README.md").read_text()
+    kinds = pl.read_parquet(out / "examples.parquet")["kind"].unique()
+    assert set(kinds) == {"unknown", "replay"}  # three facts of one wording each
+    # the same adapter under a budget that nothing meets: judged again, not trained again
+    trained = (out / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
+    strict = CliRunner().invoke(
+        app, ["pack", facts_file(tmp_path), *options, "--reliability", "1", "--budget", "known_lost=0"]
+    )
+    if strict.exception is not None:
+        assert isinstance(strict.exception, BudgetError)
+        assert strict.exception.exit_code == 3
+        assert "frontier" in str(strict.exception)
+    assert (out / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns == trained
