@@ -7,11 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer(
-    name="bench",
-    help="Benchmarks outside the facts, by lm-evaluation-harness: what did the adapter harm?",
-    invoke_without_command=True,
-)
+WIDTH_OF_A_FILE = 132  # where nobody watches, a table may be wider than 80 columns
+app = typer.Typer(name="bench", invoke_without_command=True)
 LAB = "lab_mc,lab_truth_mc1,lab_truth_mc2,lab_arc,lab_reading"
 
 
@@ -31,7 +28,7 @@ def run(
     device: Annotated[str, typer.Option("--device")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Run benchmarks on a model, with or without an adapter.
+    """Benchmarks outside the facts, by lm-evaluation-harness: what does an adapter harm?
 
     Example: knowpack bench --model lab --tasks lab_mc,lab_arc --out out/bench-base
     """
@@ -130,4 +127,7 @@ def _cuts(out: Path, names: tuple[str, ...]) -> list[str]:
 
 
 def _say(shown: Table | str) -> None:
-    Console().print(shown, highlight=False, soft_wrap=isinstance(shown, str))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_FILE)
+    console.print(shown, highlight=False, soft_wrap=isinstance(shown, str))

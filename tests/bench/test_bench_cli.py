@@ -1,0 +1,52 @@
+"""The commands: what they print, what they refuse."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from knowpack.bench.cli import app
+
+from .conftest import build
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    loaded = build("llama")
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_prepare_run_and_compare(model: Path, raw: Path, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    data = str(tmp_path / "data")
+    prepared = run(app, ["prepare", str(raw), "--out", data])
+    assert prepared.exit_code == 0
+    assert "171" in prepared.output  # 57 subjects of three questions
+    common = ["--model", str(model), "--tasks", "arc_easy,logiqa", "--data", data, "--quiet"]
+    for name in ("base", "other"):
+        done = run(app, [*common, "--out", str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+        assert "acc_norm" in done.output
+    compared = run(
+        app, ["compare", str(tmp_path / "base"), str(tmp_path / "other"), "--out", str(tmp_path / "c.parquet")]
+    )
+    assert compared.exit_code == 0
+    assert "+0.0000" in compared.output  # a model differs from itself by nothing
+    assert (tmp_path / "c.parquet").is_file()
+
+
+def test_help_shows_an_example() -> None:
+    for command in ([], ["compare"], ["prepare"]):
+        assert "Example: knowpack bench" in CliRunner().invoke(app, [*command, "--help"]).output
+
+
+def test_lm_eval_knows_the_model_by_name(model: Path) -> None:
+    from lm_eval.api.registry import get_model
+
+    import knowpack.bench.__main__  # noqa: F401  # registers it
+
+    lm = get_model("knowpack").create_from_arg_string(f"pretrained={model},n_tokens=64", {"batch_size": 1})
+    assert lm.n_tokens == 64
