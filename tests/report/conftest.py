@@ -1,5 +1,6 @@
 """A made-up study with its report, and a browser to look at it with."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,17 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from knowpack import report
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-PATIENCE = 240_000  # ms: other work may share the machine
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = int(os.environ.get("KNOWPACK_PATIENCE_MS", "120000"))  # other work may share the machine
 
 
 class Opened(NamedTuple):

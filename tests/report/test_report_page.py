@@ -50,10 +50,10 @@ def test_policy_allows_no_network(built: Path, open_page: Open) -> None:
 
 def test_script_set_by_a_text_never_runs(built: Path, open_page: Open) -> None:
     opened = open_page(built)
+    opened.page.fill("#f-q", "hostile")
     for i, hostile in enumerate(HOSTILE):
-        opened.page.fill("#f-q", f"hostile {i} ")
-        opened.page.click("#list .row")
-        opened.page.wait_for_selector("#detail .answers")
+        opened.page.click(f"#row-{i}")
+        opened.page.wait_for_selector(f"#detail:has(.answers) h3:has-text('Hostile {i}')")
         shown = opened.page.locator("#detail dd").first.text_content() or ""
         wanted = hostile.replace("\x00", "␀").replace("\x07", "␇")
         assert shown == (wanted if len(wanted) <= 4000 else wanted[:4000] + "…")
@@ -85,7 +85,7 @@ def test_filters_count_what_the_columns_say(built: Path, open_page: Open) -> Non
 
 def test_search_reads_question_answers_and_subject(built: Path, open_page: Open) -> None:
     page = open_page(built).page
-    page.fill("#f-q", "HOSTILE 5")
+    page.fill("#f-q", "hostile HYPERLINK")
     assert count(page.locator(".count").text_content() or "") == 1
     page.fill("#f-q", "no fact has these words")
     assert count(page.locator(".count").text_content() or "") == 0

@@ -42,9 +42,13 @@ def test_paper_cells_without_additions_stand_once() -> None:
 
 def test_matrix_counts_untrained_apart() -> None:
     shifts = records.table(
-        [shift(0, "Unknown", "HighlyKnown"), shift(1, "Unknown", "HighlyKnown", trained=True), shift(2, "HighlyKnown", "MaybeKnown")],
+        [
+            shift(0, "Unknown", "HighlyKnown"),
+            shift(1, "Unknown", "HighlyKnown", trained=True),
+            shift(2, "HighlyKnown", "MaybeKnown"),
+        ],
         Shift,
-    )  # fmt: skip
+    )
     untrained = measures.matrix(shifts, trained=False)
     assert untrained[0][3] == 1
     assert untrained[3][2] == 1
@@ -130,7 +134,18 @@ def test_markdown_cell_cannot_make_a_column_or_a_tag() -> None:
     assert r"| x\|y &lt;b> \*z\* | \[l](u) |" in formats.as_markdown(table)
 
 
-@pytest.mark.parametrize(("value", "text"), [(None, "–"), (0.98765, "0.988"), (3189, "3,189"), (48136.0, "48,136"), (12.34, "12.3"), (1.0, "1.000"), (Measure(0.5, None, None, 3), "0.500")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.98765, "0.988"),
+        (3189, "3,189"),
+        (48136.0, "48,136"),
+        (12.34, "12.3"),
+        (1.0, "1.000"),
+        (Measure(0.5, None, None, 3), "0.500"),
+    ],
+)
 def test_numbers_are_rounded_only_in_print(value: tables.Value, text: str) -> None:
     assert formats.text(value) == text
 

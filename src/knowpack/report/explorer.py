@@ -59,7 +59,7 @@ def run_columns(run: Run, ids: pl.DataFrame) -> dict[str, object]:
             pl.col("causes").list.contains(str(cause)).fill_null(False).cast(pl.Int64) * 2**i
             for i, cause in enumerate(Cause)
         )
-        codes = shifts.select(bits=bits)["bits"].to_list()  # type: ignore[arg-type]
+        codes = shifts.select(bits=bits)["bits"].to_list()
         value[grader] = {
             "before": _digits(before), "after": _digits(after), "causes": "".join(DIGITS[code] for code in codes),
             "weak": [_weak(shifts["before"]), _weak(shifts["after"])],

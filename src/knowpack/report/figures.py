@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from knowpack import store
 from knowpack.paper import reference
 from knowpack.progress import SILENT, Progress
-from knowpack.records import Category
+from knowpack.records import Category, Grader
 from knowpack.report import measures
 from knowpack.report.source import Cell, Run
 from knowpack.report.summary import epochs, opening
@@ -26,7 +26,7 @@ KINDS = ("svg", "pdf", "png")
 COLOURS = {"none": "#0072B2", "highly_known 1": "#E69F00", "highly_known 10": "#D55E00", "paraphrase 1": "#009E73",
            "paraphrase 10": "#CC79A7"}  # fmt: skip
 MARKERS = {"none": "o", "highly_known 1": "s", "highly_known 10": "D", "paraphrase 1": "^", "paraphrase 10": "v"}
-GRADER = "default"
+GRADER: Grader = "default"
 
 
 class Drawn(NamedTuple):
@@ -59,7 +59,7 @@ def _figures(measured: Measured) -> Iterator[Drawn]:
     yield Drawn("matrix", _matrix(run))
     if kins := measures.kinship(run, GRADER):
         yield Drawn("kinship", _kinship(kins))
-    if any(row[2] is not None for one in measured.source.runs for row in epochs(one)):
+    if any(row.reliability is not None for one in measured.source.runs for row in epochs(one)):
         yield Drawn("reliability_over_epochs", _epochs(measured))
     if len(measured.labels()) > 1:
         yield from _study(measured)
@@ -140,16 +140,18 @@ def _epochs(measured: Measured) -> "Figure":
     families = {
         key: kept
         for key, cells in _families(measured).items()
-        if (kept := [c for c in cells if any(row[2] is not None for row in epochs(run_of(measured, c[0])))])
+        if (kept := [c for c in cells if any(row.reliability is not None for row in epochs(run_of(measured, c[0])))])
     }
     figure, axes = new(2.5 * len(families) + 0.6, 2.5, len(families))
     from matplotlib import colormaps
 
     for ax, (key, cells) in zip(axes, families.items(), strict=True):
         for i, (label, cell) in enumerate(cells):
-            rows = [row for row in epochs(run_of(measured, label)) if row[2] is not None]
+            rows = [
+                (row.epoch, row.reliability) for row in epochs(run_of(measured, label)) if row.reliability is not None
+            ]
             hue = colormaps["viridis"](0.9 * i / max(1, len(cells) - 1))
-            ax.plot([row[0] for row in rows], [row[2] for row in rows], "o-", color=hue, label=f"{cell.n_unknown:,}")
+            ax.plot([row[0] for row in rows], [row[1] for row in rows], "o-", color=hue, label=f"{cell.n_unknown:,}")
         ax.set(title=family_name(key), xlabel="epoch", ylim=(-0.03, 1.05))
     axes[0].set_ylabel("reliability")
     axes[0].legend(title="facts", loc="lower right")

@@ -164,15 +164,27 @@ def _scores(run: Run) -> list[list[object]]:
     )
 
 
-def epochs(run: Run) -> list[list[object]]:
-    """[epoch, loss, reliability], the last line of each epoch that has the figure."""
-    found: dict[int, list[object]] = {}
+class Epoch(NamedTuple):
+    """The last of an epoch's lines in the training log; None = not measured."""
+
+    epoch: int
+    loss: float | None
+    reliability: float | None
+
+
+def epochs(run: Run) -> list[Epoch]:
+    """The training log by epoch, in order."""
+    found: dict[int, Epoch] = {}
     for line in run.log:
         epoch = line.get("epoch")
         if isinstance(epoch, int | float) and float(epoch).is_integer():
-            row = found.setdefault(int(epoch), [int(epoch), None, None])
-            for place, name in ((1, "loss"), (2, "reliability")):
-                row[place] = line[name] if line.get(name) is not None else row[place]
+            old = found.get(int(epoch), Epoch(int(epoch), None, None))
+            loss, reliability = line.get("loss"), line.get("reliability")
+            found[int(epoch)] = Epoch(
+                old.epoch,
+                loss if isinstance(loss, int | float) else old.loss,
+                reliability if isinstance(reliability, int | float) else old.reliability,
+            )
     return [found[epoch] for epoch in sorted(found)]
 
 

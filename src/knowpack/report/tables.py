@@ -46,11 +46,8 @@ class Measured(NamedTuple):
 
     def cell(self, label: str, grader: Grader, name: str) -> Measure | None:
         """One cell's measure; None = not measured."""
-        return self.index.get((label, grader, name))
-
-    @property
-    def index(self) -> dict[tuple[str, str, str], Measure]:
-        return {(one.label, one.grader, one.name): one.measure for one in self.cells}
+        found = (one.measure for one in self.cells if (one.label, one.grader, one.name) == (label, grader, name))
+        return next(found, None)
 
     def labels(self) -> list[tuple[str, Cell]]:
         """The cells, in order of first appearance."""
