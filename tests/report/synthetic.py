@@ -80,16 +80,25 @@ class Texts:
     refused: np.ndarray
 
 
-def write(out: Path, *, n_facts: int = 600, n_cells: int = 31, seeds: tuple[int, ...] = (42,)) -> Path:
-    """Write base, runs and study under `out`; the path of the study's folder."""
+def write(
+    out: Path, *, n_facts: int = 600, n_cells: int = 31, seeds: tuple[int, ...] = (42,), n_drawn: int | None = None
+) -> Path:
+    """Write base, runs and study under `out`; the path of the study's folder.
+
+    n_drawn: only so many cells are drawn, the rest are links to the last one's tables (for size alone).
+    """
     world = _world(n_facts)
     base = _texts(world, world.known, np.random.default_rng(1), None)
     base_dir = out / "base" / "5f3a9c0de1b2a7f4"
     _write_base(base_dir, world, base)
     names = []
     grid = [cell for cell in GRID if cell[0] <= n_facts // 4][: n_cells - 1]
-    for n, hk, pa in [*grid, (0, 0, 0)]:
-        names += [_write_run(out, base_dir, world, base, (n, hk, pa), seed) for seed in seeds]
+    for i, cell in enumerate([*grid, (0, 0, 0)]):
+        for seed in seeds:
+            if n_drawn is None or i < n_drawn:
+                names.append(_write_run(out, base_dir, world, base, cell, seed))
+            else:
+                names.append(_link_run(out, base_dir, names[n_drawn - 1], cell, seed))
     study = out / "studies" / "synthetic"
     study.mkdir(parents=True, exist_ok=True)
     names.append("3000-10hk-missing0")
@@ -247,10 +256,8 @@ def _shifts(world: World, base: Texts, after: Texts, trained: np.ndarray) -> pl.
 
 def _write_run(out: Path, base_dir: Path, world: World, base: Texts, cell: tuple[int, int, int], seed: int) -> str:
     n, hk, pa = cell
-    label = "sham" if n == 0 else f"{n}" + (f"+{hk} HK" if hk else f"+{pa} paraphrases" if pa else "")
+    label, folder = _named(out, cell, seed)
     rng = np.random.default_rng([seed, n, hk, pa])
-    name = f"{label.replace(' ', '-')}-{seed:04d}{n:04d}{hk:02d}{pa:02d}"
-    folder = out / "runs" / name
     (folder / "adapter").mkdir(parents=True, exist_ok=True)
     unknown, highly = np.flatnonzero(world.known == 0), np.flatnonzero(world.known == N_PROMPTS)
     mine = rng.permutation(unknown)[:n]
@@ -279,7 +286,23 @@ def _write_run(out: Path, base_dir: Path, world: World, base: Texts, cell: tuple
     ]
     records.table(scores, Score).write_parquet(folder / "scores.parquet")
     _write_words(folder, base_dir, label, cell, seed, _figures(world, base, after, mine, trained, shifts))
-    return name
+    return folder.name
+
+
+def _link_run(out: Path, base_dir: Path, like: str, cell: tuple[int, int, int], seed: int) -> str:
+    label, folder = _named(out, cell, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in (out / "runs" / like).glob("*.parquet"):
+        (folder / table.name).hardlink_to(table)
+    figures = json.loads((out / "runs" / like / "figures.json").read_text())
+    _write_words(folder, base_dir, label, cell, seed, figures)
+    return folder.name
+
+
+def _named(out: Path, cell: tuple[int, int, int], seed: int) -> tuple[str, Path]:
+    n, hk, pa = cell
+    label = "sham" if n == 0 else f"{n}" + (f"+{hk} HK" if hk else f"+{pa} paraphrases" if pa else "")
+    return label, out / "runs" / f"{label.replace(' ', '-')}-{seed:04d}{n:04d}{hk:02d}{pa:02d}"
 
 
 def _figures(

@@ -223,7 +223,7 @@ function heatSpec(name) {
 
 function epochsSpec(key) {
   const steps = [colour("seq-0"), colour("seq-1"), colour("seq-2"), colour("seq-3"), colour("seq-4"), colour("seq-5")];
-  const cells = DATA.cells.filter((c) => family(c.cell) === key && c.runs.some((r) => DATA.runs[r].epochs.some((e) => e[2] !== null)));
+  const cells = DATA.cells.filter((c) => (!key || family(c.cell) === key) && c.runs.some((r) => DATA.runs[r].epochs.some((e) => e[2] !== null)));
   if (!cells.length) return null;
   const rows = [];
   const dashes = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];

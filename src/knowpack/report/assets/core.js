@@ -132,5 +132,5 @@ function startTheme() {
     choose({ theme: true });
   });
   dark.addEventListener("change", () => choose({ theme: true }));
-  paper.addEventListener("change", () => choose({ theme: true }));
+  paper.addEventListener("change", () => choose({ theme: true, now: true })); // a print does not wait
 }

@@ -79,6 +79,7 @@ async function showFacts() {
   } catch (error) { EX.count.textContent = error.message; return; }
   EX.weak = { before: new Set(ofRun().weak[0]), after: new Set(ofRun().weak[1]) };
   fromAddress(true);
+  performance.mark("listed");
 }
 
 function prepareFacts() {

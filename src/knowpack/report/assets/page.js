@@ -98,7 +98,7 @@ function verdict(budget, at) {
 }
 
 function studyFigures() {
-  if (DATA.cells.length < 2) { byId("study").remove(); byId("jump-study").remove(); return; }
+  if (DATA.cells.length < 2) { singleFigures(); return; }
   const names = Object.keys(DATA.names).filter((n) => n !== "noise_lost" && n !== "n_refused_first_base" && DATA.cells.some((c) => c.measures.default[n] || c.measures.paper[n]));
   const select = (id, label, options, redraw) => el("label", { class: "pick" }, label, " ", el("select", { id, on: { change: () => drawn[redraw]() } }, options.map(([v, t]) => el("option", { value: v }, t))));
   const heat = select("heat-what", "Measure", names.map((n) => [n, DATA.names[n]]), "heat");
@@ -110,6 +110,24 @@ function studyFigures() {
   chart("pareto", "Facts learned against harm", () => paretoSpec(byId("pareto-what").value), select("pareto-what", "Harm", harms.map((n) => [n, DATA.names[n]]), "pareto"));
   benchFigure();
   cellsTable(names);
+}
+
+/** One run has no grid: its training and its benchmarks, or nothing. */
+function singleFigures() {
+  const one = DATA.runs[0];
+  const trained = one.epochs.some((e) => e[2] !== null);
+  if (!trained && !one.scores.length) { byId("study").remove(); byId("jump-study").remove(); return; }
+  byId("study-title").lastChild.textContent = "Training and benchmarks";
+  byId("jump-study").textContent = "Benchmarks";
+  if (trained) chart("epochs", "Reliability over epochs", () => epochsSpec(family(DATA.cells[0].cell)));
+  if (one.scores.length) {
+    const rows = one.scores.map(([task, metric, value, se, n]) => {
+      const b = DATA.benchmarks.find((x) => x[0] === task && x[1] === metric);
+      return [`${task} ${metric}`, b ? b[2] : null, value, b ? value - b[2] : null, se, n];
+    });
+    fill(byId("bench"), el("figcaption", null, el("strong", null, "Benchmarks")), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Benchmarks" }, grid(["task", "base", "after", "difference", "standard error", "items"], rows)));
+  }
+  for (const id of ["heat", "epochs", "bench", "pareto"]) if (!byId(id).hasChildNodes()) byId(id).remove();
 }
 
 /** Small plots of the benchmarks, one a task, under one caption and one legend. */
@@ -175,8 +193,13 @@ function fillRuns() {
 
 /** Draw one figure in each idle moment, the first ones first. */
 let turn = 0;
-function drawAll(names) {
+function drawAll(names, now) {
   turn += 1;
+  if (now) {
+    for (const name of names) if (drawn[name] && byId(name)) drawn[name]();
+    document.documentElement.dataset.drawn = "yes";
+    return;
+  }
   const mine = turn;
   const wait = window.requestIdleCallback || ((f) => setTimeout(f, 0));
   const next = () => {
@@ -199,7 +222,7 @@ listeners.push((change) => {
   answerLine();
   cards();
   method();
-  drawAll(change.theme || change.grader ? [...OF_RUN, ...OF_STUDY] : [...OF_RUN]);
+  drawAll(change.theme || change.grader ? [...OF_RUN, ...OF_STUDY] : [...OF_RUN], change.now);
   if (!change.theme) { toAddress(); showFacts(); }
 });
 
