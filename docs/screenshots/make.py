@@ -12,10 +12,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 SHOTS = (  # file, width, height, scheme, the heading at the top, a fact is open
     ("wide-light", 1280, 1560, "light", None, False),
     ("study-dark", 1280, 1500, "dark", "study-title", False),

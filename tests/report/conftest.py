@@ -2,38 +2,20 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 import synthetic
-from playwright.sync_api import Browser, Page, sync_playwright
+from opened import FLAGS, Open, Opened
 
 from knowpack import report
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 PATIENCE = int(os.environ.get("KNOWPACK_PATIENCE_MS", "120000"))  # other work may share the machine
-
-
-class Opened(NamedTuple):
-    """A page in the browser, and what it said and asked for."""
-
-    page: Page
-    console: list[str]
-    requests: list[str]
-
-
-Open = Callable[..., Opened]
 
 
 @pytest.fixture(scope="session")
@@ -49,19 +31,20 @@ def built(study: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator["Browser"]:
     """The system's Chromium; the tests that need it are skipped where there is none."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
         pytest.skip("no Chromium on this machine: the report was not opened in a browser")
-    with sync_playwright() as playwright:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install knowpack[dev]")
+    with api.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=found, args=FLAGS, timeout=PATIENCE)
         yield launched
         launched.close()
 
 
-@pytest.fixture(scope="module")
-def open_page(browser: Browser) -> Iterator[Open]:
+@pytest.fixture
+def open_page(browser: "Browser") -> Iterator[Open]:
     """open_page(path, fragment="", width=1280, scheme="light") -> Opened, the facts listed."""
     opened: list[Page] = []
 

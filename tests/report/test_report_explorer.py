@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import synthetic
+from opened import Open
 
-from conftest import Open
 from knowpack import records
 from knowpack.records import Fact, Response
 from knowpack.report import explorer, page, source, tables

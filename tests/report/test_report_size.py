@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
-from conftest import Open
+from opened import Open
 
 from knowpack.report import page, source, tables
 
