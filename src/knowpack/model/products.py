@@ -22,7 +22,7 @@ def fast_products(model: nn.Module) -> Iterator[None]:
     """Within, linear layers on the CPU multiply by oneDNN where it helps; weights are neither copied nor changed."""
     changed = [module for module in model.modules() if _can_change(module)] if available() else []
     for module in changed:
-        module.forward = partial(_linear, module)
+        module.forward = partial(_linear, module)  # type: ignore[method-assign]
     try:
         yield
     finally:
