@@ -44,6 +44,17 @@ def test_a_comma_separated_file_is_no_triples(tmp_path: Path) -> None:
         list(triples.splits(tmp_path / "g.tsv"))
 
 
+def test_a_relation_that_is_only_a_code_needs_a_wording(tmp_path: Path) -> None:
+    (tmp_path / "g.tsv").write_text("Ann\tP31\thuman\nAnn\tP36\tParis\n", encoding="utf-8")
+    card = dump.from_triples(dump.Sources(tmp_path / "g.tsv"), build.Settings(fill=True), tmp_path / "f.parquet")
+    assert card["wordings"] == {"P31": "none", "P36": "by hand"}
+    assert card["by relation"] == {"P36": 1}
+    (tmp_path / "g.tsv").write_text("Ann\tP31\thuman\n", encoding="utf-8")
+    with pytest.raises(FactsError, match="give wordings by --templates"):
+        dump.from_triples(dump.Sources(tmp_path / "g.tsv"), build.Settings(), tmp_path / "g.parquet")
+    assert not (tmp_path / "g.parquet").exists()
+
+
 @pytest.mark.parametrize(("name", "least"), [("dbpedia", 150), ("bear", 78)])
 def test_packaged_wordings_are_several_distinct_questions_each(name: str, least: int) -> None:
     found = wordings.load(name)
@@ -135,8 +146,8 @@ def test_bear_and_entity_questions_import(shared: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     bear = sorted(map(str, (shared / "data" / "bear" / "BEAR").glob("P*.jsonl")))
-    command = ["import", *bear, "--subject", "sub_label", "--object", "obj_label", "--relation-from-file",
-               "--wordings", "bear", "--source", "bear", "--drop-bad", "--out", str(tmp_path / "b.parquet")]  # fmt: skip
+    columns = ["--subject", "sub_label", "--object", "obj_label", "--relation-from-file", "--wordings", "bear"]
+    command = ["import", *bear, *columns, "--source", "bear", "--drop-bad", "--out", str(tmp_path / "b.parquet")]
     assert CliRunner().invoke(app, command).exit_code == 0
     facts = pl.read_parquet(tmp_path / "b.parquet")
     assert (len(facts), facts["relation"].n_unique()) == (7_731, 60)

@@ -5,6 +5,7 @@ Head-to-Tail (Sun et al. 2024): one object for subject and relation, questions f
 head, torso and tail subjects for each relation.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from knowpack.facts.popularity import NAMES as POPULARITY
 from knowpack.facts.wordings import Wording, local_name
 from knowpack.records import Fact, fact_id_of, table
 
+TOO_OFTEN, ENOUGH = "an answer too often in its relation", "enough already"
+NO_WORDING = "a relation with no wording"
 SPARE = 6
 """Candidates drawn for each fact wanted, so that the rules may drop some."""
 MAX_ALIASES = 40
@@ -60,7 +63,7 @@ class Built(NamedTuple):
     dropped: dict[str, int]
     """Rule -> candidates dropped; among those looked at, not all of the dump."""
     wordings: dict[str, str]
-    """Relation -> by hand, from the ontology, from its name."""
+    """Relation -> by hand, from the ontology, from its name, none."""
 
 
 def build(
@@ -79,12 +82,13 @@ def build(
     for (relation,), group in candidates.group_by("p", maintain_order=True):
         sift.relation(str(relation), group)
     if not sift.chosen:
-        raise FactsError(f"no fact is left of {len(candidates):,} candidates; dropped: {dict(sift.dropped)}")
+        raise FactsError(
+            f"no fact is left of {len(candidates):,} candidates; dropped: {dict(sift.dropped)}"
+            + ("; give wordings by --templates, or labels by --ontology" if sift.dropped[NO_WORDING] else "")
+        )
     others = redirects({draft.object for draft in sift.chosen}) if redirects else {}
     facts = [_fact(draft, others.get(draft.object, []), settings.source) for draft in sift.chosen]
-    dropped = {
-        rule: sift.dropped[rule] for rule in (*drops.OF_FACT, "an answer too often in its relation", "enough already")
-    }
+    dropped = {rule: sift.dropped[rule] for rule in (NO_WORDING, *drops.OF_FACT, TOO_OFTEN, ENOUGH)}
     return Built(table(facts, Fact), dropped, dict(sift.origin))
 
 
@@ -118,6 +122,9 @@ class _Sift:
         """Choose this relation's facts."""
         relation = local_name(iri)
         wording = self._wording(relation)
+        if wording is None:
+            self.dropped[NO_WORDING] += len(group)
+            return
         domain, range_ = self.ontology.domains.get(relation), self.ontology.ranges.get(relation)
         domain, range_ = domain or wording.domain, range_ or wording.range
         most = max(2, int(self.settings.same_answer * self.settings.per_relation))
@@ -125,24 +132,27 @@ class _Sift:
         taken: dict[str, list[_Draft]] = defaultdict(list)
         for subject, obj, popularity in group.select("s", "o", "popularity").iter_rows():
             if len(taken[popularity]) >= self.settings.per_cell(popularity):
-                self.dropped["enough already"] += 1
+                self.dropped[ENOUGH] += 1
                 continue
             draft = self._draft(subject, relation, obj, popularity, wording, domain, range_)
             if draft is None:
                 continue
             if answered[draft.answers[0]] >= most:
-                self.dropped["an answer too often in its relation"] += 1
+                self.dropped[TOO_OFTEN] += 1
                 continue
             answered[draft.answers[0]] += 1
             taken[popularity].append(draft)
         self.chosen += _levelled([taken[name] for name in POPULARITY], self.settings.per_relation)
 
-    def _wording(self, relation: str) -> Wording:
+    def _wording(self, relation: str) -> Wording | None:
         wording = self.wordings.get(relation)
         if wording is not None:
             self.origin[relation] = "by hand"
             return wording
         known = relation in self.ontology.labels
+        if not known and re.fullmatch(r"[A-Za-z]?\d+", relation):  # P31 says nothing to a reader
+            self.origin[relation] = "none"
+            return None
         self.origin[relation] = "from the ontology" if known else "from its name"
         return self.ontology.wording(relation)
 

@@ -193,6 +193,10 @@ def _say_card(card: dict[str, object], out: Path) -> None:
         _say_counts(name, counts)
     wordings = card["wordings"]
     assert isinstance(wordings, dict)
+    unknown = [relation for relation, kind in wordings.items() if kind in ("from its name", "none")]
+    if unknown:
+        some = ", ".join(unknown[:5])
+        _say(f"{len(unknown)} relations have no wording and no label ({some}): give --templates or --ontology")
     kinds = list(wordings.values())
     _say_counts("relations worded", {kind: kinds.count(kind) for kind in sorted(set(kinds))})
     _say(f"{card['facts']:,} facts -> {out}, card -> {out.with_suffix('.card.md')}")

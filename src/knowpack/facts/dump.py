@@ -51,7 +51,7 @@ def _make(
     iris: bool,
     progress: Progress,
 ) -> cards.Card:
-    known = wordings.load("dbpedia")
+    known = wordings.load("bear") | wordings.load("dbpedia")
     if sources.templates:
         known |= wordings.load(str(sources.templates))
     ontology = ontologies.read(sources.ontology) if sources.ontology else ontologies.Ontology()
