@@ -199,9 +199,9 @@ def test_where_nothing_moved_there_is_no_share() -> None:
 
 
 def test_figures_leave_out_what_could_not_be_measured() -> None:
-    world = World((fact("f", "Oslo"), "Oslo", "Oslo"))
+    world = World(TAUGHT, (fact("f", "Oslo"), "Oslo", "Oslo"), trained=("t",))
     rates = stage.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
-    names = {figure.name for figure in stage.figures(rates) if figure.grader == "default"}
+    names = {figure.name for figure in stage.figures(rates) if figure.grader == "default"}  # no one moved but t
     assert names == {
         "down_explosion_base_rate",
         "down_target_base_rate",
@@ -209,6 +209,12 @@ def test_figures_leave_out_what_could_not_be_measured() -> None:
         "down_explained_base_rate",
         "down_unexplained_base_rate",
     }
+
+
+def test_without_the_training_facts_target_and_domain_are_missing_not_zero() -> None:
+    world = World((fact("f", "Oslo", "r", "D", "R"), NO, "Oslo"))
+    assert list(world.rates("up")) == ["non_refusal", "explosion", "explained", "unexplained"]
+    assert list(world.rates("down")) == ["explosion", "explained", "unexplained"]
 
 
 def test_responses_of_other_facts_are_an_error() -> None:

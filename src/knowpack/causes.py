@@ -74,13 +74,16 @@ def base_rates(
 
     direction: up (Unknown -> HighlyKnown) or down. cause: a `Cause`, explained (any), unexplained (none).
     share: of the moved, null where none moved. base_rate: how often the same holds among the facts that stayed where
-    the moved ones started; a cause that is as frequent there explains nothing.
+    the moved ones started; a cause that is as frequent there explains nothing. Where no trained Unknown fact is known
+    (somebody's adapter, a sham), target and domain are not measured, and not listed.
     """
+    taught = bool((examples["kind"] == str(Kind.UNKNOWN)).any())
     signed = _signed(shifts, before, after, examples, facts).filter(pl.col("counted"))
     lines = []
     for grader in GRADERS:
         mine = signed.filter(pl.col("grader") == grader)
-        for direction, causes, stayed in (("up", UP, Category.UNKNOWN), ("down", DOWN, Category.HIGHLY_KNOWN)):
+        for direction, listed, stayed in (("up", UP, Category.UNKNOWN), ("down", DOWN, Category.HIGHLY_KNOWN)):
+            causes = [cause for cause in listed if taught or cause not in (Cause.TARGET, Cause.DOMAIN)]
             explained = pl.any_horizontal(*causes)
             held = {
                 **{str(cause): pl.col(cause) for cause in causes},
