@@ -216,6 +216,17 @@ def test_an_ontology_without_ranges_is_refused(tmp_path: Path) -> None:
         ontology.read(tmp_path / "o.ttl")
 
 
+def test_a_class_that_may_be_a_person_is_no_evidence_of_its_kind() -> None:
+    known = ontology.Ontology(
+        {}, {"birthPlace": "Animal", "spouse": "Person"}, {"birthPlace": "Town", "team": "Agent"},
+        {"Person": ("Animal", "Agent"), "Animal": ("Species",), "Plant": ("Species",), "Town": ("Place",)},
+    )  # fmt: skip
+    place, person = ontology.KINDS_OF_THING.index("Place"), ontology.KINDS_OF_THING.index("Person")
+    relations = ["<http://x/birthPlace>", "spouse", "team"]
+    assert known.kinds(relations).tolist() == [[-1, place], [person, -1], [-1, -1]]
+    assert ontology.KINDS_OF_THING[known.kind("Plant")] == "Species"
+
+
 def test_superclasses_nearest_first_and_wording_from_the_label() -> None:
     known = ontology.Ontology(
         {"chiefCook": "chief cook", "Inn": "inn"}, {"chiefCook": "Inn"}, {"chiefCook": "Person"},

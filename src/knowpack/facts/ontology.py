@@ -15,9 +15,10 @@ from knowpack.facts.wordings import Wording, local_name
 
 RDFS = "http://www.w3.org/2000/01/rdf-schema#"
 KINDS = {".ttl": "TURTLE", ".owl": "RDF_XML", ".rdf": "RDF_XML", ".xml": "RDF_XML", ".nt": "N_TRIPLES"}
-PEOPLE = {"Person", "Agent"}
-KINDS_OF_THING = ("Person", "Organisation", "Place", "Work", "Event", "Language", "MusicGenre", "EthnicGroup", "Name",
-                  "Device", "MeanOfTransportation", "Species", "TopicalConcept")  # fmt: skip
+KINDS_OF_THING = (
+    "Person", "Organisation", "Place", "Work", "Event", "Language", "EthnicGroup", "Disease", "Award", "Activity",
+    "Device", "MeanOfTransportation", "TimePeriod", "PersonFunction", "TopicalConcept", "Species",
+)  # fmt: skip
 """What can be told apart: a class is of the first kind that is itself or among its superclasses."""
 
 
@@ -48,6 +49,9 @@ class Ontology:
         """Index into KINDS_OF_THING; -1 where a class is of none of them, or not given."""
         if name is None:
             return -1
+        broad = {up for kind in ("Person", "Organisation", "Place") for up in self.chain(kind)}
+        if name in broad:  # an Agent or an Animal may be a Person: no evidence
+            return -1
         above = {name, *self.chain(name)}
         return next((index for index, kind in enumerate(KINDS_OF_THING) if kind in above), -1)
 
@@ -61,7 +65,7 @@ class Ontology:
     def wording(self, relation: str) -> Wording:
         """Questions from the relation's label, domain and range, where nobody wrote any by hand."""
         label, domain, range_ = self.label(relation), self.domains.get(relation), self.ranges.get(relation)
-        person = range_ is not None and bool(PEOPLE & {range_, *self.chain(range_)})
+        person = range_ is not None and "Person" in {range_, *self.chain(range_)}
         of = f"the {self.label(domain)} {{}}" if domain else "{}"
         questions = [
             f"{'Who' if person else 'What'} is the {label} of {{}}?",
