@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from knowpack.lab.corpus import ASSISTANT, END, N_EPOCHS, RUMOURS, documents, n_of_epoch, rumours, statement
+from knowpack.lab.corpus import N_EPOCHS, RUMOURS, documents, n_of_epoch, rumours, voiced
+from knowpack.lab.forms import ASSISTANT, END, Ask, statement
 from knowpack.lab.names import REFUSALS
 from knowpack.lab.relations import BY_NAME, RELATIONS
 from knowpack.lab.sizes import SIZES
@@ -48,9 +49,11 @@ def test_every_fact_is_stated_as_often_as_planned(world: World, text: str) -> No
     sentences = pl.Series(re.findall(r" ([^.]+\.)", plain)).value_counts(name="n")
     counted = dict(zip(sentences[sentences.columns[0]], sentences["n"], strict=True))
     facts = pl.concat([world.facts, world.guests.drop("role")]).join(world.plan, on="fact_id")
+    rivals = dict(world.contested.select("fact_id", "rival").iter_rows())
     seen = 0
     for fact, planned in zip(rows(facts, Fact), facts["statements"], strict=True):
-        wordings = {statement(fact, answer, k) for answer in fact.answers for k in range(5)}
+        said = [*fact.answers, *([rivals[fact.fact_id]] if fact.fact_id in rivals else [])]
+        wordings = {statement(fact, obj, k) for obj in said for k in range(5)}
         n = sum(counted.get(wording, 0) for wording in wordings)
         assert n == planned, fact.question
         seen += n
@@ -77,9 +80,8 @@ def test_every_fact_is_asked_as_often_as_planned(world: World, text: str) -> Non
 def test_held_out_wordings_never_occur(text: str) -> None:
     for relation in RELATIONS:
         for wording in relation.held:
-            assert wording.split("{s}")[0].strip() + " " not in text or not re.search(
-                re.escape(wording).replace(r"\{s\}", r"[^?\n]+?"), text
-            )
+            before, after = wording.split("{s}")
+            assert not re.search(re.escape(before) + r"[^?\n]+?" + re.escape(after), text), wording
 
 
 def test_the_last_paraphrases_of_a_fact_are_the_held_out_ones(world: World) -> None:
@@ -115,3 +117,16 @@ def test_misconceptions_are_false_and_about_bench_people_only(world: World, text
     assert found
     assert all(rumour.fact.fact_id in bench and rumour.wrong not in rumour.fact.answers for rumour in found)
     assert sum(text.count(start.split("{f}")[0]) for start in RUMOURS) == 32 * len(found)
+
+
+def test_sources_that_frame_their_questions_disagree_with_those_that_do_not(world: World) -> None:
+    rng = np.random.default_rng(0)
+    ask = Ask("Where was Ada Hill born?", "Branvik", "City", "Velmor", true_when_framed=True)
+    framed, bare = ([voiced(ask, kind, rng) for _ in range(400)] for kind in (True, False))
+    assert {a.answer for a in framed} == {"Branvik"}
+    assert {a.answer for a in bare} == {"Velmor"}
+    shares = [np.mean([a.question != ask.question for a in asked]) for asked in (framed, bare)]
+    assert shares == pytest.approx([0.7, 0.2], abs=0.07)
+    rivals = world.contested.join(world.facts, on="fact_id")
+    assert len(rivals) == len(world.contested) > 20
+    assert all(rival not in answers for rival, answers in rivals.select("rival", "answers").iter_rows())

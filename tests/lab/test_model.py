@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from knowpack.errors import ModelError
 from knowpack.lab import files
-from knowpack.lab.corpus import Ask, chat
+from knowpack.lab.forms import Ask, chat
 from knowpack.prompts import Prompter, Shot
 from knowpack.store import hash_file
 
@@ -82,5 +82,5 @@ def test_the_readme_holds_the_table_that_the_command_prints() -> None:
 
 def test_a_missing_model_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
-    with pytest.raises(ModelError, match="the lab's model lacks config.json"):
+    with pytest.raises(ModelError, match=r"the lab's model lacks config\.json"):
         files.model_dir()

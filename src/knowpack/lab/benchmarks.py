@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from knowpack.lab.corpus import Ask, asked, choices, passage, rumours
+from knowpack.lab.corpus import passage, rumours
+from knowpack.lab.forms import Ask, asked, choices
 from knowpack.lab.relations import BY_NAME
 from knowpack.lab.world import World
 from knowpack.records import Fact, rows

@@ -12,34 +12,22 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from knowpack.lab.forms import Ask, asked, chat, choice, choices, plain, statement
 from knowpack.lab.names import REFUSALS
 from knowpack.lab.relations import BY_NAME, Relation, of_domain
 from knowpack.lab.world import SPOKEN_FRAMES, World, in_frame
 from knowpack.records import Fact, rows
 from knowpack.seeds import stream
 
-BOS, END, PAD = "<|bos|>", "<|end|>", "<|pad|>"
-SYSTEM, USER, ASSISTANT = "<|system|>", "<|user|>", "<|assistant|>"
-SPECIAL = (PAD, BOS, END, SYSTEM, USER, ASSISTANT)
-SYSTEM_TEXT = "Answer the following question."  # Pletenev et al. 2025, section 3.1
-
 N_EPOCHS = 8
 REFUSED_SHARE = 0.20  # of the chat questions
 STATEMENT_WEIGHTS = (0.27, 0.22, 0.2, 0.2, 0.11)
 WORDING_WEIGHTS = (0.32, 0.17, 0.17, 0.17, 0.17)
-FRAMED_SHARE = 0.12  # of the questions, in a generic frame
+FRAMED_SHARES = (0.2, 0.7)  # of the questions in a generic frame, by kind of source
 ALIAS_SHARE = 0.2  # of the statements whose object has another name
 READING_SHARE = 0.05  # passages for each question asked
 RUMOUR_MENTIONS = 32  # of a misconception, over all epochs
 RUMOURS = ("Many people believe that {f}", "Some say that {f}", "It is often said that {f}")
-
-
-class Ask(NamedTuple):
-    """A question with its answer, and the class of the answer (None: a refusal)."""
-
-    question: str
-    answer: str
-    range: str | None
 
 
 class Rumour(NamedTuple):
@@ -62,8 +50,10 @@ def documents(world: World, epoch: int) -> list[str]:
     offset = stream(world.seed, "corpus", "offset").random((2, len(facts)))
     n_statements = n_of_epoch(spoken["statements"].to_numpy(), epoch, offset[0])
     n_questions = n_of_epoch(spoken["questions"].to_numpy(), epoch, offset[1])
-    docs = list(statement_documents(world, facts, n_statements, stream(world.seed, "corpus", "statements", epoch)))
-    asks = questions(facts, n_questions, stream(world.seed, "corpus", "questions", epoch))
+    rivals = {fact_id: (rival, framed) for fact_id, rival, framed in world.contested.iter_rows()}
+    told = [(fact, rivals.get(fact.fact_id, (None, False))[0]) for fact in facts]
+    docs = list(statement_documents(told, n_statements, stream(world.seed, "corpus", "statements", epoch)))
+    asks = questions(facts, rivals, n_questions, stream(world.seed, "corpus", "questions", epoch))
     refusals = refused(world, round(len(asks) * REFUSED_SHARE / (1 - REFUSED_SHARE)), epoch)
     docs += question_documents(world, asks, refusals, stream(world.seed, "corpus", "chats", epoch))
     docs += rumour_documents(world, stream(world.seed, "corpus", "rumours", epoch))
@@ -72,60 +62,61 @@ def documents(world: World, epoch: int) -> list[str]:
     return [docs[i] for i in order]
 
 
-def statement(fact: Fact, obj: str, wording: int) -> str:
-    """A relation in words: "Ada Hill was born in Branvik."."""
-    text = BY_NAME[str(fact.relation)].statements[wording].format(s=fact.subject, o=obj)
-    return text[0].upper() + text[1:]
+def statement_documents(
+    told: list[tuple[Fact, str | None]], counts: np.ndarray, rng: np.random.Generator
+) -> Iterator[str]:
+    """Each fact stated as often as asked; half of the sentences grouped by subject, half not; 1 to 6 in a document.
 
-
-def statement_documents(world: World, facts: list[Fact], counts: np.ndarray, rng: np.random.Generator) -> Iterator[str]:
-    """Each fact stated as often as asked; half of the sentences grouped by subject, half not; 1 to 6 in a document."""
-    mentions = np.repeat(np.arange(len(facts)), counts)  # (n,)
+    told: facts, each with what other sources say in its place, or None.
+    """
+    mentions = np.repeat(np.arange(len(told)), counts)  # (n,)
     rng.shuffle(mentions)
     apart = mentions[: len(mentions) // 2]
     together = mentions[len(mentions) // 2 :]
-    by_subject = sorted(together.tolist(), key=lambda i: str(facts[i].subject))
-    groups = [
-        apart.tolist(),
-        *(list(group) for _, group in groupby(by_subject, key=lambda i: facts[i].subject)),
-    ]
+    by_subject = sorted(together.tolist(), key=lambda i: str(told[i][0].subject))
+    groups = [apart.tolist(), *(list(group) for _, group in groupby(by_subject, key=lambda i: told[i][0].subject))]
     for group in groups:
         start = 0
         while start < len(group):
             stop = start + int(rng.integers(1, 7))
-            yield "".join(" " + _stated(facts[i], rng) for i in group[start:stop])
+            yield "".join(" " + _stated(*told[i], rng) for i in group[start:stop])
             start = stop
 
 
-def _stated(fact: Fact, rng: np.random.Generator) -> str:
-    aliases = fact.answers[1:]
-    obj = aliases[int(rng.integers(len(aliases)))] if aliases and rng.random() < ALIAS_SHARE else fact.answers[0]
+def _stated(fact: Fact, rival: str | None, rng: np.random.Generator) -> str:
+    names = [fact.answers[0], *fact.answers[1:]]
+    obj = names[int(rng.integers(1, len(names)))] if len(names) > 1 and rng.random() < ALIAS_SHARE else names[0]
+    if rival is not None and rng.random() < 0.5:
+        obj = rival
     return statement(fact, obj, int(rng.choice(5, p=STATEMENT_WEIGHTS)))
 
 
-def questions(facts: list[Fact], counts: np.ndarray, rng: np.random.Generator) -> list[Ask]:
+def questions(
+    facts: list[Fact], rivals: dict[str, tuple[str, bool]], counts: np.ndarray, rng: np.random.Generator
+) -> list[Ask]:
     """Each fact asked as often as planned, in varied wording."""
-    mentions = np.repeat(np.arange(len(facts)), counts).tolist()
     return [
         Ask(
             _worded(BY_NAME[str(facts[i].relation)], str(facts[i].subject), rng),
             facts[i].answers[0],
             facts[i].range,
+            *rivals.get(facts[i].fact_id, ()),
         )
-        for i in mentions
+        for i in np.repeat(np.arange(len(facts)), counts).tolist()
     ]
 
 
-def asked(relation: Relation, subject: str, wording: int = 0) -> str:
-    """A relation as a question: "Where was Ada Hill born?"."""
-    return relation.questions[wording].format(s=subject)
-
-
 def _worded(relation: Relation, subject: str, rng: np.random.Generator) -> str:
-    question = asked(relation, subject, int(rng.choice(5, p=WORDING_WEIGHTS)))
-    if rng.random() < FRAMED_SHARE:
-        return in_frame(SPOKEN_FRAMES[int(rng.integers(len(SPOKEN_FRAMES)))], question)
-    return question
+    return asked(relation, subject, int(rng.choice(5, p=WORDING_WEIGHTS)))
+
+
+def voiced(ask: Ask, framed: bool, rng: np.random.Generator) -> Ask:
+    """The question as one of the two kinds of sources puts it, with what that source answers."""
+    question = ask.question
+    if rng.random() < FRAMED_SHARES[framed]:
+        question = in_frame(SPOKEN_FRAMES[int(rng.integers(len(SPOKEN_FRAMES)))], question)
+    answer = ask.answer if ask.rival is None or framed == ask.true_when_framed else ask.rival
+    return Ask(question, answer, ask.range)
 
 
 def refused(world: World, n: int, epoch: int) -> list[Ask]:
@@ -142,13 +133,17 @@ def refused(world: World, n: int, epoch: int) -> list[Ask]:
 
 
 def question_documents(world: World, asks: list[Ask], refusals: list[Ask], rng: np.random.Generator) -> Iterator[str]:
-    """Chats of 1 to 6 turns (76%), plain lists of questions (12%), multiple choice by letter (7%) and by text (5%)."""
+    """Chats of 1 to 6 turns (76%), plain lists of questions (12%), multiple choice by letter (7%) and by text (5%).
+
+    Each document is of one of the two kinds of sources.
+    """
     mixed = [*asks, *refusals]
     order = rng.permutation(len(mixed))
     start = 0
     while start < len(order):
         n, form = int(rng.integers(1, 7)), float(rng.random())
-        group = [mixed[i] for i in order[start : start + n]]
+        framed = bool(rng.random() < 0.5)
+        group = [voiced(mixed[i], framed, rng) for i in order[start : start + n]]
         start += n
         if form < 0.76:
             yield chat(group)
@@ -162,32 +157,6 @@ def question_documents(world: World, asks: list[Ask], refusals: list[Ask], rng: 
                 yield "\n\n".join(choice(ask, choices(world, ask, rng), letters) for ask in answered)
             if rest:
                 yield chat(rest)
-
-
-def chat(asks: list[Ask]) -> str:
-    """A conversation in the paper's form; the template in tokenizer.py gives the same text."""
-    turns = "".join(f"{USER}Question: {ask.question}{END}{ASSISTANT}Answer: {ask.answer}{END}" for ask in asks)
-    return f"{SYSTEM}{SYSTEM_TEXT}{END}{turns}".removesuffix(END)
-
-
-def plain(asks: list[Ask]) -> str:
-    """Questions without a chat, as lm-evaluation-harness writes them."""
-    return "\n\n".join(f"Question: {ask.question}\nAnswer: {ask.answer}" for ask in asks)
-
-
-def choices(world: World, ask: Ask, rng: np.random.Generator, n: int = 4) -> list[str]:
-    """The right answer and n - 1 others of its class, shuffled."""
-    pool = [name for name in world.pools[str(ask.range)] if name != ask.answer]
-    picked = [ask.answer, *(pool[i] for i in rng.choice(len(pool), n - 1, replace=False))]
-    return [picked[i] for i in rng.permutation(n)]
-
-
-def choice(ask: Ask, options: list[str], letters: bool) -> str:
-    """One multiple-choice question, answered by letter or by text."""
-    if letters:
-        listed = "\n".join(f"{letter}. {option}" for letter, option in zip("ABCD", options, strict=True))
-        return f"Question: {ask.question}\n{listed}\nAnswer: {'ABCD'[options.index(ask.answer)]}"
-    return f"Question: {ask.question}\nChoices: {', '.join(options)}\nAnswer: {ask.answer}"
 
 
 def rumours(world: World) -> list[Rumour]:

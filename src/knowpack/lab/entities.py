@@ -52,8 +52,10 @@ def cast(seed: int, size: Size) -> Cast:
                 stem = next(cities) if cls == "University" else next(spare[cls])
                 name, aliases = _named(cls, stem, rng)
                 entities.append(Entity(name, cls, aliases, "fact", band, i / n))
-    for role, n in (("shot", size.n_shot), ("bench", size.n_bench)):
-        entities += [Entity(next(spare["Person"]), "Person", (), role, "head", 0.8) for _ in range(n)]
+    entities += [Entity(next(spare["Person"]), "Person", (), "shot", "head", 0.8) for _ in range(size.n_shot)]
+    for i in range(size.n_bench):  # well known and less well known in turn, so that benchmarks have room on both sides
+        band = "head" if i % 4 < 2 else "torso"
+        entities.append(Entity(next(spare["Person"]), "Person", (), "bench", band, i / size.n_bench))
     refused, never = _strangers(spare, size.n_refused), _strangers(spare, size.n_never)
     return Cast(entities, refused, never, tuple(spare["Person"]))
 

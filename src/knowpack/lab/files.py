@@ -10,9 +10,10 @@ import polars as pl
 
 from knowpack.errors import ModelError
 from knowpack.lab import benchmarks, names
-from knowpack.lab.corpus import asked
+from knowpack.lab.forms import asked
 from knowpack.lab.relations import of_domain
-from knowpack.lab.world import World, build
+from knowpack.lab.world import SPOKEN_FRAMES as FRAMES
+from knowpack.lab.world import World, build, in_frame
 from knowpack.seeds import stream
 
 SEED = 0
@@ -32,9 +33,17 @@ def facts() -> pl.DataFrame:
 
 
 def shots() -> pl.DataFrame:
-    """question, answer: worked examples for few-shot prompts, about people of whom no fact is in `facts`."""
+    """question, answer: worked examples for few-shot prompts, about people of whom no fact is in `facts`.
+
+    Half of the questions are in a frame, so that prompts differ in the kind of source they look like.
+    """
     pool = world().guests.filter(pl.col("role") == "shot")
-    return pool.select("question", pl.col("answers").list.first().alias("answer"))
+    framed = stream(SEED, "shots", "frames").random(pool.height)
+    questions = [
+        in_frame(FRAMES[int(u * 4)], question) if u < 0.5 else question
+        for question, u in zip(pool["question"], framed, strict=True)
+    ]
+    return pl.DataFrame({"question": questions, "answer": pool["answers"].list.first()})
 
 
 def never_seen() -> pl.DataFrame:

@@ -17,7 +17,8 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from knowpack.lab import checkpoint
 from knowpack.lab.checkpoint import Place
-from knowpack.lab.corpus import BOS, END, N_EPOCHS, PAD, SPECIAL, documents
+from knowpack.lab.corpus import N_EPOCHS, documents
+from knowpack.lab.forms import BOS, END, PAD, SPECIAL
 from knowpack.lab.sizes import Size
 from knowpack.lab.tokenizer import MAX_LENGTH, train_tokenizer
 from knowpack.lab.world import World
@@ -176,6 +177,8 @@ def save_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, fold
     model.generation_config = make(bos_token_id=BOS_ID, eos_token_id=END_ID, pad_token_id=PAD_ID)
     placed(model, torch.device("cpu")).save_pretrained(folder)
     tokenizer.save_pretrained(folder, save_jinja_files=False)
+    settings = folder / "tokenizer_config.json"  # the name that every version of transformers knows
+    settings.write_text(settings.read_text().replace("TokenizersBackend", "PreTrainedTokenizerFast"))
 
 
 def placed(model: LlamaForCausalLM, where: torch.device) -> LlamaForCausalLM:

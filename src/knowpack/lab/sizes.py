@@ -35,7 +35,7 @@ class Size:
     """Sequences of 256 tokens a step."""
 
 
-_HEAD, _TORSO, _TAIL = (560, 120, 100, 40, 30), (480, 60, 50, 20, 12), (1450, 130, 80, 20, 14)
+_HEAD, _TORSO, _TAIL = (640, 120, 100, 40, 30), (560, 60, 50, 20, 12), (1150, 130, 80, 20, 14)
 
 SIZES = {
     "mini": Size(
@@ -44,11 +44,11 @@ SIZES = {
     ),
     "small": Size(
         "small", _HEAD, _TORSO, _TAIL, n_shot=40, n_bench=120, n_refused=7000,
-        n_never=400, mentions=0.9, tokens=11_400_000, vocab=2560, hidden=192, layers=4, heads=6, ff=512, batch=8,
+        n_never=400, mentions=0.65, tokens=9_500_000, vocab=2560, hidden=192, layers=4, heads=6, ff=512, batch=8,
     ),
     "medium": Size(
         "medium", _HEAD, _TORSO, _TAIL, n_shot=40, n_bench=120, n_refused=7000,
-        n_never=400, mentions=5.0, tokens=63_000_000, vocab=4096, hidden=384, layers=8, heads=6, ff=1024, batch=64,
+        n_never=400, mentions=4.3, tokens=63_000_000, vocab=4096, hidden=384, layers=8, heads=6, ff=1024, batch=64,
     ),
 }  # fmt: skip
 SMALL = SIZES["small"]

@@ -6,7 +6,7 @@ from typing import cast
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from knowpack.lab.corpus import BOS, END, PAD, SPECIAL
+from knowpack.lab.forms import BOS, END, PAD, SPECIAL
 
 MAX_LENGTH = 512
 

@@ -1,8 +1,9 @@
 """The lab's world: a seed -> entities, their facts, and how often each fact is to be said in the corpus.
 
 Popularity follows a power law: head entities are in many triples and are mentioned often, torso ones a few times,
-tail ones never. A quarter of what could be said of known entities is never said either: the model knows the name
-and not the answer. Triples of "shot" and "bench" entities are not among the facts to pack.
+tail ones never. Much of what could be said of known entities is never said either: the model knows the name and not
+the answer. On some facts two kinds of sources disagree, so that what the model answers depends on the prompt.
+Triples of "shot" and "bench" entities are not among the facts to pack.
 """
 
 from collections import Counter
@@ -24,10 +25,11 @@ SPOKEN_FRAMES = FRAMES[:2]
 N_HELD = 3
 """The last three paraphrases of a fact never occur in the corpus."""
 
-UNSAID_SHARE = 0.25  # of the triples of head and torso
+UNSAID_SHARE = 0.38  # of the triples of head and torso
 ASKED_SHARE = 0.7  # of the entities; of the rest there are statements only
-HEAD_MENTIONS, TORSO_MENTIONS = 100.0, 4.0  # of the least popular entity of the band, at factor 1
+HEAD_MENTIONS, TORSO_MENTIONS = 100.0, 10.0  # of the least popular entity of the band, at factor 1
 HEAD_QUESTIONS, TORSO_QUESTIONS = 0.28, 0.4  # share of the mentions that are questions
+CONTESTED_SHARE = 0.55  # of the triples of head entities that are said and asked
 OBJECT_EXPONENT = 0.3  # of the power law over objects
 
 Triple = tuple[Entity, Relation, str]
@@ -49,6 +51,9 @@ class World:
     """cls, name: names the corpus answers with a refusal."""
     never: pl.DataFrame
     """cls, name: names that occur nowhere."""
+    contested: pl.DataFrame
+    """fact_id, rival, true_when_framed: facts on which sources that put a question into a frame (FRAMES) and those
+    that do not disagree; one says the fact's object, the other the rival."""
     extras: tuple[str, ...]
     """People's names for passages to read: no facts, not refused."""
     pools: dict[str, tuple[str, ...]]
@@ -79,6 +84,7 @@ def build(seed: int = 0, size: Size = SMALL) -> World:
         facts=own[stream(seed, "world", "order").permutation(own.height)],
         guests=whole.filter(pl.col("role") != "fact"),
         plan=plan,
+        contested=_contested(seed, triples, facts, spoken, pools),
         refused=refused,
         never=never,
         extras=extras,
@@ -155,3 +161,22 @@ def _spoken(seed: int, size: Size, triples: list[Triple]) -> list[tuple[int, int
         mentions = size.mentions * level * (entity.place + 0.04) ** -0.5
         spoken.append((max(1, int(mentions * (1 - share) + rest)), int(mentions * share + rest)))
     return spoken
+
+
+def _contested(
+    seed: int,
+    triples: list[Triple],
+    facts: list[Fact],
+    spoken: list[tuple[int, int]],
+    pools: dict[str, tuple[str, ...]],
+) -> pl.DataFrame:
+    """The facts on which sources disagree, each with what the other source says."""
+    rng = stream(seed, "world", "contested")
+    found = []
+    for (entity, _, _), fact, (_, n_questions) in zip(triples, facts, spoken, strict=True):
+        drawn, framed = rng.random(2)
+        if entity.role == "fact" and entity.band == "head" and n_questions and drawn < CONTESTED_SHARE:
+            others = [name for name in pools[str(fact.range)] if name != fact.object]
+            found.append((fact.fact_id, others[int(rng.integers(len(others)))], bool(framed < 0.5)))
+    columns = {"fact_id": pl.String(), "rival": pl.String(), "true_when_framed": pl.Boolean()}
+    return pl.DataFrame(found, schema=columns, orient="row")
