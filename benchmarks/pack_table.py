@@ -40,8 +40,8 @@ from knowpack.seeds import stream
 
 SEEDS = (42, 1337, 10824)  # the paper's
 VALIDATION_SEED = 7
-N_REPORT, N_VALIDATION, N_CANDIDATES = 1200, 400, 1800
-LRS = (3e-3, 1e-2, 3e-2)
+N_REPORT, N_VALIDATION, N_CANDIDATES = 1000, 400, 1600
+LRS = {"k=0": (1e-2, 3e-2, 5e-2), "10 HighlyKnown": (1e-2, 3e-2), "10 paraphrases": (3e-3, 1e-2, 3e-2)}
 PAPER = TrainConfig(rank=1, alpha=2, dropout=0.1, rslora=True, lr=1e-3, epochs=10, batch_size=16, loss="all")
 MIXES = {"k=0": {}, "10 HighlyKnown": {"n_highly_known": 10}, "10 paraphrases": {"n_paraphrase": 10}}
 
@@ -125,14 +125,14 @@ def cells(world: World, kind: str) -> Iterator[Cell]:
         case "lr50" | "lr500":
             n = int(kind[2:])
             for name in MIXES if n == 50 else ["k=0"]:
-                for lr in LRS:
+                for lr in LRS[name]:
                     config = PAPER.model_copy(update={"lr": lr})
                     yield Cell(f"lr {name} {lr}", n, -1, VALIDATION_SEED, config, name, measure=False)
         case "paper50" | "paper500":
             n = int(kind[5:])
             for seed in SEEDS:
-                for draw in (0, 1) if n == 50 else (0,):
-                    for name in MIXES if n == 50 else ["k=0"]:
+                for name in MIXES if n == 50 else ["k=0"]:
+                    for draw in (0, 1) if n == 50 and name == "k=0" else (0,):
                         yield Cell(f"paper {name}", n, draw, seed, PAPER.model_copy(update={"lr": best(n, name)}), name)
         case "pack50" | "pack500":
             n = int(kind[4:])

@@ -98,9 +98,9 @@ class KeepConfig(Section):
 
     kl_weight: float = Field(1.0, ge=0)
     """Weight of KL(base || adapted) over the base's answers to the replay prompts; 0 = no replay."""
-    n_replay: int = Field(3000, ge=0)
+    n_replay: int = Field(2400, ge=0)
     """Replay prompts from facts: same relation, same range, unrelated, a third each where there are enough."""
-    n_made_up: int = Field(1000, ge=0)
+    n_made_up: int = Field(800, ge=0)
     """Replay prompts about names that do not exist: refusals stay."""
     n_texts: int = Field(200, ge=0)
     """Texts of 48 tokens that the base writes by itself."""

@@ -144,12 +144,13 @@ def test_retires_after_two_certain_checks_and_returns_when_lost() -> None:
     assert roll.n_active == 3  # once is not enough
     roll.update([0.95, 0.80, 0.5])
     assert roll.n_active == 2  # 0 retires; 1 lost its streak
-    assert sorted(roll.draw(3, rng)) == [1, 2]
+    assert sorted(roll.draw(2, rng)) == [1, 2]
     roll.update([0.60, 0.95, 0.95])
     assert roll.n_active == 2  # 0 is less certain, and not lost
     roll.update([0.10, 0.50, 0.50])
     assert roll.n_active == 3  # 0 came back
-    for _ in range(3):
+    assert not roll.settled
+    for _ in range(2):
         roll.update([0.99, 0.99, 0.99])
     assert roll.settled
 
@@ -160,9 +161,19 @@ def test_every_active_fact_is_drawn_before_any_comes_again() -> None:
     assert len(set(roll.draw(16, rng))) == 6  # a batch never holds a fact twice
 
 
-def test_without_retirement_all_stay_but_the_tail_takes_the_lost_only() -> None:
+def test_a_few_retired_facts_are_rehearsed_where_there_is_room() -> None:
+    roll, rng = Roll(10, KeepConfig()), stream(0, "test")
+    for _ in range(2):
+        roll.update([0.1] * 2 + [0.99] * 8)
+    drawn = roll.draw(16, rng)
+    assert set(drawn[:2]) == {0, 1}
+    assert len(drawn) == 2 + 4
+    assert set(drawn[2:]) <= set(range(2, 10))
+    assert set(roll.draw(2, rng)) == {0, 1}
+
+
+def test_without_retirement_all_stay() -> None:
     roll, rng = Roll(2, KeepConfig(retire=False)), stream(0, "test")
     for _ in range(2):
         roll.update([0.99, 0.1])
     assert sorted(roll.draw(2, rng)) == [0, 1]
-    assert roll.draw(2, rng, lost_only=True) == [1]

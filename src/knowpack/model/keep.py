@@ -18,6 +18,7 @@ from knowpack.config import KeepConfig, TrainConfig
 from knowpack.model import lora, track
 from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
+from knowpack.model.frozen import fast_training
 from knowpack.model.replay import Replay, divergence
 from knowpack.model.retire import Roll
 from knowpack.model.shared import answer_logits, places
@@ -83,16 +84,18 @@ def fit(
     rng = stream(seed, "order", "keep")
     n_warmup = max(1, round(config.warmup_ratio * keep.max_steps))
     model.train()
-    with progress.stage("training steps", keep.max_steps + keep.tail_steps) as advance:
-        step, tail = 0, 0
-        while tail < keep.tail_steps or not (roll.settled or step >= keep.max_steps):
-            ending = roll.settled or step >= keep.max_steps or tail > 0
+    with fast_training(model), progress.stage("training steps", keep.max_steps + keep.tail_steps) as advance:
+        step, tail, ending = 0, 0, False
+        while True:
+            ending = ending or roll.settled or step >= keep.max_steps
+            if ending and tail == keep.tail_steps:
+                break
             share = 1 - tail / keep.tail_steps if ending else min(1.0, (step + 1) / n_warmup)
             lr = config.lr * share
             for group in optimizer.param_groups:
                 group["lr"] = lr
             context = int(rng.integers(len(replay.contexts)))
-            facts = roll.draw(config.batch_size, rng, lost_only=ending)
+            facts = roll.draw(config.batch_size, rng)
             loss, figures = losses(model, new, facts, replay, context, step, keep, rng)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(weights, config.max_grad_norm)

@@ -15,6 +15,7 @@ from knowpack.config import KeepConfig
 from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
 from knowpack.model.decode import Decoder
+from knowpack.model.products import fast_products
 from knowpack.model.shared import answer_logits
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import seed_of, stream
@@ -100,7 +101,8 @@ def _held(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], keep: Ke
     found: list[Held] = []
     for start in range(0, len(rows), SCORED_AT_ONCE):
         some = rows[start : start + SCORED_AT_ONCE]
-        logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, some), dim=-1)
+        with fast_products(loaded.model):
+            logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, some), dim=-1)
         k = min(keep.top_k or logprobs.shape[1], logprobs.shape[1])
         values, ids = logprobs.topk(k, dim=-1)
         counts = [len(row.ids) - row.n_prompt for row in some]

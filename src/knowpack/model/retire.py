@@ -10,6 +10,8 @@ import numpy as np
 from knowpack.config import KeepConfig
 
 TWICE = 2  # checks in a row above the bound before a fact retires
+REHEARSED = 4  # retired facts in each batch beside the active ones: held to the base alone, they would fade
+UNSETTLED = 0.02  # of the facts: so many may be active when the tail begins, which goes on with them
 LOST = 0.5  # a retired fact whose least probable token falls below this comes back: greedy decoding may miss it
 
 
@@ -21,7 +23,6 @@ class Roll:
         self._streak = np.zeros(n_facts, dtype=int)
         self._retired = np.zeros(n_facts, dtype=bool)
         self._queue: list[int] = []
-        self._quiet = 0
 
     @property
     def n_active(self) -> int:
@@ -30,22 +31,21 @@ class Roll:
 
     @property
     def settled(self) -> bool:
-        """All retired, and still so one check later."""
-        return self._quiet >= TWICE
+        """All but a few are retired: time for the tail."""
+        return self.n_active <= UNSETTLED * len(self._retired)
 
     def update(self, certainties: Sequence[float]) -> None:
         """One check: the probability of the least probable answer token of every fact."""
         found = np.asarray(certainties)
         self._streak = np.where(found > self._keep.bound, self._streak + 1, 0)
         self._retired = (self._streak >= TWICE) | (self._retired & (found >= LOST))
-        self._quiet = self._quiet + 1 if self._retired.all() else 0
 
-    def draw(self, n: int, rng: np.random.Generator, *, lost_only: bool = False) -> list[int]:
-        """The next facts of a shuffled queue, each active one once before any comes again; retired ones are skipped.
+    def draw(self, n: int, rng: np.random.Generator) -> list[int]:
+        """Up to n active facts of a shuffled queue, each once before any comes again; then a few retired ones.
 
-        Without `keep.retire` all facts are drawn for ever, save in the tail (lost_only).
+        Without `keep.retire` all facts are drawn for ever.
         """
-        wanted = ~self._retired if self._keep.retire or lost_only else np.ones_like(self._retired)
+        wanted = ~self._retired if self._keep.retire else np.ones_like(self._retired)
         found: list[int] = []
         for _ in range(2):  # what the queue still holds, then a new shuffle
             while self._queue and len(found) < n:
@@ -54,4 +54,5 @@ class Roll:
                     found.append(fact)
             if len(found) < n and not self._queue:
                 self._queue = [int(i) for i in rng.permutation(len(wanted))]
-        return found
+        retired = np.flatnonzero(~wanted)
+        return found + [int(i) for i in rng.permutation(retired)[: max(0, min(REHEARSED, n - len(found)))]]

@@ -21,6 +21,7 @@ from knowpack.errors import ModelError
 from knowpack.model import card, keep, lora, track
 from knowpack.model.batch import NO_LOSS, Row, batches, encode, logits
 from knowpack.model.contexts import Contexts
+from knowpack.model.frozen import fast_training
 from knowpack.model.load import Loaded
 from knowpack.model.replay import Replay, build
 from knowpack.progress import SILENT, Progress
@@ -114,7 +115,7 @@ def fit(
     n_steps = config.epochs * math.ceil(len(rows) / config.batch_size)
     schedule = get_scheduler(SCHEDULES[config.schedule], optimizer, math.ceil(n_steps * config.warmup_ratio), n_steps)
     model.train()
-    with progress.stage("training steps", n_steps) as advance:
+    with fast_training(model), progress.stage("training steps", n_steps) as advance:
         for epoch in range(config.epochs):
             order = stream(seed, "order", epoch).permutation(len(rows))
             for batch in batches([rows[i] for i in order], config.batch_size, model.device):
