@@ -85,7 +85,8 @@ def lab(n_facts: int, n_rounds: int, clock: Clock) -> dict[str, float]:
         theirs, expected = timed(clock, lambda chunk=chunk: by_pipeline(generator, prompter, chunk, shots))
         ours, found = timed(clock, lambda chunk=chunk: probe(decoder, chunk, shots, prompter, config).collect())
         rounds.append(Round(ours, theirs))
-        differ += int((found["text"] != expected["text"]).sum())
+        both = found.join(expected, on=["fact_id", "prompt"], validate="1:1")
+        differ += int((both["text"] != both["text_right"]).sum())
         moved += categories_that_differ(found, expected)
         work += probe_work(loaded, prompter, chunk, shots, found)
     n_answers = n_facts * n_rounds * config.n_prompts

@@ -104,6 +104,15 @@ def test_batch_size_changes_no_answer(llama: Loaded) -> None:
     assert answers[0] == answers[1] == answers[2]
 
 
+def test_one_decoder_for_many_prefixes_and_lengths(llama: Loaded) -> None:
+    decoder = Decoder(llama, batch_size=5)
+    for seed, most in ((1, 4), (2, 30), (3, 6), (1, 4)):  # room for long rows is used again for short ones
+        tails, prefix = questions(9, seed=seed, most=most), [1, 30 + seed, 50, 60]
+        check(llama, prefix, tails, decoder.generate(prefix, tails, max_new_tokens=NEW))
+    decoder.forget()
+    check(llama, prefix, tails, decoder.generate(prefix, tails, max_new_tokens=NEW))
+
+
 def test_out_of_memory_halves_the_batch_and_loses_nothing(llama: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     tails, prefix = questions(40, seed=6), [1, 40, 60]
     expected = Decoder(llama).generate(prefix, tails, max_new_tokens=NEW)

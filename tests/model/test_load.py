@@ -117,6 +117,15 @@ def test_hash_sees_one_changed_bit_and_not_the_folder(folder: Path, tmp_path: Pa
     assert weights_hash(loaded.model) != loaded.weights_hash
 
 
+def test_weights_stay_when_their_file_is_written_over(folder: Path) -> None:
+    loaded = load(ModelConfig(name=str(folder), device="cpu"))
+    weights = folder / "model.safetensors"
+    with weights.open("r+b") as handle:  # in place, as a second build of the model would
+        handle.seek(weights.stat().st_size // 2)
+        handle.write(bytes(weights.stat().st_size - handle.tell()))
+    assert weights_hash(loaded.model) == loaded.weights_hash
+
+
 def test_an_adapter_in_the_config_is_merged(folder: Path, tmp_path: Path) -> None:
     from .test_merge import adapter, logits
 

@@ -163,8 +163,17 @@ def _model(source: str, config: ModelConfig, device: torch.device) -> "PreTraine
         raise ModelError(f"cannot load {config.name}: {one_line(error)}") from None
     model.to(device)  # type: ignore[arg-type]
     model.train(False)
+    if device.type == "cpu":
+        _own(model)
     found: PreTrainedModel = model
     return found
+
+
+def _own(model: torch.nn.Module) -> None:
+    """Copy the weights into memory of our own: mapped from their file, they would change when it is written over."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.data = weight.data.clone()
 
 
 def one_line(error: BaseException) -> str:
