@@ -171,7 +171,9 @@ def _single_objects(
             found = np.bincount(frame[end].to_numpy())
             counts[: len(found)] += found
         for column, end in enumerate(("s", "o")):
-            np.add.at(votes, (frame[end].to_numpy(), kinds[frame["p"].to_numpy(), column]), 1)
+            kind = kinds[frame["p"].to_numpy(), column] % votes.shape[1]  # -1 -> the last column
+            cell = frame[end].to_numpy().astype(np.int64) * votes.shape[1] + kind
+            np.add.at(votes.reshape(-1), cell, np.uint32(1))  # one index: numpy's fast path
         n = len(frame)
         pair = pl.col("s").cast(pl.UInt64) * 2**16 + pl.col("p")
         frame = frame.filter(pair.is_unique())
