@@ -24,9 +24,9 @@ def load(source: str | Path) -> pl.DataFrame:
 def load_unchecked(source: str | Path) -> pl.DataFrame:
     """The same without the checks, for lint."""
     if str(source) == "lab":
-        from knowpack.lab import files as lab
+        from knowpack.lab.files import facts
 
-        return lab.facts()
+        return facts()
     path = Path(source)
     if not path.is_file():
         raise FactsError(f"there is no fact file {path}; expected lab, or a parquet, CSV or JSONL file")
@@ -38,9 +38,9 @@ def load_unchecked(source: str | Path) -> pl.DataFrame:
 def load_shots(source: str | Path) -> pl.DataFrame:
     """A pool of few-shot examples: columns question, answer (the canonical one). The lab's own for "lab"."""
     if str(source) == "lab":
-        from knowpack.lab import files as lab
+        from knowpack.lab.files import shots
 
-        return lab.shots()
+        return shots()
     path = Path(source)
     found = columns.facts_of(tables.rows(str(path)), columns.Columns(), source=path.name, drop_bad=True)
     return found.facts.select("question", answer=pl.col("answers").list.first())
