@@ -6,6 +6,9 @@
 One JSON file a cell in OUT: a cell that is there is not run again. Time is the process's CPU seconds of training (for
 pack with the base's answers to the replay prompts), so that other work on the machine does not count.
 Facts: report, validation and replay are disjoint; the packed facts are Unknown to the base under the report's prompts.
+unseen wordings: the 12th and 13th of each fact, which are never trained on for it and which the base understands (it
+answers .96 of its own HighlyKnown facts so); strange wordings: the last two, of a kind that stands nowhere in the lab's
+corpus (the base answers .03 of its own HighlyKnown facts so).
 Learning rates are chosen on a validation draw and seed that the table does not use.
 """
 
@@ -119,19 +122,20 @@ class World:
         return pool[start : start + n]
 
 
-def cells(world: World, kind: str) -> Iterator[Cell]:
+def cells(world: World, kind: str, only: str = "") -> Iterator[Cell]:
+    """The cells of a kind whose label holds `only`."""
     best = lambda n, name: best_lr(world.out, n, name)  # noqa: E731
     match kind:
         case "lr50" | "lr500":
             n = int(kind[2:])
-            for name in MIXES if n == 50 else ["k=0"]:
+            for name in [name for name in (MIXES if n == 50 else ["k=0"]) if only in name]:
                 for lr in LRS[name]:
                     config = PAPER.model_copy(update={"lr": lr})
                     yield Cell(f"lr {name} {lr}", n, -1, VALIDATION_SEED, config, name, measure=False)
         case "paper50" | "paper500":
             n = int(kind[5:])
             for seed in SEEDS:
-                for name in MIXES if n == 50 else ["k=0"]:
+                for name in [name for name in (MIXES if n == 50 else ["k=0"]) if only in name]:
                     for draw in (0, 1) if n == 50 and name == "k=0" else (0,):
                         yield Cell(f"paper {name}", n, draw, seed, PAPER.model_copy(update={"lr": best(n, name)}), name)
         case "pack50" | "pack500":
@@ -192,7 +196,7 @@ def _highly(known: pl.DataFrame) -> pl.Expr:
 def highly_known(world: World, n: int) -> pl.DataFrame:
     """n facts outside the report and the candidates that the base answers under a validation prompt."""
     pool = world.rest.join(world.candidates, on="fact_id", how="anti", maintain_order="left")
-    some = sampled(pool, FactsConfig(sample=min(pool.height, max(4 * n, 2000))))
+    some = sampled(pool, FactsConfig(sample=min(pool.height, max(6 * n, 2000))))
     answers = world.asked(f"base-extras-{some.height}", some, world.validation_shots[:2])
     return some.filter(_highly(knowledge_map(answers)))
 
@@ -223,7 +227,8 @@ def measured(world: World, cell: Cell, facts: pl.DataFrame, trained: set[str], d
         return found
     before, noise = knowledge_map(world.base_report), knowledge_map(world.base_noise)
     after = knowledge_map(ask(world.report, world.shots, drafts=world.base_report))
-    found["unseen_wordings"] = right(ask(facts, world.shots[:5], forms=(-1, -2)))
+    found["unseen_wordings"] = right(ask(facts, world.shots[:5], forms=(12, 13)))
+    found["strange_wordings"] = right(ask(facts, world.shots[:5], forms=(-1, -2)))
     raw, floor = budget.known_lost(before, after, trained), budget.known_lost(before, noise, trained)
     assert raw is not None, "the lab has HighlyKnown facts"
     assert floor is not None
@@ -260,7 +265,16 @@ def kept(out: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((out / "cells").glob("*.json"))]
 
 
-FIGURES = ("reliability", "known_lost_raw", "known_lost", "refusals_kept", "down", "unseen_wordings", "cpu_seconds")
+FIGURES = (
+    "reliability",
+    "known_lost_raw",
+    "known_lost",
+    "refusals_kept",
+    "down",
+    "unseen_wordings",
+    "strange_wordings",
+    "cpu_seconds",
+)
 
 
 def table(out: Path) -> str:
@@ -292,6 +306,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--cells", nargs="*", default=[])
     parser.add_argument("--limit", type=int, default=10**9, help="stop after this many new cells")
+    parser.add_argument("--only", default="", help="only cells whose label holds this")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--model", default="lab")
     parser.add_argument("--facts", default="lab")
@@ -302,7 +317,7 @@ def main() -> None:
         return
     world, done = World(args.out, args.model, args.facts, args.shots), 0
     for kind in args.cells:
-        for cell in cells(world, kind):
+        for cell in cells(world, kind, args.only):
             path = args.out / "cells" / f"{cell.name}.json"
             if path.is_file() or done >= args.limit:
                 continue

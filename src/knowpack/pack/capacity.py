@@ -16,8 +16,8 @@ from knowpack.base import held, open_base
 from knowpack.config import KeepConfig, TrainConfig
 from knowpack.errors import FactsError
 from knowpack.facts import files
-from knowpack.manifest import recorded
 from knowpack.knowledge import knowledge_map
+from knowpack.manifest import recorded
 from knowpack.model import lora
 from knowpack.model.contexts import Contexts
 from knowpack.model.replay import build

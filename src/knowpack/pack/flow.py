@@ -3,8 +3,8 @@
     screen -> base probe -> plan -> [train -> validate] until one fits the budget -> the report of the best
 
 `Request` -> the folder `out`: a run's folder (adapter, examples, responses, shifts, figures) with pack.json (budget,
-what was measured, the frontier of the attempts) and attempts/. Attempts are judged on prompts, facts and wordings
-that the final report does not use.
+what was measured, the frontier of the attempts) and attempts/. Attempts are judged on prompts and facts that the
+final report does not use.
 """
 
 import shutil

@@ -20,7 +20,7 @@ from knowpack.config import (
 from knowpack.pack import plan
 from knowpack.pack.budget import Budget
 
-HELD_OUT = 3  # wordings never trained on: the last for the report, the third from last for validation
+HELD_OUT = 3  # the last wordings of each fact are never trained on; the report asks the very last
 
 
 class Request(Section):

@@ -1,4 +1,4 @@
-"""One attempt: train an adapter, and judge it on prompts, facts and wordings that the report does not use.
+"""One attempt: train an adapter, and judge it on prompts and facts that the report does not use.
 
 base + facts + the parts of the plan -> `Trial`; with a TrainConfig -> `Attempt`, its adapter on disk.
 """
@@ -26,7 +26,6 @@ from knowpack.progress import Progress
 from knowpack.prompts import Shot, draw_shots
 from knowpack.store import write_json, write_table
 
-VALIDATION_FORM = -3  # the wording that validates; the report uses the last
 N_VALIDATION_PROMPTS = 5
 
 
@@ -98,12 +97,12 @@ def attempt(
 
 
 def _validate(trial: Trial, tuned: Loaded, progress: Progress) -> Harm:
-    """The packed facts in their question and in a wording never trained on; the validation facts for harm."""
+    """The packed facts for reliability, the validation facts for harm, under the validation prompts."""
     decoder = Decoder(tuned, batch_size=trial.config.probe.batch_size)
     base, config = trial.base, trial.config.probe
     mine = trial.facts.filter(pl.col("fact_id").is_in(list(trial.packed)))
     others = trial.facts.filter(~pl.col("fact_id").is_in(list(trial.packed)))
-    learned = probe(decoder, mine, trial.shots, base.prompter, config, forms=(0, VALIDATION_FORM), progress=progress)
+    learned = probe(decoder, mine, trial.shots, base.prompter, config, progress=progress)
     kept = probe(decoder, others, trial.shots, base.prompter, config, progress=progress)
     after = knowledge_map(kept.collect())
     right = learned.select(pl.col("matched_default").is_not_null()).collect().to_series()
