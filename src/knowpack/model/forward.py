@@ -16,7 +16,7 @@ from torch import Tensor
 from knowpack.model.attention import KeyValue, Prefix, Step, attached
 from knowpack.model.load import Loaded
 from knowpack.model.products import fast_products
-from knowpack.model.rows import Pool, Rows, Tree, pack
+from knowpack.model.rows import Pool, Rows, Tree, pack, rounded
 
 PREFIXES_KEPT = 16
 PREFIX_CHUNK = 512  # tokens of a prefix computed at once: bounds the block of scores
@@ -82,17 +82,19 @@ class Forward:
         rows = pack(trees, self.loaded.device, keep=keep)
         places = [start + token for start, tokens in zip(rows.starts, wanted, strict=True) for token in tokens]
         longest = (len(prefix) if prefix else 0) + rows.longest - 1
-        return Computed(self._run(prefix, rows, rows.ids, rows.positions, longest, places), rows)
+        spare = [0] * (rounded(len(places)) - len(places))
+        logits = self._run(prefix, rows, rows.ids, rows.positions, longest, places + spare)
+        return Computed(logits[: len(places)], rows)
 
     def step(self, prefix: Prefix | None, pool: Pool, tokens: Sequence[int]) -> Tensor:
         """One more token for each row of the pool -> (rows, vocabulary) logits after it."""
-        ids = torch.tensor(tokens, device=self.loaded.device)
-        positions = pool.lengths[: pool.n].clone()
         longest = (len(prefix) if prefix else 0) + pool.longest
         pool.begin()
+        ids = torch.tensor([*tokens, *[0] * (pool.width - pool.n)], device=self.loaded.device)
+        positions = pool.lengths[: pool.width].clone()
         logits = self._run(prefix, pool, ids, positions, longest, None)
         pool.end()
-        return logits
+        return logits[: pool.n]
 
     def _run(
         self,
@@ -119,9 +121,9 @@ class Forward:
         for start in range(0, len(ids), PREFIX_CHUNK):
             chunk = tuple(ids[start : start + PREFIX_CHUNK])
             rows = self.rows(known, [Tree(chunk)], [[len(chunk) - 1]], keep=True).rows
-            kept = rows.kept or []
+            kept = [KeyValue(*(x[: len(chunk)] for x in kv)) for kv in rows.kept or []]
             if known is None:
-                known = Prefix(chunk, tuple(KeyValue(kv.keys.contiguous(), kv.values.contiguous()) for kv in kept))
+                known = Prefix(chunk, tuple(KeyValue(kv.keys.clone(), kv.values.clone()) for kv in kept))
                 continue
             layers = (
                 KeyValue(torch.cat([old.keys, new.keys]), torch.cat([old.values, new.values]))

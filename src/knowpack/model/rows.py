@@ -26,7 +26,10 @@ class Tree(NamedTuple):
 
 @dataclass
 class Rows:
-    """Packed rows that are computed at once; keeps their keys and values where asked."""
+    """Packed rows that are computed at once; keeps their keys and values where asked.
+
+    Behind the last row's tokens stand a few that nobody reads, so that few numbers of tokens occur (see `rounded`).
+    """
 
     ids: Tensor  # (tokens,)
     positions: Tensor  # (tokens,), from 0 at the start of the row
@@ -87,6 +90,12 @@ class Rows:
         return self.masks[window, heads, kv_heads]
 
 
+def rounded(n: int) -> int:
+    """n or a little more, one of few numbers: oneDNN keeps code of about 0.6 MB for every shape it has met."""
+    unit = 4 if n <= 16 else 16 if n <= 256 else 1 << (n.bit_length() - 5)  # at most a sixteenth more
+    return -(-n // unit) * unit
+
+
 def pack(trees: Sequence[Tree], device: torch.device, *, keep: bool = False) -> Rows:
     """Rows of tokens -> one packed sequence and how to attend within its rows."""
     lengths = [len(tree.ids) for tree in trees]
@@ -105,6 +114,8 @@ def pack(trees: Sequence[Tree], device: torch.device, *, keep: bool = False) -> 
         mask = np.stack([shape.mask for shape in shapes])
         depth = np.concatenate([shape.depth for shape in shapes])
     flat = np.fromiter((token for tree in trees for token in tree.ids), dtype=np.int64, count=len(cells))
+    spare = (0, rounded(len(cells)) - len(cells))
+    flat, depth, cells = (np.pad(array, spare) for array in (flat, depth, cells))
     ids, positions, to_gather, to_scatter, to_mask = (
         torch.from_numpy(array).to(device) for array in (flat, depth, gather, cells, mask)
     )
@@ -140,6 +151,8 @@ class Pool:
     """Rows in use: the first n."""
     longest: int = 0
     """Upper bound of the lengths in use."""
+    width: int = 0
+    """Rows computed in this step: those in use and a few free ones that nobody reads (see `rounded`)."""
     masks: dict[tuple[int | None, int], Tensor] = field(default_factory=dict)
     places: tuple[Tensor, Tensor] | None = None
     """Row and place of the tokens of this step."""
@@ -168,7 +181,9 @@ class Pool:
         """Call before each step: the mask and the places are of this step."""
         self.masks.clear()
         self.longest += 1
-        self.places = (torch.arange(self.n, device=self.lengths.device), self.lengths[: self.n].clone())
+        self.width = min(rounded(self.n), self.n_rows)
+        self.lengths[self.n : self.width] = 0
+        self.places = (torch.arange(self.width, device=self.lengths.device), self.lengths[: self.width].clone())
 
     def attend(self, layer: int, query: Tensor, kv: KeyValue, scaling: float, window: int | None) -> Attended:
         """One token a row, written into its row and attending to all of it."""
@@ -178,11 +193,11 @@ class Pool:
         keys[row, :, place] = kv.keys
         values[row, :, place] = kv.values
         kv_heads = keys.shape[1]
-        q = query.reshape(self.n * kv_heads, -1, query.shape[2])  # a group of heads beside each other
-        k, v = (x[: self.n, :, : self.longest].flatten(0, 1) for x in (keys, values))
+        q = query.reshape(self.width * kv_heads, -1, query.shape[2])  # a group of heads beside each other
+        k, v = (x[: self.width, :, : self.longest].flatten(0, 1) for x in (keys, values))
         part = attend_dense(q, k, v, scaling, self._mask(window, kv_heads))
-        lse, share = (x.view(self.n, -1) for x in (part.lse, part.share))
-        return Attended(part.out.view(self.n, query.shape[1], -1), lse, share)
+        lse, share = (x.view(self.width, -1) for x in (part.lse, part.share))
+        return Attended(part.out.view(self.width, query.shape[1], -1), lse, share)
 
     def end(self) -> None:
         """Call after each step: every row has a token more."""
@@ -195,7 +210,7 @@ class Pool:
     def _mask(self, window: int | None, kv_heads: int) -> Tensor:  # (rows * kv_heads, 1, longest)
         if (window, kv_heads) not in self.masks:
             place = torch.arange(self.longest, device=self.lengths.device)
-            ago = self.lengths[: self.n, None] - place
+            ago = self.lengths[: self.width, None] - place
             hidden = (ago < 0) if window is None else (ago < 0) | (ago >= window)
             mask = torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, HIDDEN)
             self.masks[window, kv_heads] = mask.repeat_interleave(kv_heads, 0)[:, None]
