@@ -16,6 +16,7 @@ import pytest
 
 from knowpack.errors import FactsError
 from knowpack.facts import build, drops, dump, graph, names, ontology, popularity
+from knowpack.facts.draw import Draw
 from knowpack.facts.ntriples import Split
 from knowpack.records import Fact, rows
 
@@ -49,7 +50,7 @@ def test_a_third_is_reached_exactly_not_by_rounding() -> None:
 def read(triples: list[tuple[str, str, str]], work: Path, **kwargs: object) -> graph.Graph:
     frame = pl.DataFrame(triples, schema=dict.fromkeys("spo", pl.String), orient="row")
     split = Split(frame, Counter(lines=len(frame)), None)
-    return graph.read([split], work, graph.Draw(100, 0), iris=False, **kwargs)  # type: ignore[arg-type]
+    return graph.read([split], work, Draw(100, 0), iris=False, **kwargs)  # type: ignore[arg-type]
 
 
 def test_single_objects_duplicates_and_popularity_in_one_graph(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import polars as pl
 from knowpack.facts import aliases, build, graph, ntriples, triples, wordings
 from knowpack.facts import card as cards
 from knowpack.facts import ontology as ontologies
+from knowpack.facts.draw import Draw
 from knowpack.progress import SILENT, Progress
 from knowpack.store import write_json, write_table, write_text
 
@@ -55,9 +56,9 @@ def _make(
     if sources.templates:
         known |= wordings.load(str(sources.templates))
     ontology = ontologies.read(sources.ontology) if sources.ontology else ontologies.Ontology()
-    draw = graph.Draw(settings.candidates(), settings.seed)
+    drawing = Draw(settings.candidates(), settings.seed)
     with _folder(out) as work:
-        found = graph.read(splits, work, draw, ontology=ontology, iris=iris, progress=progress)
+        found = graph.read(splits, work, drawing, ontology=ontology, iris=iris, progress=progress)
     labels, redirects = sources.labels, sources.redirects
     built = build.build(
         found, known, ontology, settings,

@@ -16,11 +16,11 @@ import polars as pl
 
 from knowpack.errors import FactsError, StoreError
 from knowpack.facts import drops, popularity
+from knowpack.facts.draw import Draw, Keeper
 from knowpack.facts.ntriples import Split
-from knowpack.facts.numbers import INVALID, Names, canonical, hashes, mix
+from knowpack.facts.numbers import INVALID, Names, canonical, hashes
 from knowpack.facts.ontology import Ontology
 from knowpack.progress import SILENT, Advance, Progress
-from knowpack.seeds import seed_of
 
 N_PARTS = 32
 OTHER_KIND = "subject or object of another kind"
@@ -41,14 +41,6 @@ class Graph:
     cuts: popularity.Cuts
     entities: dict[str, int]
     """Entities of each popularity class."""
-
-
-class Draw(NamedTuple):
-    """How many candidates to keep."""
-
-    per_cell: int
-    """For each relation and popularity class, at most."""
-    seed: int
 
 
 class Numbered(NamedTuple):
@@ -91,7 +83,7 @@ def read(
     keys = hashes(names)
     del names
     with progress.stage("candidates", N_PARTS) as advance:
-        keeper = _Keeper(classes, keys, hashes(relations.all()), draw)
+        keeper = Keeper(classes, keys, hashes(relations.all()), draw)
         drawn = _candidates(work, keeper, kinds, votes, report, advance)
     sizes = np.bincount(classes[counts > 0], minlength=3)
     return Graph(
@@ -167,13 +159,7 @@ def _single_objects(
         n = len(frame)
         frame = frame.unique()
         report["the same triple again"] += n - len(frame)
-        for end in ("s", "o"):
-            found = np.bincount(frame[end].to_numpy())
-            counts[: len(found)] += found
-        for column, end in enumerate(("s", "o")):
-            kind = kinds[frame["p"].to_numpy(), column] % votes.shape[1]  # -1 -> the last column
-            cell = frame[end].to_numpy().astype(np.int64) * votes.shape[1] + kind
-            np.add.at(votes.reshape(-1), cell, np.uint32(1))  # one index: numpy's fast path
+        _count(frame, counts, kinds, votes)
         n = len(frame)
         pair = pl.col("s").cast(pl.UInt64) * 2**16 + pl.col("p")
         frame = frame.filter(pair.is_unique())
@@ -183,6 +169,17 @@ def _single_objects(
         (work / str(part)).unlink()
         advance(1)
     return counts
+
+
+def _count(frame: pl.DataFrame, counts: np.ndarray, kinds: np.ndarray, votes: np.ndarray) -> None:
+    """Add these triples to the counts and votes of their entities."""
+    flat = votes.reshape(-1)
+    for column, end in enumerate(("s", "o")):
+        entity = frame[end].to_numpy()
+        found = np.bincount(entity)
+        counts[: len(found)] += found
+        kind = kinds[frame["p"].to_numpy(), column] % votes.shape[1]  # -1 -> the last column
+        np.add.at(flat, entity.astype(np.int64) * votes.shape[1] + kind, np.uint32(1))  # one index: numpy's fast path
 
 
 def _mapped(frame: pl.DataFrame, numbered: Numbered, report: Counter[str]) -> pl.DataFrame:
@@ -206,7 +203,7 @@ def _without_pages(frame: pl.DataFrame, flags: np.ndarray, report: Counter[str])
 
 
 def _candidates(
-    work: Path, keeper: "_Keeper", kinds: np.ndarray, votes: np.ndarray, report: Counter[str], advance: Advance
+    work: Path, keeper: Keeper, kinds: np.ndarray, votes: np.ndarray, report: Counter[str], advance: Advance
 ) -> pl.DataFrame:
     """Go through the single-object facts; those whose subject or object is of another kind are dropped first."""
     votes[:, -1] = 0
@@ -225,38 +222,6 @@ def _candidates(
         keeper.add(frame.filter(pl.Series(~other)))
         advance(1)
     return keeper.kept
-
-
-class _Keeper:
-    """Keeps the `per_cell` facts of least priority for each relation and popularity class."""
-
-    def __init__(self, classes: np.ndarray, keys: np.ndarray, relation_keys: np.ndarray, draw: Draw) -> None:
-        self.classes, self.keys, self.relation_keys = classes, keys, relation_keys
-        self.per_cell, self.seed = draw.per_cell, seed_of(draw.seed, "facts")
-        n_cells = len(relation_keys) * 3
-        self.worst = np.full(n_cells, 2**64 - 1, dtype=np.uint64)
-        self.n = np.zeros(n_cells, dtype=np.int64)
-        self.kept = pl.DataFrame()
-        """s, p, o, cell, priority, as numbers."""
-
-    def add(self, frame: pl.DataFrame) -> None:
-        """Consider more facts, columns s, p, o."""
-        s, p = frame["s"].to_numpy(), frame["p"].to_numpy()
-        cell = p.astype(np.int64) * 3 + self.classes[s]
-        self.n += np.bincount(cell, minlength=len(self.n))
-        priority = mix(self.keys[s], self.relation_keys[p], self.seed)
-        low = priority <= self.worst[cell]
-        frame = frame.with_columns(pl.Series("cell", cell), pl.Series("priority", priority)).filter(pl.Series(low))
-        kept = pl.concat([self.kept, frame], how="diagonal")
-        rank = pl.col("priority").rank("min").over("cell")  # equal ones all stay: no number decides
-        self.kept = kept.filter(rank <= self.per_cell)
-        full = self.kept.group_by("cell").agg(pl.len(), pl.col("priority").max()).filter(pl.col("len") >= self.per_cell)
-        self.worst[full["cell"].to_numpy()] = full["priority"].to_numpy()
-
-    def counts(self) -> pl.DataFrame:
-        """All facts considered: cell, n."""
-        used = np.flatnonzero(self.n)
-        return pl.DataFrame({"cell": used, "n": self.n[used]})
 
 
 def _split_cell(frame: pl.DataFrame) -> pl.DataFrame:
