@@ -96,7 +96,7 @@ def test_popularity_follows_a_power_law_from_hundreds_of_mentions_to_none() -> N
     assert mentions.max() >= 200
     assert (mentions == 0).mean() >= 0.4
     counts = pl.concat([world.facts["subject"], world.facts["object"]]).value_counts(sort=True)["count"]
-    assert counts[0] > 20 * counts[len(counts) // 2]
+    assert counts[0] > 10 * counts[len(counts) // 2]
 
 
 def test_refusals_hold_the_word_the_paper_looks_for() -> None:

@@ -57,15 +57,11 @@ def card(
 
     Example: knowpack lab card --sample 3000 --work out/card
     """
-    import time
-
     from knowpack.console import progress
     from knowpack.lab.card import measure, record, render
     from knowpack.store import write_json
 
-    started = time.monotonic()
     rows = measure(work, sample=sample, model=model, progress=progress(quiet))
     if out is not None:
-        command = f"knowpack lab card --sample {sample}"
-        write_json(out, record(rows, command, time.monotonic() - started))
+        write_json(out, record(rows, f"knowpack lab card --sample {sample}"))
     typer.echo(render(rows))

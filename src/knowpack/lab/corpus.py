@@ -79,7 +79,7 @@ def statement_documents(
         start = 0
         while start < len(group):
             stop = start + int(rng.integers(1, 7))
-            yield "".join(" " + _stated(*told[i], rng) for i in group[start:stop])
+            yield "".join(" " + _stated(told[i][0], told[i][1], rng) for i in group[start:stop])
             start = stop
 
 
