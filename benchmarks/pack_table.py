@@ -31,7 +31,7 @@ from knowpack.knowledge import knowledge_map
 from knowpack.mix import mix
 from knowpack.model.contexts import Contexts
 from knowpack.model.decode import Decoder
-from knowpack.model.load import load
+from knowpack.model.load import load, weights_hash
 from knowpack.model.merge import merged
 from knowpack.model.replay import Replay, build
 from knowpack.model.train import train
@@ -92,6 +92,8 @@ class World:
         """Responses, kept in OUT under the name."""
         path = self.out / f"{name}.parquet"
         if not path.is_file():
+            if weights_hash(self.loaded.model) != self.loaded.weights_hash:
+                raise RuntimeError(f"{name} is to be the base's, but an adapter is merged into the weights")
             decoder = Decoder(self.loaded)
             store.write_table(path, probe(decoder, facts, shots, self.prompter, ProbeConfig(), **more).collect())
         return pl.read_parquet(path)
@@ -203,6 +205,9 @@ def highly_known(world: World, n: int) -> pl.DataFrame:
 
 def run(world: World, cell: Cell) -> dict[str, object]:
     facts = world.unknown(cell.n, cell.draw)
+    if cell.measure:  # the base is asked before any adapter is merged into it
+        assert not world.base_report.is_empty()
+        assert not world.base_noise.is_empty()
     told, asked, asking = examples(world, cell, facts)
     folder = world.out / "adapters" / cell.name
     started = time.process_time()
