@@ -32,7 +32,7 @@ app.add_typer(bench_app, name="bench")
 app.command("pack")(pack_command)
 app.command("capacity")(capacity_command)
 
-WIDEST_TABLE = 10  # columns; wider ones are in the report and in tables/
+WIDEST_TABLE, LONGEST_TABLE = 10, 24  # columns, rows; larger ones are in the report and in tables/
 
 Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")]
 Adapter = Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")]
@@ -283,11 +283,12 @@ def _finish(folder: Path, quiet: bool) -> None:
     page = build(folder, progress=progress(quiet))
     console = Console()
     for given in terminal(folder):
-        if len(given.heads) > WIDEST_TABLE:
+        if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE:
             continue
-        table = Table(*given.heads, title=given.title, title_justify="left")
+        table = Table(*given.heads)
         for row in given.rows:
             table.add_row(*(text(value) for value in row))
+        typer.echo(f"\n{given.title}")
         console.print(table, highlight=False, markup=False)
     typer.echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
     typer.echo(f"report: {page}")
@@ -307,7 +308,8 @@ def _table(frame: "object", title: str) -> None:
     from rich.table import Table
 
     assert isinstance(frame, pl.DataFrame)
-    table = Table(*frame.columns, title=title, title_justify="left")
+    table = Table(*frame.columns)
     for row in frame.iter_rows():
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
+    typer.echo(title)
     Console().print(table)
