@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Effort = Literal["quick", "normal", "thorough"]
 EFFORTS: tuple[Effort, ...] = ("quick", "normal", "thorough")
 BITS_PER_PARAMETER = 0.05
-"""Load at which the rank is chosen: measured on the lab (docs/log/pack.md); full models hold 2 (Allen-Zhu, Li 2024)."""
+"""Load at which the rank is chosen. A guess from two ranks that worked (50 facts rank 4, 500 facts rank 16, on a
+prototype), not a measurement: `knowpack capacity` measures it. Full models hold 2 (Allen-Zhu, Li 2024)."""
 MIN_RANK, MAX_RANK = 4, 64
 N_REPORT, N_VALIDATION = 2000, 500
 TRAINED_WORDINGS = 10
@@ -72,7 +73,7 @@ def rank_for(n_bits: float, parameters_per_rank: int) -> int:
 
 
 def recipe(rank: int, n_facts: int) -> TrainConfig:
-    """The recipe that was measured best on the lab (docs/benchmarks/pack.md), for this many facts."""
+    """The recipe as it stands (what it reaches, and misses, on the lab: docs/benchmarks/pack.md)."""
     keep = KeepConfig(max_steps=300 + 4 * n_facts)
     return TrainConfig(rank=rank, alpha=rank, lr=3e-3, warmup_ratio=0.05, weight_decay=0.01, keep=keep)
 
