@@ -137,6 +137,7 @@ def test_a_minutes_build_learns_its_head_facts(tmp_path: Path) -> None:
     loaded = load_model(ModelConfig(name=str(folder)))
     often = world.plan.filter(pl.col("statements") >= 40)["fact_id"]
     head = world.facts.filter(pl.col("fact_id").is_in(often.implode()))
+    head = head.join(world.contested, on="fact_id", how="anti")
     never = world.facts.join(world.plan.filter(pl.col("statements") == 0), on="fact_id", how="semi")
     config = ProbeConfig(n_prompts=1, n_shots=0)
     shares = [

@@ -13,7 +13,7 @@ def build(
     out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints and the finished model.")],
     seed: Annotated[int, typer.Option("--seed", help="Another seed is another world.")] = 0,
     size: Annotated[
-        str, typer.Option("--size", help="mini (a minute), small (what is shipped), medium (a GPU).")
+        str, typer.Option("--size", help="mini (two minutes), small (what is shipped), medium (a GPU).")
     ] = "small",
     minutes: Annotated[float | None, typer.Option("--minutes", help="About how long to train.")] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", help="About how many tokens to train on.")] = None,

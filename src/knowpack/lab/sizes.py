@@ -40,7 +40,7 @@ _HEAD, _TORSO, _TAIL = (640, 120, 100, 40, 30), (560, 60, 50, 20, 12), (1150, 13
 SIZES = {
     "mini": Size(
         "mini", (24, 16, 8, 6, 6), (8, 6, 4, 3, 3), (24, 12, 8, 3, 3), n_shot=12, n_bench=12, n_refused=300,
-        n_never=60, mentions=1.5, tokens=1_100_000, vocab=1024, hidden=96, layers=2, heads=4, ff=256, batch=4,
+        n_never=60, mentions=1.5, tokens=1_600_000, vocab=1024, hidden=96, layers=2, heads=4, ff=256, batch=4,
     ),
     "small": Size(
         "small", _HEAD, _TORSO, _TAIL, n_shot=40, n_bench=120, n_refused=7000,
