@@ -57,8 +57,10 @@ def _grown(forward: Forward, prefix: Prefix | None, ids: Sequence[int]) -> Prefi
     """The prefix with more tokens behind it."""
     for begin in range(0, len(ids), TRUNK_BLOCK):
         block = tuple(ids[begin : begin + TRUNK_BLOCK])
-        kept = forward.rows(prefix, [Tree(block)], [[len(block) - 1]], keep=True).rows.kept
-        assert kept is not None, "asked to keep"
+        computed = forward.rows(prefix, [Tree(block)], [[len(block) - 1]], keep=True).rows.kept
+        assert computed is not None, "asked to keep"
+        # The forward rounds the number of tokens up: what stands behind the block is no key of it.
+        kept = [KeyValue(kv.keys[: len(block)], kv.values[: len(block)]) for kv in computed]
         if prefix is None:
             prefix = Prefix(block, tuple(kept))
         else:
