@@ -1,16 +1,16 @@
 """The forward rounds its number of tokens up; what is rounded up must not become part of a trunk."""
 
 import pytest
-import tiny
 import torch
 
+import tiny
 from knowpack.bench import packed
 from knowpack.bench.forest import request
 from knowpack.model.forward import Forward
 from knowpack.model.load import Loaded
 
 
-@pytest.mark.parametrize("length", [5, 16, 37, 173, 300, 341])
+@pytest.mark.parametrize("length", [37, 173, 341])
 def test_a_trunk_of_any_length_scores_as_the_model_itself(length: int) -> None:
     model = tiny.llama(400)
     draw = torch.Generator().manual_seed(length)
@@ -19,7 +19,7 @@ def test_a_trunk_of_any_length_scores_as_the_model_itself(length: int) -> None:
         return torch.randint(6, 400, (n,), generator=draw).tolist()
 
     trunk = ids(length)
-    pairs = [([*trunk, *ids(3)], ids(4)) for _ in range(5)]
+    pairs = [([*trunk, *ids(20)], ids(12)) for _ in range(60)]
     loaded = Loaded(model, tiny.tokenizer(), "tiny", torch.device("cpu"), "")
     found: dict[int, float] = {}
     packed.score(
