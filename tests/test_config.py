@@ -19,7 +19,7 @@ from knowpack.errors import ConfigError
     ],
 )
 def test_a_wrong_setting_is_one_clear_line(setting: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=".*") as caught:
+    with pytest.raises(ConfigError, match=r".*") as caught:
         override(RunConfig(), [setting])
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -36,7 +36,7 @@ def test_1e_3_is_a_number(tmp_path: Path) -> None:
 def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="run.yaml"):
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
         load(path, RunConfig)
 
 

@@ -2,8 +2,8 @@
 
 import polars as pl
 import pytest
-import tiny
 
+import tiny
 from knowpack.errors import ConfigError, FactsError
 from knowpack.prompts import Prompter, Shot, common_prefix, draw_shots
 
@@ -101,6 +101,6 @@ def test_shots_are_disjoint_and_never_facts() -> None:
 
 
 def test_a_pool_that_is_too_small() -> None:
-    with pytest.raises(FactsError, match="39 questions .* 40 are needed"):
+    with pytest.raises(FactsError, match=r"39 questions .* 40 are needed"):
         draw_shots(pool(39), 10, 4, seed=1)
     assert draw_shots(pool(0), 3, 0, seed=1) == [[], [], []]

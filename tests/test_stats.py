@@ -30,7 +30,7 @@ def test_clusters_that_move_together_widen_the_interval() -> None:
     values = np.repeat(means, 50)
     by_cluster = cluster_bootstrap(values, np.repeat(np.arange(20), 50), n_draws=4000)
     by_row = cluster_bootstrap(values, np.arange(1000), n_draws=4000)
-    # The standard error of a mean of 20 independent cluster means, by hand: sd/sqrt(20); a 95% interval is 3.92 of them.
+    # Standard error of a mean of 20 independent cluster means: sd/sqrt(20); a 95% interval is 3.92 of them.
     width = 3.92 * means.std() / np.sqrt(20)
     assert by_cluster.high - by_cluster.low == pytest.approx(width, rel=0.1)
     assert by_row.high - by_row.low < 0.25 * (by_cluster.high - by_cluster.low)

@@ -19,9 +19,14 @@ def knowledge(n: int) -> pl.DataFrame:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     store.write_json(path, {"kept": True})
-    with pytest.raises(RuntimeError), store.atomic(path) as beside:
-        beside.write_text("torn")
-        raise RuntimeError
+
+    def torn() -> None:
+        with store.atomic(path) as beside:
+            beside.write_text("torn")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        torn()
     assert store.read_json(path) == {"kept": True}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 

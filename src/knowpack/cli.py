@@ -100,7 +100,7 @@ def mix(
     path = knowledge / "knowledge.parquet" if knowledge.is_dir() else knowledge
     known = store.read_table(path, Knowledge)
     extra = files.load(config.mix.extra_facts) if config.mix.extra_facts else None
-    asked = files.load(facts).filter(_among(known["fact_id"]))
+    asked = files.load(facts).join(known.select("fact_id").unique(), on="fact_id", how="semi", maintain_order="left")
     examples = mix_facts(asked, known, config.mix, seed, config.grader, extra)
     if out.suffix == ".jsonl":
         lines = [json.dumps(line, ensure_ascii=False) for line in to_messages(examples)]
@@ -292,13 +292,6 @@ def _finish(folder: Path, quiet: bool) -> None:
         console.print(table, highlight=False, markup=False)
     typer.echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
     typer.echo(f"report: {page}")
-
-
-def _among(fact_ids: "object") -> "object":
-    import polars as pl
-
-    assert isinstance(fact_ids, pl.Series)
-    return pl.col("fact_id").is_in(fact_ids.unique().to_list())
 
 
 def _table(frame: "object", title: str) -> None:

@@ -131,9 +131,7 @@ class Prompter:
             return self._render([first, *turns[2:]], answer is None)
 
     def _render(self, turns: list[dict[str, str]], generation_prompt: bool) -> str:
-        return str(
-            self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation_prompt)
-        )
+        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation_prompt))
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:

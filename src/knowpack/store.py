@@ -190,9 +190,7 @@ def _remove(path: Path) -> None:
 
 def _store_error(path: Path, error: OSError) -> StoreError:
     if error.errno == errno.ENOSPC:
-        return StoreError(
-            f"the disk is full: {path} was not written; free some space and run the same command again"
-        )
+        return StoreError(f"the disk is full: {path} was not written; free some space and run the same command again")
     return StoreError(f"cannot write {path}: {error.strerror or error}")
 
 

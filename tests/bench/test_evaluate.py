@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 
@@ -64,6 +65,13 @@ def test_lm_evals_own_files_are_written(loaded: Loaded, data: Path, tmp_path: Pa
     (samples,) = (tmp_path / "lm_eval").rglob("samples_arc_easy_*.jsonl")
     assert json.loads(results.read_text())["n-samples"]["arc_easy"]["effective"] == 6
     assert len(samples.read_text().splitlines()) == 6
+
+
+def test_the_callers_random_state_stays_as_it_was(loaded: Loaded, data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    evaluate(loaded, config(data, "arc_easy", limit=1), tmp_path)
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_mmlu_is_five_shot_and_has_subjects_and_groups(loaded: Loaded, data: Path, tmp_path: Path) -> None:

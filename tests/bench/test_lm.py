@@ -109,3 +109,12 @@ def test_an_architecture_that_cannot_share_a_prefix_says_so_and_scores_all_the_s
     with pytest.warns(UserWarning, match="cannot share a prefix"):
         found = KnowpackLM(build("bloom")).loglikelihood(instances("loglikelihood", [("A context", " B")]))
     assert len(found) == 1
+
+
+def test_a_model_that_gives_no_number_is_an_error_not_a_wrong_answer() -> None:
+    loaded = build("llama")
+    lm = KnowpackLM(loaded)
+    assert lm._forward.shared
+    loaded.model.get_input_embeddings().weight.data.fill_(float("nan"))
+    with pytest.raises(BenchError, match="gives no number"):
+        lm.loglikelihood(instances("loglikelihood", [("A context", " B")]))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from knowpack.config import BenchConfig
-from knowpack.errors import BenchError, StoreError
+from knowpack.errors import BenchError
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Score, table
 from knowpack.store import hash_of, lock, read_json, read_table, write_json, write_table
@@ -80,42 +80,18 @@ def _run(
     out: Path,
     progress: Progress,
 ) -> None:
-    from lm_eval.evaluator import simple_evaluate
-    from lm_eval.loggers import EvaluationTracker
-
-    from knowpack.bench import tasks
+    from knowpack.bench import harness, tasks
     from knowpack.bench.journal import Journal
     from knowpack.bench.lm import KnowpackLM
 
     benchmarks = tasks.load(todo, config)
     journal = Journal(out / "partial", loaded.weights_hash)
-    tracker = EvaluationTracker(output_path=str(out / "lm_eval"))
+    of = hash_of([settings, loaded.weights_hash])
     with tasks.quiet(), progress.stage("benchmarks", None):
         lm = KnowpackLM(loaded, n_tokens=TOKENS_A_ROW * config.batch_size, journal=journal, progress=progress)
-        try:
-            results = simple_evaluate(
-                model=lm,
-                model_args={"pretrained": loaded.name},
-                tasks=[part for benchmark in benchmarks for part in benchmark.objects],
-                limit=config.limit,
-                apply_chat_template=config.apply_chat_template,
-                fewshot_as_multiturn=config.fewshot_as_multiturn,
-                evaluation_tracker=tracker,
-                task_manager=tasks.bare_manager(),
-            )
-        except ValueError as error:
-            if "Duplicate task" not in str(error):
-                raise
-            raise BenchError(f"{error}; name the group or its task, not both") from None
-    of = hash_of([settings, loaded.weights_hash])
-    measured = [_measured(benchmark, results, lm, {"of": of, "settings": settings}) for benchmark in benchmarks]
-    with tasks.quiet():  # after the samples are taken: it rewrites them
-        samples = results.pop("samples")
-        tracker.save_results_aggregated(results=results, samples=samples)
-        for name, kept in samples.items():
-            tracker.save_results_samples(task_name=name, samples=kept)
-    if not list((out / "lm_eval").rglob(f"results_{tracker.date_id}.json")):
-        raise StoreError(f"lm-eval could not write its results into {out / 'lm_eval'}; is the disk full?")
+        results = harness.run(lm, benchmarks, config)
+        measured = [_measured(benchmark, results, lm, {"of": of, "settings": settings}) for benchmark in benchmarks]
+        harness.save(results, lm, config, out / "lm_eval")  # after the samples are taken: it rewrites them
     for benchmark, each in zip(benchmarks, measured, strict=True):
         write_table(out / benchmark.name / "samples.parquet", each.samples)
         write_table(out / benchmark.name / "scores.parquet", each.scores)

@@ -6,6 +6,7 @@ model as `knowpack`: `python -m knowpack.bench run --model knowpack --model_args
 """
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -189,6 +190,10 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         with self.progress.stage("benchmark log-likelihoods", len(new)) as advance:
 
             def done(found: list[packed.Scored]) -> None:
+                if any(math.isnan(each.logprob) for each in found):
+                    raise BenchError(
+                        f"{self.loaded.name} gives no number (NaN) as a log-likelihood; its weights are broken"
+                    )
                 self.journal.add(Answer(names[each.request], each.logprob, each.greedy) for each in found)
                 advance(len(found))
 

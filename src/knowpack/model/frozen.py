@@ -11,6 +11,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeIs
 
 from knowpack.model.products import FEW_ROWS, available
 
@@ -32,7 +33,7 @@ def fast_training(model: nn.Module) -> Iterator[None]:
             del layer.forward
 
 
-def _can_change(module: nn.Module) -> bool:
+def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
     if type(module) is not nn.Linear or "forward" in module.__dict__ or module.bias is not None:
         return False
     weight = module.weight

@@ -156,7 +156,7 @@ def least_probable(model: PeftModel, context: Sequence[int], rows: Sequence[Row]
         targets = places(some).targets.to(logprobs.device)
         of_targets = logprobs.gather(1, targets[:, None])[:, 0].exp()
         counts = [len(row.ids) - row.n_prompt for row in some]
-        found.extend(float(one.min()) for one in of_targets.split(counts))
+        found.extend(float(one.min()) for one in torch.split(of_targets, counts))
     return found
 
 

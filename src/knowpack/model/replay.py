@@ -106,7 +106,7 @@ def _held(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], keep: Ke
         k = min(keep.top_k or logprobs.shape[1], logprobs.shape[1])
         values, ids = logprobs.topk(k, dim=-1)
         counts = [len(row.ids) - row.n_prompt for row in some]
-        split = zip(some, ids.int().cpu().split(counts), values.float().cpu().split(counts), strict=True)
+        split = zip(some, torch.split(ids.int().cpu(), counts), torch.split(values.float().cpu(), counts), strict=True)
         found.extend(Held(*one) for one in split)
     return found
 

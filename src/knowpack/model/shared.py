@@ -5,7 +5,7 @@ fast path without gradients.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from peft import PeftModel
@@ -33,7 +33,7 @@ def places(rows: Sequence[Row]) -> Places:
 
 def answer_logits(model: PeftModel | PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
     """Logits that predict each target of `places(rows)` after context + row, # (n_targets, vocabulary), float32."""
-    core = model.get_base_model() if isinstance(model, PeftModel) else model
+    core = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
     cache = None
     if context:
         ids = torch.tensor([list(context)], device=core.device)
@@ -47,10 +47,10 @@ def answer_logits(model: PeftModel | PreTrainedModel, context: Sequence[int], ro
     row_of, column_of = at.rows.to(core.device), at.columns.to(core.device)
     if not _plain_head(core):
         whole = core(input_ids=padded.to(core.device), past_key_values=cache, use_cache=cache is not None).logits
-        return whole[row_of, column_of].float()
+        return cast(Tensor, whole[row_of, column_of].float())
     body = core.base_model(input_ids=padded.to(core.device), past_key_values=cache, use_cache=cache is not None)
     hidden = body.last_hidden_state[row_of, column_of]  # (n_targets, hidden)
-    head = core.get_output_embeddings()
+    head = core.get_output_embeddings()  # type: ignore[no-untyped-call]
     assert isinstance(head, nn.Module)
     logits: Tensor = head(hidden)
     return logits.float()

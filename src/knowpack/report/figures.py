@@ -86,7 +86,7 @@ def new(width: float, height: float, n_columns: int = 1, n_rows: int = 1) -> tup
 
 def family(cell: Cell) -> str:
     """Cells of one family are joined by a line over n: none, "highly_known 1", ..."""
-    return cell.augmentation if cell.augmentation in ("none", "sham") else f"{cell.augmentation} {cell.k}"
+    return cell.augmentation if cell.augmentation in ("none", "sham", "pack") else f"{cell.augmentation} {cell.k}"
 
 
 def family_name(key: str) -> str:

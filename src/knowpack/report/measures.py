@@ -28,6 +28,7 @@ NAMES: dict[str, str] = {
     "negative": "Negative shift, trained facts too",
     "refusals_kept": "Refusals kept",
     "refused_known": "False refusals of known facts",
+    "benchmark_drop": "Largest fall of a benchmark",
     "n_refused_first_base": "Refusals of the base, first prompt",
     "n_refused_first": "Refusals after training, first prompt",
     "n_unique_answers": "Unique answers, all prompts",
@@ -76,6 +77,9 @@ class CauseShare(NamedTuple):
 def of(run: Run, grader: Grader) -> dict[str, Measure]:
     """All measures of a run under one grader; what could not be measured is absent."""
     found = dict(run.figures.get(grader, {}))
+    drop = benchmark_drop(run)
+    if drop is not None:
+        found["benchmark_drop"] = drop
     shifts = under(run.shifts, grader).join(_relations(run), on="fact_id", how="left", maintain_order="left")
     if shifts.is_empty():
         return found
@@ -95,6 +99,30 @@ def of(run: Run, grader: Grader) -> dict[str, Measure]:
         net = pl.col("lost").cast(pl.Float64) - pl.col("noise").cast(pl.Float64)
         _put(found, "highly_lost_net", both.with_columns(net=net), "net")
     return found
+
+
+def benchmark_drop(run: Run) -> Measure | None:
+    """The largest fall of a task's figure, as a share (BLEU and ROUGE by the hundred); below 0 where all rose.
+
+    Paired over the same items where they were kept, else without an interval.
+    """
+    if run.paired is not None:
+        asked = run.paired.filter(pl.col("level") == "task").select("base", "other", "difference", "low", "high", "n")
+        falls = [_fall(*row) for row in asked.iter_rows()]
+    else:
+        base, after = run.base_scores(), run.scores
+        if base is None or after is None:
+            return None
+        both = base.join(after, on=["task", "metric"], suffix="_after").select("value", "value_after", "n")
+        falls = [_fall(before, value, value - before, None, None, n) for before, value, n in both.iter_rows()]
+    return max(falls, key=lambda fall: fall.value) if falls else None
+
+
+def _fall(before: float, after: float, difference: float, low: float | None, high: float | None, n: int) -> Measure:
+    unit = 100.0 if max(abs(before), abs(after)) > 1.5 else 1.0
+    if low is None or high is None:
+        return Measure(-difference / unit, None, None, n)
+    return Measure(-difference / unit, -high / unit, -low / unit, n)
 
 
 def under(shifts: pl.DataFrame, grader: Grader) -> pl.DataFrame:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import polars as pl
+from pydantic import ValidationError
 
 from knowpack import config, store
-from knowpack.errors import StoreError
+from knowpack.bench.compare import compare
+from knowpack.errors import BenchError, StoreError
 from knowpack.records import Example, Fact, Knowledge, Response, Score, Shift
 
 Kind = Literal["study", "run", "pack", "diff"]
@@ -33,7 +35,7 @@ class Cell(NamedTuple):
 
     n_unknown: int
     augmentation: str
-    """none, highly_known, paraphrase, sham, or other (both kinds, or no training set)."""
+    """none, highly_known, paraphrase, sham, pack, or other (both kinds, or no training set)."""
     k: int
 
 
@@ -76,6 +78,8 @@ class Run:
         n, hk, pa = (_int(self.config("mix", key)) for key in ("n_unknown", "n_highly_known", "n_paraphrase"))
         if self.config("mix", "sham"):
             return Cell(n, "sham", hk or pa)
+        if isinstance(self.config("train", "keep"), dict):  # another recipe: no cell of the paper's
+            return Cell(n, "pack", 0)
         if (hk and pa) or not isinstance(self.config("mix"), dict):
             return Cell(n, "other", hk + pa)
         return Cell(n, "highly_known" if hk else "paraphrase" if pa else "none", hk or pa)
@@ -137,10 +141,28 @@ class Run:
         """The base against itself under other prompts, as shifts."""
         return self.base_table("noise/shifts.parquet", Shift)
 
+    @cached_property
+    def base_bench(self) -> str | None:
+        """The base's benchmark folder for the same settings, below `base`; None where the settings are not known."""
+        try:
+            settings = config.RunConfig.model_validate(self.manifest.get("config"))
+        except ValidationError:  # a run of another version
+            return None
+        return f"bench/{store.hash_of(config.fingerprint(settings, 'bench'))}"
+
     def base_scores(self) -> pl.DataFrame | None:
         """The base's scores under the same benchmark settings."""
-        settings = config.fingerprint(config.RunConfig.model_validate(self.manifest["config"]), "bench")
-        return self.base_table(f"bench/{store.hash_of(settings)}/scores.parquet", Score)
+        return self.base_table(f"{self.base_bench}/scores.parquet", Score) if self.base_bench else None
+
+    @cached_property
+    def paired(self) -> pl.DataFrame | None:
+        """Benchmarks before and after on the same items (`bench.compare`); None where the items were not kept."""
+        if self.scores is None or self.base is None or self.base_bench is None:
+            return None
+        try:
+            return compare(self.base / self.base_bench, self.folder / "bench")
+        except BenchError:
+            return None
 
     def read(self, name: str) -> dict[str, object]:
         """A JSON object of this run; empty where it is not there."""

@@ -5,6 +5,8 @@ Measured -> one JSON object, drawn by assets/charts.js. Nothing is rounded here.
 
 from typing import NamedTuple
 
+import polars as pl
+
 from knowpack.paper import reference
 from knowpack.records import GRADERS, Category, Cause, Grader, Kinship
 from knowpack.report import measures
@@ -96,7 +98,7 @@ def _run(measured: Measured, index: int) -> dict[str, object]:
         "label": run.label, "seed": run.seed, "cell": list(run.cell), "asset": f"run-{index}",
         "measures": {grader: _plain(found) for grader, found in measured.runs[index].items()},
         "moves": {grader: _moves(run, grader) for grader in GRADERS},
-        "epochs": epochs(run), "scores": _scores(run),
+        "epochs": epochs(run), "scores": _scores(run), "paired": _paired(run),
         "budget": {key: pack.get(key) for key in PACKED} if pack else None,
     }  # fmt: skip
 
@@ -162,6 +164,14 @@ def _scores(run: Run) -> list[list[object]]:
         if run.scores is None
         else [list(row) for row in run.scores.select("task", "metric", "value", "stderr", "n").rows()]
     )
+
+
+def _paired(run: Run) -> list[list[object]]:
+    """[task, metric, difference, low, high, n, corrected p] of the asked tasks, on the same items."""
+    if run.paired is None:
+        return []
+    names = ("task", "metric", "difference", "low", "high", "n", "p_holm")
+    return [list(row) for row in run.paired.filter(pl.col("level") == "task").select(names).iter_rows()]
 
 
 class Epoch(NamedTuple):

@@ -21,6 +21,7 @@ AUGMENTATIONS = {
     "highly_known": "HighlyKnown",
     "paraphrase": "paraphrases",
     "sham": "sham",
+    "pack": "pack",
     "other": "other",
 }
 
@@ -201,18 +202,45 @@ def causes_base_rates(measured: Measured, grader: Grader) -> Table:
 
 
 def scores(measured: Measured) -> Table:
-    """Every benchmark figure, with the base's beside it."""
+    """Every benchmark figure, the base's beside it, compared on the same items where they were kept."""
     rows: list[tuple[Value, ...]] = []
     for run in measured.source.runs:
-        if run.scores is None:
-            continue
-        base = {(task, metric): value for task, metric, value, _, _ in _score_rows(run.base_scores())}
+        base = _score_map(run.base_scores())
+        paired = _paired(run)
         for task, metric, value, stderr, n in _score_rows(run.scores):
             before = base.get((task, metric))
-            delta = value - before if before is not None else None
-            rows.append((run.label, run.seed, task, metric, value, stderr, n, before, delta))
-    heads = ("cell", "seed", "task", "metric", "value", "stderr", "n", "base", "after - base")
-    return Table("benchmarks", "Benchmarks", heads, rows)
+            delta: Value = value - before if before is not None else None
+            delta, flips, p = paired.get((task, metric), (delta, (None, None), None))
+            rows.append((run.label, run.seed, task, metric, value, stderr, n, before, delta, *flips, p))
+    heads = (
+        "cell",
+        "seed",
+        "task",
+        "metric",
+        "value",
+        "stderr",
+        "n",
+        "base",
+        "after - base",
+        "lost",
+        "won",
+        "p (Holm)",
+    )
+    note = (
+        "Differences on the same items, with the paired interval; lost and won: items right before, right after only."
+    )
+    return Table("benchmarks", "Benchmarks", heads, rows, note)
+
+
+def _paired(run: Run) -> dict[tuple[str, str], tuple[Value, tuple[int | None, int | None], float | None]]:
+    """(task, metric) -> difference with interval, flips, corrected p."""
+    if run.paired is None:
+        return {}
+    names = ("task", "metric", "difference", "low", "high", "n", "n_lost", "n_won", "p_holm")
+    return {
+        (task, metric): (Measure(difference, low, high, n), (lost, won), p)
+        for task, metric, difference, low, high, n, lost, won, p in run.paired.select(names).iter_rows()
+    }
 
 
 def pareto(measured: Measured, grader: Grader) -> Table:

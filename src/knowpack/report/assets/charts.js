@@ -182,9 +182,9 @@ function causesSpec() {
 
 // --- the study ----------------------------------------------------------------------------------------------
 
-const HUES = { none: "okabe-1", "highly_known 1": "okabe-2", "highly_known 10": "okabe-3", "paraphrase 1": "okabe-4", "paraphrase 10": "okabe-5", sham: "soft" };
-const SYMBOLS = { none: "circle", "highly_known 1": "square", "highly_known 10": "diamond", "paraphrase 1": "triangle-up", "paraphrase 10": "triangle-down", sham: "x" };
-const family = ([, kind, k]) => (kind === "none" || kind === "sham" ? kind : `${kind} ${k}`);
+const HUES = { none: "okabe-1", "highly_known 1": "okabe-2", "highly_known 10": "okabe-3", "paraphrase 1": "okabe-4", "paraphrase 10": "okabe-5", pack: "okabe-6", sham: "soft" };
+const SYMBOLS = { none: "circle", "highly_known 1": "square", "highly_known 10": "diamond", "paraphrase 1": "triangle-up", "paraphrase 10": "triangle-down", pack: "star", sham: "x" };
+const family = ([, kind, k]) => (["none", "sham", "pack"].includes(kind) ? kind : `${kind} ${k}`);
 const familyName = (key) => { const [kind, k] = key.split(" "); return k ? `+${k} ${AUGMENTED[kind] || kind}` : AUGMENTED[kind] || kind; };
 const hue = (key) => colour(HUES[key] || "okabe-6");
 const families = () => [...new Set(DATA.cells.map((c) => family(c.cell)))];

@@ -7,7 +7,7 @@ const STEPS = 60;
 const KIN_WORDS = ["same subject", "same relation", "same range", "unrelated", "not trained",
   "trained: unknown", "trained: highly known", "trained: paraphrase", "trained: replay"];
 const CAUSE_WORDS = { non_refusal: "non-refusal", explosion: "explosion", target: "target", domain: "domain", unexplained: "unexplained" };
-const AUGMENTED = { none: "no additions", highly_known: "HighlyKnown", paraphrase: "paraphrases", sham: "sham", other: "other" };
+const AUGMENTED = { none: "no additions", highly_known: "HighlyKnown", paraphrase: "paraphrases", sham: "sham", pack: "pack", other: "other" };
 
 // --- elements -----------------------------------------------------------------------------------------------
 

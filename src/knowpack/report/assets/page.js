@@ -19,6 +19,12 @@ function answerLine() {
 
 /** The benchmark that fell most against the base, as [change, low, high, n, task]. */
 function worstBenchmark() {
+  const same = run().paired.map(([task, metric, d, low, high, n]) => {
+    const b = DATA.benchmarks.find((x) => x[0] === task && x[1] === metric);
+    const unit = b && Math.abs(b[2]) > 1.5 ? 100 : 1;
+    return [d / unit, low === null ? null : low / unit, high === null ? null : high / unit, n, `${task} ${metric}, on the same items`];
+  });
+  if (same.length) return same.sort((x, y) => x[0] - y[0])[0];
   const changes = run().scores.map(([task, metric, value, se, n]) => {
     const b = DATA.benchmarks.find((x) => x[0] === task && x[1] === metric);
     if (!b || task.startsWith("mmlu_")) return null;
@@ -106,7 +112,7 @@ function studyFigures() {
   if (names.includes("highly_lost")) heat.querySelector("select").value = "highly_lost";
   const kinds = families().filter((key) => DATA.cells.some((c) => family(c.cell) === key && c.runs.some((r) => DATA.runs[r].epochs.some((e) => e[2] !== null))));
   chart("epochs", "Reliability over epochs", () => epochsSpec(byId("epochs-what").value), select("epochs-what", "Added", kinds.map((k) => [k, familyName(k)]), "epochs"));
-  const harms = ["highly_lost", "highly_lost_net", "negative"].filter((n) => names.includes(n));
+  const harms = ["highly_lost", "highly_lost_net", "negative", "benchmark_drop"].filter((n) => names.includes(n));
   chart("pareto", "Facts learned against harm", () => paretoSpec(byId("pareto-what").value), select("pareto-what", "Harm", harms.map((n) => [n, DATA.names[n]]), "pareto"));
   benchFigure();
   cellsTable(names);
@@ -123,9 +129,10 @@ function singleFigures() {
   if (one.scores.length) {
     const rows = one.scores.map(([task, metric, value, se, n]) => {
       const b = DATA.benchmarks.find((x) => x[0] === task && x[1] === metric);
-      return [`${task} ${metric}`, b ? b[2] : null, value, b ? value - b[2] : null, se, n];
+      const same = one.paired.find((x) => x[0] === task && x[1] === metric) || [];
+      return [`${task} ${metric}`, b ? b[2] : null, value, b ? value - b[2] : null, same[3] ?? null, same[4] ?? null, same[6] ?? null, se, n];
     });
-    fill(byId("bench"), el("figcaption", null, el("strong", null, "Benchmarks")), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Benchmarks" }, grid(["task", "base", "after", "difference", "standard error", "items"], rows)));
+    fill(byId("bench"), el("figcaption", null, el("strong", null, "Benchmarks")), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Benchmarks" }, grid(["task", "base", "after", "difference", "low", "high", "p (Holm)", "standard error", "items"], rows)));
   }
   for (const id of ["heat", "epochs", "bench", "pareto"]) if (!byId(id).hasChildNodes()) byId(id).remove();
 }
