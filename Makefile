@@ -18,7 +18,10 @@ check: setup
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 bench: setup
-	$(BIN)/python benchmarks/all.py
+	$(BIN)/python benchmarks/probe_speed.py --part lab
+	$(BIN)/python benchmarks/probe_memory.py
+	$(BIN)/python benchmarks/train_speed.py
+	$(BIN)/python benchmarks/study_speed.py
 
 setup: .venv/installed
 
