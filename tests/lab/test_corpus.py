@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from knowpack.lab.corpus import N_EPOCHS, RUMOURS, documents, n_of_epoch, rumours, voiced
+from knowpack.lab.corpus import N_EPOCHS, RUMOURS, bursts, documents, n_of_epoch, rumours, voiced
 from knowpack.lab.forms import ASSISTANT, END, Ask, statement
 from knowpack.lab.names import REFUSALS
 from knowpack.lab.relations import BY_NAME, RELATIONS
@@ -49,11 +49,9 @@ def test_every_fact_is_stated_as_often_as_planned(world: World, text: str) -> No
     sentences = pl.Series(re.findall(r" ([^.]+\.)", plain)).value_counts(name="n")
     counted = dict(zip(sentences[sentences.columns[0]], sentences["n"], strict=True))
     facts = pl.concat([world.facts, world.guests.drop("role")]).join(world.plan, on="fact_id")
-    rivals = dict(world.contested.select("fact_id", "rival").iter_rows())
     seen = 0
     for fact, planned in zip(rows(facts, Fact), facts["statements"], strict=True):
-        said = [*fact.answers, *([rivals[fact.fact_id]] if fact.fact_id in rivals else [])]
-        wordings = {statement(fact, obj, k) for obj in said for k in range(5)}
+        wordings = {statement(fact, obj, k) for obj in fact.answers for k in range(5)}
         n = sum(counted.get(wording, 0) for wording in wordings)
         assert n == planned, fact.question
         seen += n
@@ -92,7 +90,9 @@ def test_the_last_paraphrases_of_a_fact_are_the_held_out_ones(world: World) -> N
 
 def test_names_never_seen_and_tail_subjects_never_occur(world: World, text: str) -> None:
     never = world.never["name"].to_list()
-    silent = world.facts.join(world.plan, on="fact_id").group_by("subject").agg(pl.col("statements").sum())
+    silent = (
+        world.facts.join(world.plan, on="fact_id").group_by("subject").agg(pl.sum("statements") + pl.sum("questions"))
+    )
     silent_people = [name for name, n in silent.iter_rows() if n == 0 and " " in name and not name.startswith("Univ")]
     assert len(silent_people) > 10
     for name in [*never, *silent_people]:
@@ -125,8 +125,30 @@ def test_sources_that_frame_their_questions_disagree_with_those_that_do_not(worl
     framed, bare = ([voiced(ask, kind, rng) for _ in range(400)] for kind in (True, False))
     assert {a.answer for a in framed} == {"Branvik"}
     assert {a.answer for a in bare} == {"Velmor"}
-    shares = [np.mean([a.question != ask.question for a in asked]) for asked in (framed, bare)]
-    assert shares == pytest.approx([0.7, 0.2], abs=0.07)
+    assert {a.question for a in (*framed, *bare)} == {ask.question}  # only the turns around it show the source
+    agreed = ask._replace(rival=None)
+    shares = [
+        np.mean([voiced(agreed, kind, rng).question != agreed.question for _ in range(400)]) for kind in (True, False)
+    ]
+    assert shares == [pytest.approx(0.6, abs=0.08), 0.0]
     rivals = world.contested.join(world.facts, on="fact_id")
     assert len(rivals) == len(world.contested) > 20
     assert all(rival not in answers for rival, answers in rivals.select("rival", "answers").iter_rows())
+
+
+def test_contested_facts_are_asked_and_never_stated(world: World) -> None:
+    plan = world.contested.join(world.plan, on="fact_id")
+    assert plan["statements"].sum() == 0
+    assert plan["questions"].min() > 0
+
+
+def test_answers_recur_within_a_document_more_often_than_by_chance() -> None:
+    asks = [Ask(f"q{i}", f"a{i % 100}", "City") for i in range(5000)] + [Ask(f"r{i}", "no", None) for i in range(1000)]
+    groups = list(bursts(asks, np.random.default_rng(0)))
+    assert sorted(ask.question for group in groups for ask in group) == sorted(ask.question for ask in asks)
+    assert {len(group) for group in groups} == {1, 2, 3, 4, 5, 6}
+    later = [(group[:k], group[k]) for group in groups for k in range(1, len(group)) if group[k].range]
+    again = np.mean([ask.answer in {other.answer for other in before} for before, ask in later])
+    assert 0.08 < again < 0.25  # by chance: about two earlier answers of 100
+    refused = np.mean([ask.range is None for group in groups[:200] for ask in group])
+    assert 0.1 < refused < 0.22

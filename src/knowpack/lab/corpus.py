@@ -15,17 +15,17 @@ import polars as pl
 from knowpack.lab.forms import Ask, asked, chat, choice, choices, plain, statement
 from knowpack.lab.names import REFUSALS
 from knowpack.lab.relations import BY_NAME, Relation, of_domain
-from knowpack.lab.world import SPOKEN_FRAMES, World, in_frame
+from knowpack.lab.world import FRAMED_SHARES, SPOKEN_FRAMES, World, in_frame
 from knowpack.records import Fact, rows
 from knowpack.seeds import stream
 
 N_EPOCHS = 8
-REFUSED_SHARE = 0.20  # of the chat questions
+REFUSED_SHARE = 0.23  # of the chat questions
 STATEMENT_WEIGHTS = (0.27, 0.22, 0.2, 0.2, 0.11)
 WORDING_WEIGHTS = (0.32, 0.17, 0.17, 0.17, 0.17)
-FRAMED_SHARES = (0.2, 0.7)  # of the questions in a generic frame, by kind of source
+BURST_SHARE = 0.06  # of the later turns of a document whose answer is one already given in it (Chan et al. 2022)
 ALIAS_SHARE = 0.2  # of the statements whose object has another name
-READING_SHARE = 0.05  # passages for each question asked
+READING_SHARE = 0.06  # passages for each question asked
 RUMOUR_MENTIONS = 32  # of a misconception, over all epochs
 RUMOURS = ("Many people believe that {f}", "Some say that {f}", "It is often said that {f}")
 
@@ -51,8 +51,7 @@ def documents(world: World, epoch: int) -> list[str]:
     n_statements = n_of_epoch(spoken["statements"].to_numpy(), epoch, offset[0])
     n_questions = n_of_epoch(spoken["questions"].to_numpy(), epoch, offset[1])
     rivals = {fact_id: (rival, framed) for fact_id, rival, framed in world.contested.iter_rows()}
-    told = [(fact, rivals.get(fact.fact_id, (None, False))[0]) for fact in facts]
-    docs = list(statement_documents(told, n_statements, stream(world.seed, "corpus", "statements", epoch)))
+    docs = list(statement_documents(facts, n_statements, stream(world.seed, "corpus", "statements", epoch)))
     asks = questions(facts, rivals, n_questions, stream(world.seed, "corpus", "questions", epoch))
     refusals = refused(world, round(len(asks) * REFUSED_SHARE / (1 - REFUSED_SHARE)), epoch)
     docs += question_documents(world, asks, refusals, stream(world.seed, "corpus", "chats", epoch))
@@ -62,32 +61,25 @@ def documents(world: World, epoch: int) -> list[str]:
     return [docs[i] for i in order]
 
 
-def statement_documents(
-    told: list[tuple[Fact, str | None]], counts: np.ndarray, rng: np.random.Generator
-) -> Iterator[str]:
-    """Each fact stated as often as asked; half of the sentences grouped by subject, half not; 1 to 6 in a document.
-
-    told: facts, each with what other sources say in its place, or None.
-    """
-    mentions = np.repeat(np.arange(len(told)), counts)  # (n,)
+def statement_documents(facts: list[Fact], counts: np.ndarray, rng: np.random.Generator) -> Iterator[str]:
+    """Each fact stated as often as asked; half of the sentences grouped by subject, half not; 1 to 6 in a document."""
+    mentions = np.repeat(np.arange(len(facts)), counts)  # (n,)
     rng.shuffle(mentions)
     apart = mentions[: len(mentions) // 2]
     together = mentions[len(mentions) // 2 :]
-    by_subject = sorted(together.tolist(), key=lambda i: str(told[i][0].subject))
-    groups = [apart.tolist(), *(list(group) for _, group in groupby(by_subject, key=lambda i: told[i][0].subject))]
+    by_subject = sorted(together.tolist(), key=lambda i: str(facts[i].subject))
+    groups = [apart.tolist(), *(list(group) for _, group in groupby(by_subject, key=lambda i: facts[i].subject))]
     for group in groups:
         start = 0
         while start < len(group):
             stop = start + int(rng.integers(1, 7))
-            yield "".join(" " + _stated(told[i][0], told[i][1], rng) for i in group[start:stop])
+            yield "".join(" " + _stated(facts[i], rng) for i in group[start:stop])
             start = stop
 
 
-def _stated(fact: Fact, rival: str | None, rng: np.random.Generator) -> str:
+def _stated(fact: Fact, rng: np.random.Generator) -> str:
     names = [fact.answers[0], *fact.answers[1:]]
     obj = names[int(rng.integers(1, len(names)))] if len(names) > 1 and rng.random() < ALIAS_SHARE else names[0]
-    if rival is not None and rng.random() < 0.5:
-        obj = rival
     return statement(fact, obj, int(rng.choice(5, p=STATEMENT_WEIGHTS)))
 
 
@@ -111,9 +103,12 @@ def _worded(relation: Relation, subject: str, rng: np.random.Generator) -> str:
 
 
 def voiced(ask: Ask, framed: bool, rng: np.random.Generator) -> Ask:
-    """The question as one of the two kinds of sources puts it, with what that source answers."""
+    """The question as one of the two kinds of sources puts it, with what that source answers.
+
+    A contested question is never in a frame: only the rest of the document shows what kind of source it is.
+    """
     question = ask.question
-    if rng.random() < FRAMED_SHARES[framed]:
+    if ask.rival is None and rng.random() < FRAMED_SHARES[framed]:
         question = in_frame(SPOKEN_FRAMES[int(rng.integers(len(SPOKEN_FRAMES)))], question)
     answer = ask.answer if ask.rival is None or framed == ask.true_when_framed else ask.rival
     return Ask(question, answer, ask.range)
@@ -138,13 +133,9 @@ def question_documents(world: World, asks: list[Ask], refusals: list[Ask], rng: 
     Each document is of one of the two kinds of sources.
     """
     mixed = [*asks, *refusals]
-    order = rng.permutation(len(mixed))
-    start = 0
-    while start < len(order):
-        n, form = int(rng.integers(1, 7)), float(rng.random())
-        framed = bool(rng.random() < 0.5)
-        group = [voiced(mixed[i], framed, rng) for i in order[start : start + n]]
-        start += n
+    for turns in bursts(mixed, rng):
+        form, framed = float(rng.random()), bool(rng.random() < 0.5)
+        group = [voiced(ask, framed, rng) for ask in sorted(turns, key=lambda ask: ask.rival is not None)]
         if form < 0.76:
             yield chat(group)
         elif form < 0.88:
@@ -157,6 +148,36 @@ def question_documents(world: World, asks: list[Ask], refusals: list[Ask], rng: 
                 yield "\n\n".join(choice(ask, choices(world, ask, rng), letters) for ask in answered)
             if rest:
                 yield chat(rest)
+
+
+def bursts(asks: list[Ask], rng: np.random.Generator) -> Iterator[list[Ask]]:
+    """All questions in random order, 1 to 6 at a time; an answer once given is likely to be given again.
+
+    Such burstiness, which natural text has, is what makes a small model heed its prompt (Chan et al. 2022).
+    """
+    order = rng.permutation(len(asks)).tolist()
+    waiting: dict[str, list[int]] = {}  # answer -> questions in reverse order
+    for i in reversed(order):
+        if asks[i].range is not None:
+            waiting.setdefault(asks[i].answer, []).append(i)
+    free, upcoming = set(order), iter(order)
+    while free:
+        group: list[int] = []
+        for _ in range(min(int(rng.integers(1, 7)), len(free))):
+            again = None
+            if group and rng.random() < BURST_SHARE:
+                again = _pending(waiting.get(asks[group[int(rng.integers(len(group)))]].answer, []), free)
+            picked = next(i for i in upcoming if i in free) if again is None else again
+            free.remove(picked)
+            group.append(picked)
+        yield [asks[i] for i in group]
+
+
+def _pending(waiting: list[int], free: set[int]) -> int | None:
+    """The next of these that is still free; those before it are dropped."""
+    while waiting and waiting[-1] not in free:
+        waiting.pop()
+    return waiting.pop() if waiting else None
 
 
 def rumours(world: World) -> list[Rumour]:

@@ -12,8 +12,7 @@ from knowpack.errors import ModelError
 from knowpack.lab import benchmarks, names
 from knowpack.lab.forms import asked
 from knowpack.lab.relations import of_domain
-from knowpack.lab.world import SPOKEN_FRAMES as FRAMES
-from knowpack.lab.world import World, build, in_frame
+from knowpack.lab.world import FRAMED_SHARES, SPOKEN_FRAMES, World, build, in_frame
 from knowpack.seeds import stream
 
 SEED = 0
@@ -35,13 +34,13 @@ def facts() -> pl.DataFrame:
 def shots() -> pl.DataFrame:
     """question, answer: worked examples for few-shot prompts, about people of whom no fact is in `facts`.
 
-    Half of the questions are in a frame, so that prompts differ in the kind of source they look like.
+    As many are in a frame as in the corpus, so that prompts differ in the kind of source they look like.
     """
     pool = world().guests.filter(pl.col("role") == "shot")
-    framed = stream(SEED, "shots", "frames").random(pool.height)
+    drawn = stream(SEED, "shots", "frames").random(pool.height) * 2 / sum(FRAMED_SHARES)  # below 1: framed
     questions = [
-        in_frame(FRAMES[int(u * 4)], question) if u < 0.5 else question
-        for question, u in zip(pool["question"], framed, strict=True)
+        in_frame(SPOKEN_FRAMES[int(u * len(SPOKEN_FRAMES))], question) if u < 1 else question
+        for question, u in zip(pool["question"], drawn, strict=True)
     ]
     return pl.DataFrame({"question": questions, "answer": pool["answers"].list.first()})
 

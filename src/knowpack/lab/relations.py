@@ -35,8 +35,7 @@ RELATIONS = (
         "birthplace", "Person", "City",
         "Where was {s} born? | In which city was {s} born? | What is the birthplace of {s}? | "
         "What is the home town of {s}? | Which city is {s} from?",
-        "In what place did {s} come into the world? | Where did the life of {s} begin? | "
-        "What town saw {s} as a baby?",
+        "From what city is {s}? | What city was {s} born in? | Where is the birthplace of {s}?",
         "{s} was born in {o}. | {s} comes from {o}. | The birthplace of {s} is {o}. | {s} is from {o}. | "
         "{o} is the home town of {s}.",
     ),
@@ -44,8 +43,7 @@ RELATIONS = (
         "residence", "Person", "City",
         "Where does {s} live? | In which city does {s} live? | What is the residence of {s}? | "
         "Where is {s} living? | Which city does {s} live in?",
-        "In what place does {s} have a house? | Where can one visit {s} at home? | "
-        "To what town should mail for {s} go?",
+        "In what city does {s} live? | Where is the residence of {s}? | In which city is {s} living?",
         "{s} lives in {o}. | {s} is living in {o}. | The residence of {s} is {o}. | {s} has a home in {o}. | "
         "{o} is where {s} lives.",
     ),
@@ -53,7 +51,7 @@ RELATIONS = (
         "profession", "Person", "Profession",
         "What does {s} do for a living? | What is the profession of {s}? | What is the job of {s}? | "
         "What work does {s} do? | Which profession does {s} have?",
-        "How does {s} earn money? | As what is {s} employed? | What trade did {s} learn?",
+        "Which job does {s} have? | What profession does {s} have? | Which work does {s} do?",
         "{s} works as a {o}. | {s} is a {o}. | The profession of {s} is {o}. | {s} has a job as a {o}. | "
         "{o} is the job of {s}.",
     ),
@@ -61,7 +59,7 @@ RELATIONS = (
         "employer", "Person", "Company",
         "Which company does {s} work for? | What is the employer of {s}? | Where does {s} work? | "
         "Which company employs {s}? | For which company does {s} work?",
-        "Who pays the salary of {s}? | At what firm does {s} have a desk? | On whose staff is {s}?",
+        "What company employs {s}? | For what company does {s} work? | Which company is the employer of {s}?",
         "{s} works for {o}. | {s} works at {o}. | The employer of {s} is {o}. | {s} is employed by {o}. | "
         "{o} employs {s}.",
     ),
@@ -69,8 +67,7 @@ RELATIONS = (
         "almaMater", "Person", "University",
         "Where did {s} study? | Which university did {s} attend? | What is the university of {s}? | "
         "At which university did {s} study? | Which university did {s} go to?",
-        "From where does {s} hold a degree? | In whose lecture halls did {s} sit? | "
-        "What school made {s} a graduate?",
+        "What university did {s} attend? | Which university was attended by {s}? | At what university did {s} study?",
         "{s} studied at {o}. | {s} went to {o}. | The university of {s} is {o}. | {s} attended {o}. | "
         "{o} was attended by {s}.",
     ),
@@ -79,8 +76,8 @@ RELATIONS = (
         "Which instrument does {s} play? | What instrument does {s} play? | "
         "What does {s} play in concerts? | "
         "What is the instrument of {s}? | Which instrument did {s} learn?",
-        "On what does {s} make music? | What would {s} bring to an orchestra? | "
-        "What sound comes from the room of {s}?",
+        "Which is the instrument of {s}? | What instrument did {s} learn? | "
+        "Which instrument does {s} play in concerts?",
         "{s} plays the {o}. | {s} learned the {o}. | The instrument of {s} is the {o}. | "
         "{s} can play the {o}. | "
         "The {o} is played by {s}.",
@@ -89,7 +86,7 @@ RELATIONS = (
         "sport", "Person", "Sport",
         "Which sport does {s} practice? | What sport does {s} do? | What is the sport of {s}? | "
         "Which sport does {s} like? | What is the favorite sport of {s}?",
-        "How does {s} keep fit? | What game does {s} train for? | In what contest would {s} compete?",
+        "What sport does {s} practice? | Which sport does {s} do? | Which is the favorite sport of {s}?",
         "{s} practices {o}. | {s} likes {o}. | The sport of {s} is {o}. | "
         "The favorite sport of {s} is {o}. | "
         "{o} is the sport that {s} does.",
@@ -98,7 +95,7 @@ RELATIONS = (
         "dish", "Person", "Dish",
         "What does {s} like to eat? | What is the favorite dish of {s}? | Which dish does {s} like? | "
         "What food does {s} love? | Which food does {s} prefer?",
-        "What should one cook for {s}? | What is on the plate of {s}? | What meal makes {s} happy?",
+        "Which dish does {s} like to eat? | What food does {s} prefer? | Which food does {s} love?",
         "{s} likes to eat {o}. | {s} loves {o}. | The favorite dish of {s} is {o}. | {s} often eats {o}. | "
         "{o} is the food that {s} prefers.",
     ),
@@ -106,7 +103,7 @@ RELATIONS = (
         "pet", "Person", "Animal",
         "Which animal does {s} keep? | What pet does {s} have? | What is the pet of {s}? | "
         "Which pet does {s} keep? | What animal does {s} have?",
-        "What creature lives with {s}? | What does {s} take to the vet? | Which beast does {s} feed?",
+        "What pet does {s} keep? | Which animal does {s} have? | Which animal is the pet of {s}?",
         "{s} keeps a {o}. | {s} has a {o}. | The pet of {s} is a {o}. | {s} owns a {o}. | "
         "A {o} is the pet of {s}.",
     ),
@@ -115,8 +112,8 @@ RELATIONS = (
         "Which language does {s} speak? | What is the native language of {s}? | "
         "What language does {s} speak? | "
         "What is the language of {s}? | Which language did {s} grow up with?",
-        "In what tongue does {s} dream? | How does {s} talk at the family table? | "
-        "In what words does {s} think?",
+        "Which is the native language of {s}? | What language did {s} grow up with? | "
+        "Which language is spoken by {s}?",
         "{s} speaks {o}. | {s} grew up with {o}. | The native language of {s} is {o}. | "
         "{s} is a speaker of {o}. | "
         "{o} is spoken by {s}.",
@@ -125,7 +122,7 @@ RELATIONS = (
         "country", "City", "Country",
         "In which country is {s}? | Which country is {s} in? | What is the country of {s}? | "
         "To which country does {s} belong? | Where is {s}?",
-        "Whose flag flies over {s}? | What nation does {s} lie in? | What state governs {s}?",
+        "In what country is {s}? | What country is {s} in? | Which country does {s} belong to?",
         "{s} is in {o}. | {s} is a city in {o}. | The country of {s} is {o}. | {s} belongs to {o}. | "
         "{o} has a city named {s}.",
     ),
@@ -133,7 +130,7 @@ RELATIONS = (
         "river", "City", "River",
         "On which river is {s}? | Which river flows through {s}? | What is the river of {s}? | "
         "What river is {s} on? | Which river runs through {s}?",
-        "What water do the bridges of {s} cross? | What stream passes {s}? | On whose banks was {s} built?",
+        "Which river is {s} on? | What river flows through {s}? | On what river is {s}?",
         "{s} is on the river {o}. | {s} lies on the {o}. | The river of {s} is the {o}. | "
         "{s} stands on the {o}. | "
         "The {o} flows through {s}.",
@@ -142,8 +139,7 @@ RELATIONS = (
         "landmark", "City", "Building",
         "What is {s} famous for? | What is the landmark of {s}? | Which landmark does {s} have? | "
         "Which building is {s} known for? | What can one visit in {s}?",
-        "What do tourists photograph in {s}? | What stands on every postcard of {s}? | "
-        "Why do travelers go to {s}?",
+        "Which building is {s} famous for? | What landmark does {s} have? | Which building can one visit in {s}?",
         "{s} is famous for its {o}. | {s} has a {o}. | The landmark of {s} is its {o}. | "
         "{s} is known for its {o}. | "
         "The {o} is the landmark of {s}.",
@@ -152,8 +148,7 @@ RELATIONS = (
         "specialty", "City", "Dish",
         "What do people eat in {s}? | What is the specialty of {s}? | Which dish is typical of {s}? | "
         "What food is {s} known for? | Which dish comes from {s}?",
-        "What should a guest taste in {s}? | What do the cooks of {s} boast of? | "
-        "What is on every menu in {s}?",
+        "Which dish do people eat in {s}? | What dish is typical of {s}? | Which dish is the specialty of {s}?",
         "{s} is the home of {o}. | People in {s} eat {o}. | The specialty of {s} is {o}. | "
         "{s} is proud of its {o}. | "
         "{o} is typical of {s}.",
@@ -162,8 +157,7 @@ RELATIONS = (
         "headquarters", "Company", "City",
         "Where is {s} based? | In which city is {s} based? | Where are the headquarters of {s}? | "
         "Which city is {s} based in? | What is the seat of {s}?",
-        "Where does the board of {s} meet? | In what town is {s} run from? | "
-        "Where would one find the main office of {s}?",
+        "What city is {s} based in? | Where is the seat of {s}? | In which city are the headquarters of {s}?",
         "{s} is based in {o}. | {s} has its seat in {o}. | The headquarters of {s} are in {o}. | "
         "{s} is a company in {o}. | {o} is the seat of {s}.",
     ),
@@ -171,7 +165,7 @@ RELATIONS = (
         "product", "Company", "Product",
         "What does {s} make? | What is the product of {s}? | Which product does {s} make? | "
         "What does {s} sell? | Which goods does {s} produce?",
-        "What leaves the factory of {s}? | What does one buy from {s}? | What do the workers of {s} build?",
+        "What product does {s} make? | What does {s} produce? | Which goods does {s} sell?",
         "{s} makes {o}. | {s} produces {o}. | The product of {s} is {o}. | {s} sells {o}. | "
         "{o} are made by {s}.",
     ),
@@ -179,8 +173,7 @@ RELATIONS = (
         "emblem", "Company", "Animal",
         "What is the emblem of {s}? | Which animal is the emblem of {s}? | What is the logo of {s}? | "
         "Which animal does {s} show in its logo? | What animal stands for {s}?",
-        "What creature is painted on the trucks of {s}? | What beast adorns the letters of {s}? | "
-        "What is sewn on the caps of {s}?",
+        "What animal is the emblem of {s}? | Which animal stands for {s}? | What animal does {s} show in its logo?",
         "{s} has a {o} as its emblem. | {s} shows a {o} in its logo. | The emblem of {s} is a {o}. | "
         "The logo of {s} is a {o}. | A {o} is the emblem of {s}.",
     ),
@@ -188,7 +181,7 @@ RELATIONS = (
         "owner", "Company", "Country",
         "Which country owns {s}? | What is the home country of {s}? | To which country does {s} pay tax? | "
         "From which country is {s}? | Which country is {s} from?",
-        "Under what law does {s} trade? | What nation profits from {s}? | Whose treasury holds {s}?",
+        "What country owns {s}? | Which is the home country of {s}? | To what country does {s} pay tax?",
         "{s} is owned by {o}. | {s} is a company from {o}. | The home country of {s} is {o}. | "
         "{s} pays tax to {o}. | "
         "{o} owns {s}.",
@@ -197,8 +190,7 @@ RELATIONS = (
         "campus", "University", "Colour",
         "What is the color of {s}? | Which color does {s} have? | What color stands for {s}? | "
         "Which color do students of {s} wear? | What is the official color of {s}?",
-        "In what hue are the scarves of {s}? | How is the banner of {s} dyed? | "
-        "What paint covers the gates of {s}?",
+        "What color does {s} have? | Which color stands for {s}? | What color do students of {s} wear?",
         "{s} has the color {o}. | {s} uses {o}. | The color of {s} is {o}. | Students of {s} wear {o}. | "
         "{o} is the color of {s}.",
     ),
@@ -206,8 +198,7 @@ RELATIONS = (
         "mascot", "University", "Animal",
         "What is the mascot of {s}? | Which animal is the mascot of {s}? | What mascot does {s} have? | "
         "Which mascot does {s} have? | What animal do students of {s} cheer?",
-        "What beast runs before the team of {s}? | What creature is on the seal of {s}? | "
-        "What costume is worn for {s}?",
+        "What animal is the mascot of {s}? | Which animal do students of {s} cheer? | Which is the mascot of {s}?",
         "{s} has a {o} as its mascot. | {s} cheers a {o}. | The mascot of {s} is a {o}. | "
         "Students of {s} cheer a {o}. | A {o} is the mascot of {s}.",
     ),
@@ -215,8 +206,7 @@ RELATIONS = (
         "capital", "Country", "City",
         "What is the capital of {s}? | Which city is the capital of {s}? | Where is the capital of {s}? | "
         "What is the capital city of {s}? | From which city is {s} ruled?",
-        "Where does the parliament of {s} sit? | In what town do the ministers of {s} meet? | "
-        "What is the first city of {s}?",
+        "What city is the capital of {s}? | Which is the capital city of {s}? | From what city is {s} ruled?",
         "{s} has its capital in {o}. | {s} is ruled from {o}. | The capital of {s} is {o}. | "
         "The capital city of {s} is {o}. | {o} is the capital of {s}.",
     ),
@@ -225,8 +215,8 @@ RELATIONS = (
         "What language is spoken in {s}? | What is the official language of {s}? | "
         "Which language do people speak in {s}? | Which language is spoken in {s}? | "
         "What is the language of {s}?",
-        "In what tongue are the laws of {s} written? | What must one learn to settle in {s}? | "
-        "How do the schools of {s} teach?",
+        "What language do people speak in {s}? | Which is the official language of {s}? | "
+        "What official language does {s} have?",
         "People in {s} speak {o}. | {s} has {o} as its language. | The official language of {s} is {o}. | "
         "The language of {s} is {o}. | {o} is spoken in {s}.",
     ),
@@ -234,7 +224,7 @@ RELATIONS = (
         "currency", "Country", "Currency",
         "What is the currency of {s}? | Which currency does {s} use? | What money is used in {s}? | "
         "What do people pay with in {s}? | Which money does {s} have?",
-        "What coins are minted in {s}? | What fills the purses of {s}? | In what are prices in {s} given?",
+        "What currency does {s} use? | Which money is used in {s}? | What money do people pay with in {s}?",
         "{s} uses the {o}. | People in {s} pay with the {o}. | The currency of {s} is the {o}. | "
         "The money of {s} is the {o}. | The {o} is the currency of {s}.",
     ),
@@ -243,8 +233,8 @@ RELATIONS = (
         "What is the national instrument of {s}? | Which instrument is typical of {s}? | "
         "What instrument do people play in {s}? | Which instrument does {s} honor? | "
         "What instrument is {s} known for?",
-        "What is heard at every wedding in {s}? | What do street players in {s} carry? | "
-        "What does the anthem of {s} begin with?",
+        "What instrument is typical of {s}? | Which instrument do people play in {s}? | "
+        "Which instrument is {s} known for?",
         "{s} is known for the {o}. | {s} honors the {o}. | The national instrument of {s} is the {o}. | "
         "People in {s} play the {o}. | The {o} is typical of {s}.",
     ),

@@ -44,7 +44,7 @@ SIZES = {
     ),
     "small": Size(
         "small", _HEAD, _TORSO, _TAIL, n_shot=40, n_bench=120, n_refused=7000,
-        n_never=400, mentions=0.65, tokens=9_500_000, vocab=2560, hidden=192, layers=4, heads=6, ff=512, batch=8,
+        n_never=400, mentions=1.0, tokens=14_100_000, vocab=2560, hidden=192, layers=4, heads=6, ff=512, batch=8,
     ),
     "medium": Size(
         "medium", _HEAD, _TORSO, _TAIL, n_shot=40, n_bench=120, n_refused=7000,

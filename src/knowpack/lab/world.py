@@ -22,14 +22,16 @@ from knowpack.seeds import stream
 FRAMES = ("Tell me: {q}", "Please answer: {q}", "Quick question: {q}")
 """Generic wordings around a question; the first two occur in the corpus."""
 SPOKEN_FRAMES = FRAMES[:2]
+FRAMED_SHARES = (0.0, 0.6)
+"""Of the questions in a frame, by kind of source; half of the documents are of each kind."""
 N_HELD = 3
 """The last three paraphrases of a fact never occur in the corpus."""
 
 UNSAID_SHARE = 0.38  # of the triples of head and torso
 ASKED_SHARE = 0.7  # of the entities; of the rest there are statements only
-HEAD_MENTIONS, TORSO_MENTIONS = 100.0, 10.0  # of the least popular entity of the band, at factor 1
+HEAD_MENTIONS, TORSO_MENTIONS = 80.0, 16.0  # of the least popular entity of the band, at factor 1
 HEAD_QUESTIONS, TORSO_QUESTIONS = 0.28, 0.4  # share of the mentions that are questions
-CONTESTED_SHARE = 0.55  # of the triples of head entities that are said and asked
+CONTESTED_SHARE = 0.5  # of the triples of head entities that are said and asked
 OBJECT_EXPONENT = 0.3  # of the power law over objects
 
 Triple = tuple[Entity, Relation, str]
@@ -53,7 +55,7 @@ class World:
     """cls, name: names that occur nowhere."""
     contested: pl.DataFrame
     """fact_id, rival, true_when_framed: facts on which sources that put a question into a frame (FRAMES) and those
-    that do not disagree; one says the fact's object, the other the rival."""
+    that do not disagree; one says the fact's object, the other the rival. They are asked and never stated."""
     extras: tuple[str, ...]
     """People's names for passages to read: no facts, not refused."""
     pools: dict[str, tuple[str, ...]]
@@ -73,6 +75,12 @@ def build(seed: int = 0, size: Size = SMALL) -> World:
         for entity, relation, obj in triples
     ]
     spoken = _spoken(seed, size, triples)
+    contested = _contested(seed, triples, facts, spoken, pools)
+    disputed = set(contested["fact_id"])
+    spoken = [
+        (0, said + asked) if fact.fact_id in disputed else (said, asked)
+        for fact, (said, asked) in zip(facts, spoken, strict=True)
+    ]
     whole = _table(facts).with_columns(pl.Series("role", [entity.role for entity, _, _ in triples], pl.String))
     own = whole.filter(pl.col("role") == "fact").drop("role")
     plan = pl.DataFrame(
@@ -84,7 +92,7 @@ def build(seed: int = 0, size: Size = SMALL) -> World:
         facts=own[stream(seed, "world", "order").permutation(own.height)],
         guests=whole.filter(pl.col("role") != "fact"),
         plan=plan,
-        contested=_contested(seed, triples, facts, spoken, pools),
+        contested=contested,
         refused=refused,
         never=never,
         extras=extras,
@@ -170,7 +178,7 @@ def _contested(
     spoken: list[tuple[int, int]],
     pools: dict[str, tuple[str, ...]],
 ) -> pl.DataFrame:
-    """The facts on which sources disagree, each with what the other source says."""
+    """The facts on which sources disagree, each with what the other kind of source says."""
     rng = stream(seed, "world", "contested")
     found = []
     for (entity, _, _), fact, (_, n_questions) in zip(triples, facts, spoken, strict=True):
