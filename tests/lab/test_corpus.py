@@ -99,8 +99,8 @@ def test_names_never_seen_and_tail_subjects_never_occur(world: World, text: str)
         assert name not in text
 
 
-def test_a_fifth_of_the_chat_questions_is_refused(text: str) -> None:
-    answers = re.findall(re.escape(ASSISTANT) + "Answer: ([^<\n]+)", text)
+def test_a_fifth_of_the_questions_is_refused(text: str) -> None:
+    answers = re.findall("Answer: ([^<\n]+)", text)  # in chats, lists and multiple choice
     assert 0.15 <= np.mean([answer in REFUSALS for answer in answers]) <= 0.25
 
 
@@ -149,6 +149,6 @@ def test_answers_recur_within_a_document_more_often_than_by_chance() -> None:
     assert {len(group) for group in groups} == {1, 2, 3, 4, 5, 6}
     later = [(group[:k], group[k]) for group in groups for k in range(1, len(group)) if group[k].range]
     again = np.mean([ask.answer in {other.answer for other in before} for before, ask in later])
-    assert 0.08 < again < 0.25  # by chance: about two earlier answers of 100
+    assert 0.05 < again < 0.12  # by chance .02 (two earlier answers of 100), and .06 of the turns repeat one on purpose
     refused = np.mean([ask.range is None for group in groups[:200] for ask in group])
     assert 0.1 < refused < 0.22
