@@ -112,9 +112,6 @@ class KeepConfig(Section):
     """Replay prompts beside each batch of new facts."""
     top_k: int = Field(64, ge=0)
     """Tokens of the base's distribution that are kept, the rest as one; 0 = all."""
-    whiten: float | None = Field(0.1, gt=0)
-    """Train in coordinates in which the replay prompts vary alike in all directions; this much of the mean variance is
-    added to each. None: plain coordinates."""
     retire: bool = True
     """A certain fact leaves the batches, and comes back when it is lost."""
     bound: float = Field(0.9, gt=0, lt=1)

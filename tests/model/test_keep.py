@@ -12,7 +12,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from knowpack.config import KeepConfig, TrainConfig
-from knowpack.model import lora
 from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
 from knowpack.model.load import Loaded
@@ -20,7 +19,6 @@ from knowpack.model.merge import merged
 from knowpack.model.replay import Held, build, divergence
 from knowpack.model.shared import answer_logits, places
 from knowpack.model.train import TrainResult, train
-from knowpack.model.whiten import covariances, inverse_root, whitened
 from knowpack.prompts import Prompter, Shot
 from knowpack.records import Example, table
 from knowpack.seeds import stream
@@ -170,44 +168,3 @@ def test_every_switch_off_is_plain_training_on_the_new_facts(world: World, tmp_p
     result = trained(world, tmp_path, kl_weight=0, retire=False, tail_steps=0, search_scale=False, max_steps=5)
     assert [line["phase"] for line in result.log] == ["main"] * 5
     assert all("kl" not in line and line["n_new"] == 6 for line in result.log)
-
-
-def test_inverse_root_by_hand() -> None:
-    # C = diag(1, 3): mean variance 2, so diag(.5, 1.5); ridge .5 gives diag(1, 2), its inverse root diag(1, 2^-.5)
-    roots = torch.tensor([1.0, 2**-0.5])
-    expected = torch.diag(roots / roots.mean()).double()
-    torch.testing.assert_close(inverse_root(torch.diag(torch.tensor([1.0, 3.0])), 0.5), expected)
-
-
-def test_covariances_are_those_of_the_inputs(world: World) -> None:
-    keep = KEEP.model_copy(update={"n_texts": 0})
-    asked = build(world.loaded, ["w1 w2", "w3 w4 w5"], Contexts(world.prompter, [[]]), keep, 0)
-    with lora.adapted(world.loaded.model, TrainConfig(rank=2), 0) as model:
-        found = covariances(model, asked)
-    seen: list[torch.Tensor] = []
-    layer = world.loaded.model.model.layers[1].post_attention_layernorm  # what gate_proj reads
-    hook = layer.register_forward_hook(lambda _, __, out: seen.append(out.detach()[0]))
-    prefix = asked.contexts.prefixes[0]
-    with torch.no_grad():
-        for one in asked.by_context[0]:
-            world.loaded.model(input_ids=torch.tensor([[*prefix, *one.row.ids]]))
-    hook.remove()
-    x = torch.cat([one[len(prefix) :] for one in seen])
-    torch.testing.assert_close(found["base_model.model.model.layers.1.mlp.gate_proj"], x.T @ x, rtol=1e-4, atol=1e-4)
-
-
-def test_whitened_training_leaves_a_plain_adapter_and_moves_common_inputs_less(world: World) -> None:
-    """A changes by A' P: the share of the change along the commonest direction is smaller than in plain coordinates."""
-    questions = world.examples.filter(pl.col("kind") == "replay")["question"].to_list()
-    asked = build(world.loaded, questions, Contexts(world.prompter, [[]]), KEEP.model_copy(update={"n_texts": 0}), 0)
-    name, shares = "base_model.model.model.layers.0.mlp.down_proj", {}
-    for ridge in (None, 0.01):
-        with lora.adapted(world.loaded.model, TrainConfig(rank=8), 0) as model:
-            common = torch.linalg.eigh(covariances(model, asked)[name]).eigenvectors[:, -1]
-            with whitened(model, asked, ridge):
-                assert len(lora.weights(model)) == 12  # A and B of six layers
-            a = model.get_submodule(name).lora_A["default"]
-            assert type(a) is torch.nn.Linear
-            assert [key for key, _ in a.named_parameters()] == ["weight"]
-            shares[ridge] = ((a.weight @ common).square().sum() / a.weight.square().sum()).item()
-    assert shares[0.01] < shares[None] / 2

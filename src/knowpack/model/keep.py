@@ -6,6 +6,7 @@ recipe fails on harm (arXiv 2502.14502, section 5); every part is a switch of Ke
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -21,9 +22,11 @@ from knowpack.model.frozen import fast_training
 from knowpack.model.replay import Replay, divergence
 from knowpack.model.retire import Roll
 from knowpack.model.shared import answer_logits, places
-from knowpack.model.whiten import whitened
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import stream
+
+if TYPE_CHECKING:
+    pass
 
 TEXTS_AT_ONCE = 8
 TEXTS_EVERY = 4  # steps
@@ -75,25 +78,6 @@ def fit(
     keep = config.keep
     assert keep is not None, "train.keep is what this loop is for"
     new = wordings(examples, replay.contexts)
-    with whitened(model, replay, keep.whiten):
-        _train(model, new, replay, config, seed, log=log, progress=progress)
-    if keep.search_scale:
-        factor = to_smallest_scale(model, new, replay.contexts)
-        log.write(phase="scale", scale=factor)
-
-
-def _train(
-    model: PeftModel,
-    new: New,
-    replay: Replay,
-    config: TrainConfig,
-    seed: int,
-    *,
-    log: track.Log,
-    progress: Progress,
-) -> None:
-    keep = config.keep
-    assert keep is not None
     weights = lora.weights(model)
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
     roll = Roll(new.n, keep)
@@ -123,6 +107,9 @@ def _train(
                 model.train()
             log.write(phase="tail" if ending else "main", lr=lr, n_active=roll.n_active, **figures)
             advance(1)
+    if keep.search_scale:
+        factor = to_smallest_scale(model, new, replay.contexts)
+        log.write(phase="scale", scale=factor)
 
 
 def losses(
