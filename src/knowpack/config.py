@@ -96,11 +96,11 @@ class MixConfig(Section):
 class KeepConfig(Section):
     """Staying close to the base while facts go in: pack's recipe, each part a switch."""
 
-    kl_weight: float = Field(1.0, ge=0)
+    kl_weight: float = Field(16.0, ge=0)
     """Weight of KL(base || adapted) over the base's answers to the replay prompts; 0 = no replay."""
-    n_replay: int = Field(2400, ge=0)
+    n_replay: int = Field(12_000, ge=0)
     """Replay prompts from facts: same relation, same range, unrelated, a third each where there are enough."""
-    n_made_up: int = Field(800, ge=0)
+    n_made_up: int = Field(4000, ge=0)
     """Replay prompts about names that do not exist: refusals stay."""
     n_texts: int = Field(200, ge=0)
     """Texts of 48 tokens that the base writes by itself."""
@@ -108,7 +108,7 @@ class KeepConfig(Section):
     """Few-shot contexts that facts and replay prompts are trained under, beside the bare question."""
     n_shots: int = Field(4, ge=1)
     """Shots of each context; they are none of the probe's."""
-    replay_batch: int = Field(48, ge=1)
+    replay_batch: int = Field(128, ge=1)
     """Replay prompts beside each batch of new facts."""
     top_k: int = Field(64, ge=0)
     """Tokens of the base's distribution that are kept, the rest as one; 0 = all."""
@@ -120,7 +120,7 @@ class KeepConfig(Section):
     """Steps between the checks of all facts."""
     max_steps: int = Field(600, ge=1)
     """Give up after this many steps, the tail not counted."""
-    tail_steps: int = Field(50, ge=0)
+    tail_steps: int = Field(150, ge=0)
     """Steps at the end, the learning rate falling to 0, with replay and only such facts as were lost."""
     search_scale: bool = True
     """After training: the smallest scale of the adapter that still holds every fact."""

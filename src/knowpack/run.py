@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from knowpack.model.train import TrainResult
 
 
+ENOUGH_APART = 1000  # facts beside those probed, to replay from them alone
+
+
 def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT) -> Path:
     """All stages of one cell; what is on disk already is kept. base: from another run of the same model and facts.
 
@@ -167,7 +170,7 @@ def _held_to_the_base(config: RunConfig, base: Base, examples: pl.DataFrame) -> 
     assert config.train.keep is not None
     packed = base.facts.filter(pl.col("fact_id").is_in(examples["fact_id"].unique().to_list()))
     apart = files.load(config.facts.path).join(base.facts, on="fact_id", how="anti", maintain_order="left")
-    facts = apart if apart.height >= config.train.keep.n_replay else base.facts
+    facts = apart if apart.height >= min(config.train.keep.n_replay, ENOUGH_APART) else base.facts
     return replay.as_examples(replay.prompts(facts, packed, config.train.keep, config.seed))
 
 

@@ -113,7 +113,7 @@ def world() -> World:
     )
 
 
-KEEP = KeepConfig(n_texts=10, max_steps=400, tail_steps=20, replay_batch=24, check_every=5, bound=0.8)
+KEEP = KeepConfig(kl_weight=1, n_texts=10, max_steps=400, tail_steps=20, replay_batch=24, check_every=5, bound=0.8)
 RECIPE = TrainConfig(rank=8, alpha=8, lr=1e-2, batch_size=6, keep=KEEP)
 
 

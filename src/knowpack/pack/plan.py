@@ -25,7 +25,7 @@ EFFORTS: tuple[Effort, ...] = ("quick", "normal", "thorough")
 BITS_PER_PARAMETER = 0.05
 """Load at which the rank is chosen. A guess from two ranks that worked (50 facts rank 4, 500 facts rank 16, on a
 prototype), not a measurement: `knowpack capacity` measures it. Full models hold 2 (Allen-Zhu, Li 2024)."""
-MIN_RANK, MAX_RANK = 4, 64
+MIN_RANK, MAX_RANK = 32, 64  # 4 and 16 hold 50 facts as well, and harm more (docs/LOG.md)
 N_REPORT, N_VALIDATION = 2000, 500
 TRAINED_WORDINGS = 10
 
@@ -75,14 +75,14 @@ def rank_for(n_bits: float, parameters_per_rank: int) -> int:
 def recipe(rank: int, n_facts: int) -> TrainConfig:
     """The recipe as it stands (what it reaches, and misses, on the lab: docs/benchmarks/pack.md)."""
     keep = KeepConfig(max_steps=300 + 4 * n_facts)
-    return TrainConfig(rank=rank, alpha=rank, lr=3e-3, warmup_ratio=0.05, weight_decay=0.01, keep=keep)
+    return TrainConfig(rank=rank, alpha=rank, lr=1.5e-3, warmup_ratio=0.05, weight_decay=0.01, keep=keep)
 
 
 def attempts(rank: int, n_facts: int, effort: Effort) -> list[TrainConfig]:
     """What is tried in turn until one meets the budget on the validation set."""
     first = recipe(rank, n_facts)
     assert first.keep is not None
-    held = first.model_copy(update={"keep": first.keep.model_copy(update={"kl_weight": 4 * first.keep.kl_weight})})
+    held = first.model_copy(update={"keep": first.keep.model_copy(update={"kl_weight": 2 * first.keep.kl_weight})})
     larger = first.model_copy(update={"rank": min(2 * rank, MAX_RANK), "alpha": float(min(2 * rank, MAX_RANK))})
     slower = held.model_copy(update={"lr": first.lr / 2})
     n_tried = {"quick": 1, "normal": 2, "thorough": 4}[effort]
