@@ -246,9 +246,9 @@ def measured(world: World, cell: Cell, facts: pl.DataFrame, trained: set[str], d
         return found
     before, noise = knowledge_map(world.base_report), knowledge_map(world.base_noise)
     after = knowledge_map(ask(world.report, world.shots, drafts=world.base_report))
-    before, after = world.base_scores, world.scores(decoder.loaded, cell.name)
-    falls = [100 * (before[task] - after[task]) for task in before]
-    found |= {"bench_fall_points": sum(falls) / len(falls), "bench_worst_points": max(falls), "scores": after}
+    scores = world.scores(decoder.loaded, cell.name)
+    falls = [100 * (value - scores[task]) for task, value in world.base_scores.items()]
+    found |= {"bench_fall_points": sum(falls) / len(falls), "bench_worst_points": max(falls), "scores": scores}
     found["unseen_wordings"] = right(ask(facts, world.shots[:5], forms=(12, 13)))
     found["never_shown_wordings"] = right(ask(facts, world.shots[:5], forms=(-1, -2)))
     raw, floor = budget.known_lost(before, after, trained), budget.known_lost(before, noise, trained)

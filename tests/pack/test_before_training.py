@@ -79,8 +79,8 @@ def test_lost_shares_leave_out_trained_facts() -> None:
 
 
 def test_rank_from_load_by_hand() -> None:
-    # 1,000 bits / 0.05 bits a parameter = 20,000 parameters; / 4,000 a rank = 5 -> 8
-    assert plan.rank_for(1000, 4000) == 8
+    # 8,000 bits / 0.05 bits a parameter = 160,000 parameters; / 4,000 a rank = 40 -> 64
+    assert plan.rank_for(8000, 4000) == 64
     assert plan.rank_for(1, 4000) == plan.MIN_RANK
     assert plan.rank_for(1e12, 4000) == plan.MAX_RANK
 
