@@ -52,7 +52,8 @@ def knowpack_way(config: StudyConfig) -> float:
     path = Path(config.base.work) / "study.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     code = (
-        "from pathlib import Path; from knowpack.config import StudyConfig, load; from knowpack.study import study;"
+        "from pathlib import Path; from knowpack.config import StudyConfig;"
+        "from knowpack.settings import load; from knowpack.study import study;"
         f"study(load(Path({str(path)!r}), StudyConfig))"
     )
     return timed([sys.executable, "-c", code])

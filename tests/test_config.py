@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from knowpack.config import RunConfig, StudyConfig, fingerprint, load, override
+from knowpack.config import RunConfig, StudyConfig, fingerprint
 from knowpack.errors import ConfigError
+from knowpack.settings import load, override
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1] / "src" / "knowpack"
 # From the bottom up. A module may import from strictly lower layers, and from its own room.
 LAYERS = [
     {"errors", "seeds"},
-    {"records", "progress"},
+    {"records", "progress", "settings"},
     {"store", "stats", "paper", "config", "console"},
     {"grading", "prompts"},
     {"lab"},

@@ -9,11 +9,12 @@ import tiny
 from knowpack import run as stages
 from knowpack import store
 from knowpack.base import open_base, sampled
-from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig, override
+from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig
 from knowpack.diff import diff
 from knowpack.errors import ConfigError
 from knowpack.model.load import load, weights_hash
 from knowpack.records import Knowledge, Response, Shift
+from knowpack.settings import override
 from knowpack.study import cells, study
 
 SETTINGS = [

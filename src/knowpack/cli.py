@@ -89,11 +89,12 @@ def mix(
     Example: knowpack mix --facts lab --knowledge out/probe --unknown 50 --highly-known 10 --out examples.parquet
     """
     from knowpack import store
-    from knowpack.config import RunConfig, override
+    from knowpack.config import RunConfig
     from knowpack.facts import files
     from knowpack.mix import mix as mix_facts
     from knowpack.mix import to_messages
     from knowpack.records import Knowledge
+    from knowpack.settings import override
 
     chosen = [f"mix.n_unknown={unknown}", f"mix.n_highly_known={highly_known}", f"mix.n_paraphrase={paraphrase}"]
     config = override(RunConfig(seed=seed), [*chosen, *settings])
@@ -172,9 +173,10 @@ def run(
 
     Example: knowpack run examples/run.yaml mix.n_unknown=100 train.lr=3e-3
     """
-    from knowpack.config import RunConfig, load
+    from knowpack.config import RunConfig
     from knowpack.console import progress
     from knowpack.run import run as run_one
+    from knowpack.settings import load
 
     _finish(run_one(load(config, RunConfig, settings or []), progress=progress(quiet)), quiet)
 
@@ -189,8 +191,9 @@ def study(
 
     Example: knowpack study examples/demo.yaml
     """
-    from knowpack.config import StudyConfig, load
+    from knowpack.config import StudyConfig
     from knowpack.console import progress
+    from knowpack.settings import load
     from knowpack.study import cells
     from knowpack.study import study as run_study
 
@@ -259,7 +262,8 @@ def _config(
     settings: list[str],
 ) -> "RunConfig":
     """The options of a command as a run's config."""
-    from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig, override
+    from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
+    from knowpack.settings import override
 
     plain = RunConfig(
         model=ModelConfig(name=model, adapter=adapter),

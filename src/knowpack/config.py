@@ -1,26 +1,18 @@
-"""What a run is: frozen sections, one YAML file, dotted overrides, a hash of all that changes a result.
+"""What a run is: frozen sections, and what of them changes a result.
 
-YAML + overrides -> RunConfig or StudyConfig. Unknown keys are errors. `fingerprint` leaves out what changes no
+settings.py reads them from YAML and dotted overrides. `fingerprint` leaves out what changes no
 result (device, batch size, paths). Defaults are what we stand behind; `preset: paper` on a section sets what the
 paper or its authors' code does (arXiv 2502.14502, section 4 and the code beside it).
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from knowpack.errors import ConfigError
+from knowpack.settings import Section as Section
+from knowpack.settings import changed
 
 PAPER_SEEDS = (42, 1337, 10824)  # Pletenev et al. 2025, section 4
-
-
-class Section(BaseModel):
-    """A frozen group of settings; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelConfig(Section):
@@ -213,37 +205,12 @@ class StudyConfig(Section):
         return found
 
 
-S = TypeVar("S", bound=Section)
-
 NOT_A_RESULT = {
     "model": {"device", "adapter"},
     "probe": {"batch_size", "drafts"},
     "bench": {"batch_size", "data"},
     "train": {"track"},
 }
-
-
-def load(path: Path, section: type[S], overrides: Sequence[str] = ()) -> S:
-    """YAML file -> section, dotted `key=value` overrides applied. Raises ConfigError in one line."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the config {path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds {type(data).__name__}, expected settings as `key: value`")
-    return _build(section, _with(data, _parsed(overrides)), str(path))
-
-
-def override(config: S, overrides: Sequence[str]) -> S:
-    """The same section with dotted `key=value` settings changed; values are read as YAML."""
-    return changed(config, _parsed(overrides))
-
-
-def changed(config: S, settings: Mapping[str, object]) -> S:
-    """The same section with dotted settings changed."""
-    return _build(type(config), _with(config.model_dump(mode="json"), settings), "the settings")
 
 
 def fingerprint(config: RunConfig, *names: str) -> dict[str, object]:
@@ -253,62 +220,3 @@ def fingerprint(config: RunConfig, *names: str) -> dict[str, object]:
         if isinstance(plain.get(section), dict):
             plain[section] = {key: value for key, value in plain[section].items() if key not in left_out}
     return plain
-
-
-def _parsed(overrides: Sequence[str]) -> dict[str, object]:
-    parsed: dict[str, object] = {}
-    for setting in overrides:
-        key, sign, text = setting.partition("=")
-        if not sign:
-            raise ConfigError(f"got {setting!r}, expected key=value, for example train.lr=1e-3")
-        parsed[key.strip()] = _scalar(text)
-    return parsed
-
-
-def _with(data: dict[str, Any], settings: Mapping[str, object]) -> dict[str, Any]:
-    data = yaml.safe_load(yaml.safe_dump(data))  # a deep copy: the caller's stays as it was
-    for key, value in settings.items():
-        node = data
-        *parents, last = key.split(".")
-        for parent in parents:
-            node[parent] = {} if node.get(parent) is None else node[parent]
-            if not isinstance(node[parent], dict):
-                raise ConfigError(f"{key}: {parent} is no section")
-            node = node[parent]
-        node[last] = value
-    return data
-
-
-def _scalar(text: str) -> object:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _build(section: type[S], data: dict[str, Any], where: str) -> S:
-    try:
-        return section.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise ConfigError(f"{where}: unknown key {key!r}; known: {_known(section, first['loc'])}") from None
-        raise ConfigError(f"{where}: {key}: {first['msg']}, got {first['input']!r}"[:500]) from None
-
-
-def _known(section: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    """The keys that stand where the unknown one was given."""
-    for part in loc[:-1]:
-        field = section.model_fields.get(str(part))
-        kind = field.annotation if field else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            break
-        section = kind
-    return ", ".join(sorted(section.model_fields))
