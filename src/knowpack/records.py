@@ -8,8 +8,9 @@ import hashlib
 import types
 import typing
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Literal, TypeVar
 
 import polars as pl
@@ -195,7 +196,9 @@ def schema(record: type) -> pl.Schema:
 
 def table(rows: Iterable[R], record: type[R]) -> pl.DataFrame:
     """Records -> frame with exactly the record's columns and types."""
-    return pl.DataFrame([astuple(row) for row in rows], schema=schema(record), orient="row")  # type: ignore[call-overload]
+    columns = schema(record)
+    values = list(map(attrgetter(*columns), rows))  # astuple copies every list of names
+    return pl.DataFrame(values, schema=columns, orient="row")
 
 
 def rows(frame: pl.DataFrame, record: type[R]) -> Iterator[R]:

@@ -16,8 +16,8 @@ from typing import IO, cast
 
 from knowpack.errors import FactsError
 
-BLOCK = 1 << 25
-"""Decompressed bytes a block, 32 MiB."""
+BLOCK = 1 << 23
+"""Decompressed bytes a block, 8 MiB: the allocator keeps such blocks, larger ones it asks of the system each time."""
 MAGIC = {b"BZh": "bz2", b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"\xfd7zXZ": "xz",
          b"7z\xbc\xaf": "7z", b"PAR1": "parquet"}  # fmt: skip
 
@@ -80,7 +80,7 @@ def _whole_lines(handle: IO[bytes], size: int) -> Iterator[bytes]:
     while chunk := handle.read(size):
         cut = chunk.rfind(b"\n") + 1
         if cut:
-            yield rest + chunk[:cut]
+            yield b"".join((rest, memoryview(chunk)[:cut]))
             rest = chunk[cut:]
         else:
             rest += chunk

@@ -57,7 +57,9 @@ def counts(findings: list[Finding]) -> dict[str, int]:
 
 def words(text: str) -> str:
     """Lower case, no accents or punctuation, one space round every word: " the beatles "."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    plain = text.casefold()
+    if not plain.isascii():
+        plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
     return " " + " ".join(re.findall(r"\w+", plain)) + " "
 
 

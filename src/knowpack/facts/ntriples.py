@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from knowpack.errors import FactsError
@@ -47,12 +48,13 @@ def split(block: bytes) -> Split:
                             schema=dict.fromkeys(COLUMNS, pl.String))  # fmt: skip
     except pl.exceptions.PolarsError:  # a byte that is no UTF-8: line by line
         return _slow(block.split(b"\n"))
-    if len(frame) != block.count(b"\n"):  # rows must be lines, or those of the slow path would be others
+    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
+    if len(frame) != len(ends):  # rows must be lines, or those of the slow path would be others
         return _slow(block.split(b"\n"))
-    ends = pl.col("rest").is_null() & (pl.col("dot") == ".")
+    closed = pl.col("rest").is_null() & (pl.col("dot") == ".")
     is_p, is_s, is_o = (_bracketed(name) for name in ("p", "s", "o"))
     kinds = frame.select(
-        triple=(is_s & is_p & is_o & ends).fill_null(False),
+        triple=(is_s & is_p & is_o & closed).fill_null(False),
         literal=(is_s & is_p & pl.col("o").str.starts_with('"')).fill_null(False),
     )
     if kinds["triple"].all():
@@ -63,7 +65,7 @@ def split(block: bytes) -> Split:
     counts = Counter({"lines": len(good) + literal, "literal": literal})
     if not other.any():
         return Split(good, counts, None)
-    slow = _slow_of(block, other)
+    slow = _slow_of(block, ends, other.arg_true().to_list())
     return Split(pl.concat([good, slow.triples]), counts + slow.counts, slow.first_bad)
 
 
@@ -72,10 +74,9 @@ def _bracketed(name: str) -> pl.Expr:
     return column.starts_with("<") & column.ends_with(">")
 
 
-def _slow_of(block: bytes, rows: pl.Series) -> Split:
-    """The lines at these rows, by the grammar. Rows are the lines of the block: the reader drops none."""
-    texts = block.split(b"\n")
-    return _slow([texts[row] for row in rows.arg_true()])
+def _slow_of(block: bytes, ends: np.ndarray, rows: list[int]) -> Split:
+    """The lines at these rows, by the grammar. ends: where each line ends, (n_lines,): the reader drops none."""
+    return _slow([block[ends[row - 1] + 1 if row else 0 : ends[row]] for row in rows])
 
 
 def _slow(texts: list[bytes]) -> Split:
