@@ -6,8 +6,9 @@
 
 Whole (share 1): 22.8M lines, about 6M entities, 650 relations; sorted by subject, power-law popularity, a quarter of
 the subjects' relations with several objects, names with parentheses, commas, percent-escapes and other scripts,
-some literals and broken lines. In one run: plain decompression by the same reader on the same cores, a
-character-by-character Python pass over the first lines, then the command itself in a process of its own.
+some literals and broken lines. In one run: plain decompression by the same reader on the same cores, the command
+itself in a process of its own, decompression again, and two loops over the characters of the first 200,000 lines
+(character_pass.py). How busy other processes kept the machine meanwhile stands beside the figures.
 """
 
 import argparse
@@ -18,7 +19,9 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -139,27 +142,6 @@ def decompress(path: Path) -> int:
     return sum(len(block) for block in blocks(path))
 
 
-def character_pass(path: Path, n_lines: int) -> float:
-    """Lines a second of a plain Python loop over characters that finds the three terms by their brackets."""
-    with bz2.open(path, "rt", encoding="utf-8") as handle:
-        lines = [next(handle) for _ in range(n_lines)]
-    counts: dict[str, int] = {}
-    start = time.perf_counter()
-    for line in lines:
-        depth = begin = 0
-        for position, character in enumerate(line):
-            if character == "<":
-                depth += 1
-                if depth == 1:
-                    begin = position
-            elif character == ">":
-                depth -= 1
-                if depth == 0:
-                    term = line[begin : position + 1]
-                    counts[term] = counts.get(term, 0) + 1
-    return n_lines / (time.perf_counter() - start)
-
-
 COMMAND = """
 import sys
 from pathlib import Path
@@ -169,40 +151,52 @@ dump.from_ntriples(dump.Sources(folder / "triples.nt.bz2", folder / "ontology.nt
 """
 
 
-def run(folder: Path) -> dict[str, float]:
-    """Time decompression, the command, decompression again, and the character loop."""
+def run(folder: Path) -> dict[str, float | None]:
+    """Time decompression, the command, decompression again, and the two loops over characters."""
+    import character_pass
+
     path = folder / "triples.nt.bz2"
     made = json.loads((folder / "made.json").read_text())
-    before = cpu_seconds(resource.RUSAGE_SELF)
-    decompression = [timed(lambda: decompress(path))]
-    decompress_cpu = cpu_seconds(resource.RUSAGE_SELF) - before
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", COMMAND, str(folder), str(folder / "facts.parquet")], check=True)
-    seconds = time.perf_counter() - start
-    cpu, usage = cpu_seconds(resource.RUSAGE_CHILDREN), resource.getrusage(resource.RUSAGE_CHILDREN)
-    decompression.append(timed(lambda: decompress(path)))
-    loop = character_pass(path, min(200_000, made["lines"]))
+    before = timed(lambda: decompress(path))
+    command = [sys.executable, "-c", COMMAND, str(folder), str(folder / "facts.parquet")]
+    whole = timed(lambda: subprocess.run(command, check=True), resource.RUSAGE_CHILDREN)
+    after = timed(lambda: decompress(path))
+    complete, bare = character_pass.complete(path, 200_000), character_pass.bare(path, 200_000)
     card = json.loads((folder / "facts.card.json").read_text())
+    speed = made["lines"] / whole.seconds
     found = {
         "lines": made["lines"],
         "entities": sum(card["entities"].values()),
+        "facts": card["facts"],
         "plain_mb": made["bytes"] / 1e6,
         "packed_mb": path.stat().st_size / 1e6,
-        "decompress_seconds": min(decompression),
-        "decompress_seconds_other": max(decompression),
-        "seconds": seconds,
-        "decompress_cpu_seconds": decompress_cpu,
-        "cpu_seconds": cpu,
-        "cpu_ratio_to_decompression": cpu / decompress_cpu,
-        "ratio_to_decompression": seconds / (sum(decompression) / 2),
-        "peak_mb": usage.ru_maxrss / 1e3,
-        "loop_lines_per_second": loop,
-        "times_the_loop": made["lines"] / seconds / loop,
-        "facts": card["facts"],
-        "load_average": os.getloadavg()[0],
+        "seconds": whole.seconds,
+        "cpu_seconds": whole.cpu_seconds,
+        "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3,
+        "decompress_seconds_before": before.seconds,
+        "decompress_seconds_after": after.seconds,
+        "decompress_cpu_seconds": (before.cpu_seconds + after.cpu_seconds) / 2,
+        "times_decompression": 2 * whole.seconds / (before.seconds + after.seconds),
+        "times_decompression_cpu": 2 * whole.cpu_seconds / (before.cpu_seconds + after.cpu_seconds),
+        "complete_pass_lines_per_second": complete.lines_per_second,
+        "bare_loop_lines_per_second": bare.lines_per_second,
+        "times_complete_pass": speed / complete.lines_per_second,
+        "times_bare_loop": speed / bare.lines_per_second,
+        "cores_taken_by_others_before": before.others,
+        "cores_taken_by_others": whole.others,
+        "cores_taken_by_others_after": after.others,
     }
     (folder / "figures.json").write_text(json.dumps(found, indent=1))
     return found
+
+
+class Timed(NamedTuple):
+    """What a piece of work took."""
+
+    seconds: float
+    cpu_seconds: float
+    others: float | None
+    """Cores that other processes kept busy meanwhile, on average; None where the system does not tell."""
 
 
 def cpu_seconds(who: int) -> float:
@@ -211,12 +205,20 @@ def cpu_seconds(who: int) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def timed(work: object) -> float:
-    """Seconds that a call takes."""
-    assert callable(work)
-    start = time.perf_counter()
+def busy_seconds() -> float | None:
+    """Core seconds that this machine has worked or was kept from working since it started, all processes."""
+    if not Path("/proc/stat").is_file():
+        return None
+    user, nice, system, _, _, irq, soft, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def timed(work: Callable[[], object], who: int = resource.RUSAGE_SELF) -> Timed:
+    """Times a call; who: this process or its children."""
+    busy, used, start = busy_seconds(), cpu_seconds(who), time.perf_counter()
     work()
-    return time.perf_counter() - start
+    seconds, used, now = time.perf_counter() - start, cpu_seconds(who) - used, busy_seconds()
+    return Timed(seconds, used, None if busy is None or now is None else max(0.0, now - busy - used) / seconds)
 
 
 def show(folders: list[Path]) -> str:
@@ -224,10 +226,12 @@ def show(folders: list[Path]) -> str:
     runs = sorted(
         (json.loads((folder / "figures.json").read_text()) for folder in folders), key=lambda run: run["lines"]
     )
-    rows = [
-        f"| {name} | " + " | ".join(f"{run[name]:,.2f}".removesuffix(".00") for run in runs) + " |" for name in runs[0]
-    ]
+    rows = [f"| {name} | " + " | ".join(_cell(run[name]) for run in runs) + " |" for name in runs[0]]
     return "\n".join(["| | " + " | ".join("" for _ in runs) + " |", "|---|" + "---:|" * len(runs), *rows])
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:,.2f}".removesuffix(".00")
 
 
 def main() -> None:
