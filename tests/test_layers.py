@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "seeds"},
     {"records", "progress", "settings"},
     {"store", "stats", "paper", "config", "console"},
-    {"grading", "prompts"},
+    {"grading", "prompts", "cells"},
     {"lab"},
     {"facts", "model"},
     {"probe", "knowledge", "mix", "replay", "shifts", "causes", "collapse", "bench"},

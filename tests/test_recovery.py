@@ -21,7 +21,8 @@ def run_in_small_chunks(config: StudyConfig | None) -> None:
     if config is None:
         return
     from knowpack import probe
-    from knowpack.study import cells, study
+    from knowpack.cells import cells
+    from knowpack.study import study
 
     probe.CHUNK_FACTS = 7
     folder = study(config)

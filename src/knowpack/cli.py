@@ -191,10 +191,10 @@ def study(
 
     Example: knowpack study examples/demo.yaml
     """
+    from knowpack.cells import cells
     from knowpack.config import StudyConfig
     from knowpack.console import progress
     from knowpack.settings import load
-    from knowpack.study import cells
     from knowpack.study import study as run_study
 
     folder = run_study(load(config, StudyConfig, settings or []), progress(quiet))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from knowpack import store
+from knowpack.cells import Cell, cells, read_state
 from knowpack.errors import ConfigError
-from knowpack.study import Cell, cells, read_state
 
 
 class Line(NamedTuple):

@@ -4,30 +4,19 @@ StudyConfig -> `work/studies/<name>/`: study.yaml, runs.txt (one run folder's na
 measured once. Running it again continues; adding cells extends.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import yaml
 
 from knowpack import store
 from knowpack.base import Base, held, open_base
+from knowpack.cells import read_state
 from knowpack.config import RunConfig, StudyConfig
 from knowpack.errors import ConfigError, KnowpackError
 from knowpack.manifest import failure
 from knowpack.progress import SILENT, Progress
 from knowpack.run import folder_of, run
-
-
-class Cell(NamedTuple):
-    """One run of a study and how it stands."""
-
-    folder: Path
-    state: str
-    """done, running, stopped (killed on its way), failed or missing."""
-    error: str | None
-    """The error in one line, where it failed."""
 
 
 def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
@@ -54,30 +43,6 @@ def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
     return folder
 
 
-def cells(folder: Path) -> Iterator[Cell]:
-    """How each run of a study stands; the folder is the study's."""
-    try:
-        names = (folder / "runs.txt").read_text(encoding="utf-8").split()
-    except OSError:
-        raise ConfigError(f"{folder} is no study: it has no runs.txt") from None
-    for name in names:
-        yield read_state(folder.parent.parent / "runs" / name)
-
-
-def read_state(folder: Path) -> Cell:
-    """How one run stands, from its status.json."""
-    path = folder / "status.json"
-    if not path.is_file():
-        return Cell(folder, "missing", None)
-    status = store.read_json(path)
-    if not isinstance(status, dict) or "state" not in status:
-        return Cell(folder, "failed", f"{path} has no state")
-    state = str(status["state"])
-    if state == "running" and not _is_held(folder):
-        state = "stopped"
-    return Cell(folder, state, status.get("error"))
-
-
 def _run_one(cell: RunConfig, base: Base, progress: Progress) -> None:
     """A cell's own failure is written to its status.json by `run`; the study goes on.
 
@@ -96,11 +61,3 @@ def _base_for(cell: RunConfig, base: Base | None, progress: Progress) -> Base:
     if base is not None and base.serves(cell):
         return base
     return open_base(cell, progress)
-
-
-def _is_held(folder: Path) -> bool:
-    try:
-        with store.lock(folder):
-            return False
-    except KnowpackError:
-        return True

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from knowpack import config, store
 from knowpack.bench.compare import compare
+from knowpack.cells import read_state
 from knowpack.errors import BenchError, StoreError
 from knowpack.records import Example, Fact, Knowledge, Response, Score, Shift
 
@@ -44,7 +45,7 @@ class Unfinished(NamedTuple):
 
     name: str
     state: str
-    """failed, running or missing."""
+    """failed, running, stopped or missing."""
     error: str
 
 
@@ -230,12 +231,12 @@ def _study(folder: Path) -> Source:
         if not name:
             continue
         path = work / "runs" / name
-        status = _object(path / "status.json")
-        state = str(status.get("state") or "")
-        if (path / "shifts.parquet").is_file() and (path / "manifest.json").is_file() and state in ("", "done"):
+        stands = read_state(path)
+        finished = stands.state in ("done", "missing")  # missing: a folder laid out by hand, without status.json
+        if finished and (path / "shifts.parquet").is_file() and (path / "manifest.json").is_file():
             runs.append(_run(path, work))
         else:
-            unfinished.append(Unfinished(name, state or "missing", str(status.get("error") or "")))
+            unfinished.append(Unfinished(name, stands.state, stands.error or ""))
     if not runs:
         raise StoreError(f"no run of {folder} is finished yet; run the study again, it goes on where it was")
     return Source(folder, folder.name, "study", tuple(runs), tuple(unfinished))
