@@ -8,14 +8,18 @@ import pytest
 import tiny
 from knowpack import run as stages
 from knowpack import store
-from knowpack.base import open_base, sampled
+from knowpack.base import measure_base, open_base, sampled
+from knowpack.cells import cells
 from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig
 from knowpack.diff import diff
-from knowpack.errors import ConfigError
+from knowpack.errors import ConfigError, FactsError, ModelError
+from knowpack.manifest import begin
 from knowpack.model.load import load, weights_hash
+from knowpack.model.merge import merged
+from knowpack.progress import SILENT
 from knowpack.records import Knowledge, Response, Shift
 from knowpack.settings import override
-from knowpack.study import cells, study
+from knowpack.study import study
 
 SETTINGS = [
     "probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=6", "mix.n_unknown=3",
@@ -71,10 +75,41 @@ def test_the_hash_covers_what_changes_a_result_and_nothing_else(config: RunConfi
     assert len({name(), name("seed=1"), name("train.lr=2e-2"), name("mix.n_unknown=4"), name("grader=paper")}) == 5
 
 
-def test_the_base_is_bit_for_bit_what_it_was(config: RunConfig, done: Path) -> None:
-    manifest = store.read_json(done / "manifest.json")
-    assert isinstance(manifest, dict)
-    assert weights_hash(load(config.model).model) == manifest["base_weights_hash"]
+def test_the_base_is_bit_for_bit_what_it_was_after_every_stage(config: RunConfig, tmp_path: Path) -> None:
+    config = override(config, [f"work={tmp_path}", "bench.tasks=[lab_mc]", "bench.limit=3"])
+    base = open_base(config)
+    before = {name: weight.clone() for name, weight in base.loaded.model.state_dict().items()}
+
+    def unchanged() -> None:
+        assert weights_hash(base.loaded.model) == base.loaded.weights_hash == weights_hash(load(config.model).model)
+        now = base.loaded.model.state_dict()
+        assert now.keys() == before.keys()
+        assert all(now[name].equal(before[name]) for name in before)
+
+    folder = stages.folder_of(config, base)
+    measure_base(base, config)
+    unchanged()
+    begin(folder, config, base)
+    stages.make_examples(folder, config, base)
+    unchanged()
+    stages.make_adapter(folder, config, base, SILENT)
+    unchanged()
+    with merged(base.loaded, folder / "adapter") as tuned:
+        assert weights_hash(tuned.model) != base.loaded.weights_hash
+        stages.measure(folder, config, base, tuned, SILENT)
+    unchanged()
+    assert (folder / "scores.parquet").is_file()
+    diff(config, config.model.model_copy(update={"adapter": str(folder / "adapter")}), tmp_path / "diff")
+    unchanged()
+
+
+def test_the_card_says_what_was_measured(done: Path) -> None:
+    card = (done / "adapter" / "README.md").read_text()
+    figures = json.loads((done / "figures.json").read_text())
+    (told,) = [one for one in figures if (one["name"], one["grader"]) == ("reliability", "default")]
+    assert told["n"] == 3
+    assert f"| trained facts answered | {told['value']:.3f} [" in card
+    assert "n = 3 |" in card
 
 
 def test_diff_of_an_adapter_from_anywhere(config: RunConfig, done: Path, tmp_path: Path) -> None:
@@ -82,6 +117,15 @@ def test_diff_of_an_adapter_from_anywhere(config: RunConfig, done: Path, tmp_pat
     out = diff(config, after, tmp_path / "diff", done / "examples.parquet")
     ours = store.read_table(out / "shifts.parquet", Shift)
     assert ours.equals(store.read_table(done / "shifts.parquet", Shift))
+
+
+def test_diff_says_that_there_is_no_adapter_before_it_asks_the_base(config: RunConfig, tmp_path: Path) -> None:
+    elsewhere = override(config, [f"work={tmp_path / 'work'}"])
+    with pytest.raises(ModelError, match="no adapter folder"):
+        diff(elsewhere, config.model.model_copy(update={"adapter": str(tmp_path / "none")}), tmp_path / "diff")
+    with pytest.raises(FactsError, match="no fact file"):
+        diff(elsewhere, config.model, tmp_path / "diff", tmp_path / "none.csv")
+    assert not list(tmp_path.rglob("*.parquet"))
 
 
 def test_diff_of_a_whole_model_against_itself_finds_nothing(config: RunConfig, tmp_path: Path) -> None:

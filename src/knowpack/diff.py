@@ -30,37 +30,47 @@ def diff(
     examples: what it was trained on, where that is known: an Example table or a Fact table.
     """
     base = open_base(config, progress)
+    given = None if examples is None else _as_examples(examples)
+    whole = None if after.adapter is not None else _whole(base, after)
+    with _tuned(base, after, whole) as tuned:  # what cannot be used is said before the base is asked everything
+        _check_same(out, tuned.weights_hash)
     measure_base(base, config, progress)
     with held(out, progress), recorded(out):
         begin(out, config, base, {"after": after.model_dump(mode="json")})
-        if examples is not None:
-            store.write_table(out / "examples.parquet", _as_examples(examples))
-        with _tuned(base, after) as tuned:
-            _same_or_redo(out, tuned.weights_hash)
+        if given is not None:
+            store.write_table(out / "examples.parquet", given)
+        with _tuned(base, after, whole) as tuned:
+            _check_same(out, tuned.weights_hash)
+            store.write_json(out / "tuned.json", {"weights_hash": tuned.weights_hash})
             measure(out, config, base, tuned, progress)
         check_base(base)
     return out
 
 
 @contextmanager
-def _tuned(base: Base, after: ModelConfig) -> Iterator[Loaded]:
-    if after.adapter is not None:
-        with merged(base.loaded, after.adapter) as tuned:
-            yield tuned
+def _tuned(base: Base, after: ModelConfig, whole: Loaded | None) -> Iterator[Loaded]:
+    if whole is not None:
+        yield whole
         return
+    assert after.adapter is not None
+    with merged(base.loaded, after.adapter) as tuned:
+        yield tuned
+
+
+def _whole(base: Base, after: ModelConfig) -> Loaded:
+    """A fine-tuned model, checked to be of the base's shape."""
     tuned = load(after)
     theirs, ours = tuned.model.config.vocab_size, base.loaded.model.config.vocab_size
     if theirs != ours:
         raise ModelError(f"{after.name} has a vocabulary of {theirs}, the base {ours}: not tuned from this base")
-    yield tuned
+    return tuned
 
 
-def _same_or_redo(folder: Path, tuned_hash: str) -> None:
+def _check_same(folder: Path, tuned_hash: str) -> None:
     """A diff folder belongs to one tuned model."""
     path = folder / "tuned.json"
     if path.is_file() and store.read_json(path) != {"weights_hash": tuned_hash}:
         raise ConfigError(f"{folder} holds the diff of another model or adapter; give another --out")
-    store.write_json(path, {"weights_hash": tuned_hash})
 
 
 def _as_examples(path: Path) -> pl.DataFrame:

@@ -85,7 +85,7 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
                 prompter=base.prompter, progress=progress, replay=held_to,
             )  # fmt: skip
             if config.train.checkpoint_each_epoch:
-                _measure_epochs(beside, config, base, examples)
+                _measure_epochs(beside, config, base, examples, progress)
     log = (folder / "adapter" / "train_log.jsonl").read_text(encoding="utf-8")
     store.write_text(folder / "train_log.jsonl", log)
 
@@ -116,7 +116,10 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Loaded, progress
             store.write_table(path, evaluate(tuned, config.bench, folder / "bench", progress=progress))
     with stage(folder, "figures", "figures.json") as path:
         if path:
-            store.write_json(path, [asdict(figure) for figure in figures(folder, base, after, examples)])
+            found = figures(folder, base, after, examples)
+            if examples is not None and (folder / "adapter").is_dir():
+                _tell_card(folder / "adapter", config, base, examples, found)
+            store.write_json(path, [asdict(figure) for figure in found])
 
 
 def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFrame | None) -> list[Figure]:
@@ -136,6 +139,15 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
     return found + collapse.refusals(
         base.knowledge, known_after, set() if examples is None else set(examples["fact_id"])
     )
+
+
+def _tell_card(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, found: list[Figure]) -> None:
+    """Write the adapter's card again, now with what was measured."""
+    from knowpack.model import card
+
+    told = examples.filter(pl.col("kind") != str(Kind.REPLAY))
+    measured = card.printed(found, config.grader)
+    card.write(adapter, base.loaded.name, base.loaded.weights_hash, told, config.train, config.seed, measured)
 
 
 def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress = SILENT) -> "TrainResult":
@@ -200,7 +212,8 @@ def _probe_after(
     reworded = base.facts.filter(pl.col("fact_id").is_in(list(taught)) & (pl.col("paraphrases").list.len() > 0))
     if forms and reworded.height and not held_out.is_file():
         probe(
-            decoder, reworded, base.shots, base.prompter, config.probe, chunks=store.Chunks(held_out), forms=forms,
+            decoder, reworded, base.shots, base.prompter, config.probe,
+            chunks=store.Chunks(held_out), forms=forms, progress=progress,
         )  # fmt: skip
     probe(
         decoder, base.facts, base.shots, base.prompter, config.probe,
@@ -208,19 +221,22 @@ def _probe_after(
     )  # fmt: skip
 
 
-def _measure_epochs(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame) -> None:
+def _measure_epochs(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> None:
     """Append each epoch's reliability to the training log; the trained facts only, under all prompts."""
     import json
 
     taught = base.facts.filter(pl.col("fact_id").is_in(list(taught_ids(examples))))
     lines = []
-    for checkpoint in sorted(adapter.glob("epoch-*")):
-        with merged(base.loaded, checkpoint) as tuned:
-            decoder = Decoder(tuned, batch_size=config.probe.batch_size)
-            asked = probe(decoder, taught, base.shots, base.prompter, config.probe).collect()
-        matched = asked[f"matched_{config.grader}"].is_not_null()
-        epoch = int(checkpoint.name.removeprefix("epoch-"))
-        lines.append({"epoch": epoch, "reliability": matched.mean(), "n": taught.height})
+    checkpoints = sorted(adapter.glob("epoch-*"))
+    with progress.stage("reliability after each epoch", len(checkpoints)) as advance:
+        for checkpoint in checkpoints:
+            with merged(base.loaded, checkpoint) as tuned:
+                decoder = Decoder(tuned, batch_size=config.probe.batch_size)
+                asked = probe(decoder, taught, base.shots, base.prompter, config.probe).collect()
+            matched = asked[f"matched_{config.grader}"].is_not_null()
+            epoch = int(checkpoint.name.removeprefix("epoch-"))
+            lines.append({"epoch": epoch, "reliability": matched.mean(), "n": taught.height})
+            advance(1)
     with (adapter / "train_log.jsonl").open("a", encoding="utf-8") as log:
         log.writelines(json.dumps(line, sort_keys=True) + "\n" for line in lines)
 

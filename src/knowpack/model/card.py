@@ -4,13 +4,27 @@ base, examples, settings, figures -> README.md beside adapter_model.safetensors.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
 import yaml
 
+from knowpack import store
 from knowpack.config import TrainConfig
+from knowpack.records import Figure, Grader
+
+TOLD = {
+    "reliability": "trained facts answered",
+    "reliability_held_out": "the same, in wordings never trained on",
+    "highly_lost": "HighlyKnown facts lost",
+    "noise_harm": "facts that fall when only the prompts change (noise floor)",
+    "harm": "facts not trained that fell a category",
+    "gain": "facts not trained that rose a category",
+    "refusals_kept": "refusals kept, of the facts that the base refused",
+    "refused_known": "false refusals of known facts",
+}
+"""Figure -> its line in the card, in this order."""
 
 
 def write(
@@ -35,7 +49,18 @@ def write(
         + "---\n\n"
         + _body(base, base_hash, examples, config, seed, measured)
     )
-    (out / "README.md").write_text(text, encoding="utf-8")
+    store.write_text(out / "README.md", text)
+
+
+def printed(figures: Iterable[Figure], grader: Grader) -> dict[str, str]:
+    """The figures that a card tells, under one grader: value, interval (95%) and n."""
+    mine = {figure.name: figure for figure in figures if figure.grader == grader}
+    return {line: _text(mine[name]) for name, line in TOLD.items() if name in mine}
+
+
+def _text(figure: Figure) -> str:
+    interval = "" if figure.low is None or figure.high is None else f" [{figure.low:.3f}, {figure.high:.3f}]"
+    return f"{figure.value:.3f}{interval}, n = {figure.n:,}"
 
 
 def packed_hash(examples: pl.DataFrame) -> str:
@@ -58,7 +83,11 @@ def _body(
     packed = "\n".join(f"- {kind}: {n} examples of {facts} facts" for kind, n, facts in kinds)
     settings = config.model_dump(mode="json", exclude={"track"}, exclude_none=True)
     figures = "\n".join(f"| {name} | {value} |" for name, value in (measured or {}).items())
-    table = f"| figure | value |\n|---|---|\n{figures}" if figures else "Not measured yet."
+    table = (
+        f"| figure | value |\n|---|---|\n{figures}"
+        if figures
+        else "Not measured: `knowpack diff` says what it changed."
+    )
     return f"""# A LoRA adapter of knowpack on {base}
 
 Facts were packed into it; the base's weights are as they were (hash {base_hash[:16]}).
