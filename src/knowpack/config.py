@@ -102,6 +102,12 @@ class KeepConfig(Section):
     """Shots of each context; they are none of the probe's."""
     replay_batch: int = Field(128, ge=1)
     """Replay prompts beside each batch of new facts."""
+    answer_tokens: int = Field(24, ge=1)
+    """Tokens of the base's answer to a replay prompt that are held, and the place after them."""
+    by_interference: float = Field(0.0, ge=0, le=1)
+    """Share of a replay batch drawn in proportion to how far each prompt's answer had moved when it was last drawn."""
+    tail_batch: int | None = Field(None, ge=1)
+    """Replay prompts beside each batch in the tail; None = replay_batch."""
     top_k: int = Field(64, ge=0)
     """Tokens of the base's distribution that are kept, the rest as one; 0 = all."""
     retire: bool = True

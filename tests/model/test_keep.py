@@ -1,6 +1,7 @@
 """The parts of the keep recipe against plain transformers and hand arithmetic, on random models."""
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +13,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from knowpack.config import KeepConfig, TrainConfig
+from knowpack.model import lora
 from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
+from knowpack.model.frozen import fast_training
 from knowpack.model.load import Loaded
 from knowpack.model.merge import merged
-from knowpack.model.replay import Held, build, divergence
+from knowpack.model.replay import Chooser, Held, Replay, build, divergence
 from knowpack.model.shared import answer_logits, places
 from knowpack.model.train import TrainResult, train
 from knowpack.prompts import Prompter, Shot
@@ -78,7 +81,38 @@ def test_divergence_is_zero_where_nothing_changed() -> None:
         Row((0, 1, 1, 1), 1),
         *(x if x.is_floating_point() else x.int() for x in reversed(logits.log_softmax(-1).topk(4))),
     )
-    assert divergence(logits, [held]).item() == pytest.approx(0.0, abs=1e-5)  # fmt: skip
+    assert divergence(logits, [held]).tolist() == pytest.approx([0.0] * 3, abs=1e-5)  # fmt: skip
+
+
+def test_a_layer_with_lora_as_one_function_has_the_gradients_of_peft() -> None:
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(CONFIGS["llama"])
+    rows = [Row(tuple(int(i) for i in torch.randint(0, 64, (9,))), 2) for _ in range(5)]
+    found = []
+    with lora.adapted(model, TrainConfig(rank=3, alpha=6), 1) as tuned:
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                weight.data.normal_(0, 0.1)
+        for fast in (False, True):
+            with fast_training(tuned) if fast else nullcontext():
+                loss = answer_logits(tuned, (7, 8, 9), rows).square().sum()
+            loss.backward()
+            found.append([loss.detach(), *(weight.grad.clone() for weight in lora.weights(tuned))])
+            tuned.zero_grad()
+    assert len(found[0]) == 1 + 2 * 3 * 2  # A and B of three layers in two blocks
+    for plain, fast in zip(*found, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_whose_answers_moved_come_back_more_often_and_each_batch_has_no_repeats() -> None:
+    rows = tuple(Held(Row((i, 1), 1), torch.zeros(1, 1), torch.zeros(1, 1)) for i in range(40))
+    chooser, rng = Chooser(Replay(None, (rows,), ()), 0.5), stream(0, "test")  # type: ignore[arg-type]
+    chooser.moved(0, range(40), [1.0 if i < 4 else 0.001 for i in range(40)])
+    drawn = [chooser.draw(0, 8, rng) for _ in range(100)]
+    assert all(len(set(batch)) == 8 for batch in drawn)
+    # half of each batch by how far they moved: the four rows hold 4 of 4.036 of it, and so fill nearly all of the half
+    assert sum(i < 4 for batch in drawn for i in batch) > 300
+    assert {i for batch in drawn for i in batch} == set(range(40))  # the other half is drawn from all
 
 
 class World(NamedTuple):
@@ -145,7 +179,7 @@ def test_replay_holds_the_base_where_training_without_it_does_not(world: World, 
         trained(world, tmp_path / str(weight), kl_weight=weight)
         with merged(world.loaded, tmp_path / str(weight)) as tuned, torch.no_grad():
             moved[weight] = sum(
-                divergence(answer_logits(tuned.model, prefix, [one.row for one in held]), held).item()
+                divergence(answer_logits(tuned.model, prefix, [one.row for one in held]), held).mean().item()
                 for prefix, held in zip(asked.prefixes, unseen.by_context, strict=True)
             )
     assert moved[1.0] < moved[0.0] / 2

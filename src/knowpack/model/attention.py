@@ -120,7 +120,7 @@ def attend_prefix(query: Tensor, kv: KeyValue, scale: float, mask: Tensor | None
     tokens, heads, width = query.shape
     by_head = query.transpose(0, 1)  # (heads, tokens, head_dim)
     keys, values = kv.keys.transpose(0, 1), kv.values.transpose(0, 1)  # (kv_heads, keys, head_dim)
-    if query.device.type == "cpu" and width == values.shape[-1]:
+    if query.device.type == "cpu" and width == values.shape[-1] and not query.requires_grad:
         # torch's own flash attention, called below `scaled_dot_product_attention` for its log-sum-exp
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
         out, lse = flash(by_head[None], keys[None], values[None], attn_mask=mask, scale=scale)
@@ -154,6 +154,8 @@ def attend_dense(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: 
 
 
 def _dense(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None) -> Dense:
+    if query.requires_grad or key.requires_grad:
+        return _dense_with_gradients(query, key, value, scale, mask)
     if mask is not None and query.dtype == torch.float32:
         scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scale)  # (batch, queries, keys)
     else:
@@ -166,6 +168,17 @@ def _dense(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor
     total = shares.sum(-1)
     out = torch.bmm(shares.to(value.dtype), value)
     return Dense(out, total.log().add_(most[..., 0]), total.reciprocal())
+
+
+def _dense_with_gradients(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None) -> Dense:
+    """The same without changing in place what the way back needs."""
+    scores = torch.bmm(query * scale, key.transpose(1, 2)).float()
+    if mask is not None:
+        scores = scores + mask
+    most = scores.detach().amax(-1, keepdim=True)
+    shares = (scores - most).exp()
+    total = shares.sum(-1)
+    return Dense(torch.bmm(shares.to(value.dtype), value), total.log() + most[..., 0], total.reciprocal())
 
 
 @contextmanager

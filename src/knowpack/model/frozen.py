@@ -2,7 +2,8 @@
 
 model -> the same model whose frozen float32 linear layers multiply by oneDNN, forwards and backwards, inside the
 block (see products: the same for inference). A frozen layer needs the gradient of its input only: one more product,
-with the transposed weight, which is copied once.
+with the transposed weight, which is copied once. A layer with a LoRA on it is one function: W x + s B (A x), the second
+part added by the product itself, where peft writes three more tensors as wide as the output.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
+from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from typing_extensions import TypeIs
 
@@ -24,13 +26,20 @@ def fast_training(model: nn.Module) -> Iterator[None]:
     layers = [module for module in model.modules() if _can_change(module)] if available() else []
     if sum(layer.weight.numel() for layer in layers) > MOST_WEIGHTS:
         layers = []
+    transposed = {layer: layer.weight.detach().t().contiguous() for layer in layers}
+    changed: list[nn.Module] = []
     for layer in layers:
-        layer.forward = partial(_linear, layer, layer.weight.detach().t().contiguous())  # type: ignore[method-assign]
+        layer.forward = partial(_linear, layer, transposed[layer])  # type: ignore[method-assign]
+        changed.append(layer)
+    for module in model.modules():
+        if isinstance(module, LoraLinear) and module.base_layer in transposed and _is_plain(module):
+            module.forward = partial(_adapted, module, transposed[module.base_layer])  # type: ignore[method-assign]
+            changed.append(module)
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.forward
+        for module in changed:
+            del module.forward
 
 
 def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
@@ -41,10 +50,31 @@ def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
     return plain and not weight.requires_grad
 
 
+def _is_plain(layer: LoraLinear) -> bool:
+    """One adapter, W x + s B (A x) and nothing else: no dropout, no DoRA, no bias, float32."""
+    if len(layer.active_adapters) != 1 or layer.lora_variant:
+        return False
+    name = layer.active_adapters[0]
+    if name not in layer.lora_A or not isinstance(layer.lora_dropout[name], nn.Identity):
+        return False
+    a, b = layer.lora_A[name], layer.lora_B[name]
+    return a.bias is None and b.bias is None and a.weight.dtype == b.weight.dtype == torch.float32
+
+
 def _linear(layer: nn.Linear, transposed: Tensor, x: Tensor) -> Tensor:
     if x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1]:
         return nn.functional.linear(x, layer.weight)
     found: Tensor = _Product.apply(x, layer.weight, transposed)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _adapted(layer: LoraLinear, transposed: Tensor, x: Tensor) -> Tensor:
+    if layer.disable_adapters or layer.merged or x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1]:
+        plain: Tensor = type(layer).forward(layer, x)
+        return plain
+    name = layer.active_adapters[0]
+    a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
+    found: Tensor = _Adapted.apply(x, layer.base_layer.weight, transposed, a, b, layer.scaling[name])  # type: ignore[no-untyped-call]
     return found
 
 
@@ -60,6 +90,38 @@ class _Product(torch.autograd.Function):
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None, None]:
         (transposed,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return _product(grads[0].contiguous(), transposed), None, None
+
+
+class _Adapted(torch.autograd.Function):
+    """x (..., in), weight (out, in), a (rank, in), b (out, rank) -> W x + scale B (A x); gradients of x, a and b."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx,
+        x: Tensor,
+        weight: Tensor,
+        transposed: Tensor,
+        a: Tensor,
+        b: Tensor,
+        scale: float,
+    ) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        inner = flat @ a.t()  # (tokens, rank)
+        ctx.save_for_backward(flat, inner, transposed, a, b)
+        ctx.scale = scale  # type: ignore[attr-defined]
+        return _product(flat, weight).addmm_(inner, b.t(), alpha=scale).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, *grads: Tensor
+    ) -> tuple[Tensor, None, None, Tensor, Tensor, None]:
+        flat, inner, transposed, a, b = ctx.saved_tensors  # type: ignore[attr-defined]
+        scale: float = ctx.scale  # type: ignore[attr-defined]
+        out = grads[0].reshape(-1, grads[0].shape[-1]).contiguous()
+        of_inner = (out @ b).mul_(scale)  # (tokens, rank)
+        of_x = _product(out, transposed).addmm_(of_inner, a)
+        shape = (*grads[0].shape[:-1], flat.shape[-1])
+        return of_x.view(shape), None, None, of_inner.t() @ flat, (out.t() @ inner).mul_(scale), None
 
 
 def _product(x: Tensor, weight: Tensor) -> Tensor:

@@ -4,13 +4,13 @@ Examples + replay + TrainConfig (its `keep` section) -> the adapter trained on t
 recipe fails on harm (arXiv 2502.14502, section 5); every part is a switch of KeepConfig.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from peft import PeftModel
 from torch import Tensor, nn
 
@@ -19,14 +19,11 @@ from knowpack.model import lora, track
 from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
 from knowpack.model.frozen import fast_training
-from knowpack.model.replay import Replay, divergence
+from knowpack.model.replay import Chooser, Replay, divergence
 from knowpack.model.retire import Roll
 from knowpack.model.shared import answer_logits, places
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import stream
-
-if TYPE_CHECKING:
-    pass
 
 TEXTS_AT_ONCE = 8
 TEXTS_EVERY = 4  # steps
@@ -81,6 +78,7 @@ def fit(
     weights = lora.weights(model)
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
     roll = Roll(new.n, keep)
+    objective = Objective(model, new, replay, Chooser(replay, keep.by_interference), keep)
     rng = stream(seed, "order", "keep")
     n_warmup = max(1, round(config.warmup_ratio * keep.max_steps))
     model.train()
@@ -96,7 +94,9 @@ def fit(
                 group["lr"] = lr
             context = int(rng.integers(len(replay.contexts)))
             facts = roll.draw(config.batch_size, rng)
-            loss, figures = losses(model, new, facts, replay, context, step, keep, rng)
+            n_held = (keep.tail_batch or keep.replay_batch) if ending else keep.replay_batch
+            n_texts = TEXTS_AT_ONCE if step % TEXTS_EVERY == 0 else 0
+            loss, figures = objective.of(context, facts, n_held, n_texts, rng)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
             optimizer.step()
@@ -112,37 +112,44 @@ def fit(
         log.write(phase="scale", scale=factor)
 
 
-def losses(
-    model: PeftModel,
-    new: New,
-    facts: Sequence[int],
-    replay: Replay,
-    context: int,
-    step: int,
-    keep: KeepConfig,
-    rng: np.random.Generator,
-) -> tuple[Tensor, track.Line]:
-    """Cross-entropy of the new answers plus kl_weight times the divergence from the base, in one forward."""
-    choices = [new.trained[context][fact] for fact in facts]
-    rows = [mine[int(rng.integers(len(mine)))] for mine in choices]
-    held = replay.draw(context, keep.replay_batch, rng) if keep.kl_weight > 0 else []
-    loss = torch.zeros((), device=model.device)
-    figures: track.Line = {"n_new": len(rows)}
-    if rows or held:
-        logits = answer_logits(model, replay.contexts.prefixes[context], [*rows, *(one.row for one in held)])
-        n_new = sum(len(row.ids) - row.n_prompt for row in rows)
-        if rows:
-            targets = places(rows).targets.to(logits.device)
-            fit_loss = nn.functional.cross_entropy(logits[:n_new], targets)
-            loss, figures["loss"] = loss + fit_loss, fit_loss.item()
-        if held:
-            kl = divergence(logits[n_new:], held)
-            loss, figures["kl"] = loss + keep.kl_weight * kl, kl.item()
-    if replay.texts and keep.kl_weight > 0 and step % TEXTS_EVERY == 0:
-        some = [replay.texts[i] for i in rng.choice(len(replay.texts), min(TEXTS_AT_ONCE, len(replay.texts)), False)]
-        kl = divergence(answer_logits(model, (), [one.row for one in some]), some)
-        loss, figures["kl_text"] = loss + keep.kl_weight * kl, kl.item()
-    return loss, figures
+@dataclass(frozen=True)
+class Objective:
+    """What a step lowers: cross-entropy of new answers plus kl_weight times the divergence from the base."""
+
+    model: PeftModel
+    new: New
+    replay: Replay
+    chooser: Chooser
+    keep: KeepConfig
+
+    def of(
+        self, context: int, facts: Sequence[int], n_held: int, n_texts: int, rng: np.random.Generator
+    ) -> tuple[Tensor, track.Line]:
+        """The loss of these facts beside n_held replay rows under a context, in one forward, and of n_texts texts."""
+        choices = [self.new.trained[context][fact] for fact in facts]
+        rows = [mine[int(rng.integers(len(mine)))] for mine in choices]
+        drawn = self.chooser.draw(context, n_held, rng) if self.keep.kl_weight > 0 else []
+        held = self.chooser.rows(context, drawn)
+        loss = torch.zeros((), device=self.model.device)
+        figures: track.Line = {"n_new": len(rows)}
+        if rows or held:
+            prefix = self.replay.contexts.prefixes[context]
+            logits = answer_logits(self.model, prefix, [*rows, *(one.row for one in held)])
+            n_new = sum(len(row.ids) - row.n_prompt for row in rows)
+            if rows:
+                fit_loss = nn.functional.cross_entropy(logits[:n_new], places(rows).targets.to(logits.device))
+                loss, figures["loss"] = loss + fit_loss, fit_loss.item()
+            if held:
+                moved = divergence(logits[n_new:], held)
+                loss, figures["kl"] = loss + self.keep.kl_weight * moved.mean(), float(moved.detach().mean())
+                of_rows = torch.split(moved.detach(), [len(one.ids) for one in held])
+                self.chooser.moved(context, drawn, [float(one.mean()) for one in of_rows])
+        texts = self.replay.texts if self.keep.kl_weight > 0 else ()
+        if texts and n_texts:
+            some = [texts[i] for i in rng.choice(len(texts), min(n_texts, len(texts)), replace=False)]
+            kl = divergence(answer_logits(self.model, (), [one.row for one in some]), some).mean()
+            loss, figures["kl_text"] = loss + self.keep.kl_weight * kl, kl.item()
+        return loss, figures
 
 
 @torch.no_grad()
@@ -170,24 +177,25 @@ def certainties(model: PeftModel, new: New, contexts: Contexts, rng: np.random.G
 
 
 def to_smallest_scale(model: PeftModel, new: New, contexts: Contexts) -> float:
-    """Rescale to the smallest factor that holds as many facts as 1 does, and return it.
+    """Rescale to the smallest factor that holds every fact that 1 holds, and return it.
 
     A fact is held when every answer token is above one half, by its question and by its checking wording, under
     every context.
     """
-    full = _n_held(model, new, contexts)
+    full = np.ones(new.n, dtype=bool)
+    for held in _held(model, new, contexts):
+        full &= held
     applied = 1.0
     for factor in SCALES:
         lora.rescale(model, factor / applied)
         applied = factor
-        if factor == 1.0 or _n_held(model, new, contexts) >= full:
+        if factor == 1.0 or all(held[full].all() for held in _held(model, new, contexts)):
             break
     return applied
 
 
-def _n_held(model: PeftModel, new: New, contexts: Contexts) -> int:
-    held = np.ones(new.n, dtype=bool)
+def _held(model: PeftModel, new: New, contexts: Contexts) -> Iterator[NDArray[np.bool_]]:
+    """Which facts are held, context by context and wording by wording; asked as it goes, so that one may stop."""
     for context, prefix in enumerate(contexts.prefixes):
         for rows in ([mine[0] for mine in new.trained[context]], new.checked[context]):
-            held &= np.array(least_probable(model, prefix, rows)) > 0.5
-    return int(held.sum())
+            yield np.array(least_probable(model, prefix, rows)) > 0.5

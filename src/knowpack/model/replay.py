@@ -23,7 +23,6 @@ from knowpack.seeds import seed_of, stream
 if TYPE_CHECKING:
     from knowpack.model.load import Loaded
 
-ANSWER_TOKENS = 24
 TEXT_TOKENS = 48
 SCORED_AT_ONCE = 128  # rows
 
@@ -44,10 +43,33 @@ class Replay:
     by_context: tuple[tuple[Held, ...], ...]
     texts: tuple[Held, ...]
 
-    def draw(self, context: int, n: int, rng: np.random.Generator) -> list[Held]:
-        """n rows of a context, without repeats where there are enough."""
-        held = self.by_context[context]
-        return [held[i] for i in rng.choice(len(held), min(n, len(held)), replace=False)] if held else []
+
+class Chooser:
+    """Which replay rows stand beside a batch: part at random, part those whose answers had moved most."""
+
+    def __init__(self, replay: Replay, by_interference: float) -> None:
+        self._replay, self._share = replay, by_interference
+        self._moved = [np.full(len(held), np.inf) for held in replay.by_context]  # nats, when last drawn; inf: never
+
+    def draw(self, context: int, n: int, rng: np.random.Generator) -> list[int]:
+        """Up to n rows of a context, without repeats."""
+        moved = self._moved[context]
+        if n >= len(moved):
+            return list(range(len(moved)))
+        seen = np.flatnonzero(np.isfinite(moved) & (moved > 0))
+        n_moved = min(round(self._share * n), len(seen))
+        weights = moved[seen] / moved[seen].sum() if n_moved else None
+        chosen = rng.choice(seen, n_moved, replace=False, p=weights) if n_moved else np.empty(0, dtype=int)
+        others = np.setdiff1d(np.arange(len(moved)), chosen)
+        return [int(i) for i in (*chosen, *rng.choice(others, n - n_moved, replace=False))]
+
+    def rows(self, context: int, chosen: Sequence[int]) -> list[Held]:
+        """The rows of these numbers."""
+        return [self._replay.by_context[context][i] for i in chosen]
+
+    def moved(self, context: int, chosen: Sequence[int], by: Sequence[float]) -> None:
+        """How far each of them was from the base, nats."""
+        self._moved[context][list(chosen)] = by
 
 
 def build(
@@ -67,7 +89,7 @@ def build(
         for index, prefix in enumerate(contexts.prefixes):
             mine = [questions[i] for i in order[index :: len(contexts)]]
             tails = contexts.tails(index, mine) if mine else []
-            answers = decoder.generate(prefix, tails, max_new_tokens=ANSWER_TOKENS) if mine else []
+            answers = decoder.generate(prefix, tails, max_new_tokens=keep.answer_tokens) if mine else []
             # one place more than the answer: what the base says where it stops; the token put there is never read
             rows = [Row((*tail, *answer, 0), len(tail)) for tail, answer in zip(tails, answers, strict=True)]
             by_context.append(tuple(_held(loaded, prefix, rows, keep)))
@@ -77,7 +99,7 @@ def build(
 
 
 def divergence(logits: Tensor, held: Sequence[Held]) -> Tensor:
-    """Mean KL(base || adapted) over all targets, nats; beyond the k kept tokens the rest counts as one token.
+    """KL(base || adapted) at each target, nats, # (n_targets,); beyond the k kept tokens the rest counts as one token.
 
     logits: (n_targets, vocabulary) of the adapted model, targets of all rows in order.
     """
@@ -86,9 +108,9 @@ def divergence(logits: Tensor, held: Sequence[Held]) -> Tensor:
     adapted = nn.functional.log_softmax(logits, dim=-1).gather(1, ids)
     kept = (base.exp() * (base - adapted)).sum(-1)
     if ids.shape[1] == logits.shape[1]:
-        return kept.mean()
+        return kept
     rest, rest_adapted = _log_rest(base), _log_rest(adapted)
-    return (kept + rest.exp() * (rest - rest_adapted)).mean()
+    return kept + rest.exp() * (rest - rest_adapted)
 
 
 def _log_rest(logprobs: Tensor) -> Tensor:

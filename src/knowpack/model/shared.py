@@ -1,22 +1,28 @@
-"""Logits of rows that share a context, with gradients: the context is computed once a batch, not once a row.
+"""Logits of rows that share a context, with gradients: the context is computed once a batch, rows without padding.
 
-context ids + rows -> logits at the places that carry a loss, # (n_targets, vocabulary). For training; `decode` is the
-fast path without gradients.
+context ids + rows -> logits at the places that carry a loss, # (n_targets, vocabulary). For training; `forward` is the
+path without gradients. Both attend by `attention`; an architecture that cannot is given a copied cache and padding.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from knowpack.model.attention import KeyValue, Prefix, Step, attached
 from knowpack.model.batch import Row
+from knowpack.model.rows import Rows, Tree, pack, rounded
+
+TOLERANCE = 1e-4  # of the largest logit, float32: packed rows against padded ones
+_packs: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
 class Places(NamedTuple):
-    """Where in a padded batch the loss is, row by row."""
+    """Where in a batch of rows the loss is, row by row."""
 
     rows: Tensor  # (n_targets,)
     columns: Tensor  # (n_targets,) the position that predicts the target
@@ -34,6 +40,47 @@ def places(rows: Sequence[Row]) -> Places:
 def answer_logits(model: PeftModel | PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
     """Logits that predict each target of `places(rows)` after context + row, # (n_targets, vocabulary), float32."""
     core = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
+    if core not in _packs:
+        _packs[core] = _can_pack(core)
+    return _packed(core, context, rows) if _packs[core] else _padded(core, context, rows)
+
+
+def _packed(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
+    with attached(core):
+        prefix = _prefix(core, context) if context else None
+        # the last token of a row is only a target: nothing is read after it
+        packed = pack([Tree(row.ids[:-1]) for row in rows], core.device)
+        wanted = [
+            start + place
+            for start, row in zip(packed.starts, rows, strict=True)
+            for place in range(row.n_prompt - 1, len(row.ids) - 1)
+        ]
+        spare = [0] * (rounded(len(wanted)) - len(wanted))
+        return _run(core, prefix, packed, wanted + spare)[: len(wanted)].float()
+
+
+def _prefix(core: PreTrainedModel, context: Sequence[int]) -> Prefix:
+    """The context's keys and values, with their gradients."""
+    packed = pack([Tree(context)], core.device, keep=True)
+    _run(core, None, packed, [0])
+    n = len(context)
+    return Prefix(tuple(context), tuple(KeyValue(kv.keys[:n], kv.values[:n]) for kv in packed.kept or []))
+
+
+def _run(core: PreTrainedModel, prefix: Prefix | None, rows: Rows, wanted: list[int]) -> Tensor:
+    n_before = len(prefix) if prefix else 0
+    positions = rows.positions + n_before
+    found: Tensor = core(
+        input_ids=rows.ids[None],
+        position_ids=positions[None],
+        use_cache=False,
+        logits_to_keep=torch.tensor(wanted, device=core.device),
+        knowpack_step=Step(prefix, rows, positions, n_before + rows.longest - 1),
+    ).logits[0]
+    return found  # (wanted, vocabulary)
+
+
+def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
     cache = None
     if context:
         ids = torch.tensor([list(context)], device=core.device)
@@ -44,20 +91,24 @@ def answer_logits(model: PeftModel | PreTrainedModel, context: Sequence[int], ro
     for index, row in enumerate(rows):
         padded[index, : len(row.ids)] = torch.tensor(row.ids)
     at = places(rows)
-    row_of, column_of = at.rows.to(core.device), at.columns.to(core.device)
-    if not _plain_head(core):
-        whole = core(input_ids=padded.to(core.device), past_key_values=cache, use_cache=cache is not None).logits
-        return cast(Tensor, whole[row_of, column_of].float())
-    body = core.base_model(input_ids=padded.to(core.device), past_key_values=cache, use_cache=cache is not None)
-    hidden = body.last_hidden_state[row_of, column_of]  # (n_targets, hidden)
-    head = core.get_output_embeddings()  # type: ignore[no-untyped-call]
-    assert isinstance(head, nn.Module)
-    logits: Tensor = head(hidden)
-    return logits.float()
+    whole = core(input_ids=padded.to(core.device), past_key_values=cache, use_cache=cache is not None).logits
+    return cast(Tensor, whole[at.rows.to(core.device), at.columns.to(core.device)].float())
 
 
-def _plain_head(core: PreTrainedModel) -> bool:
-    """Whether logits are the output layer on the last hidden states, and nothing more (no cap, no scale)."""
-    config = core.config
-    shaped = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-    return all(getattr(config, name, None) in (None, 1, 1.0) for name in shaped) and core.base_model is not core
+@torch.no_grad()
+def _can_pack(core: PreTrainedModel) -> bool:
+    """Whether packed rows behind a shared context get the logits of padded ones; asked once a model."""
+    size = core.get_input_embeddings().num_embeddings
+    ids = [(7 * i * i + 3) % int(cast(int, size)) for i in range(12)]
+    rows = [Row((*ids[4:9], 0), 4), Row((*ids[9:12], 0), 2)]
+    training = core.training
+    core.train(False)
+    try:
+        expected = _padded(core, ids[:4], rows)
+        found = _packed(core, ids[:4], rows)
+    except (NotImplementedError, TypeError, ValueError, AttributeError, IndexError, RuntimeError):
+        return False
+    finally:
+        core.train(training)
+    limit = TOLERANCE if core.dtype == torch.float32 else 5e-2
+    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6)) <= limit
