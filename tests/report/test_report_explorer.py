@@ -11,7 +11,8 @@ from opened import Open
 
 from knowpack import records
 from knowpack.records import Fact, Response
-from knowpack.report import explorer, page, source, tables
+from knowpack.report import explorer, page, source
+from knowpack.report.measured import measure
 
 
 def answer(fact: str, prompt: int, text: str, alias: str | None = None, form: int = 0, sample: int = 0) -> Response:
@@ -62,7 +63,7 @@ def test_plotly_can_stand_in_a_script_element() -> None:
 
 
 def test_the_page_does_not_change_from_build_to_build(study: Path, built: Path, tmp_path: Path) -> None:
-    measured = tables.measure(source.load(study))
+    measured = measure(source.load(study))
     assert page.write(measured, tmp_path / "report.html").read_bytes() == built.read_bytes()
 
 
@@ -73,7 +74,7 @@ def test_facts_and_answers_beyond_the_limit_are_loaded_from_chunks_when_asked(
     monkeypatch.setattr(page, "LIMIT", 40_000)
     monkeypatch.setattr(page, "FACTS_LIMIT", 100)
     study = synthetic.write(tmp_path, n_facts=250, n_cells=3)
-    written = page.write(tables.measure(source.load(study)), study / "report.html")
+    written = page.write(measure(source.load(study)), study / "report.html")
     opened = open_page(written)
     assert "100 loaded" in (opened.page.locator(".count").text_content() or "")
     before = len(opened.requests)
@@ -95,7 +96,7 @@ def test_facts_and_answers_beyond_the_limit_are_loaded_from_chunks_when_asked(
 def test_a_missing_chunk_is_said_in_words(tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "LIMIT", 0)
     study = synthetic.write(tmp_path, n_facts=120, n_cells=2)
-    written = page.write(tables.measure(source.load(study)), study / "report.html")
+    written = page.write(measure(source.load(study)), study / "report.html")
     beside = list((study / "report_files").glob("answers-*"))
     assert beside, "the answers lie beside the page"
     for path in beside:

@@ -7,7 +7,8 @@ import pytest
 import synthetic
 from opened import Open
 
-from knowpack.report import page, source, tables
+from knowpack.report import page, source
+from knowpack.report.measured import measure
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = synthetic.write(tmp_path_factory.mktemp("paper"), n_facts=21_036, n_cells=31, n_drawn=2)
-    return page.write(tables.measure(source.load(study)), study / "report.html")
+    return page.write(measure(source.load(study)), study / "report.html")
 
 
 def test_a_paper_sized_page_is_under_15_mb(large: Path) -> None:

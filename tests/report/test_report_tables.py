@@ -13,13 +13,13 @@ from knowpack.errors import StoreError
 from knowpack.paper import reference
 from knowpack.records import Shift
 from knowpack.report import formats, measures, source, tables
+from knowpack.report.measured import Measured, Table, Value, measure
 from knowpack.report.source import Cell, Measure
-from knowpack.report.tables import Table
 
 
 @pytest.fixture(scope="module")
-def measured(study: Path) -> tables.Measured:
-    return tables.measure(source.load(study))
+def measured(study: Path) -> Measured:
+    return measure(source.load(study))
 
 
 def shift(i: int, before: str, after: str, *, trained: bool = False, causes: tuple[str, ...] = ()) -> Shift:
@@ -90,20 +90,41 @@ def test_a_folder_without_results_is_one_clear_line(tmp_path: Path) -> None:
         source.load(tmp_path)
 
 
-def test_reliability_table_has_the_papers_value_beside_ours(measured: tables.Measured) -> None:
+def test_reliability_table_has_the_papers_value_beside_ours(measured: Measured) -> None:
     table = next(t for t in tables.tables(measured, "default") if t.name == "table2_reliability")
     row = next(row for row in table.rows if row[0] == "1+10 HK")
     assert isinstance(row[1], Measure)
     assert row[2] == 1  # Table 2: 1 fact, 10 HighlyKnown
 
 
-def test_every_table_of_the_paper_is_there(measured: tables.Measured) -> None:
+def test_every_table_of_the_paper_is_there(measured: Measured) -> None:
     names = {table.name for table in tables.tables(measured, "default")}
     assert {f"table{n}" for n in range(1, 9)} <= {name.split("_")[0] for name in names}
     assert {"cells", "matrix", "kinship", "causes", "benchmarks", "pareto"} <= names
 
 
-def test_pareto_front_is_what_no_cell_beats_on_both(measured: tables.Measured) -> None:
+def test_refusals_are_whole_numbers_of_base_and_cells_alike(measured: Measured) -> None:
+    table = next(t for t in tables.tables(measured, "default") if t.name == "table4_refusals_diversity")
+    assert table.rows[0][:3] == ("base", table.rows[0][1], 3189)  # Table 4: the paper's base
+    for value in (row[i] for row in table.rows for i in (1, 3)):
+        assert isinstance(value, int) or (isinstance(value, Measure) and value.low is not None), "a mean over seeds"
+    assert len(set(table.heads)) == len(table.heads)
+
+
+def test_matrix_names_weakly_known_only_where_answers_were_sampled(tmp_path: Path) -> None:
+    study = synthetic.write(tmp_path, n_facts=60, n_cells=1)
+    path = source.load(study).runs[0].folder / "shifts.parquet"
+    greedy = pl.read_parquet(path).with_columns(pl.col("before", "after").replace({"WeaklyKnown": "Unknown"}))
+    greedy.write_parquet(path)
+    assert not any("Weakly" in head for head in tables.matrix(measure(source.load(study)), "default").heads)
+    sampled = greedy.with_columns(
+        after=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("WeaklyKnown")).otherwise("after")
+    )
+    sampled.with_columns(trained=pl.lit(False)).write_parquet(path)
+    assert "after: WeaklyKnown" in tables.matrix(measure(source.load(study)), "default").heads
+
+
+def test_pareto_front_is_what_no_cell_beats_on_both(measured: Measured) -> None:
     table = tables.pareto(measured, "default")
     points = [(float(str(row[1])), row[3].value, row[4]) for row in table.rows if isinstance(row[3], Measure)]
     for learned, lost, mark in points:
@@ -146,7 +167,7 @@ def test_markdown_cell_cannot_make_a_column_or_a_tag() -> None:
         (Measure(0.5, None, None, 3), "0.500"),
     ],
 )
-def test_numbers_are_rounded_only_in_print(value: tables.Value, text: str) -> None:
+def test_numbers_are_rounded_only_in_print(value: Value, text: str) -> None:
     assert formats.text(value) == text
 
 
@@ -165,6 +186,6 @@ def test_a_run_without_base_benchmarks_or_log_is_still_reported(tmp_path: Path) 
         (run / name).unlink()
     given = source.load(run)
     assert given.kind == "diff"
-    names = {table.name for table in tables.tables(tables.measure(given), "default")}
+    names = {table.name for table in tables.tables(measure(given), "default")}
     assert {"table1_categories", "matrix", "cells"} <= names
     assert "benchmarks" not in names

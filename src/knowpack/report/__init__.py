@@ -16,13 +16,13 @@ def build(folder: Path, *, progress: Progress = SILENT) -> Path:
     Raises StoreError where there is nothing to report, or a table cannot be read.
     """
     from knowpack.records import GRADERS
-    from knowpack.report import figures, formats, page, source, tables
+    from knowpack.report import figures, formats, measured, page, source, tables
 
     given = source.load(folder)
-    measured = tables.measure(given)
+    found = measured.measure(given)
     for grader in GRADERS:
         place = given.folder / "tables" / ("" if grader == "default" else f"{grader}-grader")
-        for table in tables.tables(measured, grader):
+        for table in tables.tables(found, grader):
             formats.write(place, table)
-    figures.write(measured, given.folder / "figures", progress=progress)
-    return page.write(measured, given.folder / "report.html", progress=progress)
+    figures.write(found, given.folder / "figures", progress=progress)
+    return page.write(found, given.folder / "report.html", progress=progress)

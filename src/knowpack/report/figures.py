@@ -14,9 +14,9 @@ from knowpack.paper import reference
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Grader
 from knowpack.report import measures
+from knowpack.report.measured import AUGMENTATIONS, Measured, run_of
 from knowpack.report.source import Cell, Run
 from knowpack.report.summary import epochs, opening
-from knowpack.report.tables import AUGMENTATIONS, Measured, run_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

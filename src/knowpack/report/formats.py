@@ -8,8 +8,8 @@ import io
 from pathlib import Path
 
 from knowpack import store
+from knowpack.report.measured import Table, Value
 from knowpack.report.source import Measure
-from knowpack.report.tables import Table, Value
 
 _LATEX = str.maketrans(
     {

@@ -20,8 +20,8 @@ from knowpack import store
 from knowpack.progress import SILENT, Advance, Progress
 from knowpack.records import Response
 from knowpack.report import explorer, summary
+from knowpack.report.measured import Measured
 from knowpack.report.source import Run, Source
-from knowpack.report.tables import Measured
 
 LIMIT = 9_000_000  # bytes of data in the page; with the charts' library it stays below 15 MB
 FACTS_LIMIT = 25_000  # facts in the page; the rest is loaded when asked for

@@ -10,8 +10,8 @@ import polars as pl
 from knowpack.paper import reference
 from knowpack.records import GRADERS, Category, Cause, Grader, Kinship
 from knowpack.report import measures
+from knowpack.report.measured import Measured
 from knowpack.report.source import Measure, Run, Source
-from knowpack.report.tables import Measured
 
 RELIABLE = 0.9
 PACKED = ("budget", "measured", "met", "excess", "frontier", "left_out", "n_packed")

@@ -1,0 +1,76 @@
+"""A source with all its measures, computed once, and the shape of a table.
+
+Source -> Measured; `Table` is what tables.py and paper_tables.py make of it and formats.py writes.
+"""
+
+from typing import NamedTuple
+
+import polars as pl
+
+from knowpack.records import GRADERS, Grader
+from knowpack.report import measures
+from knowpack.report.source import Cell, Measure, Run, Source
+
+Value = str | int | float | Measure | None
+AUGMENTATIONS = {
+    "none": "",
+    "highly_known": "HighlyKnown",
+    "paraphrase": "paraphrases",
+    "sham": "sham",
+    "pack": "pack",
+    "other": "other",
+}
+
+
+class Table(NamedTuple):
+    """A table ready to print: what stands in it, under which heads, and what must be said of it."""
+
+    name: str
+    """The file's stem."""
+    title: str
+    heads: tuple[str, ...]
+    rows: list[tuple[Value, ...]]
+    note: str = ""
+
+
+class Measured(NamedTuple):
+    """A source with all its measures under both graders, so that they are computed once."""
+
+    source: Source
+    runs: list[dict[Grader, dict[str, Measure]]]
+    """One a run, in the order of source.runs."""
+    cells: list[measures.CellMeasure]
+
+    def cell(self, label: str, grader: Grader, name: str) -> Measure | None:
+        """One cell's measure; None = not measured."""
+        found = (one.measure for one in self.cells if (one.label, one.grader, one.name) == (label, grader, name))
+        return next(found, None)
+
+    def labels(self) -> list[tuple[str, Cell]]:
+        """The cells, in order of first appearance."""
+        return list(dict.fromkeys((run.label, run.cell) for run in self.source.runs))
+
+
+def measure(folder_source: Source) -> Measured:
+    """Compute every measure of every run."""
+    found: list[dict[Grader, dict[str, Measure]]] = [
+        {grader: measures.of(run, grader) for grader in GRADERS} for run in folder_source.runs
+    ]
+    return Measured(folder_source, found, measures.over_cells(folder_source, found))
+
+
+def run_of(measured: Measured, label: str) -> Run:
+    """The first run (seed) of a cell."""
+    return next(run for run in measured.source.runs if run.label == label)
+
+
+def every(measured: Measured, grader: Grader, name: str) -> list[Measure]:
+    return [one.measure for one in measured.cells if one.grader == grader and one.name == name]
+
+
+def score_map(frame: pl.DataFrame | None) -> dict[tuple[str, str], float]:
+    return {(task, metric): value for task, metric, value, _, _ in score_rows(frame)}
+
+
+def score_rows(frame: pl.DataFrame | None) -> list[tuple[str, str, float, float | None, int]]:
+    return [] if frame is None else frame.select("task", "metric", "value", "stderr", "n").rows()

@@ -1,0 +1,160 @@
+"""The paper's Tables 1 to 8: its figures beside ours, cell by cell.
+
+Measured -> Table records under one grader, each with a note that says whose model the paper's figures are of.
+"""
+
+from collections.abc import Sequence
+
+from knowpack.paper import reference
+from knowpack.records import Category, Grader
+from knowpack.report import measures
+from knowpack.report.measured import Measured, Table, Value, every, score_map
+from knowpack.report.source import Cell, Measure, Source
+
+REFUSAL_HEADS = ("refused", "answers", "mean count", "spread")
+SHIFTS = {"positive": "positive_shift", "negative": "negative_shift"}
+
+
+def categories(given: Source, grader: Grader) -> Table:
+    """Table 1: the facts by what the base knows."""
+    rows: list[tuple[Value, ...]] = []
+    paper = {str(name): int(n) for name, n in reference.table(1).iter_rows()}
+    before = measures.under(given.runs[0].shifts, grader)["before"]
+    for category in Category:
+        n = int((before == str(category)).sum())
+        if n or str(category) in paper:
+            theirs = paper.get(str(category))
+            shares = (n / len(before), theirs / sum(paper.values()) if theirs is not None else None)
+            rows.append((str(category), n, shares[0], theirs, shares[1]))
+    heads = ("category", "facts", "share", "paper: facts", "paper: share")
+    return Table("table1_categories", "Facts by what the base knows (paper: Table 1)", heads, rows, _whose(1))
+
+
+def refusals(measured: Measured, grader: Grader) -> Table:
+    """Table 4: refusals and how varied the answers are; the base's own line first."""
+    names = {
+        "n_refused_first": "n_refused",
+        "n_unique_answers": "n_unique_answers",
+        "mean_count": "mean_count",
+        "spread_count": "spread_count_as_printed",
+    }
+    table = grid(
+        measured,
+        grader,
+        4,
+        "Facts refused under the first prompt; different answers, and how often each is given",
+        names,
+    )
+    base = [every(measured, grader, f"{name}_base")[:1] for name in names]
+    theirs = reference.base(4)
+    if table.rows and any(base):
+        ours = [found[0] if found else None for found in base]
+        table.rows.insert(0, ("base", *_pairs(ours, [theirs[column] for column in names.values()])))
+    heads = ["cell"]
+    for head in REFUSAL_HEADS:
+        heads += [head, f"paper: {head}"]
+    counts = {1, 3}  # of facts, of answers: whole numbers, none of them a share
+    rows: list[tuple[Value, ...]] = [
+        tuple(_count(value) if i in counts else value for i, value in enumerate(row)) for row in table.rows
+    ]
+    return table._replace(heads=tuple(heads), rows=rows)
+
+
+def _count(value: Value) -> Value:
+    if isinstance(value, Measure) and value.low is None:
+        return int(value.value)
+    return value
+
+
+def causes_table(measured: Measured, grader: Grader) -> Table:
+    """Table 5: why facts moved all the way."""
+    paper = {_key(row): row for row in reference.cells(5).iter_rows(named=True)}
+    listed = (("uk_to_hk", "pos", True), ("hk_to_uk", "neg", False))
+    rows: list[tuple[Value, ...]] = []
+    for label, cell in measured.labels():
+        run = next(run for run in measured.source.runs if run.label == label)
+        theirs = paper.get(_in_paper(cell), {})
+        for move, sign, up in listed:
+            shares = {one.cause: one.share for one in measures.causes(run, grader, up=up)}
+            n = len(measures.movers(measures.under(run.shifts, grader), up=up))
+            rest = shares.get("unexplained")
+            names = ("non_refusal", "explosion", "target", "domain")
+            ours: list[Value] = [shares[name].value if name in shares else None for name in names]
+            ours.append(1 - rest.value if rest else None)
+            beside = [theirs.get(f"{sign}_{name}") for name in (*names, "explained")]
+            pairs = [value for pair in zip(ours, beside, strict=True) for value in pair]
+            rows.append((label, run.seed, "UK→HK" if up else "HK→UK", n, theirs.get(f"n_{move}"), *pairs))
+    heads = ["cell", "seed", "move", "facts", "paper: facts"]
+    for name in ("non-refusal", "explosion", "target", "domain", "explained"):
+        heads += [name, f"paper: {name}"]
+    note = (
+        _whose(5)
+        + " Causes overlap. First seed of each cell. The paper counts trained facts; so does its grader, ours does not."
+    )
+    return Table("table5_causes", "Why facts moved (paper: Table 5)", tuple(heads), rows, note)
+
+
+def grid(measured: Measured, grader: Grader, number: int, title: str, names: dict[str, str]) -> Table:
+    """One line a cell that has any of `names` (ours -> the paper's column), ours and the paper's side by side."""
+    paper = {_key(row): row for row in reference.cells(number).iter_rows(named=True)}
+    rows: list[tuple[Value, ...]] = []
+    for label, cell in measured.labels():
+        theirs = paper.get(_in_paper(cell), {})
+        if number == 6 and not theirs:
+            continue
+        ours = [measured.cell(label, grader, name) for name in names]
+        if any(value is not None for value in ours):
+            beside = [theirs.get(column) for column in names.values()]
+            rows.append((label, *(value for pair in zip(ours, beside, strict=True) for value in pair)))
+    heads = ["cell"]
+    for name in names:
+        heads += [measures.NAMES.get(name, name), f"paper: {names[name].replace('_', ' ')}"]
+    stem = reference.TABLES[number].removesuffix(".csv")
+    return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number))
+
+
+def benchmarks(measured: Measured, number: int, title: str) -> Table:
+    """A benchmark table of the paper: one line a run, for the tasks that were measured."""
+    listed = [key for key, (table, _, _) in reference.BENCHMARKS.items() if table == number]
+    columns = {key: reference.BENCHMARKS[key][1] for key in listed if _measured(measured.source, key)}
+    paper = {_key(row): row for row in reference.cells(number).iter_rows(named=True)}
+    rows: list[tuple[Value, ...]] = []
+    if columns and (base := score_map(measured.source.runs[0].base_scores())):
+        theirs = reference.base(number)
+        rows.append(
+            ("base", None, *_pairs([base.get(key) for key in columns], [theirs.get(c) for c in columns.values()]))
+        )
+    for run in measured.source.runs if columns else ():
+        ours = score_map(run.scores)
+        beside = paper.get(_in_paper(run.cell), {})
+        if ours:
+            pairs = _pairs([ours.get(key) for key in columns], [beside.get(c) for c in columns.values()])
+            rows.append((run.label, run.seed, *pairs))
+    heads = ["cell", "seed"]
+    for (task, metric), _ in columns.items():
+        heads += [f"{task} {metric}", f"paper: {reference.BENCHMARKS[(task, metric)][1]}"]
+    stem = reference.TABLES[number].removesuffix(".csv")
+    return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number))
+
+
+def _pairs(ours: Sequence[Value], theirs: Sequence[Value]) -> list[Value]:
+    return [value for pair in zip(ours, theirs, strict=True) for value in pair]
+
+
+def _measured(given: Source, key: tuple[str, str]) -> bool:
+    return any(key in score_map(run.scores) for run in given.runs)
+
+
+def _key(row: dict[str, object]) -> Cell:
+    return Cell(int(str(row["n_unknown"])), str(row["augmentation"]), int(str(row["k_per_unknown"])))
+
+
+def _in_paper(cell: Cell) -> Cell:
+    """Where the paper would list this cell."""
+    return cell if cell.k else Cell(cell.n_unknown, cell.augmentation, 0)
+
+
+def _whose(number: int) -> str:
+    note = reference.NOTES.get(number, "")
+    model = reference.MODELS[number]
+    return f"paper: {model}, arXiv 2502.14502v3, Table {number}; our model is another one. {note}".strip()
