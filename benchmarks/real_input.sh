@@ -7,14 +7,21 @@
 set -euo pipefail
 data=$1 models=$2 out=$3
 mkdir -p "$out"
-say() { printf '\n$ %s\n' "$*" | sed "s#$data#DATA#g; s#$models#MODELS#g; s#$out#OUT#g"; "$@" 2>&1 | sed "s#$data#DATA#g; s#$models#MODELS#g; s#$out#OUT#g" || true; }
+export COLUMNS=100
+places="s#$data#DATA#g; s#$models#MODELS#g; s#$out#OUT#g"
+say() { printf '\n$ %s\n' "$*" | sed -E "$places; s#(DATA/bear/BEAR-big/)P101.jsonl.*P98.jsonl#\1*.jsonl#"; "$@" 2>&1 | sed "$places" || true; }
 
+echo '## The demo, on the lab'
+say knowpack study examples/demo.yaml base.work="$out/demo" --quiet
+say knowpack show "$out/demo/studies/demo"
+
+echo
 echo '## 40,916 real facts: import, lint, probe, pack 50, diff, report'
 say knowpack facts import "$data"/bear/BEAR-big/*.jsonl --wordings bear --relation-from-file --subject sub_label --object obj_label --source bear --drop-bad --out "$out/bear.parquet"
 say knowpack facts lint "$out/bear.parquet" --show 2
 say knowpack probe --model lab --facts "$out/bear.parquet" --sample 2000 --out "$out/probe" --quiet
 say knowpack mix --facts "$out/bear.parquet" --knowledge "$out/probe" --unknown 50 --out "$out/examples.parquet"
-say knowpack train --model lab --examples "$out/examples.parquet" --out "$out/adapter" --set train.lr=2e-2 --set train.loss=all --quiet
+say knowpack train --model lab --examples "$out/examples.parquet" --out "$out/adapter" --set train.lr=1e-2 --set train.epochs=30 --set train.loss=all --quiet
 say knowpack diff --model lab --adapter "$out/adapter" --facts "$out/bear.parquet" --sample 2000 --trained "$out/examples.parquet" --work "$out/work" --out "$out/diff" --quiet
 
 echo; echo '## A checkpoint that no one here trained: stories260K'
