@@ -4,7 +4,9 @@ Fact table + endpoint -> Fact table with more answers. Polite (a pause between q
 cached and resumable: each batch's names are written beside the output, and a second run asks only for the rest.
 """
 
+import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -25,6 +27,7 @@ from knowpack.store import hash_of, read_json, write_json
 
 Ask = Callable[[str], object]
 """SPARQL query -> the parsed JSON of SPARQL 1.1 Query Results."""
+DBPEDIA = re.compile(r"https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/(.+)")
 AGENT = "knowpack (https://pypi.org/project/knowpack)"
 RETRIES = 4
 
@@ -43,8 +46,15 @@ class Endpoint:
 
 
 def query(entities: Iterable[str], language: str) -> str:
-    """SPARQL for the names of these entities (IRIs, or Q-ids of Wikidata), directly or by owl:sameAs."""
-    values = " ".join(f"<{_iri(entity)}>" for entity in entities)
+    """SPARQL for the names of these entities (IRIs, or Q-ids of Wikidata): their own, or of the same thing.
+
+    The same thing is told by owl:sameAs, and for DBpedia, which Wikidata does not link, by the page in Wikipedia.
+    """
+    known = list(entities)
+    values = " ".join(f"<{_iri(entity)}>" for entity in known)
+    pages = " ".join(f"(<{_iri(entity)}> <{page}>)" for entity in known if (page := _page(entity)))
+    of_page = "?page schema:about ?item . ?item rdfs:label|skos:altLabel ?name"
+    by_page = f"UNION {{ VALUES (?entity ?page) {{ {pages} }} {of_page} }} " if pages else ""
     return (
         "PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#> PREFIX skos: <http://www.w3.org/2004/02/skos/core#> "
         "PREFIX owl: <http://www.w3.org/2002/07/owl#> PREFIX schema: <http://schema.org/> "
@@ -52,7 +62,7 @@ def query(entities: Iterable[str], language: str) -> str:
         "{ ?entity rdfs:label|skos:altLabel ?name } "
         "UNION { ?item owl:sameAs ?entity . ?item rdfs:label|skos:altLabel ?name } "
         "UNION { ?entity owl:sameAs ?item . ?item rdfs:label|skos:altLabel ?name } "
-        f'FILTER(LANG(?name) = "{language}") }}'
+        f'{by_page}FILTER(LANG(?name) = "{language}") }}'
     )
 
 
@@ -126,7 +136,7 @@ def _http(text: str, endpoint: Endpoint) -> object:
             if (error.code != 429 and error.code < 500) or attempt == RETRIES - 1:
                 raise FactsError(f"{endpoint.url} refused the query: {error.code} {error.reason}") from None
             time.sleep(float(wait) if wait.isdigit() else endpoint.pause_seconds * 2 ** (attempt + 1))
-        except (OSError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             if attempt == RETRIES - 1:
                 raise FactsError(
                     f"{endpoint.url} cannot be reached: {error}; what was fetched is kept, run it again"
@@ -137,6 +147,15 @@ def _http(text: str, endpoint: Endpoint) -> object:
 
 def _is_entity(obj: str) -> bool:
     return obj.startswith(("http://", "https://")) or (obj[:1] == "Q" and obj[1:].isdigit())
+
+
+def _page(entity: str) -> str | None:
+    """DBpedia's resource -> its page in Wikipedia, escaped as MediaWiki does; None for anything else."""
+    found = DBPEDIA.fullmatch(entity)
+    if found is None:
+        return None
+    title = urllib.parse.quote(urllib.parse.unquote(found[2]), safe=";@$!*(),/~:")
+    return f"https://{found[1] or 'en'}.wikipedia.org/wiki/{title}"
 
 
 def _iri(entity: str) -> str:
