@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 from typer.testing import CliRunner
 
+from knowpack.errors import KnowpackError
 from knowpack.facts.cli import app
 
 
@@ -26,3 +28,28 @@ def test_every_command_shows_an_example() -> None:
         assert "Example: knowpack facts" in CliRunner().invoke(app, [command, "--help"]).output.replace("\n", " "), (
             command
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("a,b,c\n", [], "holds no N-Triples: got 'a,b,c'"),
+        ("<http://x/S> <http://x/P99> <http://x/O> .\n", [], "a relation with no wording (P99): give wordings"),
+        ("<http://x/Ann> <http://x/r> <http://x/Bob> .\n", ["--out", "w.csv"], "expected the name of a parquet file"),
+        ("<http://x/Ann> <http://x/r> <http://x/Bob> .\n", ["--out", "{}/g.nt/w.parquet"], "cannot write"),
+    ],
+)
+def test_wrong_input_is_one_line_that_says_what_to_do(tmp_path: Path, text: str, options: list[str], told: str) -> None:
+    (tmp_path / "g.nt").write_text(text)
+    out = ["--out", str(tmp_path / "w.parquet"), *(option.replace("{}", str(tmp_path)) for option in options)]
+    found = CliRunner().invoke(app, ["dbpedia", "--triples", str(tmp_path / "g.nt"), "--quiet", *out])
+    assert isinstance(found.exception, KnowpackError)
+    assert told in str(found.exception)
+    assert "\n" not in str(found.exception)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["g.nt"]
+
+
+def test_n_triples_given_to_triples_are_sent_to_the_other_command(tmp_path: Path) -> None:
+    (tmp_path / "g.nt").write_text("<http://x/Ann> <http://x/r> <http://x/Bob> .\n")
+    found = CliRunner().invoke(app, ["triples", str(tmp_path / "g.nt"), "--out", str(tmp_path / "w.parquet")])
+    assert "for N-Triples: knowpack facts dbpedia" in str(found.exception)

@@ -14,11 +14,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from knowpack.errors import FactsError
+from knowpack.errors import FactsError, StoreError
 from knowpack.facts import build, drops, dump, graph, names, ontology, popularity
 from knowpack.facts.draw import Draw
 from knowpack.facts.ntriples import Split
 from knowpack.records import Fact, rows
+from knowpack.store import lock
 
 LABEL = "<http://www.w3.org/2000/01/rdf-schema#label>"
 DBR, DBO = "http://dbpedia.org/resource/", "http://dbpedia.org/ontology/"
@@ -203,8 +204,24 @@ def test_a_killed_run_leaves_no_half_written_facts(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
     if (tmp_path / "f.parquet").exists():  # it was done before the kill
         pl.read_parquet(tmp_path / "f.parquet")
+    (tmp_path / ".f.parquet.work").mkdir(exist_ok=True)
+    (tmp_path / ".f.parquet.work" / "3").write_bytes(b"numbers of a run killed before")
     run_script(tmp_path, "d.nt.bz2", "f.parquet", 1)
     assert len(pl.read_parquet(tmp_path / "f.parquet"))
+    assert not (tmp_path / ".f.parquet.work").exists()
+
+
+def test_two_runs_do_not_share_an_output(tmp_path: Path) -> None:
+    sources = dump.Sources(small_dump(tmp_path))
+    with lock(tmp_path / ".f.parquet.work"), pytest.raises(StoreError, match="another knowpack process"):
+        dump.from_ntriples(sources, build.Settings(), tmp_path / "f.parquet")
+
+
+def test_wrong_labels_are_told_before_the_dump_is_read(tmp_path: Path) -> None:
+    (tmp_path / "l.nt.bz2").write_text("no bz2")
+    sources = dump.Sources(tmp_path / "never_opened.nt", labels=tmp_path / "l.nt.bz2")
+    with pytest.raises(FactsError, match="but is no bz2 file"):
+        dump.from_ntriples(sources, build.Settings(), tmp_path / "f.parquet")
 
 
 def test_an_ontology_without_ranges_is_refused(tmp_path: Path) -> None:

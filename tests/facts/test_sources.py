@@ -38,6 +38,12 @@ def test_openke_order_is_head_tail_relation(tmp_path: Path) -> None:
         list(triples.splits(tmp_path))
 
 
+def test_a_name_with_a_line_separator_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "g.tsv").write_text("Ann\tspouse\tBob\u2028Lee\r\nZoe\tspouse\tDan\n", encoding="utf-8")
+    (split,) = triples.splits(tmp_path / "g.tsv")
+    assert split.triples["o"].to_list() == ["Bob\u2028Lee", "Dan"]
+
+
 def test_a_comma_separated_file_is_no_triples(tmp_path: Path) -> None:
     (tmp_path / "g.tsv").write_text("Ann,birthPlace,Paris\n")
     with pytest.raises(FactsError, match="a line of 1 tab-separated cells"):

@@ -52,7 +52,7 @@ def labels(path: Path, wanted: Collection[str], threads: int = 0, progress: Prog
     n_labels = 0
     with progress.stage("labels", None) as advance:
         for block in lines.blocks(path, threads):
-            frame = pl.DataFrame({"line": block.decode("utf-8", "replace").splitlines()})
+            frame = pl.DataFrame({"line": block.decode("utf-8", "replace").split("\n")})
             subject = pl.col("line").str.extract(r"^(<[^>]*>)")
             for line in frame.filter(subject.is_in(subjects))["line"]:
                 label = LABEL_LINE.fullmatch(line)

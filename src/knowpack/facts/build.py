@@ -82,9 +82,11 @@ def build(
     for (relation,), group in candidates.group_by("p", maintain_order=True):
         sift.relation(str(relation), group)
     if not sift.chosen:
+        why = ", ".join(f"{n:,} for {rule}" for rule, n in sift.dropped.most_common())
+        unworded = ", ".join([name for name, kind in sift.origin.items() if kind == "none"][:5])
         raise FactsError(
-            f"no fact is left of {len(candidates):,} candidates; dropped: {dict(sift.dropped)}"
-            + ("; give wordings by --templates, or labels by --ontology" if sift.dropped[NO_WORDING] else "")
+            f"no fact is left of {len(candidates):,} candidates; dropped {why}"
+            + (f" ({unworded}): give wordings by --templates, or labels by --ontology" if unworded else "")
         )
     others = redirects({draft.object for draft in sift.chosen}) if redirects else {}
     facts = [_fact(draft, others.get(draft.object, []), settings.source) for draft in sift.chosen]

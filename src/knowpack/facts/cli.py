@@ -9,7 +9,20 @@ from rich.console import Console
 from rich.table import Table
 
 app = typer.Typer(name="facts", help="Make, check and reword fact tables.", no_args_is_help=True)
-Out = Annotated[Path, typer.Option("--out", help="Parquet file to write; it appears only when complete.")]
+
+
+def _parquet(out: Path) -> Path:
+    """Refuses before any work what would be a table under a wrong name."""
+    from knowpack.errors import FactsError
+
+    if out.suffix != ".parquet" or out.is_dir():
+        raise FactsError(f"--out {out}: expected the name of a parquet file, such as facts.parquet")
+    return out
+
+
+Out = Annotated[
+    Path, typer.Option("--out", callback=_parquet, help="Parquet file to write; it appears only when complete.")
+]
 
 
 def _say(text: str) -> None:
@@ -120,10 +133,12 @@ def lint(
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-PerRelation = Annotated[int, typer.Option(help="At most so many facts a relation, a third head, torso and tail each.")]
+PerRelation = Annotated[
+    int, typer.Option(min=1, help="At most so many facts a relation, a third head, torso and tail each.")
+]
 Seed = Annotated[int, typer.Option(help="Of the sample.")]
 Fill = Annotated[bool, typer.Option(help="Top up relations that lack one popularity class from the others.")]
-Threads = Annotated[int, typer.Option(help="Cores for decompression; 0 = all. The facts are the same.")]
+Threads = Annotated[int, typer.Option(min=0, help="Cores for decompression; 0 = all. The facts are the same.")]
 Templates = Annotated[
     Path | None, typer.Option(help="Your wordings: {relation: question(s)} as JSON or YAML, {} or _ for the subject.")
 ]
@@ -193,10 +208,10 @@ def _say_card(card: dict[str, object], out: Path) -> None:
         _say_counts(name, counts)
     wordings = card["wordings"]
     assert isinstance(wordings, dict)
-    unknown = [relation for relation, kind in wordings.items() if kind in ("from its name", "none")]
-    if unknown:
-        some = ", ".join(unknown[:5])
-        _say(f"{len(unknown)} relations have no wording and no label ({some}): give --templates or --ontology")
+    for kind, became in (("none", "left out"), ("from its name", "asked for by their names alone")):
+        if unknown := [relation for relation, found in wordings.items() if found == kind]:
+            some = ", ".join(unknown[:5])
+            _say(f"{len(unknown)} relations without wording or label {became} ({some}): give --templates or --ontology")
     kinds = list(wordings.values())
     _say_counts("relations worded", {kind: kinds.count(kind) for kind in sorted(set(kinds))})
     _say(f"{card['facts']:,} facts -> {out}, card -> {out.with_suffix('.card.md')}")
@@ -206,7 +221,7 @@ def _say_card(card: dict[str, object], out: Path) -> None:
 def paraphrase(
     facts: Annotated[str, typer.Argument(help="A fact table, or lab.")],
     out: Out,
-    n: Annotated[int, typer.Option(help="Wordings each fact shall have, its own included.")] = 10,
+    n: Annotated[int, typer.Option(min=1, help="Wordings each fact shall have, its own included.")] = 10,
     wordings: Annotated[str | None, typer.Option(help="bear, dbpedia or a file: these templates first.")] = None,
     model: Annotated[str | None, typer.Option(help="Ask this model instead: a hub name or a folder.")] = None,
     seed: Seed = 0,
@@ -258,8 +273,8 @@ def wikidata_aliases(
     out: Out,
     endpoint: Annotated[str, typer.Option(help="SPARQL endpoint.")] = "https://query.wikidata.org/sparql",
     language: Annotated[str, typer.Option(help="Of the names.")] = "en",
-    batch: Annotated[int, typer.Option(help="Entities a query.")] = 300,
-    pause: Annotated[float, typer.Option(help="Seconds between queries.")] = 1.0,
+    batch: Annotated[int, typer.Option(min=1, help="Entities a query.")] = 300,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds between queries.")] = 1.0,
     quiet: Quiet = False,
 ) -> None:
     """Add labels and alternative labels of the objects as answers, from a SPARQL endpoint. Run again to go on.

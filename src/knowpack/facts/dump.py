@@ -3,7 +3,7 @@
 paths + settings -> parquet, card.json, card.md, written only when all is done.
 """
 
-import tempfile
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import polars as pl
 
-from knowpack.facts import aliases, build, graph, ntriples, triples, wordings
+from knowpack.facts import aliases, build, graph, lines, ntriples, triples, wordings
 from knowpack.facts import card as cards
 from knowpack.facts import ontology as ontologies
 from knowpack.facts.draw import Draw
 from knowpack.progress import SILENT, Progress
-from knowpack.store import write_json, write_table, write_text
+from knowpack.store import lock, write_json, write_table, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ def _make(
     if sources.templates:
         known |= wordings.load(str(sources.templates))
     ontology = ontologies.read(sources.ontology) if sources.ontology else ontologies.Ontology()
+    for later in filter(None, (sources.labels, sources.redirects)):
+        lines.kind_of(later)  # a wrong file is told now, not after the dump
     drawing = Draw(settings.candidates(), settings.seed)
     with _folder(out) as work:
         found = graph.read(splits, work, drawing, ontology=ontology, iris=iris, progress=progress)
@@ -81,7 +83,13 @@ def write(out: Path, facts: pl.DataFrame, data: cards.Card) -> None:
 
 @contextmanager
 def _folder(out: Path) -> Iterator[Path]:
-    """A folder beside the output for spilled numbers, removed whatever happens."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
-        yield Path(name)
+    """A folder beside the output for spilled numbers, removed at the end; what a killed run left goes first."""
+    folder = out.with_name(f".{out.name}.work")
+    with lock(folder):
+        try:
+            for left in folder.iterdir():
+                if left.name != ".lock":
+                    left.unlink()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

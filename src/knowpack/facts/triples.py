@@ -18,7 +18,7 @@ OPENKE = ("train2id.txt", "valid2id.txt", "test2id.txt")
 
 
 def splits(path: Path, threads: int = 0) -> Iterator[Split]:
-    """Triples of a TSV file, an N-Triples file, or an OpenKE folder (or one of its *2id.txt files)."""
+    """Triples of a TSV file, or of an OpenKE folder (or one of its *2id.txt files)."""
     if path.is_dir():
         return _openke(path, [path / name for name in OPENKE if (path / name).is_file()])
     if path.name.endswith("2id.txt"):
@@ -30,7 +30,7 @@ def _tsv(path: Path, threads: int) -> Iterator[Split]:
     n_before = 0
     for block in lines.blocks(path, threads):
         try:
-            texts = block.decode("utf-8").splitlines()
+            texts = block.decode("utf-8").removesuffix("\n").split("\n")  # a name may hold U+2028, a line end to Python
         except UnicodeDecodeError as error:
             line = n_before + block.count(b"\n", 0, error.start) + 1
             raise FactsError(f"{path}, line {line}: not UTF-8; save it as UTF-8") from None
@@ -41,6 +41,7 @@ def _tsv(path: Path, threads: int) -> Iterator[Split]:
             raise FactsError(
                 f"{path}: got a line of {len(first)} tab-separated cells ({str(first)[:80]}), "
                 "expected subject, relation, object"
+                + ("; for N-Triples: knowpack facts dbpedia" if first[0].startswith("<") else "")
             )
         n_before += len(texts)
         counts = Counter(lines=len(rows), malformed=len(rows) - len(good))
