@@ -11,6 +11,7 @@ import pytest
 import tiny
 from knowpack import store
 from knowpack.config import StudyConfig
+from knowpack.report import build
 
 TIMED = {"manifest.json", "status.json", "train_log.jsonl", "README.md", ".lock"}  # they hold seconds and dates
 N_KILLS = 10
@@ -52,6 +53,15 @@ def ignored(path: Path) -> bool:
 def contents(work: Path) -> dict[str, str]:
     """All tables, figures and adapters by hash; config.yaml names the work directory."""
     return {name: store.hash_file(work / name) for name in finished(work) if not name.endswith("config.yaml")}
+
+
+def printed(work: Path) -> dict[str, bytes]:
+    """The report's tables and figures, every file."""
+    study = work / "studies" / "small"
+    build(study)
+    found = {path.name: path.read_bytes() for path in study.rglob("*.*") if path.parent.name in ("tables", "figures")}
+    assert {"table2_reliability.csv", "table3_shifts.tex", "matrix.svg"} <= found.keys()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +120,7 @@ def test_ten_kills_change_no_byte_and_repeat_no_finished_stage(config: StudyConf
     run_to_the_end(at(config, work))
     assert_kept(work, kept)
     assert contents(work) == expected
+    assert printed(work) == printed(tmp_path / "whole")
 
 
 def at(config: StudyConfig, work: Path) -> StudyConfig:

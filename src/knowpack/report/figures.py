@@ -13,7 +13,7 @@ from knowpack import store
 from knowpack.paper import reference
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Grader
-from knowpack.report import measures
+from knowpack.report import measures, tables
 from knowpack.report.measured import AUGMENTATIONS, Measured, run_of
 from knowpack.report.source import Cell, Run
 from knowpack.report.summary import epochs, opening
@@ -68,7 +68,7 @@ def _figures(measured: Measured) -> Iterator[Drawn]:
 def _study(measured: Measured) -> Iterator[Drawn]:
     if any(run.scores is not None for run in measured.source.runs):
         yield Drawn("benchmarks", _benchmarks(measured))
-    if any(measured.cell(label, GRADER, "reliability") for label, _ in measured.labels()):
+    if tables.pareto(measured, GRADER).rows:
         yield Drawn("pareto", _pareto(measured))
     for name in ("reliability", "highly_lost", "negative"):
         if any(measured.cell(label, GRADER, name) for label, _ in measured.labels()):
