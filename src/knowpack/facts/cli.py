@@ -1,53 +1,16 @@
-"""`knowpack facts ...`: the commands of this room. Parsing and printing only."""
+"""`knowpack facts ...`: tables of facts; those out of graphs are in cli_graphs.py. Parsing and printing only."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from knowpack.facts import cli_graphs
+from knowpack.facts.printed import Out, Quiet, Seed, say, say_counts, write
 
 app = typer.Typer(name="facts", help="Make, check and reword fact tables.", no_args_is_help=True)
-
-
-def _parquet(out: Path) -> Path:
-    """Refuses before any work what would be a table under a wrong name."""
-    from knowpack.errors import FactsError
-
-    if out.suffix != ".parquet" or out.is_dir():
-        raise FactsError(f"--out {out}: expected the name of a parquet file, such as facts.parquet")
-    return out
-
-
-Out = Annotated[
-    Path, typer.Option("--out", callback=_parquet, help="Parquet file to write; it appears only when complete.")
-]
-
-
-def _say(text: str) -> None:
-    Console().print(text, highlight=False, soft_wrap=True)
-
-
-def _write(path: Path, facts: object) -> None:
-    import polars as pl
-
-    from knowpack.store import write_table
-
-    assert isinstance(facts, pl.DataFrame)
-    write_table(path, facts)
-    _say(f"{len(facts):,} facts -> {path}")
-
-
-def _say_counts(title: str, counts: dict[str, int]) -> None:
-    if not counts:
-        return
-    shown = Table(title=title, title_justify="left", show_header=False)
-    shown.add_column()
-    shown.add_column(justify="right")
-    for name, n in counts.items():
-        shown.add_row(name, f"{n:,}")
-    Console().print(shown)
+app.add_typer(cli_graphs.app)
 
 
 @app.command("import")
@@ -100,8 +63,8 @@ def import_(
     rows = chain.from_iterable(tables.rows(file, split) for file in files)
     known = load(wordings) if wordings else None
     found = columns.facts_of(rows, chosen, source=name, wordings=known, drop_bad=drop_bad)
-    _say_counts("left out", dict(found.dropped))
-    _write(out, found.facts)
+    say_counts("left out", dict(found.dropped))
+    write(out, found.facts)
 
 
 @app.command()
@@ -124,97 +87,12 @@ def lint(
     pool = files.load_shots(shots) if shots else None
     findings = check(table, pool)
     n_by_check = counts(findings)
-    _say_counts(f"{len(table):,} facts", {CHECKS[name]: n for name, n in n_by_check.items()})
+    say_counts(f"{len(table):,} facts", {CHECKS[name]: n for name, n in n_by_check.items()})
     for name in CHECKS:
         for finding in [f for f in findings if f.check == name][: show if name not in HARMLESS else 0]:
-            _say(f"{name}  {finding.fact_id}  {finding.detail}")
+            say(f"{name}  {finding.fact_id}  {finding.detail}")
     if any(n for name, n in n_by_check.items() if name not in HARMLESS):
         raise typer.Exit(1)
-
-
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-PerRelation = Annotated[
-    int, typer.Option(min=1, help="At most so many facts a relation, a third head, torso and tail each.")
-]
-Seed = Annotated[int, typer.Option(help="Of the sample.")]
-Fill = Annotated[bool, typer.Option(help="Top up relations that lack one popularity class from the others.")]
-Threads = Annotated[int, typer.Option(min=0, help="Cores for decompression; 0 = all. The facts are the same.")]
-Templates = Annotated[
-    Path | None, typer.Option(help="Your wordings: {relation: question(s)} as JSON or YAML, {} or _ for the subject.")
-]
-OntologyFile = Annotated[
-    Path | None, typer.Option("--ontology", help="Ontology, .ttl, .owl or .nt: labels, domains, ranges.")
-]
-Redirects = Annotated[Path | None, typer.Option(help="Redirects as N-Triples: aliases.")]
-Labels = Annotated[Path | None, typer.Option(help="Labels as N-Triples: names and aliases.")]
-
-
-@app.command()
-def dbpedia(
-    triples: Annotated[Path, typer.Option(help="The dump: N-Triples, plain, .bz2, .gz or .zst.")],
-    out: Out,
-    ontology: OntologyFile = None,
-    redirects: Redirects = None,
-    labels: Labels = None,
-    templates: Templates = None,
-    per_relation: PerRelation = 30,
-    seed: Seed = 0,
-    fill: Fill = False,
-    threads: Threads = 0,
-    quiet: Quiet = False,
-) -> None:
-    """Make a balanced question set from a full N-Triples dump.
-
-    Example: knowpack facts dbpedia --triples mappingbased-objects_lang=en.ttl.bz2 --ontology o.ttl --out f.parquet
-    """
-    from knowpack.console import progress
-    from knowpack.facts import build, dump
-
-    sources = dump.Sources(triples, ontology, redirects, labels, templates, threads)
-    settings = build.Settings(per_relation, seed, fill, source="dbpedia")
-    _say_card(dump.from_ntriples(sources, settings, out, progress(quiet)), out)
-
-
-@app.command("triples")
-def triples_(
-    file: Annotated[Path, typer.Argument(help="Tab-separated subject, relation, object; or an OpenKE folder.")],
-    out: Out,
-    ontology: OntologyFile = None,
-    redirects: Redirects = None,
-    labels: Labels = None,
-    templates: Templates = None,
-    per_relation: PerRelation = 30,
-    seed: Seed = 0,
-    fill: Fill = False,
-    source: Annotated[str | None, typer.Option(help="Name kept with each fact; default: the file's name.")] = None,
-    quiet: Quiet = False,
-) -> None:
-    """Make a question set from a graph in another shape: Wikidata extracts, YAGO, DB15K, your own.
-
-    Example: knowpack facts triples db15k/ --ontology ontology.ttl --out facts.parquet
-    """
-    from knowpack.console import progress
-    from knowpack.facts import build, dump
-
-    sources = dump.Sources(file, ontology, redirects, labels, templates)
-    settings = build.Settings(per_relation, seed, fill, source=source or file.name.split(".")[0])
-    _say_card(dump.from_triples(sources, settings, out, progress(quiet)), out)
-
-
-def _say_card(card: dict[str, object], out: Path) -> None:
-    for name in ("read", "by popularity", "candidates dropped", "aliases"):
-        counts = card[name]
-        assert isinstance(counts, dict)
-        _say_counts(name, counts)
-    wordings = card["wordings"]
-    assert isinstance(wordings, dict)
-    for kind, became in (("none", "left out"), ("from its name", "asked for by their names alone")):
-        if unknown := [relation for relation, found in wordings.items() if found == kind]:
-            some = ", ".join(unknown[:5])
-            _say(f"{len(unknown)} relations without wording or label {became} ({some}): give --templates or --ontology")
-    kinds = list(wordings.values())
-    _say_counts("relations worded", {kind: kinds.count(kind) for kind in sorted(set(kinds))})
-    _say(f"{card['facts']:,} facts -> {out}, card -> {out.with_suffix('.card.md')}")
 
 
 @app.command()
@@ -241,8 +119,8 @@ def paraphrase(
         found = reword.by_model(table, n, _generator(model, seed), progress(quiet))
     else:
         found = reword.by_templates(table, n, load(wordings) if wordings else None)
-    _say_counts("wordings", found.report)
-    _write(out, found.facts)
+    say_counts("wordings", found.report)
+    write(out, found.facts)
 
 
 def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:
@@ -265,29 +143,3 @@ def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:
         return [str(tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
 
     return generate
-
-
-@app.command("wikidata-aliases")
-def wikidata_aliases(
-    facts: Annotated[str, typer.Argument(help="A fact table whose objects are IRIs or Q-ids.")],
-    out: Out,
-    endpoint: Annotated[str, typer.Option(help="SPARQL endpoint.")] = "https://query.wikidata.org/sparql",
-    language: Annotated[str, typer.Option(help="Of the names.")] = "en",
-    batch: Annotated[int, typer.Option(min=1, help="Entities a query.")] = 300,
-    pause: Annotated[float, typer.Option(min=0, help="Seconds between queries.")] = 1.0,
-    quiet: Quiet = False,
-) -> None:
-    """Add labels and alternative labels of the objects as answers, from a SPARQL endpoint. Run again to go on.
-
-    Example: knowpack facts wikidata-aliases facts.parquet --endpoint https://query.wikidata.org/sparql --out f.parquet
-    """
-    from knowpack.console import progress
-    from knowpack.facts import files, wikidata
-
-    table = files.load(facts)
-    place = wikidata.Endpoint(endpoint, language, batch, pause)
-    cache = out.with_name(out.name + ".names")
-    found = wikidata.add_aliases(table, place, cache, progress=progress(quiet))
-    before, after = (int(frame["answers"].list.len().sum()) for frame in (table, found))
-    _say(f"{after - before:,} aliases added")
-    _write(out, found)

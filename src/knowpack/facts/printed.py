@@ -1,0 +1,54 @@
+"""What the facts commands share: the options of an output, and how tables and counts are printed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def _parquet(out: Path) -> Path:
+    """Refuses before any work what would be a table under a wrong name."""
+    from knowpack.errors import FactsError
+
+    if out.suffix != ".parquet" or out.is_dir():
+        raise FactsError(f"--out {out}: expected the name of a parquet file, such as facts.parquet")
+    return out
+
+
+Out = Annotated[
+    Path, typer.Option("--out", callback=_parquet, help="Parquet file to write; it appears only when complete.")
+]
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Seed = Annotated[int, typer.Option(help="Of the sample.")]
+
+
+def say(text: str) -> None:
+    """Print a line as it is."""
+    Console().print(text, highlight=False, soft_wrap=True)
+
+
+def write(path: Path, facts: object) -> None:
+    """Write a table of facts and say so."""
+    import polars as pl
+
+    from knowpack.store import write_table
+
+    assert isinstance(facts, pl.DataFrame)
+    write_table(path, facts)
+    say(f"{len(facts):,} facts -> {path}")
+
+
+def say_counts(title: str, counts: dict[str, int]) -> None:
+    """Print counts as a small table; nothing where there is none."""
+    if not counts:
+        return
+    shown = Table(title=title, title_justify="left", show_header=False)
+    shown.add_column()
+    shown.add_column(justify="right")
+    for name, n in counts.items():
+        shown.add_row(name, f"{n:,}")
+    Console().print(shown)
