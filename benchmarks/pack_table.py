@@ -143,14 +143,14 @@ def cells(world: World, kind: str, only: str = "") -> Iterator[Cell]:
     match kind:
         case "lr50" | "lr500":
             n = int(kind[2:])
-            for name in [name for name in (MIXES if n == 50 else ["k=0"]) if only in name]:
+            for name in [name for name in mixes(n) if only in name]:
                 for lr in LRS[name]:
                     config = PAPER.model_copy(update={"lr": lr})
                     yield Cell(f"lr {name} {lr}", n, -1, VALIDATION_SEED, config, name, measure=False)
         case "paper50" | "paper500":
             n = int(kind[5:])
             for seed in SEEDS:
-                for name in [name for name in (MIXES if n == 50 else ["k=0"]) if only in name]:
+                for name in [name for name in mixes(n) if only in name]:
                     for draw in (0, 1) if n == 50 and name == "k=0" else (0,):
                         yield Cell(f"paper {name}", n, draw, seed, PAPER.model_copy(update={"lr": best(n, name)}), name)
         case "pack50" | "pack500":
@@ -164,9 +164,14 @@ def cells(world: World, kind: str, only: str = "") -> Iterator[Cell]:
                     yield Cell(f"without {label}", 50, 0, seed, config)
 
 
+def mixes(n: int) -> list[str]:
+    """The paper's mixes at n facts; 10 HighlyKnown for each of 500 would be 5,000, and the lab has 4,000 in all."""
+    return [name for name in MIXES if n == 50 or name != "10 HighlyKnown"]
+
+
 def recipe(n: int) -> TrainConfig:
     """pack's own, at the rank that its load gives on the lab."""
-    return plan.recipe(32 if n <= 50 else 64, n)
+    return plan.recipe(64 if n <= 50 else 128, n)
 
 
 def ablations(full: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
@@ -181,6 +186,8 @@ def ablations(full: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
     yield "texts", without(n_texts=0)
     yield "few-shot contexts", without(n_contexts=0)
     yield "retirement", without(retire=False)
+    yield "replay by interference", without(by_interference=0.0)
+    yield "upper layers", full.model_copy(update={"from_layer": 0.0})
     yield "tail", without(tail_steps=0)
     yield "scale search", without(search_scale=False)
     yield "weight decay", full.model_copy(update={"weight_decay": 0.0})

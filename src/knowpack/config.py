@@ -90,9 +90,9 @@ class KeepConfig(Section):
 
     kl_weight: float = Field(16.0, ge=0)
     """Weight of KL(base || adapted) over the base's answers to the replay prompts; 0 = no replay."""
-    n_replay: int = Field(12_000, ge=0)
+    n_replay: int = Field(4500, ge=0)
     """Replay prompts from facts: same relation, same range, unrelated, a third each where there are enough."""
-    n_made_up: int = Field(4000, ge=0)
+    n_made_up: int = Field(1500, ge=0)
     """Replay prompts about names that do not exist: refusals stay."""
     n_texts: int = Field(200, ge=0)
     """Texts of 48 tokens that the base writes by itself."""
@@ -100,14 +100,12 @@ class KeepConfig(Section):
     """Few-shot contexts that facts and replay prompts are trained under, beside the bare question."""
     n_shots: int = Field(4, ge=1)
     """Shots of each context; they are none of the probe's."""
-    replay_batch: int = Field(128, ge=1)
+    replay_batch: int = Field(96, ge=1)
     """Replay prompts beside each batch of new facts."""
-    answer_tokens: int = Field(24, ge=1)
+    answer_tokens: int = Field(4, ge=1)
     """Tokens of the base's answer to a replay prompt that are held, and the place after them."""
-    by_interference: float = Field(0.0, ge=0, le=1)
+    by_interference: float = Field(0.5, ge=0, le=1)
     """Share of a replay batch drawn in proportion to how far each prompt's answer had moved when it was last drawn."""
-    tail_batch: int | None = Field(None, ge=1)
-    """Replay prompts beside each batch in the tail; None = replay_batch."""
     top_k: int = Field(64, ge=0)
     """Tokens of the base's distribution that are kept, the rest as one; 0 = all."""
     retire: bool = True
@@ -118,7 +116,7 @@ class KeepConfig(Section):
     """Steps between the checks of all facts."""
     max_steps: int = Field(600, ge=1)
     """Give up after this many steps, the tail not counted."""
-    tail_steps: int = Field(150, ge=0)
+    tail_steps: int = Field(80, ge=0)
     """Steps at the end, the learning rate falling to 0, with replay and only such facts as were lost."""
     search_scale: bool = True
     """After training: the smallest scale of the adapter that still holds every fact."""
@@ -133,6 +131,8 @@ class TrainConfig(Section):
     dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: tuple[str, ...] = ("auto",)
     """auto: the MLP's layers (down, gate and up_proj in a Llama)."""
+    from_layer: float = Field(0.0, ge=0, lt=1)
+    """Share of the model's depth where adapters begin: 0 all layers, 0.5 the upper half."""
     lr: float = Field(1e-3, gt=0)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup_ratio: float = Field(0.0, ge=0, lt=1)

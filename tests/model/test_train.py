@@ -292,3 +292,14 @@ def test_n_parameters_by_hand() -> None:
     assert lora.n_parameters(random_model("llama"), TrainConfig(rank=4)) == 2 * 3 * 4 * 48
     with lora.adapted(random_model("llama"), TrainConfig(rank=4), 0) as model:
         assert sum(weight.numel() for weight in lora.weights(model)) == 2 * 3 * 4 * 48
+
+
+@pytest.mark.parametrize("kind", ["llama", "neox"])
+def test_adapters_begin_at_a_share_of_the_depth(kind: str) -> None:
+    model, config = random_model(kind), TrainConfig(rank=4, from_layer=0.5)  # two layers: the second only
+    with lora.adapted(model, config, 0) as tuned:
+        names = [name for name, weight in tuned.named_parameters() if weight.requires_grad]
+        n = sum(weight.numel() for weight in lora.weights(tuned))
+    assert names
+    assert all("layers.1." in name for name in names)
+    assert lora.n_parameters(model, config) == n == lora.n_parameters(model, TrainConfig(rank=4)) // 2

@@ -94,9 +94,8 @@ def fit(
                 group["lr"] = lr
             context = int(rng.integers(len(replay.contexts)))
             facts = roll.draw(config.batch_size, rng)
-            n_held = (keep.tail_batch or keep.replay_batch) if ending else keep.replay_batch
             n_texts = TEXTS_AT_ONCE if step % TEXTS_EVERY == 0 else 0
-            loss, figures = objective.of(context, facts, n_held, n_texts, rng)
+            loss, figures = objective.of(context, facts, n_texts, rng)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
             optimizer.step()
@@ -123,12 +122,12 @@ class Objective:
     keep: KeepConfig
 
     def of(
-        self, context: int, facts: Sequence[int], n_held: int, n_texts: int, rng: np.random.Generator
+        self, context: int, facts: Sequence[int], n_texts: int, rng: np.random.Generator
     ) -> tuple[Tensor, track.Line]:
-        """The loss of these facts beside n_held replay rows under a context, in one forward, and of n_texts texts."""
+        """The loss of these facts beside replay rows under a context, in one forward, and of n_texts texts."""
         choices = [self.new.trained[context][fact] for fact in facts]
         rows = [mine[int(rng.integers(len(mine)))] for mine in choices]
-        drawn = self.chooser.draw(context, n_held, rng) if self.keep.kl_weight > 0 else []
+        drawn = self.chooser.draw(context, self.keep.replay_batch, rng) if self.keep.kl_weight > 0 else []
         held = self.chooser.rows(context, drawn)
         loss = torch.zeros((), device=self.model.device)
         figures: track.Line = {"n_new": len(rows)}

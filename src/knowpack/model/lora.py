@@ -45,6 +45,16 @@ def target_modules(model: nn.Module, wanted: Sequence[str]) -> list[str]:
     return sorted(wanted)
 
 
+def layers(model: PreTrainedModel, from_layer: float) -> list[int] | None:
+    """Numbers of the layers that get an adapter; None = all. from_layer: share of the depth, 0 <= from_layer < 1."""
+    n_layers = getattr(model.config, "num_hidden_layers", None)
+    if from_layer == 0:
+        return None
+    if not isinstance(n_layers, int):
+        raise ModelError(f"{type(model).__name__} does not say how many layers it has; leave train.from_layer at 0")
+    return list(range(math.floor(from_layer * n_layers), n_layers))
+
+
 def _shortest(name: str, taken: set[str]) -> str:
     last = name.rsplit(".", 1)[-1]
     return ".".join(name.split(".")[-2:]) if last in taken else last
@@ -60,6 +70,7 @@ def adapted(model: PreTrainedModel, config: TrainConfig, seed: int) -> Iterator[
         use_rslora=config.rslora,
         lora_dropout=config.dropout,
         target_modules=target_modules(model, config.target_modules),
+        layers_to_transform=layers(model, config.from_layer),
         bias="none",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores W transposed
     )
@@ -103,11 +114,14 @@ def weights(model: PeftModel) -> list[nn.Parameter]:
     return [weight for weight in model.parameters() if weight.requires_grad]
 
 
-def n_parameters(model: nn.Module, config: TrainConfig) -> int:
+def n_parameters(model: PreTrainedModel, config: TrainConfig) -> int:
     """How many weights an adapter of this config has on this model: rank x (in + out) of each layer."""
-    names = target_modules(model, config.target_modules)
+    names, chosen = target_modules(model, config.target_modules), layers(model, config.from_layer)
     total = 0
     for name, module in model.named_modules():
+        number = next((int(part) for part in name.split(".") if part.isdigit()), None)
+        if chosen is not None and number not in chosen:
+            continue
         if isinstance(module, nn.Linear | Conv1D) and any(f".{name}".endswith(f".{t}") for t in names):
             total += config.rank * sum(module.weight.shape)
     return total

@@ -10,7 +10,6 @@ import numpy as np
 from knowpack.config import KeepConfig
 
 TWICE = 2  # checks in a row above the bound before a fact retires
-REHEARSED = 4  # retired facts in each batch beside the active ones: held to the base alone, they would fade
 UNSETTLED = 0.02  # of the facts: so many may be active when the tail begins, which goes on with them
 LOST = 0.5  # a retired fact whose least probable token falls below this comes back: greedy decoding may miss it
 
@@ -41,8 +40,9 @@ class Roll:
         self._retired = (self._streak >= TWICE) | (self._retired & (found >= LOST))
 
     def draw(self, n: int, rng: np.random.Generator) -> list[int]:
-        """Up to n active facts of a shuffled queue, each once before any comes again; then a few retired ones.
+        """Up to n active facts of a shuffled queue, each once before any comes again; then up to n / 2 retired ones.
 
+        Retired facts are rehearsed since they would fade: the replay rows pull towards the base alone.
         Without `keep.retire` all facts are drawn for ever.
         """
         wanted = ~self._retired if self._keep.retire else np.ones_like(self._retired)
@@ -55,4 +55,4 @@ class Roll:
             if len(found) < n and not self._queue:
                 self._queue = [int(i) for i in rng.permutation(len(wanted))]
         retired = np.flatnonzero(~wanted)
-        return found + [int(i) for i in rng.permutation(retired)[: max(0, min(REHEARSED, n - len(found)))]]
+        return found + [int(i) for i in rng.permutation(retired)[: max(0, min(n // 2, n - len(found)))]]

@@ -13,7 +13,7 @@ import polars as pl
 
 from knowpack import replay, store
 from knowpack.base import held, open_base
-from knowpack.config import KeepConfig, TrainConfig
+from knowpack.config import KeepConfig
 from knowpack.errors import FactsError
 from knowpack.facts import files
 from knowpack.knowledge import knowledge_map
@@ -121,7 +121,7 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     over = limits.excess(harm, request.budget, RECALL)
     return Cell(
         kept, rank, facts.height, plan.bits(base.decoder, base.prompter, facts),
-        lora.n_parameters(base.loaded.model, TrainConfig(rank=rank)), harm.reliability, harm.known_lost,
+        lora.n_parameters(base.loaded.model, config), harm.reliability, harm.known_lost,
         harm.refusals_lost, not over, made.seconds,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from knowpack import replay, run, store
 from knowpack.base import held, measure_base, open_base
-from knowpack.config import TrainConfig, fingerprint
+from knowpack.config import fingerprint
 from knowpack.errors import BudgetError, FactsError
 from knowpack.facts import files
 from knowpack.manifest import begin, recorded
@@ -93,7 +93,7 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
     """Train and validate in turn until one meets the budget."""
     request, base = trial.request, trial.base
     n_bits = plan.bits(base.decoder, base.prompter, new)
-    per_rank = lora.n_parameters(base.loaded.model, TrainConfig(rank=1))
+    per_rank = lora.n_parameters(base.loaded.model, plan.recipe(1, new.height))
     rank = plan.rank_for(n_bits, per_rank)
     configs = [request.train] if request.train else plan.attempts(rank, new.height, request.effort)
     found: list[Attempt] = []
