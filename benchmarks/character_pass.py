@@ -85,6 +85,16 @@ def triple_of(line: str) -> tuple[str, str, str] | None:
     return terms[0], terms[1], terms[2]
 
 
+def agrees(path: Path, n_lines: int) -> bool:
+    """Whether the complete pass finds the triples that the command's own reader finds."""
+    from knowpack.facts import ntriples
+
+    with bz2.open(path) as handle:
+        lines = list(islice(handle, n_lines))
+    ours = {triple for line in lines if (triple := triple_of(line.decode())) is not None}
+    return ours == set(ntriples.split(b"".join(lines)).triples.rows())
+
+
 def bare(path: Path, n_lines: int) -> Pass:
     """The least that visits every character: lines unpacked beforehand, brackets only, nothing kept but counts."""
     with bz2.open(path, "rt", encoding="utf-8", newline="\n") as handle:

@@ -161,15 +161,16 @@ def run(folder: Path) -> dict[str, float | None]:
     command = [sys.executable, "-c", COMMAND, str(folder), str(folder / "facts.parquet")]
     whole = timed(lambda: subprocess.run(command, check=True), resource.RUSAGE_CHILDREN)
     after = timed(lambda: decompress(path))
+    assert character_pass.agrees(path, 200_000), "the two read different triples"
     complete, bare = character_pass.complete(path, 200_000), character_pass.bare(path, 200_000)
-    card = json.loads((folder / "facts.card.json").read_text())
+    card, packed = json.loads((folder / "facts.card.json").read_text()), path.stat().st_size
     speed = made["lines"] / whole.seconds
     found = {
         "lines": made["lines"],
         "entities": sum(card["entities"].values()),
         "facts": card["facts"],
         "plain_mb": made["bytes"] / 1e6,
-        "packed_mb": path.stat().st_size / 1e6,
+        "packed_mb": packed / 1e6,
         "seconds": whole.seconds,
         "cpu_seconds": whole.cpu_seconds,
         "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3,
