@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from safetensors import SafetensorError
 
 from knowpack import records, store
 from knowpack.errors import StoreError
@@ -89,3 +90,17 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
     other.join()
     with store.lock(tmp_path):
         pass
+
+
+def test_an_adapter_on_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    def full(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(b"torn")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with (
+        pytest.raises(StoreError, match=r"^the disk is full: .*adapter was not written"),
+        store.atomic(tmp_path / "adapter") as beside,
+    ):
+        full(beside)
+    assert not list(tmp_path.iterdir())

@@ -19,6 +19,8 @@ import polars as pl
 from knowpack import records
 from knowpack.errors import StoreError
 
+FULL = "No space left"  # what every system and library says of a full disk
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -36,6 +38,10 @@ def atomic(path: Path) -> Iterator[Path]:
         beside.replace(path)
     except OSError as error:
         raise _store_error(path, error) from error
+    except Exception as error:
+        if FULL not in str(error):  # safetensors tells a full disk by an error of its own
+            raise
+        raise _store_error(path, OSError(errno.ENOSPC, FULL)) from error
     finally:
         with suppress(OSError):
             _remove(beside)
@@ -50,7 +56,7 @@ def write_table(path: Path, frame: pl.DataFrame | pl.LazyFrame) -> None:
             else:
                 frame.write_parquet(beside)
         except pl.exceptions.ComputeError as error:
-            full = "No space left" in str(error)  # polars' own writer hides the number
+            full = FULL in str(error)  # polars' own writer hides the number
             raise OSError(errno.ENOSPC if full else errno.EIO, _first_line(error)) from None
 
 
