@@ -19,6 +19,7 @@ from knowpack.model.merge import merged
 from knowpack.progress import SILENT
 from knowpack.records import Knowledge, Response, Shift
 from knowpack.settings import override
+from knowpack.show import listing
 from knowpack.study import study
 
 SETTINGS = [
@@ -57,6 +58,11 @@ def test_a_run_leaves_every_table(done: Path) -> None:
     lines = [json.loads(line) for line in (done / "train_log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines if "reliability" in line] == [1, 2]
     assert {"versions", "stages", "base_hash", "facts_hash"} <= json.loads((done / "manifest.json").read_text()).keys()
+
+
+def test_show_lists_the_stages_in_their_order(done: Path) -> None:
+    (line,) = listing(done)
+    assert (line.state, line.stages) == ("done", "mix train probe knowledge shifts figures")
 
 
 def test_running_again_repeats_nothing(config: RunConfig, done: Path) -> None:

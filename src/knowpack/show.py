@@ -11,6 +11,8 @@ from knowpack import store
 from knowpack.cells import Cell, cells, read_state
 from knowpack.errors import ConfigError
 
+STAGES = ("mix", "train", "probe", "knowledge", "shifts", "bench", "figures")  # in the order of run.py
+
 
 class Line(NamedTuple):
     """One run."""
@@ -43,6 +45,6 @@ def _line(cell: Cell) -> Line:
     path = cell.folder / "manifest.json"
     manifest = store.read_json(path) if path.is_file() else {}
     stages = manifest.get("stages", {}) if isinstance(manifest, dict) else {}
-    ordered = sorted(stages.items(), key=lambda item: str(item[1]["done_at"]))
-    seconds = sum(float(stage["seconds"]) for _, stage in ordered)
-    return Line(cell.folder.name, cell.state, " ".join(name for name, _ in ordered), seconds, cell.error)
+    known = [name for name in STAGES if name in stages] + sorted(set(stages) - set(STAGES))
+    seconds = sum(float(stage["seconds"]) for stage in stages.values())
+    return Line(cell.folder.name, cell.state, " ".join(known), seconds, cell.error)
