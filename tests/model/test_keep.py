@@ -18,6 +18,7 @@ from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
 from knowpack.model.frozen import fast_training
 from knowpack.model.load import Loaded
+from knowpack.model.lower import Logits
 from knowpack.model.merge import merged
 from knowpack.model.replay import Chooser, Held, Replay, build, divergence
 from knowpack.model.shared import answer_logits, places
@@ -102,6 +103,34 @@ def test_a_layer_with_lora_as_one_function_has_the_gradients_of_peft() -> None:
     assert len(found[0]) == 1 + 2 * 3 * 2  # A and B of three layers in two blocks
     for plain, fast in zip(*found, strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_layers_below_the_adapter_are_computed_once_and_nothing_else_changes(kind: str) -> None:
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(CONFIGS[kind])
+    rows = [Row(tuple(int(i) for i in torch.randint(0, 64, (n,))), 2) for n in (9, 6, 9, 4)]
+    with lora.adapted(model, TrainConfig(rank=3, alpha=6, from_layer=0.5), 1) as tuned:
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                weight.data.normal_(0, 0.1)
+        found = []
+        once = Logits(tuned, first=1)
+        for ask in (lambda: answer_logits(tuned, (7, 8, 9), rows), *[lambda: once((7, 8, 9), rows)] * 2):
+            logits = ask()
+            logits.square().sum().backward()
+            found.append([logits.detach(), *(weight.grad.clone() for weight in lora.weights(tuned))])
+            tuned.zero_grad()
+        seen: list[int] = []
+        below = tuned.get_base_model().base_model
+        layers = getattr(below, "layers")  # noqa: B009
+        layers[0].register_forward_hook(lambda *_: seen.append(0))
+        once((7, 8, 9), rows)
+        assert bool(seen) != once.skips
+    assert once.skips == (kind != "gemma2")  # which caps its scores and scales its embeddings
+    for plain, first, again in zip(*found, strict=True):
+        torch.testing.assert_close(first, plain, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(again, plain, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_whose_answers_moved_come_back_more_often_and_each_batch_has_no_repeats() -> None:

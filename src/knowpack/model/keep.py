@@ -6,6 +6,7 @@ recipe fails on harm (arXiv 2502.14502, section 5); every part is a switch of Ke
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -13,15 +14,17 @@ import torch
 from numpy.typing import NDArray
 from peft import PeftModel
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from knowpack.config import KeepConfig, TrainConfig
 from knowpack.model import lora, track
 from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
 from knowpack.model.frozen import fast_training
+from knowpack.model.lower import Logits
 from knowpack.model.replay import Chooser, Replay, divergence
 from knowpack.model.retire import Roll
-from knowpack.model.shared import answer_logits, places
+from knowpack.model.shared import places
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import stream
 
@@ -78,7 +81,8 @@ def fit(
     weights = lora.weights(model)
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
     roll = Roll(new.n, keep)
-    objective = Objective(model, new, replay, Chooser(replay, keep.by_interference), keep)
+    logits = Logits(model, (lora.layers(cast(PreTrainedModel, model.get_base_model()), config.from_layer) or [0])[0])
+    objective = Objective(logits, new, replay, Chooser(replay, keep.by_interference), keep)
     rng = stream(seed, "order", "keep")
     n_warmup = max(1, round(config.warmup_ratio * keep.max_steps))
     model.train()
@@ -102,12 +106,14 @@ def fit(
             optimizer.zero_grad()
             step, tail = step + 1, tail + ending
             if step % keep.check_every == 0:
-                roll.update(certainties(model, new, replay.contexts, rng))
+                model.eval()
+                roll.update(certainties(logits, new, replay.contexts, rng))
                 model.train()
             log.write(phase="tail" if ending else "main", lr=lr, n_active=roll.n_active, **figures)
             advance(1)
     if keep.search_scale:
-        factor = to_smallest_scale(model, new, replay.contexts)
+        model.eval()
+        factor = to_smallest_scale(model, logits, new, replay.contexts)
         log.write(phase="scale", scale=factor)
 
 
@@ -115,7 +121,7 @@ def fit(
 class Objective:
     """What a step lowers: cross-entropy of new answers plus kl_weight times the divergence from the base."""
 
-    model: PeftModel
+    logits: Logits
     new: New
     replay: Replay
     chooser: Chooser
@@ -129,11 +135,11 @@ class Objective:
         rows = [mine[int(rng.integers(len(mine)))] for mine in choices]
         drawn = self.chooser.draw(context, self.keep.replay_batch, rng) if self.keep.kl_weight > 0 else []
         held = self.chooser.rows(context, drawn)
-        loss = torch.zeros((), device=self.model.device)
+        loss = torch.zeros(())
         figures: track.Line = {"n_new": len(rows)}
         if rows or held:
             prefix = self.replay.contexts.prefixes[context]
-            logits = answer_logits(self.model, prefix, [*rows, *(one.row for one in held)])
+            logits = self.logits(prefix, [*rows, *(one.row for one in held)])
             n_new = sum(len(row.ids) - row.n_prompt for row in rows)
             if rows:
                 fit_loss = nn.functional.cross_entropy(logits[:n_new], places(rows).targets.to(logits.device))
@@ -146,19 +152,18 @@ class Objective:
         texts = self.replay.texts if self.keep.kl_weight > 0 else ()
         if texts and n_texts:
             some = [texts[i] for i in rng.choice(len(texts), min(n_texts, len(texts)), replace=False)]
-            kl = divergence(answer_logits(self.model, (), [one.row for one in some]), some).mean()
+            kl = divergence(self.logits((), [one.row for one in some]), some).mean()
             loss, figures["kl_text"] = loss + self.keep.kl_weight * kl, kl.item()
         return loss, figures
 
 
 @torch.no_grad()
-def least_probable(model: PeftModel, context: Sequence[int], rows: Sequence[Row]) -> list[float]:
+def least_probable(logits: Logits, context: Sequence[int], rows: Sequence[Row]) -> list[float]:
     """The probability of each row's least probable answer token."""
-    model.eval()
     found: list[float] = []
     for start in range(0, len(rows), CHECKED_AT_ONCE):
         some = rows[start : start + CHECKED_AT_ONCE]
-        logprobs = nn.functional.log_softmax(answer_logits(model, context, some), dim=-1)
+        logprobs = nn.functional.log_softmax(logits(context, some), dim=-1)
         targets = places(some).targets.to(logprobs.device)
         of_targets = logprobs.gather(1, targets[:, None])[:, 0].exp()
         counts = [len(row.ids) - row.n_prompt for row in some]
@@ -166,35 +171,35 @@ def least_probable(model: PeftModel, context: Sequence[int], rows: Sequence[Row]
     return found
 
 
-def certainties(model: PeftModel, new: New, contexts: Contexts, rng: np.random.Generator) -> list[float]:
+def certainties(logits: Logits, new: New, contexts: Contexts, rng: np.random.Generator) -> list[float]:
     """For each fact the lower of two: a trained wording, and the one for checking, each under a context drawn now."""
     first, second = (int(rng.integers(len(contexts))) for _ in range(2))
     trained = [mine[int(rng.integers(len(mine)))] for mine in new.trained[first]]
-    a = least_probable(model, contexts.prefixes[first], trained)
-    b = least_probable(model, contexts.prefixes[second], new.checked[second])
+    a = least_probable(logits, contexts.prefixes[first], trained)
+    b = least_probable(logits, contexts.prefixes[second], new.checked[second])
     return [min(pair) for pair in zip(a, b, strict=True)]
 
 
-def to_smallest_scale(model: PeftModel, new: New, contexts: Contexts) -> float:
+def to_smallest_scale(model: PeftModel, logits: Logits, new: New, contexts: Contexts) -> float:
     """Rescale to the smallest factor that holds every fact that 1 holds, and return it.
 
     A fact is held when every answer token is above one half, by its question and by its checking wording, under
     every context.
     """
     full = np.ones(new.n, dtype=bool)
-    for held in _held(model, new, contexts):
+    for held in _held(logits, new, contexts):
         full &= held
     applied = 1.0
     for factor in SCALES:
         lora.rescale(model, factor / applied)
         applied = factor
-        if factor == 1.0 or all(held[full].all() for held in _held(model, new, contexts)):
+        if factor == 1.0 or all(held[full].all() for held in _held(logits, new, contexts)):
             break
     return applied
 
 
-def _held(model: PeftModel, new: New, contexts: Contexts) -> Iterator[NDArray[np.bool_]]:
+def _held(logits: Logits, new: New, contexts: Contexts) -> Iterator[NDArray[np.bool_]]:
     """Which facts are held, context by context and wording by wording; asked as it goes, so that one may stop."""
     for context, prefix in enumerate(contexts.prefixes):
         for rows in ([mine[0] for mine in new.trained[context]], new.checked[context]):
-            yield np.array(least_probable(model, prefix, rows)) > 0.5
+            yield np.array(least_probable(logits, prefix, rows)) > 0.5

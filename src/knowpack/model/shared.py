@@ -40,9 +40,24 @@ def places(rows: Sequence[Row]) -> Places:
 def answer_logits(model: PeftModel | PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
     """Logits that predict each target of `places(rows)` after context + row, # (n_targets, vocabulary), float32."""
     core = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
+    return _packed(core, context, rows) if can_pack(core) else _padded(core, context, rows)
+
+
+def can_pack(core: PreTrainedModel) -> bool:
+    """Whether packed rows behind a shared context get the logits of padded ones; asked once a model."""
     if core not in _packs:
-        _packs[core] = _can_pack(core)
-    return _packed(core, context, rows) if _packs[core] else _padded(core, context, rows)
+        _packs[core] = _agrees(core)
+    return _packs[core]
+
+
+def wanted_places(packed: Rows, rows: Sequence[Row]) -> list[int]:
+    """Packed index of the position that predicts each target, and a few more that nobody reads (see `rounded`)."""
+    wanted = [
+        start + place
+        for start, row in zip(packed.starts, rows, strict=True)
+        for place in range(row.n_prompt - 1, len(row.ids) - 1)
+    ]
+    return wanted + [0] * (rounded(len(wanted)) - len(wanted))
 
 
 def _packed(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
@@ -50,13 +65,8 @@ def _packed(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) 
         prefix = _prefix(core, context) if context else None
         # the last token of a row is only a target: nothing is read after it
         packed = pack([Tree(row.ids[:-1]) for row in rows], core.device)
-        wanted = [
-            start + place
-            for start, row in zip(packed.starts, rows, strict=True)
-            for place in range(row.n_prompt - 1, len(row.ids) - 1)
-        ]
-        spare = [0] * (rounded(len(wanted)) - len(wanted))
-        return _run(core, prefix, packed, wanted + spare)[: len(wanted)].float()
+        n_targets = sum(len(row.ids) - row.n_prompt for row in rows)
+        return _run(core, prefix, packed, wanted_places(packed, rows))[:n_targets].float()
 
 
 def _prefix(core: PreTrainedModel, context: Sequence[int]) -> Prefix:
@@ -96,8 +106,7 @@ def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) 
 
 
 @torch.no_grad()
-def _can_pack(core: PreTrainedModel) -> bool:
-    """Whether packed rows behind a shared context get the logits of padded ones; asked once a model."""
+def _agrees(core: PreTrainedModel) -> bool:
     size = core.get_input_embeddings().num_embeddings
     ids = [(7 * i * i + 3) % int(cast(int, size)) for i in range(12)]
     rows = [Row((*ids[4:9], 0), 4), Row((*ids[9:12], 0), 2)]
