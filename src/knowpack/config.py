@@ -88,9 +88,9 @@ class MixConfig(Section):
 class KeepConfig(Section):
     """Staying close to the base while facts go in: pack's recipe, each part a switch."""
 
-    kl_weight: float = Field(16.0, ge=0)
+    kl_weight: float = Field(40.0, ge=0)
     """Weight of KL(base || adapted) over the base's answers to the replay prompts; 0 = no replay."""
-    n_replay: int = Field(4500, ge=0)
+    n_replay: int = Field(5000, ge=0)
     """Replay prompts from facts: same relation, same range, unrelated, a third each where there are enough."""
     n_made_up: int = Field(1500, ge=0)
     """Replay prompts about names that do not exist: refusals stay."""
@@ -100,7 +100,7 @@ class KeepConfig(Section):
     """Few-shot contexts that facts and replay prompts are trained under, beside the bare question."""
     n_shots: int = Field(4, ge=1)
     """Shots of each context; they are none of the probe's."""
-    replay_batch: int = Field(96, ge=1)
+    replay_batch: int = Field(128, ge=1)
     """Replay prompts beside each batch of new facts."""
     answer_tokens: int = Field(4, ge=1)
     """Tokens of the base's answer to a replay prompt that are held, and the place after them."""
@@ -116,7 +116,7 @@ class KeepConfig(Section):
     """Steps between the checks of all facts."""
     max_steps: int = Field(600, ge=1)
     """Give up after this many steps, the tail not counted."""
-    tail_steps: int = Field(80, ge=0)
+    tail_steps: int = Field(150, ge=0)
     """Steps at the end, the learning rate falling to 0, with replay and only such facts as were lost."""
     search_scale: bool = True
     """After training: the smallest scale of the adapter that still holds every fact."""

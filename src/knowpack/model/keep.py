@@ -83,6 +83,9 @@ def fit(
     roll = Roll(new.n, keep)
     logits = Logits(model, (lora.layers(cast(PreTrainedModel, model.get_base_model()), config.from_layer) or [0])[0])
     objective = Objective(logits, new, replay, Chooser(replay, keep.by_interference), keep)
+    for context, prefix in enumerate(replay.contexts.prefixes):
+        asked = [row for of_fact in new.trained[context] for row in of_fact] + list(new.checked[context])
+        logits.prepare(prefix, asked + [one.row for one in replay.by_context[context]])
     rng = stream(seed, "order", "keep")
     n_warmup = max(1, round(config.warmup_ratio * keep.max_steps))
     model.train()

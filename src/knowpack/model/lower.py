@@ -19,7 +19,12 @@ from knowpack.model.batch import Row
 from knowpack.model.rows import Rows, Tree, pack
 from knowpack.model.shared import TOLERANCE, answer_logits, can_pack, wanted_places
 
+ROWS_AT_ONCE = 256
 NUMBERS_KEPT = 1_000_000_000  # of all hidden states together; rows beyond that are computed each time
+
+
+class _Caught(Exception):  # noqa: N818  # no error: the layers above need not run
+    """The hidden states that were wanted are there."""
 
 
 class Logits:
@@ -38,6 +43,11 @@ class Logits:
         if not self.skips:
             return answer_logits(self._model, context, rows)
         return self._upper(tuple(context), rows)
+
+    def prepare(self, context: Sequence[int], rows: Sequence[Row]) -> None:
+        """Compute what enters the first adapted layer at these rows now, in large batches."""
+        for start in range(0, len(rows) if self.skips else 0, ROWS_AT_ONCE):
+            self._entering(tuple(context), [row.ids[:-1] for row in rows[start : start + ROWS_AT_ONCE]])
 
     def _upper(self, context: tuple[int, ...], rows: Sequence[Row]) -> Tensor:
         asked = [row.ids[:-1] for row in rows]
@@ -86,12 +96,17 @@ class Logits:
 
         def catch(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
             caught.append(given[0] if given else named["hidden_states"])
+            if len(caught) == n_forwards:
+                raise _Caught
 
+        n_forwards = 2 if context else 1  # the context, then the rows
         training = self._core.training
         self._core.train(False)
         hook = self._stack()[self._first].register_forward_pre_hook(catch, with_kwargs=True)
         try:
             answer_logits(self._core, context, [Row((*ids, 0), len(ids)) for ids in rows])
+        except _Caught:
+            pass
         finally:
             hook.remove()
             self._core.train(training)
