@@ -1,19 +1,16 @@
-"""Speed and peak memory beside lm-eval's own `hf` backend, on a 135M-parameter random Llama, in one run.
+"""Speed beside lm-eval's own `hf` backend, on a 135M-parameter random Llama, in one run.
 
     OMP_NUM_THREADS=1 python benchmarks/bench_speed.py --data DATA_DIR [--items 40] [--out FILE.json]
 
 Each benchmark is cut into blocks; each block goes through both backends, one right after the other. hf runs at the
 batch size that was fastest on a first block. Ratios are of CPU seconds of this process (with one thread: work done,
 whatever else the machine does) and of wall seconds. Tokens come from a BPE that is trained on the benchmarks' text.
-Memory: each backend alone in a process of its own, the same requests, the peak of the resident set.
+Peak memory: bench_memory.py.
 """
 
 import argparse
 import json
 import logging
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,53 +104,20 @@ def compared(name: str, loaded: Loaded, data: str, n_items: int) -> dict[str, ob
     }  # fmt: skip
 
 
-def memory(options: argparse.Namespace, which: str, batch_size: int) -> float:
-    """Peak of the resident set in MiB, of one backend alone in a process of its own."""
-    command = [sys.executable, __file__, "--data", options.data, "--items", "8", "--alone", which]
-    done = subprocess.run([*command, "--batch-size", str(batch_size)], check=True, capture_output=True, text=True)
-    return float(done.stdout.split()[-1])
-
-
-def alone(options: argparse.Namespace) -> None:
-    """A little of MMLU and TruthfulQA under one backend; prints the peak in MiB."""
-    loaded = model_of(Path(options.data))
-    build = {
-        "ours": lambda: KnowpackLM(loaded),
-        "hf": lambda: HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=options.batch_size),
-        "none": lambda: None,
-    }
-    lm = build[options.alone]()
-    for name in ("mmlu", "truthfulqa"):
-        for block in blocks_of(name, options.data, options.items):
-            if lm is not None:
-                lm.loglikelihood(block, disable_tqdm=True)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
     parser.add_argument("--items", type=int, default=40)
     parser.add_argument("--benchmarks", default="arc_challenge,truthfulqa,mmlu")
-    parser.add_argument("--memory", action="store_true", help="also the peak of the resident set")
-    parser.add_argument("--alone", choices=("ours", "hf", "none"), help=argparse.SUPPRESS)
-    parser.add_argument("--batch-size", type=int, default=4, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     with tasks.quiet():
-        if options.alone:
-            alone(options)
-            return
         loaded = model_of(Path(options.data))
         rows = []
         for name in options.benchmarks.split(","):
             rows.append(compared(name, loaded, options.data, options.items))
             print(json.dumps(rows[-1]), flush=True)
-    if options.memory:
-        sizes = [row["hf_batch_size"] for row in rows]
-        rows.append({"peak_mib": {which: memory(options, which, min(sizes)) for which in ("none", "ours", "hf")}})
-        print(json.dumps(rows[-1]), flush=True)
     if options.out:
         options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
