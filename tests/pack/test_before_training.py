@@ -85,6 +85,19 @@ def test_rank_from_load_by_hand() -> None:
     assert plan.rank_for(1e12, 4000) == plan.MAX_RANK
 
 
+def test_what_is_tried_next_follows_from_what_was_overrun() -> None:
+    first = plan.recipe(64, 50)
+    assert first.keep is not None
+    none_learned = plan.after(first, {"reliability": 0.9})
+    assert (none_learned.from_layer, none_learned.keep.kl_weight) == (0.0, first.keep.kl_weight / 4)  # type: ignore[union-attr]
+    few_missing = plan.after(first, {"reliability": 0.02, "known_lost": 0.1})
+    assert few_missing.from_layer == first.from_layer
+    assert few_missing.keep.max_steps == 2 * first.keep.max_steps  # type: ignore[union-attr]
+    harmed = plan.after(first, {"refusals_lost": 0.01})
+    assert harmed.keep.kl_weight == 2 * first.keep.kl_weight  # type: ignore[union-attr]
+    assert harmed.keep.max_steps == first.keep.max_steps  # type: ignore[union-attr]
+
+
 def people(n: int) -> pl.DataFrame:
     firsts = ("Ana", "Bea", "Cid", "Dov", "Eli", "Fay", "Gus", "Hal")
     lasts = ("Orr", "Paz", "Quin", "Ray", "Sol", "Tan")

@@ -95,10 +95,10 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
     n_bits = plan.bits(base.decoder, base.prompter, new)
     per_rank = lora.n_parameters(base.loaded.model, plan.recipe(1, new.height))
     rank = plan.rank_for(n_bits, per_rank)
-    configs = [request.train] if request.train else plan.attempts(rank, new.height, request.effort)
+    config = request.train or plan.recipe(rank, new.height)
     found: list[Attempt] = []
     asked: Replay | None = None
-    for index, config in enumerate(configs):
+    for index in range(1 if request.train else plan.N_ATTEMPTS[request.effort]):
         assert config.keep is not None, "pack trains with keep"
         replayed = replay.as_examples(replay.prompts(trial.split.replay, new, config.keep, request.seed))
         told = plan.examples(new, HELD_OUT, replayed)
@@ -110,8 +110,10 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
             request.out / "attempts" / f"{index:02d}-{store.hash_of([config.model_dump(mode='json'), request.seed])}"
         )
         found.append(attempt(trial, told, config, folder, asked, progress))
-        if not limits.excess(found[-1].harm, request.budget, request.reliability):
+        over = limits.excess(found[-1].harm, request.budget, request.reliability)
+        if not over:
             break
+        config = plan.after(config, over)
     return found
 
 

@@ -1,10 +1,10 @@
 """What is decided before training: the rank, who plays which part, and the attempts.
 
-facts to pack + facts to keep + effort -> `Parts` (replay, validation, report: disjoint) and a list of TrainConfigs.
+facts to pack + facts to keep + effort -> `Parts` (replay, validation, report: disjoint), the recipe, and what is tried after it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import polars as pl
@@ -27,6 +27,8 @@ BITS_PER_PARAMETER = 0.05
 prototype), not a measurement: `knowpack capacity` measures it. Full models hold 2 (Allen-Zhu, Li 2024)."""
 MIN_RANK, MAX_RANK = 64, 128  # lower ranks hold 50 facts as well, and harm more (docs/LOG.md)
 FROM_LAYER = 0.75  # adapters in the last quarter of the layers: cheaper, and less is lost than in all (docs/LOG.md)
+N_ATTEMPTS: Mapping[Effort, int] = {"quick": 1, "normal": 2, "thorough": 4}
+MANY_MISSING = 0.1  # of the packed facts, beyond what --reliability allows
 N_REPORT, N_VALIDATION = 2000, 500
 TRAINED_WORDINGS = 10
 
@@ -82,15 +84,22 @@ def recipe(rank: int, n_facts: int) -> TrainConfig:
     )  # fmt: skip
 
 
-def attempts(rank: int, n_facts: int, effort: Effort) -> list[TrainConfig]:
-    """What is tried in turn until one meets the budget on the validation set."""
-    first = recipe(rank, n_facts)
-    assert first.keep is not None
-    held = first.model_copy(update={"keep": first.keep.model_copy(update={"kl_weight": 2 * first.keep.kl_weight})})
-    larger = first.model_copy(update={"rank": min(2 * rank, MAX_RANK), "alpha": float(min(2 * rank, MAX_RANK))})
-    slower = held.model_copy(update={"lr": first.lr / 2})
-    n_tried = {"quick": 1, "normal": 2, "thorough": 4}[effort]
-    return [first, held, larger, slower][:n_tried]
+def after(last: TrainConfig, over: Mapping[str, float]) -> TrainConfig:
+    """What is tried after an attempt that overran the budget by `over`: learn harder, or hold more.
+
+    Where many facts are missing (text unlike what the base was trained on, a heavy load) the last quarter of the layers
+    is too little: all layers, a quarter of the weight, three times the steps (docs/LOG.md, "Real facts").
+    """
+    keep = last.keep
+    assert keep is not None, "pack trains with keep"
+    short = over.get("reliability", 0.0)
+    if short > MANY_MISSING:
+        changed = {"kl_weight": keep.kl_weight / 4, "max_steps": 3 * keep.max_steps}
+        return last.model_copy(update={"from_layer": 0.0, "keep": keep.model_copy(update=changed)})
+    if short > 0:
+        changed = {"kl_weight": keep.kl_weight / 2, "max_steps": 2 * keep.max_steps}
+        return last.model_copy(update={"keep": keep.model_copy(update=changed)})
+    return last.model_copy(update={"keep": keep.model_copy(update={"kl_weight": 2 * keep.kl_weight})})
 
 
 def examples(packed: pl.DataFrame, held_out: int, replay: pl.DataFrame) -> pl.DataFrame:
