@@ -1,6 +1,6 @@
 """What is decided before training: the rank, who plays which part, and the attempts.
 
-facts to pack + facts to keep + effort -> `Parts` (replay, validation, report: disjoint), the recipe, and what is tried after it.
+facts to pack + facts to keep -> `Parts` (replay, validation, report: disjoint), the recipe, and what is tried after it.
 """
 
 import math
