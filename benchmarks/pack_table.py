@@ -338,6 +338,7 @@ def main() -> None:
     parser.add_argument("--cells", nargs="*", default=[])
     parser.add_argument("--limit", type=int, default=10**9, help="stop after this many new cells")
     parser.add_argument("--only", default="", help="only cells whose label holds this")
+    parser.add_argument("--seed", type=int, help="only cells of this seed")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--model", default="lab")
     parser.add_argument("--facts", default="lab")
@@ -350,7 +351,7 @@ def main() -> None:
     for kind in args.cells:
         for cell in cells(world, kind, args.only):
             path = args.out / "cells" / f"{cell.name}.json"
-            if path.is_file() or done >= args.limit:
+            if path.is_file() or done >= args.limit or args.seed not in (None, cell.seed):
                 continue
             figures = run(world, cell)
             settings = {**asdict(replace(cell, train=None)), "train": cell.train.model_dump(mode="json")}  # type: ignore[arg-type]
