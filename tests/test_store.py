@@ -1,6 +1,9 @@
 """Traps: a torn file that counts, a lock that does not hold, a hash that changes with the order of keys."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -104,3 +107,17 @@ def test_an_adapter_on_a_full_disk_is_one_line(tmp_path: Path) -> None:
     ):
         full(beside)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_what_a_live_one_writes_is_not(tmp_path: Path) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    torn = tmp_path / "attempts" / f".adapter.{gone.stdout.strip()}.part"
+    mine = tmp_path / f".scores.parquet.{os.getpid()}.part"
+    other = tmp_path / ".notes.part"
+    torn.mkdir(parents=True)
+    mine.touch()
+    other.touch()
+    with store.lock(tmp_path):
+        assert not torn.exists()
+        assert mine.exists()
+        assert other.exists()

@@ -184,7 +184,26 @@ def lock(folder: Path, wait_seconds: float = 0.0) -> Iterator[None]:
                         f"another knowpack process works in {folder}; wait for it, or give another --out / work"
                     ) from None
                 time.sleep(0.2)
+        _sweep(folder)
         yield
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that are gone were writing when they were killed (see `atomic`)."""
+    for part in folder.rglob(".*.part"):
+        number = part.name.split(".")[-2]
+        if number.isdigit() and not _alive(int(number)):
+            _remove(part)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's, or no process at all: not ours to judge
+    return True
 
 
 def _remove(path: Path) -> None:
