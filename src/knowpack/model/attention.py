@@ -92,15 +92,20 @@ def attend_shared(
     unknown = [name for name in ("softcap", "s_aux") if others.get(name) is not None]
     if knowpack_step is None or unknown or attention_mask is not None:
         raise NotImplementedError(f"shared-prefix attention does not know {unknown or 'masks'}")
-    step, layer = knowpack_step, int(module.layer_idx)  # type: ignore[arg-type]
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
     scale = float(query.shape[-1] ** -0.5 if scaling is None else scaling)
-    packed = query[0].transpose(0, 1)  # (tokens, heads, head_dim)
-    kv = KeyValue(key[0].transpose(0, 1), value[0].transpose(0, 1))
-    own = step.own.attend(layer, packed, kv, scale, sliding_window)
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # (tokens, heads, head_dim)
+    return attend_packed(knowpack_step, layer, q, k, v, scale, sliding_window)[None], None
+
+
+def attend_packed(
+    step: Step, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None
+) -> Tensor:
+    """query, key, value (tokens, heads or kv_heads, head_dim) -> (tokens, heads, head_dim)."""
+    own = step.own.attend(layer, query, KeyValue(key, value), scale, window)
     if step.prefix is None:
-        return _merge(own, None)[None], None
-    shared = attend_prefix(packed, step.prefix.layers[layer], scale, step.prefix_mask(sliding_window))
-    return _merge(own, shared)[None], None
+        return _merge(own, None)
+    return _merge(own, attend_prefix(query, step.prefix.layers[layer], scale, step.prefix_mask(window)))
 
 
 def _merge(own: Attended, shared: Attended | None) -> Tensor:

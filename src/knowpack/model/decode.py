@@ -17,6 +17,7 @@ from knowpack.errors import ModelError
 from knowpack.model.attention import KeyValue, Prefix
 from knowpack.model.forward import Forward
 from knowpack.model.load import Loaded
+from knowpack.model.passes import highest
 from knowpack.model.rows import Pool, Tree
 from knowpack.model.score import ScoredContinuation, TargetRow, score_rows, score_with
 from knowpack.seeds import stream
@@ -190,7 +191,7 @@ class Task:
     def choose(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[int]:
         """(places, vocabulary) logits -> the token for the k-th place of each row's answer."""
         if self.temperature <= 0:
-            return _ints(logits.argmax(-1))
+            return _ints(highest(logits))
         numbers = [row.uniforms[k] for row, k in places if row.uniforms is not None]
         shares = torch.softmax(logits.double() / self.temperature, -1).cumsum(-1)
         aims = torch.tensor(numbers, dtype=shares.dtype, device=shares.device)[:, None] * shares[:, -1:]

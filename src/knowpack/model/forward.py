@@ -15,6 +15,7 @@ from torch import Tensor
 
 from knowpack.model.attention import KeyValue, Prefix, Step, attached
 from knowpack.model.load import Loaded
+from knowpack.model.passes import fewer_passes
 from knowpack.model.products import fast_products
 from knowpack.model.rows import Pool, Rows, Tree, pack, rounded
 
@@ -57,7 +58,7 @@ class Forward:
         training = model.training
         model.train(False)
         try:
-            with torch.inference_mode(), attached(model), fast_products(model):
+            with torch.inference_mode(), attached(model), fast_products(model), fewer_passes(model):
                 yield
         finally:
             model.train(training)

@@ -43,8 +43,26 @@ def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
     return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.is_contiguous()
 
 
+def by_onednn(layer: nn.Module, x: Tensor) -> bool:
+    """Whether this layer multiplies this input by oneDNN: inside the block, and large enough."""
+    changed = layer.__dict__.get("forward")
+    return isinstance(changed, partial) and changed.func is _linear and not _is_ordinary(x)
+
+
+def gated(gate: nn.Module, up: nn.Module, x: Tensor) -> Tensor:
+    """SiLU(gate x) * up x, both done at the end of oneDNN's products."""
+    product = torch.ops.mkldnn._linear_pointwise
+    opened = product(x, gate.weight, gate.bias, "swish", [], "")
+    found: Tensor = product.binary(x, opened, up.weight, up.bias, "mul")
+    return found
+
+
+def _is_ordinary(x: Tensor) -> bool:
+    return x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1] or torch.is_grad_enabled()
+
+
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
-    if x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1] or torch.is_grad_enabled():
+    if _is_ordinary(x):
         return nn.functional.linear(x, layer.weight, layer.bias)
     found: Tensor = torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, "none", [], "")
     return found

@@ -16,6 +16,7 @@ import torch
 from knowpack.model.attention import Prefix
 from knowpack.model.forward import Forward
 from knowpack.model.load import Loaded
+from knowpack.model.passes import highest
 from knowpack.model.rows import Tree
 from knowpack.progress import SILENT, Progress
 
@@ -120,7 +121,7 @@ def _score_rows(
     asked = torch.tensor(tokens, device=logits.device)
     chosen = logits[where, asked]
     logprobs = (chosen - logits.logsumexp(-1)[where]).tolist()
-    greedy = (logits.argmax(-1)[where] == asked).tolist()
+    greedy = (highest(logits)[where] == asked).tolist()
     for request, logprob, best in zip(requests, logprobs, greedy, strict=True):
         found[request].append((logprob, best))
 
