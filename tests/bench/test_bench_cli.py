@@ -1,8 +1,11 @@
 """The commands: what they print, what they refuse."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from knowpack.bench.cli import app
@@ -38,6 +41,21 @@ def test_prepare_run_and_compare(model: Path, raw: Path, tmp_path: Path) -> None
     assert (tmp_path / "c.parquet").is_file()
 
 
+def test_requests_longer_than_the_window_are_printed_task_by_task(model: Path, data: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    shutil.copytree(model, small)
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 60}))
+    command = ["--model", str(small), "--tasks", "arc_easy,mmlu_anatomy", "--data", str(data), "--quiet"]
+    for _ in range(2):  # also where nothing is left to compute
+        done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out")])
+        assert done.exit_code == 0, done.output
+        assert (
+            "mmlu_anatomy: 12 requests were longer than the model's window of 60" in done.output
+        )  # 3 items, 4 choices
+        assert "arc_easy:" not in done.output
+
+
 def test_help_shows_an_example() -> None:
     for command in ([], ["compare"], ["prepare"]):
         assert "Example: knowpack bench" in CliRunner().invoke(app, [*command, "--help"]).output
@@ -48,5 +66,8 @@ def test_lm_eval_knows_the_model_by_name(model: Path) -> None:
 
     import knowpack.bench.__main__  # noqa: F401  # registers it
 
-    lm = get_model("knowpack").create_from_arg_string(f"pretrained={model},n_tokens=64", {"batch_size": 1})
+    lm = get_model("knowpack").create_from_arg_string(
+        f"pretrained={model},n_tokens=64", {"batch_size": 1, "device": "cuda:0"}
+    )
     assert lm.n_tokens == 64
+    assert torch.cuda.is_available() or lm.device.type == "cpu"  # cuda:0 is what lm-eval says where nobody said it

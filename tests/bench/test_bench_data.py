@@ -73,6 +73,17 @@ def test_truthfulqa_targets_keep_the_order_of_the_file(data: Path) -> None:
     }
 
 
+def test_truthfulqa_without_a_true_first_answer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "truthfulqa").mkdir()
+    mixed = {"yes": 1, "no": 0, "surely": 1}  # mc2 takes true answers wherever they stand; two real items have it so
+    items = [
+        {"question": "Q?", "mc1_targets": first, "mc2_targets": mixed} for first in ({"a": 1, "b": 0}, {"b": 0, "a": 1})
+    ]
+    (tmp_path / "truthfulqa" / "mc_task.json").write_text(json.dumps(items), encoding="utf-8")
+    with pytest.raises(BenchError, match="item 2: mc1_targets has no true answer in its place"):
+        prepare(tmp_path, tmp_path / "out")
+
+
 def test_arc_key_3_is_choice_c(data: Path) -> None:
     found = read(data, "arc", "ARC-Challenge", "test.parquet")
     assert [row["answerKey"] for row in found] == ["A", "C"]

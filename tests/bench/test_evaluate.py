@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -139,7 +140,7 @@ def test_a_truncated_parquet_is_one_clear_line(loaded: Loaded, data: Path, tmp_p
     file = tmp_path / "logiqa" / "logiqa" / "test.parquet"
     file.parent.mkdir(parents=True)
     file.write_bytes((data / "logiqa" / "logiqa" / "test.parquet").read_bytes()[:-20])
-    with pytest.raises(BenchError, match=r"test.parquet.*truncated"):
+    with pytest.raises(BenchError, match=r"test.parquet is no readable parquet file .*`knowpack bench prepare`"):
         evaluate(loaded, config(tmp_path, "logiqa"), tmp_path / "out")
 
 
@@ -149,6 +150,50 @@ def test_a_row_without_gold_is_never_a_silent_zero(loaded: Loaded, data: Path, t
     write_table(tmp_path / "logiqa" / "logiqa" / "test.parquet", broken)
     with pytest.raises(BenchError, match=r"test.parquet: 1 row\(s\) without label"):
         evaluate(loaded, config(tmp_path, "logiqa"), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("task", "column", "gold", "said"),
+    [
+        ("logiqa/logiqa", "label", "", r"logiqa, item 1: no gold answer can be read"),
+        ("arc/ARC-Easy", "answerKey", "Z", r"arc_easy, item 1: no gold answer can be read"),
+        ("mmlu/anatomy", "answer", 7, r"mmlu_anatomy, item 1: the gold answer 7 is none of its 4 choices"),
+    ],
+)
+def test_a_gold_answer_that_is_no_choice_is_never_a_silent_zero(
+    loaded: Loaded, data: Path, tmp_path: Path, task: str, column: str, gold: object, said: str
+) -> None:
+    shutil.copytree(data / task.split("/")[0], tmp_path / task.split("/")[0])
+    file = tmp_path / task / "test.parquet"
+    second = pl.int_range(pl.len()) == 1
+    write_table(
+        file, pl.read_parquet(file).with_columns(pl.when(second).then(pl.lit(gold)).otherwise(column).alias(column))
+    )
+    name = said.split(",")[0]
+    with pytest.raises(BenchError, match=said):
+        evaluate(loaded, config(tmp_path, name), tmp_path / "out")
+    assert evaluate(loaded, config(tmp_path, name, limit=1), tmp_path / "out")["n"].to_list()[0] == 1  # before it
+
+
+def test_other_content_under_the_same_names_is_read_anew(data: Path, tmp_path: Path) -> None:
+    def questions(folder: Path) -> list[str]:
+        (benchmark,) = tasks.load(["arc_easy"], config(folder, "arc_easy"))
+        return [doc["question"] for doc in benchmark.tasks()[0].eval_docs]
+
+    before = questions(data)
+    shutil.copytree(data / "arc", tmp_path / "arc")
+    file = tmp_path / "arc" / "ARC-Easy" / "test.parquet"
+    write_table(file, pl.read_parquet(file).reverse())
+    assert questions(tmp_path) == before[::-1]
+
+
+def test_a_task_whose_data_are_not_prepared_says_which_are(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise ConnectionError("Couldn't reach the hub")
+
+    monkeypatch.setattr(tasks.TaskManager, "load", unreachable)
+    with pytest.raises(BenchError, match="--data holds mmlu, truthfulqa, arc, logiqa; the data of other tasks"):
+        tasks.load(["arc_easy"], config(data, "arc_easy"))
 
 
 def test_few_shots_of_a_task_without_examples_are_an_error(loaded: Loaded, data: Path, tmp_path: Path) -> None:

@@ -147,9 +147,11 @@ def _truthful_mc(item: dict[str, object], place: Path, number: int) -> list[obje
     targets = []
     for key in ("mc1_targets", "mc2_targets"):
         found = item.get(key)
-        if not isinstance(found, dict) or 1 not in found.values():
-            raise BenchError(f"{place / 'mc_task.json'}, item {number}: {key} has no true answer")
-        targets.append({"choices": list(found), "labels": list(found.values())})
+        found = found if isinstance(found, dict) else {}
+        labels = list(found.values())
+        if 1 not in (labels[:1] if key == "mc1_targets" else labels):  # of mc1 lm-eval takes the first as gold
+            raise BenchError(f"{place / 'mc_task.json'}, item {number}: {key} has no true answer in its place")
+        targets.append({"choices": list(found), "labels": labels})
     return [item["question"], *targets]
 
 

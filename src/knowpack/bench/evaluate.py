@@ -85,6 +85,7 @@ def _run(
     from knowpack.bench.lm import KnowpackLM
 
     benchmarks = tasks.load(todo, config)
+    tasks.check_gold(benchmarks, config.limit)
     journal = Journal(out / "partial", loaded.weights_hash)
     of = hash_of([settings, loaded.weights_hash])
     with tasks.quiet(), progress.stage("benchmarks", None):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import (
@@ -62,6 +63,8 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         **lm_eval_options: Any,
     ) -> None:
         if isinstance(pretrained, str):
+            if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
+                device = None  # lm-eval's command line says cuda:0 unless told otherwise; its own backend does the same
             settings = {"name": pretrained, "adapter": adapter, "revision": revision, "dtype": dtype}
             pretrained = load(ModelConfig.model_validate({**settings, "device": device or "auto"}))
         self.loaded = pretrained

@@ -1,10 +1,12 @@
 """lm-eval's tasks by name: their own YAML, with only the data's place changed where `--data` names a folder.
 
 names -> lm-eval task and group objects. The lab's own tasks (lab_mc, lab_truth_mc1, ...) are found the same way. A
-split that the data folder lacks (ARC's train) is taken out of the task; prompt, choices and metrics stay.
+split that the data folder lacks (ARC's train) is taken out of the task; prompt, choices and metrics stay. Each content
+of a folder has its own place in the cache of `datasets`, which tells folders apart by the names in them only.
 """
 
 import difflib
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -69,7 +71,11 @@ def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Pa
             continue
         name = entry.cfg.get("dataset_name") or "default"
         found = _splits(data / place / name, leaf)
-        changed: dict[str, object] = {"include": str(entry.yaml_path), "dataset_path": str((data / place).resolve())}
+        changed: dict[str, object] = {
+            "include": str(entry.yaml_path),
+            "dataset_path": str((data / place).resolve()),
+            "dataset_kwargs": {"cache_dir": str(_cache(data / place / name))},
+        }
         for key in SPLIT_KEYS:
             split = entry.cfg.get(key)
             if split is not None and split not in found:
@@ -93,12 +99,41 @@ def _splits(folder: Path, leaf: str) -> set[str]:
     for file in files:
         try:
             empty = scan_table(file).null_count().collect().row(0, named=True)
-        except (StoreError, pl.exceptions.PolarsError) as error:
-            raise BenchError(f"{file}: {str(error).splitlines()[0]}") from None
+        except (StoreError, pl.exceptions.PolarsError):
+            raise BenchError(
+                f"{file} is no readable parquet file (truncated?); make it again with `knowpack bench prepare`"
+            ) from None
         for column, n in empty.items():
             if n:
                 raise BenchError(f"{file}: {n} row(s) without {column}; every row needs a question and its gold answer")
     return {file.stem for file in files}
+
+
+def _cache(folder: Path) -> Path:
+    """Where `datasets` may keep what it makes of these files: a place of this content."""
+    from datasets import config
+
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(folder.glob("*.parquet")):
+        digest.update(file.name.encode() + hashlib.blake2b(file.read_bytes()).digest())
+    return Path(config.HF_DATASETS_CACHE) / "knowpack" / digest.hexdigest()
+
+
+def check_gold(benchmarks: Sequence[Benchmark], limit: int | None) -> None:
+    """Raise BenchError for an item whose gold answer is none of its choices: lm-eval would score it as wrong."""
+    for task in {task.task_name: task for benchmark in benchmarks for task in benchmark.tasks()}.values():
+        if task.OUTPUT_TYPE != "multiple_choice":
+            continue
+        for number, doc in zip(range(len(task.eval_docs) if limit is None else limit), task.eval_docs, strict=False):
+            try:
+                choices = task.doc_to_choice(doc)
+                gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
+            except (ValueError, IndexError, KeyError) as error:
+                raise BenchError(f"{task.task_name}, item {number}: no gold answer can be read: {error}") from None
+            for each in gold if isinstance(gold, list) else [gold]:
+                if each not in (choices if isinstance(each, str) else range(len(choices))):
+                    said = f"the gold answer {each!r} is none of its {len(choices)} choices"
+                    raise BenchError(f"{task.task_name}, item {number}: {said}")
 
 
 def _manager(names: Sequence[str], more: Sequence[Path]) -> TaskManager:
@@ -153,9 +188,12 @@ def _build(manager: TaskManager, name: str, config: BenchConfig, shotless: set[s
         raise BenchError(f"the task {name} needs a package: {error}; pip install 'knowpack[truthfulqa]'") from None
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
-        hint = (
-            "is there a network? without one: --data" if config.data is None else "run `knowpack bench prepare` again"
-        )
+        if config.data is None:
+            hint = "is there a network? without one: --data"
+        elif isinstance(error, ConnectionError):
+            hint = f"--data holds {', '.join(PATHS.values())}; the data of other tasks come from a network"
+        else:
+            hint = "run `knowpack bench prepare` again"
         raise BenchError(f"cannot load the data of {name} ({reason}); {hint}") from None
     for leaf, task in built["tasks"].items():
         n_shots = config.num_fewshot
