@@ -4,6 +4,7 @@ import pytest
 import torch
 import transformers
 
+from knowpack.model.copied import cache_argument
 from knowpack.model.decode import Decoder
 from knowpack.model.load import Loaded, weights_hash
 from knowpack.model.score import score
@@ -49,3 +50,13 @@ def test_scores_without_the_interface() -> None:
         found = score(loaded, requests)
     assert found[-1].n_tokens == 0
     check_scores(loaded, requests[:-1], found[:-1])
+
+
+def test_cache_is_given_by_the_name_the_model_knows() -> None:
+    class Old(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor, past_key_values: object = None) -> None: ...
+
+    class New(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor, cache: object = None) -> None: ...
+
+    assert [cache_argument(Old()), cache_argument(New())] == ["past_key_values", "cache"]

@@ -5,6 +5,7 @@ with a state instead of keys and values work too.
 """
 
 import copy
+import inspect
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -73,7 +74,13 @@ def score_copied(loaded: Loaded, requests: "Sequence[Request]", batch_size: int 
 
 def _forward(loaded: Loaded, ids: Sequence[Sequence[int]], cache: Any, *, whole: bool = False) -> Any:
     tokens = torch.tensor([list(row) for row in ids], device=loaded.device)
-    return loaded.model(input_ids=tokens, past_key_values=cache, use_cache=not whole, logits_to_keep=0 if whole else 1)
+    given = {cache_argument(loaded.model): cache}
+    return loaded.model(input_ids=tokens, **given, use_cache=not whole, logits_to_keep=0 if whole else 1)
+
+
+def cache_argument(model: torch.nn.Module) -> str:
+    """What this model's forward calls its cache: newer transformers warn about the old name."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 def _equal(items: Sequence[T], lengths: Sequence[int], batch_size: int) -> Iterator[list[T]]:

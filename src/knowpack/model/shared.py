@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from knowpack.model.attention import KeyValue, Prefix, Step, attached
 from knowpack.model.batch import Row
+from knowpack.model.copied import cache_argument
 from knowpack.model.rows import Rows, Tree, pack, rounded
 
 TOLERANCE = 1e-4  # of the largest logit, float32: packed rows against padded ones
@@ -101,7 +102,8 @@ def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) 
     for index, row in enumerate(rows):
         padded[index, : len(row.ids)] = torch.tensor(row.ids)
     at = places(rows)
-    whole = core(input_ids=padded.to(core.device), past_key_values=cache, use_cache=cache is not None).logits
+    given = {cache_argument(core): cache}
+    whole = core(input_ids=padded.to(core.device), **given, use_cache=cache is not None).logits
     return cast(Tensor, whole[at.rows.to(core.device), at.columns.to(core.device)].float())
 
 
