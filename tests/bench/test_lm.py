@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
+import transformers
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
@@ -57,6 +58,17 @@ def test_requests_longer_than_the_window_are_counted() -> None:
     lm = KnowpackLM(build("llama"), max_length=300)
     lm.loglikelihood(instances("loglikelihood", [("A word " * 400, " A"), ("short", " A")]))
     assert lm.cut == {"task": 1}
+
+
+def test_a_cut_request_is_not_warned_of_as_an_indexing_error(caplog: pytest.LogCaptureFixture) -> None:
+    loaded = build("llama")
+    loaded.tokenizer.model_max_length = 300
+    transformers.utils.logging.enable_propagation()
+    try:
+        KnowpackLM(loaded, max_length=300).loglikelihood(instances("loglikelihood", [("A word " * 400, " A")]))
+    finally:
+        transformers.utils.logging.disable_propagation()
+    assert "indexing errors" not in caplog.text
 
 
 def test_an_answer_longer_than_the_window_is_an_error() -> None:

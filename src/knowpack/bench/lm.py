@@ -167,7 +167,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
                 add = {} if special and self.add_bos_token is None else {"add_special_tokens": special}
                 if special and self.add_bos_token is not None:
                     add = {"add_special_tokens": bool(self.add_bos_token)}
-                found.update(zip(some, self.tokenizer(some, **add)["input_ids"], strict=True))
+                found.update(zip(some, self.tokenizer(some, verbose=False, **add)["input_ids"], strict=True))
         return found
 
     def _cut(self, requests: Sequence[Encoded], names: Sequence[str]) -> list[forest.Request]:
