@@ -7,6 +7,7 @@ entered in the middle (it scales embeddings, adds positions) is run whole.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import torch
@@ -14,10 +15,10 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from knowpack.model.attention import KeyValue, Prefix, Step, attached
+from knowpack.model.attention import Prefix, attached
 from knowpack.model.batch import Row
 from knowpack.model.rows import Rows, Tree, pack
-from knowpack.model.shared import TOLERANCE, answer_logits, can_pack, wanted_places
+from knowpack.model.shared import answer_logits, can_pack, prefix_of, run, same_logits, wanted_places
 
 ROWS_AT_ONCE = 256
 NUMBERS_KEPT = 1_000_000_000  # of all hidden states together; rows beyond that are computed each time
@@ -35,7 +36,11 @@ class Logits:
         self._core = cast(PreTrainedModel, model.get_base_model())
         self._kept: dict[tuple[int, ...], dict[tuple[int, ...], Tensor]] = {}
         self._n_numbers = 0
-        self.skips = first > 0 and can_pack(self._core) and self._can_enter()
+        self.skips = (
+            first > 0
+            and can_pack(self._core)
+            and same_logits(self._core, partial(answer_logits, self._core), self._upper)
+        )
         """Whether the layers below the first adapted one are computed once a row only."""
 
     def __call__(self, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
@@ -62,21 +67,12 @@ class Logits:
         """The context's keys and values in the layers from `first` on, with their gradients."""
         packed = pack([Tree(context)], self._core.device, keep=True)
         self._run(None, packed, self._kept[()][context], [0])
-        kept = [KeyValue(kv.keys[: len(context)], kv.values[: len(context)]) for kv in packed.kept or []]
-        return Prefix(context, (*kept[:1] * self._first, *kept))  # the lower layers' places are never read
+        kept = packed.kept or []
+        return prefix_of(context, [*kept[:1] * self._first, *kept])  # the lower layers' places are never read
 
     def _run(self, prefix: Prefix | None, rows: Rows, hidden: Tensor, places: list[int]) -> Tensor:
-        n_before = len(prefix) if prefix else 0
         spare = hidden.new_zeros(len(rows.ids) - len(hidden), hidden.shape[1])
-        positions = rows.positions + n_before
-        found: Tensor = self._core(
-            inputs_embeds=torch.cat([hidden, spare])[None],
-            position_ids=positions[None],
-            use_cache=False,
-            logits_to_keep=torch.tensor(places, device=hidden.device),
-            knowpack_step=Step(prefix, rows, positions, n_before + rows.longest - 1),
-        ).logits[0]
-        return found.float()
+        return run(self._core, prefix, rows, places, torch.cat([hidden, spare]))
 
     @torch.no_grad()
     def _entering(self, context: tuple[int, ...], rows: Sequence[tuple[int, ...]]) -> list[Tensor]:
@@ -136,20 +132,3 @@ class Logits:
             yield
         finally:
             setattr(self._core.base_model, name, whole)
-
-    @torch.no_grad()
-    def _can_enter(self) -> bool:
-        """Whether hidden states put in at the first adapted layer give the logits of the whole model."""
-        size = self._core.get_input_embeddings().num_embeddings
-        ids = tuple((7 * i * i + 3) % int(cast(int, size)) for i in range(12))
-        rows = [Row((*ids[4:9], 0), 4), Row((*ids[9:12], 0), 2)]
-        training = self._core.training
-        self._core.train(False)
-        try:
-            expected, found = answer_logits(self._core, ids[:4], rows), self._upper(ids[:4], rows)
-        except (NotImplementedError, TypeError, ValueError, AttributeError, IndexError, KeyError, RuntimeError):
-            return False
-        finally:
-            self._core.train(training)
-        limit = TOLERANCE if self._core.dtype == torch.float32 else 5e-2
-        return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6)) <= limit

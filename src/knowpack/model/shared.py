@@ -4,7 +4,8 @@ context ids + rows -> logits at the places that carry a loss, # (n_targets, voca
 path without gradients. Both attend by `attention`; an architecture that cannot is given a copied cache and padding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, cast
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,8 @@ from knowpack.model.batch import Row
 from knowpack.model.copied import cache_argument
 from knowpack.model.rows import Rows, Tree, pack, rounded
 
+Ask = Callable[[tuple[int, ...], Sequence[Row]], Tensor]
+"""Context ids and rows -> logits at their targets."""
 TOLERANCE = 1e-4  # of the largest logit, float32: packed rows against padded ones
 _packs: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
@@ -47,7 +50,7 @@ def answer_logits(model: PeftModel | PreTrainedModel, context: Sequence[int], ro
 def can_pack(core: PreTrainedModel) -> bool:
     """Whether packed rows behind a shared context get the logits of padded ones; asked once a model."""
     if core not in _packs:
-        _packs[core] = _agrees(core)
+        _packs[core] = same_logits(core, partial(_padded, core), partial(_packed, core))
     return _packs[core]
 
 
@@ -63,32 +66,38 @@ def wanted_places(packed: Rows, rows: Sequence[Row]) -> list[int]:
 
 def _packed(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
     with attached(core):
-        prefix = _prefix(core, context) if context else None
+        prefix = None
+        if context:
+            alone = pack([Tree(context)], core.device, keep=True)
+            run(core, None, alone, [0])
+            prefix = prefix_of(context, alone.kept or [])
         # the last token of a row is only a target: nothing is read after it
         packed = pack([Tree(row.ids[:-1]) for row in rows], core.device)
         n_targets = sum(len(row.ids) - row.n_prompt for row in rows)
-        return _run(core, prefix, packed, wanted_places(packed, rows))[:n_targets].float()
+        return run(core, prefix, packed, wanted_places(packed, rows))[:n_targets]
 
 
-def _prefix(core: PreTrainedModel, context: Sequence[int]) -> Prefix:
-    """The context's keys and values, with their gradients."""
-    packed = pack([Tree(context)], core.device, keep=True)
-    _run(core, None, packed, [0])
+def prefix_of(context: Sequence[int], kept: Sequence[KeyValue]) -> Prefix:
+    """A context's keys and values, with their gradients, from what its forward kept."""
     n = len(context)
-    return Prefix(tuple(context), tuple(KeyValue(kv.keys[:n], kv.values[:n]) for kv in packed.kept or []))
+    return Prefix(tuple(context), tuple(KeyValue(kv.keys[:n], kv.values[:n]) for kv in kept))
 
 
-def _run(core: PreTrainedModel, prefix: Prefix | None, rows: Rows, wanted: list[int]) -> Tensor:
+def run(
+    core: PreTrainedModel, prefix: Prefix | None, rows: Rows, wanted: list[int], hidden: Tensor | None = None
+) -> Tensor:
+    """One forward over packed rows, from their ids or from hidden states (tokens, hidden) -> (wanted, vocabulary)."""
     n_before = len(prefix) if prefix else 0
     positions = rows.positions + n_before
     found: Tensor = core(
-        input_ids=rows.ids[None],
+        input_ids=rows.ids[None] if hidden is None else None,
+        inputs_embeds=None if hidden is None else hidden[None],
         position_ids=positions[None],
         use_cache=False,
         logits_to_keep=torch.tensor(wanted, device=core.device),
         knowpack_step=Step(prefix, rows, positions, n_before + rows.longest - 1),
     ).logits[0]
-    return found  # (wanted, vocabulary)
+    return found.float()
 
 
 def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
@@ -108,16 +117,16 @@ def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) 
 
 
 @torch.no_grad()
-def _agrees(core: PreTrainedModel) -> bool:
+def same_logits(core: PreTrainedModel, one: Ask, other: Ask) -> bool:
+    """Whether both ways of asking give the logits of a few rows behind a context; an error is a no."""
     size = core.get_input_embeddings().num_embeddings
-    ids = [(7 * i * i + 3) % int(cast(int, size)) for i in range(12)]
+    ids = tuple((7 * i * i + 3) % int(cast(int, size)) for i in range(12))
     rows = [Row((*ids[4:9], 0), 4), Row((*ids[9:12], 0), 2)]
     training = core.training
     core.train(False)
     try:
-        expected = _padded(core, ids[:4], rows)
-        found = _packed(core, ids[:4], rows)
-    except (NotImplementedError, TypeError, ValueError, AttributeError, IndexError, RuntimeError):
+        expected, found = one(ids[:4], rows), other(ids[:4], rows)
+    except (NotImplementedError, TypeError, ValueError, AttributeError, IndexError, KeyError, RuntimeError):
         return False
     finally:
         core.train(training)
