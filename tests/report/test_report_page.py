@@ -157,6 +157,30 @@ def test_a_click_shows_the_answers_before_and_after_with_the_alias_marked(built:
     assert page.locator("#detail .near li").count() > 0
 
 
+def test_a_click_counts_when_the_rows_are_drawn_anew_under_it(built: Path, open_page: Open) -> None:
+    page = open_page(built).page
+    third = page.locator("#list .row").nth(2)
+    third.hover()
+    question = third.locator(".q").text_content()
+    page.mouse.down()
+    page.evaluate("paint()")
+    page.mouse.up()
+    page.wait_for_selector("#detail .answers")
+    assert page.locator("#detail h3").first.text_content() == question
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_the_list_stays_where_it_is_while_the_figures_are_drawn(built: Path, open_page: Open, width: int) -> None:
+    page = open_page(built, width=width).page
+    where = "document.getElementById('list').getBoundingClientRect().top + scrollY"
+    # from the start again, with nothing drawn yet: what start() leaves before the first frame
+    page.wait_for_selector(DRAWN)
+    drawn = page.evaluate(where)
+    undrawn = page.evaluate(f"for (const plot of document.querySelectorAll('.plot')) plot.replaceChildren(); {where}")
+    assert page.locator(".plot .main-svg").count() == 0
+    assert undrawn == drawn
+
+
 def test_choosing_a_cell_changes_the_figures_and_the_facts(built: Path, open_page: Open) -> None:
     page = open_page(built).page
     page.select_option("#run", "0")

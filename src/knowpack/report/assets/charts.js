@@ -1,5 +1,6 @@
 // The charts: from numbers to plotly traces, each with a caption, a text for those who do not see it, and a table.
 
+const placed = {}; // figure id -> function that gives it its text, table and height, so that what is below stays where it is
 const drawn = {}; // figure id -> function that draws it again
 let library = null;
 
@@ -24,16 +25,23 @@ function chart(id, caption, make, controls) {
     el("figcaption", null, el("strong", null, caption), " ", note),
     ...(controls ? [el("div", { class: "controls" }, controls)] : []),
     plot, el("details", null, el("summary", null, "The numbers"), table));
-  drawn[id] = () => {
+  placed[id] = () => {
     const spec = make();
     note.textContent = spec ? spec.note || "" : "";
     figure.hidden = !spec;
-    if (!spec) return;
+    if (!spec) return null;
     plot.setAttribute("aria-label", `${caption}. ${spec.text}`);
     table.replaceChildren(grid(spec.heads, spec.rows));
     const narrow = plot.clientWidth < 520;
     const layout = { ...base(), ...spec.layout };
     layout.height = (narrow && spec.narrowHeight) || spec.layout.height || 340;
+    plot.style.height = `${layout.height}px`;
+    return { spec, layout };
+  };
+  drawn[id] = () => {
+    const now = placed[id]();
+    if (!now) return;
+    const { spec, layout } = now;
     startLibrary().react(plot, spec.data, layout, { displayModeBar: false, responsive: true, staticPlot: Boolean(paper.matches) });
     if (spec.click && !plot.dataset.bound) {
       plot.dataset.bound = "1";

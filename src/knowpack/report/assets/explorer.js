@@ -1,7 +1,7 @@
 // The fact explorer: a list that draws only the rows in sight, filters over packed columns, one fact in full.
 
 const ROW = 58; // px, as in page.css
-const EX = { facts: null, run: null, order: [], active: -1, open: null, more: 0, search: null };
+const EX = { facts: null, run: null, order: [], rows: new Map(), version: 0, active: -1, open: null, more: 0, search: null };
 const FILTERS = [
   ["q", "Search", null], ["move", "Moved", ["fell", "rose", "moved", "stayed"]], ["before", "Before", DATA.categories], ["after", "After", DATA.categories],
   ["cause", "Cause", [...DATA.causes, "unexplained"]], ["kin", "Training", ["trained", ...KIN_WORDS]], ["relation", "Relation", []], ["domain", "Domain", []], ["popularity", "Popularity", []],
@@ -76,6 +76,7 @@ async function showFacts() {
     const columns = await asset(`run-${run}`);
     if (run !== STATE.run) return; // another was chosen meanwhile
     EX.run = columns;
+    EX.version += 1;
   } catch (error) { EX.count.textContent = error.message; return; }
   EX.weak = { before: new Set(ofRun().weak[0]), after: new Set(ofRun().weak[1]) };
   fromAddress(true);
@@ -195,18 +196,28 @@ function row(k) {
     el("div", { class: "tags", role: "gridcell" }, tags),
     el("div", { class: "went", role: "gridcell" }, chip(i, "before"), el("span", { class: a < b ? "arrow down" : a > b ? "arrow up" : "arrow", "aria-hidden": "true" }, a < b ? "↘" : a > b ? "↗" : "→"), chip(i, "after")));
   node.style.top = `${k * ROW}px`;
-  node.dataset.k = k;
   return node;
 }
 
+/** Draw the rows in sight. Those that stay as they are stay in the page: a press that has begun on one must still end as a click. */
 function paint() {
   if (!EX.run) return;
   const first = Math.max(0, Math.floor(EX.list.scrollTop / ROW) - 4);
   const last = Math.min(EX.order.length, first + Math.ceil((EX.list.clientHeight || 500) / ROW) + 8);
-  const rows = [];
-  for (let k = first; k < last; k += 1) rows.push(row(k));
-  if (!EX.order.length) rows.push(el("div", { role: "row" }, el("div", { class: "empty", role: "gridcell" }, "No fact is like this. Clear a filter.")));
-  fill(EX.space, ...rows);
+  const rows = new Map();
+  for (let k = first; k < last; k += 1) {
+    const i = EX.order[k];
+    const key = [k, i, k === EX.active, EX.facts.id[i] === EX.open, EX.version].join();
+    rows.set(key, EX.rows.get(key) ?? row(k));
+  }
+  if (!EX.order.length) rows.set("none", el("div", { role: "row" }, el("div", { class: "empty", role: "gridcell" }, "No fact is like this. Clear a filter.")));
+  for (const [key, node] of EX.rows) if (rows.get(key) !== node) node.remove();
+  let next = EX.space.firstChild;
+  for (const node of rows.values()) {
+    if (node === next) next = next.nextSibling;
+    else EX.space.insertBefore(node, next);
+  }
+  EX.rows = rows;
   if (EX.active >= first && EX.active < last) EX.list.setAttribute("aria-activedescendant", `row-${EX.active}`);
   else EX.list.removeAttribute("aria-activedescendant");
 }
@@ -225,10 +236,11 @@ function onKey(event) {
   event.preventDefault();
 }
 
+/** By place, not by node: the rows may have been drawn anew between the press and the release. */
 function onClick(event) {
-  const node = event.target.closest(".row");
-  if (!node) return;
-  EX.active = Number(node.dataset.k);
+  const k = Math.floor((event.clientY - EX.space.getBoundingClientRect().top) / ROW);
+  if (k < 0 || k >= EX.order.length) return;
+  EX.active = k;
   openFact(EX.facts.id[EX.order[EX.active]], false);
   paint();
 }

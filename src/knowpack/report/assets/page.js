@@ -137,6 +137,8 @@ function singleFigures() {
   for (const id of ["heat", "epochs", "bench", "pareto"]) if (!byId(id).hasChildNodes()) byId(id).remove();
 }
 
+const BENCH_HEIGHT = 210; // px
+
 /** Small plots of the benchmarks, one a task, under one caption and one legend. */
 function benchFigure() {
   const tasks = [];
@@ -150,21 +152,26 @@ function benchFigure() {
   fill(figure, el("figcaption", null, el("strong", null, "Benchmarks over the number of facts"), " ", el("span", { class: "note" }, `Line: mean over seeds, band: their range; dashed: the paper's; dotted: the base.${tasks.length > 12 ? ` The first 12 of ${tasks.length}.` : ""}`)), legend,
     el("div", { class: "small-multiples" }, small.map(([task, metric, plot]) => el("div", null, el("h3", null, alien(task.replaceAll("_", " ")), " ", el("span", { class: "small" }, alien(metric))), plot))),
     el("details", null, el("summary", null, "The numbers"), table));
-  drawn.bench = () => {
-    const rows = [];
-    for (const [task, metric, plot] of small) {
-      const spec = benchSpec(task, metric);
-      rows.push(...spec.rows.map((r) => [`${task} ${metric}`, ...r]));
-      plot.setAttribute("aria-label", `${task} ${metric} over the number of facts${spec.base ? `; base ${number(spec.base[2])}` : ""}. The numbers stand in the table below.`);
-      startLibrary().react(plot, spec.data, { ...base(), height: 210, shapes: spec.shapes, ...axes({ type: "log", dtick: 1 }, { nticks: 5 }) }, { displayModeBar: false, responsive: true });
-    }
+  placed.bench = () => {
+    const specs = small.map(([task, metric]) => benchSpec(task, metric));
+    const rows = specs.flatMap((spec, k) => spec.rows.map((r) => [listed[k].join(" "), ...r]));
+    for (const [, , plot] of small) plot.style.height = `${BENCH_HEIGHT}px`;
     fill(table, grid(["task", "cell", "mean", "lowest", "highest", "seeds", "paper"], rows));
     fill(legend, ...families().filter((f) => f !== "sham").map((f) => { const s = el("span", { class: "key" }, el("i"), familyName(f)); s.firstChild.style.background = hue(f); return s; }));
+    return specs;
+  };
+  drawn.bench = () => {
+    const specs = placed.bench();
+    for (const [k, [task, metric, plot]] of small.entries()) {
+      const spec = specs[k];
+      plot.setAttribute("aria-label", `${task} ${metric} over the number of facts${spec.base ? `; base ${number(spec.base[2])}` : ""}. The numbers stand in the table below.`);
+      startLibrary().react(plot, spec.data, { ...base(), height: BENCH_HEIGHT, shapes: spec.shapes, ...axes({ type: "log", dtick: 1 }, { nticks: 5 }) }, { displayModeBar: false, responsive: true });
+    }
   };
 }
 
 function cellsTable(names) {
-  drawn.cells = () => {
+  drawn.cells = placed.cells = () => {
     const listed = names.slice(0, 9);
     const rows = DATA.cells.map((c) => el("tr", null, el("th", { scope: "row" }, el("button", { type: "button", class: "link", on: { click: () => choose({ run: c.runs[0] }) } }, alien(c.label))), el("td", { class: "num" }, String(c.runs.length)),
       listed.map((n) => { const m = measured(c, n); const say = form(n); return el("td", { class: "num" }, m ? say(m[0]) : "–", m && m[1] !== null ? el("span", { class: "ci" }, `${say(m[1])}–${say(m[2])}`) : null); })));
@@ -253,6 +260,7 @@ function start() {
   chart("causes", "Why they moved", causesSpec);
   studyFigures();
   method();
+  for (const place of Object.values(placed)) place();
   startExplorer();
   showFacts();
   requestAnimationFrame(() => drawAll([...OF_RUN, ...OF_STUDY]));
