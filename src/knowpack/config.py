@@ -100,6 +100,8 @@ class KeepConfig(Section):
     """Few-shot contexts that facts and replay prompts are trained under, beside the bare question."""
     n_shots: int = Field(4, ge=1)
     """Shots of each context; they are none of the probe's."""
+    by_question: float = Field(0.5, ge=0, le=1)
+    """Share of the new rows that are the question itself, which replay prompts are most like; the rest any wording."""
     replay_batch: int = Field(128, ge=1)
     """Replay prompts beside each batch of new facts."""
     answer_tokens: int = Field(4, ge=1)
@@ -158,7 +160,8 @@ class BenchConfig(Section):
     """None: 5 for MMLU as in the paper, the task's own elsewhere."""
     apply_chat_template: bool = False
     fewshot_as_multiturn: bool = False
-    batch_size: int = Field(64, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    """Rows of about 32 tokens in one forward. None: 16 on the CPU, more being slower and larger there; else 256."""
 
 
 class RunConfig(Section):

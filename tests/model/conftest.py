@@ -6,6 +6,7 @@ import pytest
 import torch
 import transformers
 
+from knowpack.model import products
 from knowpack.model.load import Loaded, weights_hash
 
 SIZES = {"hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "vocab_size": 211}
@@ -46,3 +47,12 @@ def loaded(request: pytest.FixtureRequest) -> Loaded:
 @pytest.fixture
 def llama() -> Loaded:
     return build("llama")
+
+
+@pytest.fixture(params=["torch", "onednn"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which library multiplies in linear layers, whatever this machine would choose."""
+    if request.param == "onednn" and not products.has_onednn():
+        pytest.skip("oneDNN's products are only used on AVX-512")
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: request.param == "onednn")
+    return str(request.param)

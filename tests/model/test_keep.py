@@ -85,6 +85,7 @@ def test_divergence_is_zero_where_nothing_changed() -> None:
     assert divergence(logits, [held]).tolist() == pytest.approx([0.0] * 3, abs=1e-5)  # fmt: skip
 
 
+@pytest.mark.usefixtures("library")
 def test_a_layer_with_lora_as_one_function_has_the_gradients_of_peft() -> None:
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(CONFIGS["llama"])

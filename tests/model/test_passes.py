@@ -33,6 +33,7 @@ def test_norm_equals_float64_by_the_formula() -> None:
     assert torch.equal(x, before)  # nothing is done in place on what the caller still needs
 
 
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("tokens", [3, 20])  # below and above the rows from which oneDNN multiplies
 def test_mlp_equals_its_own(tokens: int, bias: bool) -> None:

@@ -89,7 +89,8 @@ def _run(
     journal = Journal(out / "partial", loaded.weights_hash)
     of = hash_of([settings, loaded.weights_hash])
     with tasks.quiet(), progress.stage("benchmarks", None):
-        lm = KnowpackLM(loaded, n_tokens=TOKENS_A_ROW * config.batch_size, journal=journal, progress=progress)
+        n_tokens = config.batch_size and TOKENS_A_ROW * config.batch_size
+        lm = KnowpackLM(loaded, n_tokens=n_tokens, journal=journal, progress=progress)
         results = harness.run(lm, benchmarks, config)
         measured = [_measured(benchmark, results, lm, {"of": of, "settings": settings}) for benchmark in benchmarks]
         harness.save(results, lm, config, out / "lm_eval")  # after the samples are taken: it rewrites them

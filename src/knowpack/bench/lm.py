@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 TEXTS_AT_ONCE = 2048  # texts tokenized in one call
 FIRST_TOKENS = 32  # a generation is looked at for its stop text after so many tokens, then twice, four times ...
 
+CPU_TOKENS, GPU_TOKENS = 512, 8192  # in one forward (CPU: docs/benchmarks/bench.md; GPU: not measured)
+
 Encoded = tuple[tuple[str, str] | None, list[int], list[int]]
 
 
@@ -44,9 +46,9 @@ Encoded = tuple[tuple[str, str] | None, list[int], list[int]]
 class KnowpackLM(HFLM):  # type: ignore[misc]
     """lm-eval's LM over a knowpack model.
 
-    pretrained: a hub name, a folder, lab, or a Loaded. n_tokens: tokens computed in one forward. journal: answers
-    that are known already, and where new ones go. cut counts, task by task, the requests longer than the
-    model's window.
+    pretrained: a hub name, a folder, lab, or a Loaded. n_tokens: tokens computed in one forward (None: 512 on the CPU,
+    else 8,192). journal: answers that are known already, and where new ones go. cut counts, task by task, the
+    requests longer than the model's window.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         revision: str | None = None,
         dtype: str = "auto",
         device: str | None = None,
-        n_tokens: int = 2048,
+        n_tokens: int | None = None,
         max_length: int | None = None,
         journal: Journal | None = None,
         progress: Progress = SILENT,
@@ -76,7 +78,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
             batch_size=8,  # of the backend's own way, where this one cannot be used
             **{name: value for name, value in lm_eval_options.items() if name in known},
         )
-        self.n_tokens = int(n_tokens)
+        self.n_tokens = int(n_tokens or (CPU_TOKENS if pretrained.device.type == "cpu" else GPU_TOKENS))
         self.journal = journal or Journal(None, pretrained.weights_hash)
         self.progress = progress
         self.cut: Counter[str] = Counter()

@@ -1,9 +1,9 @@
-"""Frozen linear layers by oneDNN while an adapter trains, on CPUs where torch's own product is slower.
+"""Frozen linear layers in fewer passes while an adapter trains on the CPU.
 
-model -> the same model whose frozen float32 linear layers multiply by oneDNN, forwards and backwards, inside the
-block (see products: the same for inference). A frozen layer needs the gradient of its input only: one more product,
-with the transposed weight, which is copied once. A layer with a LoRA on it is one function: W x + s B (A x), the second
-part added by the product itself, where peft writes three more tensors as wide as the output.
+model -> the same model whose frozen float32 linear layers multiply by the faster library (see products: the same for
+inference), forwards and backwards, inside the block. A frozen layer needs the gradient of its input only: one more
+product, with the transposed weight, which oneDNN wants copied once. A layer with a LoRA on it is one function: W x +
+s B (A x), the second part added by the product itself, where peft writes three more tensors as wide as the output.
 """
 
 from collections.abc import Iterator
@@ -15,18 +15,21 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from typing_extensions import TypeIs
 
-from knowpack.model.products import FEW_ROWS, available
+from knowpack.model import products
+from knowpack.model.products import FEW_ROWS, product
 
 MOST_WEIGHTS = 500_000_000  # transposed copies double a model's memory: only where that is small
 
 
 @contextmanager
 def fast_training(model: nn.Module) -> Iterator[None]:
-    """Within, frozen linear layers on the CPU multiply by oneDNN where it helps; weights are not changed."""
-    layers = [module for module in model.modules() if _can_change(module)] if available() else []
-    if sum(layer.weight.numel() for layer in layers) > MOST_WEIGHTS:
-        layers = []
-    transposed = {layer: layer.weight.detach().t().contiguous() for layer in layers}
+    """Within, frozen linear layers on the CPU work so; weights are not changed."""
+    layers = [module for module in model.modules() if _can_change(module)]
+    transposed = {layer: layer.weight.detach().t() for layer in layers}
+    if products.onednn_is_faster():
+        if sum(layer.weight.numel() for layer in layers) > MOST_WEIGHTS:
+            layers, transposed = [], {}
+        transposed = {layer: weight.contiguous() for layer, weight in transposed.items()}
     changed: list[nn.Module] = []
     for layer in layers:
         layer.forward = partial(_linear, layer, transposed[layer])  # type: ignore[method-assign]
@@ -79,17 +82,17 @@ def _adapted(layer: LoraLinear, transposed: Tensor, x: Tensor) -> Tensor:
 
 
 class _Product(torch.autograd.Function):
-    """x (..., in) times weight (out, in), both ways by oneDNN; the weight gets no gradient."""
+    """x (..., in) times weight (out, in), both ways by the faster library; the weight gets no gradient."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, weight: Tensor, transposed: Tensor) -> Tensor:
         ctx.save_for_backward(transposed)
-        return _product(x, weight)
+        return product(x, weight)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None, None]:
         (transposed,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return _product(grads[0].contiguous(), transposed), None, None
+        return product(grads[0].contiguous(), transposed), None, None
 
 
 class _Adapted(torch.autograd.Function):
@@ -109,7 +112,7 @@ class _Adapted(torch.autograd.Function):
         inner = flat @ a.t()  # (tokens, rank)
         ctx.save_for_backward(flat, inner, transposed, a, b)
         ctx.scale = scale  # type: ignore[attr-defined]
-        return _product(flat, weight).addmm_(inner, b.t(), alpha=scale).view(*x.shape[:-1], -1)
+        return product(flat, weight).addmm_(inner, b.t(), alpha=scale).view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(
@@ -119,11 +122,6 @@ class _Adapted(torch.autograd.Function):
         scale: float = ctx.scale  # type: ignore[attr-defined]
         out = grads[0].reshape(-1, grads[0].shape[-1]).contiguous()
         of_inner = (out @ b).mul_(scale)  # (tokens, rank)
-        of_x = _product(out, transposed).addmm_(of_inner, a)
+        of_x = product(out, transposed).addmm_(of_inner, a)
         shape = (*grads[0].shape[:-1], flat.shape[-1])
         return of_x.view(shape), None, None, of_inner.t() @ flat, (out.t() @ inner).mul_(scale), None
-
-
-def _product(x: Tensor, weight: Tensor) -> Tensor:
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
-    return found

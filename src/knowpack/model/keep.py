@@ -134,8 +134,7 @@ class Objective:
         self, context: int, facts: Sequence[int], n_texts: int, rng: np.random.Generator
     ) -> tuple[Tensor, track.Line]:
         """The loss of these facts beside replay rows under a context, in one forward, and of n_texts texts."""
-        choices = [self.new.trained[context][fact] for fact in facts]
-        rows = [mine[int(rng.integers(len(mine)))] for mine in choices]
+        rows = [self._worded(self.new.trained[context][fact], rng) for fact in facts]
         drawn = self.chooser.draw(context, self.keep.replay_batch, rng) if self.keep.kl_weight > 0 else []
         held = self.chooser.rows(context, drawn)
         loss = torch.zeros(())
@@ -159,6 +158,10 @@ class Objective:
             loss, figures["kl_text"] = loss + self.keep.kl_weight * kl, kl.item()
         return loss, figures
 
+    def _worded(self, mine: Sequence[Row], rng: np.random.Generator) -> Row:
+        """The question itself, or any wording."""
+        return mine[0 if rng.random() < self.keep.by_question else int(rng.integers(len(mine)))]
+
 
 @torch.no_grad()
 def least_probable(logits: Logits, context: Sequence[int], rows: Sequence[Row]) -> list[float]:
@@ -175,10 +178,12 @@ def least_probable(logits: Logits, context: Sequence[int], rows: Sequence[Row]) 
 
 
 def certainties(logits: Logits, new: New, contexts: Contexts, rng: np.random.Generator) -> list[float]:
-    """For each fact the lower of two: a trained wording, and the one for checking, each under a context drawn now."""
+    """For each fact the lower of two: the question, and the wording for checking, each under a context drawn now.
+
+    Of all wordings the question is the last to be learned: the replay prompts that hold the base are questions like it.
+    """
     first, second = (int(rng.integers(len(contexts))) for _ in range(2))
-    trained = [mine[int(rng.integers(len(mine)))] for mine in new.trained[first]]
-    a = least_probable(logits, contexts.prefixes[first], trained)
+    a = least_probable(logits, contexts.prefixes[first], [mine[0] for mine in new.trained[first]])
     b = least_probable(logits, contexts.prefixes[second], new.checked[second])
     return [min(pair) for pair in zip(a, b, strict=True)]
 
