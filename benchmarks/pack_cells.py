@@ -1,0 +1,204 @@
+"""The cells of the pack table: which there are, how one is trained, what is measured of it."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from knowpack import replay as replay_prompts
+from knowpack import store
+from knowpack.config import MixConfig, ProbeConfig, TrainConfig
+from knowpack.knowledge import knowledge_map
+from knowpack.mix import mix
+from knowpack.model.contexts import Contexts
+from knowpack.model.decode import Decoder
+from knowpack.model.merge import merged
+from knowpack.model.replay import Replay, build
+from knowpack.model.train import train
+from knowpack.pack import budget, plan
+from knowpack.pack.request import HELD_OUT
+from knowpack.probe import probe
+from pack_world import OTHER_WORDINGS, TASKS, World
+
+SEEDS = (42, 1337, 10824)  # the paper's
+VALIDATION_SEED = 7
+LRS = {"k=0": (1e-2, 3e-2, 5e-2), "10 HighlyKnown": (1e-2, 3e-2), "10 paraphrases": (3e-3, 1e-2, 3e-2)}
+PAPER = TrainConfig(rank=1, alpha=2, dropout=0.1, rslora=True, lr=1e-3, epochs=10, batch_size=16, loss="all")
+MIXES = {"k=0": {}, "10 HighlyKnown": {"n_highly_known": 10}, "10 paraphrases": {"n_paraphrase": 10}}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One adapter and what it is measured on."""
+
+    label: str
+    n: int
+    draw: int
+    """Which of the disjoint draws of n facts; -1: the validation draw."""
+    seed: int
+    train: TrainConfig
+    mix: str | None = None
+    """A key of MIXES; None = pack."""
+    measure: bool = True
+    """False: reliability on the validation prompts only."""
+
+    @property
+    def name(self) -> str:
+        return store.hash_of([*(str(v) for v in (self.label, self.n, self.draw, self.seed)), self.train.model_dump()])
+
+
+def cells(world: World, kind: str, only: str = "") -> Iterator[Cell]:
+    """The cells of a kind whose label holds `only`."""
+    best = lambda n, name: best_lr(world.out, n, name)  # noqa: E731
+    match kind:
+        case "lr50" | "lr500":
+            n = int(kind[2:])
+            for name in [name for name in mixes(n) if only in name]:
+                for lr in LRS[name]:
+                    config = PAPER.model_copy(update={"lr": lr})
+                    yield Cell(f"lr {name} {lr}", n, -1, VALIDATION_SEED, config, name, measure=False)
+        case "paper50" | "paper500":
+            n = int(kind[5:])
+            for seed in SEEDS:
+                for name in [name for name in mixes(n) if only in name]:
+                    for draw in (0, 1) if n == 50 and name == "k=0" else (0,):
+                        yield Cell(f"paper {name}", n, draw, seed, PAPER.model_copy(update={"lr": best(n, name)}), name)
+        case "pack50" | "pack500":
+            n = int(kind[4:])
+            for seed in SEEDS:
+                for draw in (0, 1) if n == 50 else (0,):
+                    yield Cell("pack", n, draw, seed, recipe(n))
+        case "ablate50":
+            for seed in SEEDS:
+                for label, config in ablations(recipe(50)):
+                    yield Cell(f"without {label}", 50, 0, seed, config)
+
+
+def mixes(n: int) -> list[str]:
+    """The paper's mixes at n facts; 10 HighlyKnown for each of 500 would be 5,000, and the lab has 4,000 in all."""
+    return [name for name in MIXES if n == 50 or name != "10 HighlyKnown"]
+
+
+def recipe(n: int) -> TrainConfig:
+    """pack's own, at the rank that its load gives on the lab."""
+    return plan.recipe(64 if n <= 50 else 128, n)
+
+
+def ablations(full: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
+    keep = full.keep
+    assert keep is not None
+
+    def without(**changes: object) -> TrainConfig:
+        return full.model_copy(update={"keep": keep.model_copy(update=changes)})
+
+    yield "replay", without(kl_weight=0.0)
+    yield "made-up names", without(n_made_up=0)
+    yield "texts", without(n_texts=0)
+    yield "few-shot contexts", without(n_contexts=0)
+    yield "retirement", without(retire=False)
+    yield "replay by interference", without(by_interference=0.0)
+    yield "upper layers", full.model_copy(update={"from_layer": 0.0})
+    yield "tail", without(tail_steps=0)
+    yield "scale search", without(search_scale=False)
+    yield "weight decay", full.model_copy(update={"weight_decay": 0.0})
+
+
+def examples(world: World, cell: Cell, facts: pl.DataFrame) -> tuple[pl.DataFrame, Replay | None, float]:
+    """The example table; for pack also the base's answers to the replay prompts, and the CPU seconds they took."""
+    if cell.mix is not None:
+        known = knowledge_map(world.base_candidates)
+        config = MixConfig(n_unknown=cell.n, held_out_wordings=HELD_OUT, **MIXES[cell.mix])
+        extra = world.highly_known(10 * cell.n) if "n_highly_known" in MIXES[cell.mix] else None
+        return mix(facts, known, config, cell.seed, extra=extra), None, 0.0
+    keep = cell.train.keep
+    assert keep is not None
+    started = time.process_time()
+    prompts = replay_prompts.as_examples(replay_prompts.prompts(world.pool, facts, keep, cell.seed))
+    contexts = Contexts(world.prompter, world.contexts[: 1 + keep.n_contexts])
+    asked = build(world.loaded, prompts["question"].to_list(), contexts, keep, cell.seed)
+    return plan.examples(facts, HELD_OUT, prompts), asked, time.process_time() - started
+
+
+def run(world: World, cell: Cell) -> dict[str, object]:
+    facts = world.unknown(cell.n, cell.draw)
+    if cell.measure:  # the base is asked before any adapter is merged into it
+        assert not world.base_report.is_empty()
+        assert not world.base_noise.is_empty()
+        assert not world.base_other_wordings.is_empty()
+        assert len(world.base_scores) == len(TASKS)
+    told, asked, asking = examples(world, cell, facts)
+    folder = world.out / "adapters" / cell.name
+    started = time.process_time()
+    made = train(world.loaded, told, cell.train, cell.seed, folder, prompter=world.prompter, replay=asked)
+    seconds = time.process_time() - started + asking
+    figures: dict[str, object] = {"cpu_seconds": seconds, "n_steps": len(made.log), "last": made.log[-1]}
+    with merged(world.loaded, folder) as tuned:
+        decoder = Decoder(tuned)
+        figures |= measured(world, cell, facts, set(told["fact_id"]), decoder)
+    return figures
+
+
+def right(responses: pl.DataFrame) -> float:
+    return float(responses["matched_default"].is_not_null().mean())  # type: ignore[arg-type]
+
+
+def _p(known: pl.DataFrame, facts: pl.DataFrame) -> float:
+    """Share of right answers to these facts."""
+    rows = known.filter((pl.col("grader") == "default") & pl.col("fact_id").is_in(facts["fact_id"].to_list()))
+    return float(rows["p_correct"].mean())  # type: ignore[arg-type]
+
+
+def measured(world: World, cell: Cell, facts: pl.DataFrame, trained: set[str], decoder: Decoder) -> dict[str, object]:
+    ask = lambda some, shots, **more: probe(decoder, some, shots, world.prompter, ProbeConfig(), **more).collect()  # noqa: E731
+    shots = world.shots if cell.measure else world.validation_shots
+    found: dict[str, object] = {"reliability": right(ask(facts, shots))}
+    if not cell.measure:
+        return found
+    before, noise = knowledge_map(world.base_report), knowledge_map(world.base_noise)
+    after = knowledge_map(ask(world.report, world.shots, drafts=world.base_report))
+    scores = world.scores(decoder.loaded, cell.name)
+    falls = [100 * (value - scores[task]) for task, value in world.base_scores.items()]
+    found |= {"bench_fall_points": sum(falls) / len(falls), "bench_worst_points": max(falls), "scores": scores}
+    found["unseen_wordings"] = right(ask(facts, world.shots[:5], forms=OTHER_WORDINGS))
+    known = world.report.filter(pl.col("fact_id").is_in(world.base_other_wordings["fact_id"].unique().to_list()))
+    reworded = ask(known, world.shots[:5], forms=OTHER_WORDINGS, drafts=world.base_other_wordings)
+    found["known_reworded_fall_points"] = 100 * (right(world.base_other_wordings) - right(reworded))
+    found["known_fall_points"] = 100 * (_p(before, known) - _p(after, known))
+    found["never_shown_wordings"] = right(ask(facts, world.shots[:5], forms=(-1, -2)))
+    raw, floor = budget.known_lost(before, after, trained), budget.known_lost(before, noise, trained)
+    assert raw is not None, "the lab has HighlyKnown facts"
+    assert floor is not None
+    found |= {"known_lost_raw": raw, "noise": floor, "known_lost": raw - floor}
+    lost = budget.refusals_lost(before, after, trained)
+    both = before.filter(pl.col("grader") == "default").join(
+        after.filter(pl.col("grader") == "default"), on="fact_id", suffix="_after"
+    )
+    found |= {
+        "refusals_kept": None if lost is None else 1 - lost,
+        "refused_before": float(both["p_refused"].mean()),  # type: ignore[arg-type]
+        "refused_after": float(both["p_refused_after"].mean()),  # type: ignore[arg-type]
+        "down": float((both["p_correct_after"] < both["p_correct"]).mean()),  # type: ignore[arg-type]
+        "up": float((both["p_correct_after"] > both["p_correct"]).mean()),  # type: ignore[arg-type]
+        "n_highly": int((both["category"] == "HighlyKnown").sum()),
+        "n_refused": int((both["p_refused"] >= 0.5).sum()),
+        "n_facts": both.height,
+    }
+    return found
+
+
+def best_lr(out: Path, n: int, name: str) -> float:
+    """The learning rate of the highest reliability on the validation draw; among equals (1%) the lowest."""
+    rows = [row for row in kept(out) if row["label"].startswith(f"lr {name} ") and row["n"] == n]
+    if not rows:  # not tried at this size: that of 50 facts
+        rows = [row for row in kept(out) if row["label"].startswith(f"lr {name} ") and row["n"] == 50]
+    if not rows:
+        raise SystemExit(f"no learning rate has been tried for {name}: run --cells lr50 first")
+    top = max(row["reliability"] for row in rows)
+    return min(row["train"]["lr"] for row in rows if row["reliability"] >= top - 0.01)
+
+
+def kept(out: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted((out / "cells").glob("*.json"))]
