@@ -159,6 +159,15 @@ def test_a_cell_that_fails_is_reported_and_the_others_go_on(config: RunConfig, d
     assert not (ended[0].folder / "figures.json").exists()
 
 
+def test_a_missing_table_of_extras_is_said_before_the_base_is_asked(config: RunConfig, tmp_path: Path) -> None:
+    lacking = override(config, [f"work={tmp_path / 'work'}", f"mix.extra_facts={tmp_path / 'none.csv'}"])
+    with pytest.raises(FactsError, match="no fact file"):
+        stages.run(lacking)
+    with pytest.raises(FactsError, match="no fact file"):
+        study(StudyConfig(name="lacking", base=lacking, cells=({"label": "a"},)))
+    assert not (tmp_path / "work").exists()
+
+
 def test_a_study_loads_the_base_once(config: RunConfig, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import knowpack.base
 

@@ -39,6 +39,7 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
 
     Raises the KnowpackError of the stage that failed, after writing it to status.json.
     """
+    check(config)
     base = base or open_base(config, progress)
     measure_base(base, config, progress)
     folder = folder_of(config, base)
@@ -50,6 +51,12 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
             measure(folder, config, base, tuned, progress)
         check_base(base)
     return folder
+
+
+def check(config: RunConfig) -> None:
+    """Raise now what a stage would find after an hour of probing: a table that is missing or broken."""
+    if config.mix.extra_facts:
+        files.load(config.mix.extra_facts)
 
 
 def folder_of(config: RunConfig, base: Base) -> Path:

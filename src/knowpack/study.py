@@ -16,7 +16,7 @@ from knowpack.config import RunConfig, StudyConfig
 from knowpack.errors import ConfigError, KnowpackError
 from knowpack.manifest import failure
 from knowpack.progress import SILENT, Progress
-from knowpack.run import folder_of, run
+from knowpack.run import check, folder_of, run
 
 
 def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
@@ -24,6 +24,8 @@ def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
     runs = config.runs()
     if not runs:
         raise ConfigError(f"the study {config.name} has no cells; add some under cells:")
+    for cell in runs:
+        check(cell)
     folder = Path(config.base.work) / "studies" / config.name
     with held(folder, progress):
         settings = config.model_dump(mode="json")
