@@ -78,13 +78,14 @@ def rank_for(n_bits: float, parameters_per_rank: int) -> int:
 def recipe(rank: int, n_facts: int) -> TrainConfig:
     """The recipe as it stands (what it reaches, and misses, on the lab: docs/benchmarks/pack.md).
 
-    Measured at 50 and at 500 facts; between and beyond by a power of the load. More facts need less weight on the
-    divergence (40 leaves 4% of 500 unlearned, 16 loses too much) and a longer fall of the learning rate.
+    Measured at 50 and at 500 facts; between and beyond, an interpolation. Many facts are never certain at the full
+    learning rate, so that nearly all of their steps are its fall; and more of what the base knows stands in their way,
+    so that more of it is replayed.
     """
     load = max(1.0, n_facts / 50)
     keep = KeepConfig(
-        kl_weight=round(40 / load**0.2, 1), max_steps=300 + 4 * n_facts, tail_steps=max(150, 2 * n_facts),
-        check_every=max(10, n_facts // 12),
+        n_replay=round(5000 * load**0.38), n_made_up=round(1500 * load**0.3), max_steps=490 + n_facts // 5,
+        tail_steps=150 + 6 * max(0, n_facts - 50), check_every=max(10, n_facts // 12),
     )  # fmt: skip
     return TrainConfig(
         rank=rank, alpha=rank, from_layer=FROM_LAYER, lr=3e-3, warmup_ratio=0.05, weight_decay=0.01,
