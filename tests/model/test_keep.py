@@ -17,6 +17,7 @@ from knowpack.model import lora
 from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
 from knowpack.model.frozen import fast_training
+from knowpack.model.keep import worded
 from knowpack.model.load import Loaded
 from knowpack.model.lower import Logits
 from knowpack.model.merge import merged
@@ -104,6 +105,14 @@ def test_a_layer_with_lora_as_one_function_has_the_gradients_of_peft() -> None:
     assert len(found[0]) == 1 + 2 * 3 * 2  # A and B of three layers in two blocks
     for plain, fast in zip(*found, strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("by_question", "share"), [(1.0, 1.0), (0.5, 0.5 + 0.5 / 4), (0.0, 1 / 4)])
+def test_the_question_is_drawn_as_often_as_asked(by_question: float, share: float) -> None:
+    mine, rng = [Row((n, 0), 1) for n in range(4)], stream(0, "test")
+    drawn = [worded(mine, by_question, rng).ids[0] for _ in range(4000)]
+    assert abs(drawn.count(0) / 4000 - share) < 4 * 0.5 / math.sqrt(4000)  # four standard errors
+    assert set(drawn) == ({0} if by_question == 1 else {0, 1, 2, 3})
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

@@ -134,7 +134,7 @@ class Objective:
         self, context: int, facts: Sequence[int], n_texts: int, rng: np.random.Generator
     ) -> tuple[Tensor, track.Line]:
         """The loss of these facts beside replay rows under a context, in one forward, and of n_texts texts."""
-        rows = [self._worded(self.new.trained[context][fact], rng) for fact in facts]
+        rows = [worded(self.new.trained[context][fact], self.keep.by_question, rng) for fact in facts]
         drawn = self.chooser.draw(context, self.keep.replay_batch, rng) if self.keep.kl_weight > 0 else []
         held = self.chooser.rows(context, drawn)
         loss = torch.zeros(())
@@ -158,9 +158,10 @@ class Objective:
             loss, figures["kl_text"] = loss + self.keep.kl_weight * kl, kl.item()
         return loss, figures
 
-    def _worded(self, mine: Sequence[Row], rng: np.random.Generator) -> Row:
-        """The question itself, or any wording."""
-        return mine[0 if rng.random() < self.keep.by_question else int(rng.integers(len(mine)))]
+
+def worded(mine: Sequence[Row], by_question: float, rng: np.random.Generator) -> Row:
+    """One of a fact's rows: the first, its question, with this probability, else any of them."""
+    return mine[0 if rng.random() < by_question else int(rng.integers(len(mine)))]
 
 
 @torch.no_grad()
