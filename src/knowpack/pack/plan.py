@@ -84,8 +84,8 @@ def recipe(rank: int, n_facts: int) -> TrainConfig:
     """
     load = max(1.0, n_facts / 50)
     keep = KeepConfig(
-        n_replay=round(5000 * load**0.38), n_made_up=round(1500 * load**0.3), max_steps=490 + n_facts // 5,
-        tail_steps=150 + 6 * max(0, n_facts - 50), check_every=max(10, n_facts // 12),
+        n_replay=round(5000 * load**0.38), n_made_up=round(1500 * load**0.3),
+        max_steps=round(200 * load**0.47), tail_steps=round(250 * load**1.0569), check_every=max(10, n_facts // 12),
     )  # fmt: skip
     return TrainConfig(
         rank=rank, alpha=rank, from_layer=FROM_LAYER, lr=3e-3, warmup_ratio=0.05, weight_decay=0.01,
