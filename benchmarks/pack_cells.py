@@ -100,6 +100,7 @@ def ablations(full: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
     yield "few-shot contexts", without(n_contexts=0)
     yield "retirement", without(retire=False)
     yield "replay by interference", without(by_interference=0.0)
+    yield "the question itself", without(by_question=0.0)  # any wording, the question as often as another
     yield "upper layers", full.model_copy(update={"from_layer": 0.0})
     yield "tail", without(tail_steps=0)
     yield "scale search", without(search_scale=False)
