@@ -80,11 +80,11 @@ def recipe(rank: int, n_facts: int) -> TrainConfig:
 
     Measured at 50 and at 500 facts; between and beyond, an interpolation. Many facts are never certain at the full
     learning rate, so that nearly all of their steps are its fall; and more of what the base knows stands in their way,
-    so that more of it is replayed.
+    so that more of it is replayed, with a little less weight on each.
     """
     load = max(1.0, n_facts / 50)
     keep = KeepConfig(
-        n_replay=round(5000 * load**0.38), n_made_up=round(1500 * load**0.3),
+        kl_weight=round(64 / load**0.204, 1), n_replay=round(5000 * load**0.38), n_made_up=round(1500 * load**0.3),
         max_steps=round(200 * load**0.47), tail_steps=round(250 * load**1.0569), check_every=max(10, n_facts // 12),
     )  # fmt: skip
     return TrainConfig(
