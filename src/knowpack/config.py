@@ -86,9 +86,9 @@ class MixConfig(Section):
 
 
 class KeepConfig(Section):
-    """Staying close to the base while facts go in: pack's recipe, each part a switch."""
+    """Staying close to the base while facts go in: pack's recipe for 50 facts, each part a switch."""
 
-    kl_weight: float = Field(40.0, ge=0)
+    kl_weight: float = Field(64.0, ge=0)
     """Weight of KL(base || adapted) over the base's answers to the replay prompts; 0 = no replay."""
     n_replay: int = Field(5000, ge=0)
     """Replay prompts from facts: same relation, same range, unrelated, a third each where there are enough."""
@@ -116,10 +116,10 @@ class KeepConfig(Section):
     """Certain: the least probable token of the answer is above this, twice, in a trained wording and another."""
     check_every: int = Field(10, ge=1)
     """Steps between the checks of all facts."""
-    max_steps: int = Field(600, ge=1)
-    """Give up after this many steps, the tail not counted."""
-    tail_steps: int = Field(150, ge=0)
-    """Steps at the end, the learning rate falling to 0, with replay and only such facts as were lost."""
+    max_steps: int = Field(200, ge=1)
+    """Steps at the full learning rate, at most: fewer where all facts are certain before."""
+    tail_steps: int = Field(250, ge=0)
+    """Steps at the end, the learning rate falling to 0, in which most facts are settled."""
     search_scale: bool = True
     """After training: the smallest scale of the adapter that still holds every fact."""
 
