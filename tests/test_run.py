@@ -165,7 +165,16 @@ def test_a_missing_table_of_extras_is_said_before_the_base_is_asked(config: RunC
         stages.run(lacking)
     with pytest.raises(FactsError, match="no fact file"):
         study(StudyConfig(name="lacking", base=lacking, cells=({"label": "a"},)))
-    assert not (tmp_path / "work").exists()
+    assert not list((tmp_path / "work").rglob("responses.parquet*"))
+
+
+def test_a_finished_run_needs_its_extras_no_more(config: RunConfig, tmp_path: Path) -> None:
+    extras = tmp_path / "extras.parquet"
+    extras.write_bytes(Path(config.facts.path).read_bytes())
+    given = override(config, [f"work={tmp_path / 'work'}", f"mix.extra_facts={extras}"])
+    folder = stages.run(given)
+    extras.unlink()
+    assert stages.run(given) == folder
 
 
 def test_a_study_loads_the_base_once(config: RunConfig, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:

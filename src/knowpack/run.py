@@ -30,17 +30,15 @@ if TYPE_CHECKING:
     from knowpack.model.replay import Replay
     from knowpack.model.train import TrainResult
 
-
 ENOUGH_APART = 1000  # facts beside those probed, to replay from them alone
 
 
 def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT) -> Path:
     """All stages of one cell; what is on disk already is kept. base: from another run of the same model and facts.
-
     Raises the KnowpackError of the stage that failed, after writing it to status.json.
     """
-    check(config)
     base = base or open_base(config, progress)
+    check(config, base)
     measure_base(base, config, progress)
     folder = folder_of(config, base)
     with held(folder, progress), recorded(folder):
@@ -53,9 +51,9 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
     return folder
 
 
-def check(config: RunConfig) -> None:
-    """Raise now what a stage would find after an hour of probing: a table that is missing or broken."""
-    if config.mix.extra_facts:
+def check(config: RunConfig, base: Base) -> None:
+    """Raise before the base is probed what the mix would find after: that there are no extra facts."""
+    if config.mix.extra_facts and not (folder_of(config, base) / "examples.parquet").is_file():
         files.load(config.mix.extra_facts)
 
 

@@ -24,8 +24,6 @@ def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
     runs = config.runs()
     if not runs:
         raise ConfigError(f"the study {config.name} has no cells; add some under cells:")
-    for cell in runs:
-        check(cell)
     folder = Path(config.base.work) / "studies" / config.name
     with held(folder, progress):
         settings = config.model_dump(mode="json")
@@ -34,6 +32,7 @@ def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
         names = []
         for cell in runs:
             base = _base_for(cell, base, progress)
+            check(cell, base)
             names.append(folder_of(cell, base).name)
         store.write_text(folder / "runs.txt", "\n".join(names) + "\n")
         with progress.stage(f"study {config.name}: cells", len(runs)) as advance:

@@ -6,7 +6,7 @@ product, with the transposed weight, which oneDNN wants copied once. A layer wit
 s B (A x), the second part added by the product itself, where peft writes three more tensors as wide as the output.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -28,21 +28,14 @@ def fast_training(model: nn.Module) -> Iterator[None]:
     transposed = {layer: layer.weight.detach().t() for layer in layers}
     if products.onednn_is_faster():
         if sum(layer.weight.numel() for layer in layers) > MOST_WEIGHTS:
-            layers, transposed = [], {}
+            transposed = {}
         transposed = {layer: weight.contiguous() for layer, weight in transposed.items()}
-    changed: list[nn.Module] = []
-    for layer in layers:
-        layer.forward = partial(_linear, layer, transposed[layer])  # type: ignore[method-assign]
-        changed.append(layer)
+    forwards: dict[nn.Module, Callable[..., Tensor]] = {x: partial(_linear, x, t) for x, t in transposed.items()}
     for module in model.modules():
         if isinstance(module, LoraLinear) and module.base_layer in transposed and _is_plain(module):
-            module.forward = partial(_adapted, module, transposed[module.base_layer])  # type: ignore[method-assign]
-            changed.append(module)
-    try:
+            forwards[module] = partial(_adapted, module, transposed[module.base_layer])
+    with products.replaced(forwards):
         yield
-    finally:
-        for module in changed:
-            del module.forward
 
 
 def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from knowpack.model.attention import Step, attend_packed
-from knowpack.model.products import by_onednn, gated
+from knowpack.model.products import by_onednn, gated, replaced
 
 # Classes of transformers that share Llama's formulas (others of the same idea differ: Gemma's norm adds one)
 NORMS = {"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"}
@@ -26,17 +26,9 @@ BLOCK = 64  # logits whose maximum is found at once
 @contextmanager
 def fewer_passes(model: nn.Module) -> Iterator[None]:
     """Within, Llama-like layers on the CPU work in fewer passes; to be entered inside `attached`."""
-    changed: list[nn.Module] = []
-    for module in model.modules():
-        found = _replacement(module)
-        if found is not None:
-            module.forward = partial(found, module)
-            changed.append(module)
-    try:
+    found = {module: _replacement(module) for module in model.modules()}
+    with replaced({module: partial(forward, module) for module, forward in found.items() if forward}):
         yield
-    finally:
-        for module in changed:
-            del module.forward
 
 
 def _replacement(module: nn.Module) -> Callable[..., object] | None:

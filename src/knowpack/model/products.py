@@ -8,7 +8,7 @@ Inference only: the operator has no gradient.
 """
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -24,12 +24,19 @@ FEW_ROWS = 8  # below this torch's own product is faster
 def fast_products(model: nn.Module) -> Iterator[None]:
     """Within, linear layers on the CPU multiply by oneDNN where it helps; weights are neither copied nor changed."""
     changed = [module for module in model.modules() if _can_change(module)] if onednn_is_faster() else []
-    for module in changed:
-        module.forward = partial(_linear, module)  # type: ignore[method-assign]
+    with replaced({module: partial(_linear, module) for module in changed}):
+        yield
+
+
+@contextmanager
+def replaced(forwards: Mapping[nn.Module, Callable[..., object]]) -> Iterator[None]:
+    """Within, these modules have these forwards instead of their class's; after, their class's again."""
+    for module, forward in forwards.items():
+        module.forward = forward
     try:
         yield
     finally:
-        for module in changed:
+        for module in forwards:
             del module.forward
 
 
