@@ -44,6 +44,8 @@ class Cell:
     """A key of MIXES; None = pack."""
     measure: bool = True
     """False: reliability on the validation prompts only."""
+    known_only: bool = False
+    """Replay prompts only from facts that the base knows, so that none of them is refused."""
 
     @property
     def name(self) -> str:
@@ -74,7 +76,11 @@ def cells(world: World, kind: str, only: str = "") -> Iterator[Cell]:
         case "ablate50":
             for seed in SEEDS:
                 for label, config in ablations(recipe(50)):
-                    yield Cell(f"without {label}", 50, 0, seed, config)
+                    yield Cell(label, 50, 0, seed, config)
+        case "refusals50":
+            for seed in SEEDS:
+                for label, n in (("replay of known facts", 0), ("replay of known facts, made-up names", 1500)):
+                    yield Cell(label, 50, 0, seed, changed(recipe(50), n_made_up=n), known_only=True)
 
 
 def mixes(n: int) -> list[str]:
@@ -87,24 +93,24 @@ def recipe(n: int) -> TrainConfig:
     return plan.recipe(64 if n <= 50 else 128, n)
 
 
+def changed(full: TrainConfig, **changes: object) -> TrainConfig:
+    """The recipe with other values in train.keep."""
+    assert full.keep is not None
+    return full.model_copy(update={"keep": full.keep.model_copy(update=changes)})
+
+
 def ablations(full: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
-    keep = full.keep
-    assert keep is not None
-
-    def without(**changes: object) -> TrainConfig:
-        return full.model_copy(update={"keep": keep.model_copy(update=changes)})
-
-    yield "replay", without(kl_weight=0.0)
-    yield "made-up names", without(n_made_up=0)
-    yield "texts", without(n_texts=0)
-    yield "few-shot contexts", without(n_contexts=0)
-    yield "retirement", without(retire=False)
-    yield "replay by interference", without(by_interference=0.0)
-    yield "the question itself", without(by_question=0.0)  # any wording, the question as often as another
-    yield "upper layers", full.model_copy(update={"from_layer": 0.0})
-    yield "tail", without(tail_steps=0)
-    yield "scale search", without(search_scale=False)
-    yield "weight decay", full.model_copy(update={"weight_decay": 0.0})
+    """Each part of the recipe left out, and each switch that it leaves off turned on."""
+    yield "without replay", changed(full, kl_weight=0.0)
+    yield "without few-shot contexts", changed(full, n_contexts=0)
+    yield "without retirement", changed(full, retire=False)
+    yield "without the question itself", changed(full, by_question=0.0)  # as often as any other wording
+    yield "without upper layers", full.model_copy(update={"from_layer": 0.0})
+    yield "without tail", changed(full, tail_steps=0)
+    yield "with made-up names", changed(full, n_made_up=1500)
+    yield "with texts", changed(full, n_texts=200)
+    yield "with scale search", changed(full, search_scale=True)
+    yield "with weight decay", full.model_copy(update={"weight_decay": 0.01})
 
 
 def examples(world: World, cell: Cell, facts: pl.DataFrame) -> tuple[pl.DataFrame, Replay | None, float]:
@@ -117,7 +123,8 @@ def examples(world: World, cell: Cell, facts: pl.DataFrame) -> tuple[pl.DataFram
     keep = cell.train.keep
     assert keep is not None
     started = time.process_time()
-    prompts = replay_prompts.as_examples(replay_prompts.prompts(world.pool, facts, keep, cell.seed))
+    pool = world.highly_known(keep.n_replay) if cell.known_only else world.pool
+    prompts = replay_prompts.as_examples(replay_prompts.prompts(pool, facts, keep, cell.seed))
     contexts = Contexts(world.prompter, world.contexts[: 1 + keep.n_contexts])
     asked = build(world.loaded, prompts["question"].to_list(), contexts, keep, cell.seed)
     return plan.examples(facts, HELD_OUT, prompts), asked, time.process_time() - started

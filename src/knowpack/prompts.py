@@ -61,6 +61,8 @@ class Prompter:
         self.system = system
         self.second_bos = second_bos
         self._bos = _own_bos(tokenizer)
+        self._newest: tuple[list[str], list[list[int]]] = ([], [])
+        """The last batch's texts and ids: the next prompt's often are the same."""
 
     def encode(self, shots: Sequence[Shot], question: str) -> list[int]:
         """Ids of the whole prompt, up to where the model's answer begins."""
@@ -73,7 +75,10 @@ class Prompter:
             whole = [self._finish(ids) for ids in self._ids([self._text(shots, q) for q in questions])]
             head: list[int] = []
         else:
-            whole = self._ids([split.tail_before + q + split.after for q in questions])
+            texts = [split.tail_before + q + split.after for q in questions]
+            if texts != self._newest[0]:
+                self._newest = (texts, self._ids(texts))
+            whole = self._newest[1]
             head = self._finish(split.prefix)
         n_shared = common_prefix(whole)
         return Batch(head + whole[0][:n_shared] if whole else head, [ids[n_shared:] for ids in whole])

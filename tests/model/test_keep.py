@@ -21,7 +21,7 @@ from knowpack.model.keep import worded
 from knowpack.model.load import Loaded
 from knowpack.model.lower import Logits
 from knowpack.model.merge import merged
-from knowpack.model.replay import Chooser, Held, Replay, build, divergence
+from knowpack.model.replay import Held, build, divergence, drawn
 from knowpack.model.shared import answer_logits, places
 from knowpack.model.train import TrainResult, train
 from knowpack.prompts import Prompter, Shot
@@ -110,9 +110,9 @@ def test_a_layer_with_lora_as_one_function_has_the_gradients_of_peft() -> None:
 @pytest.mark.parametrize(("by_question", "share"), [(1.0, 1.0), (0.5, 0.5 + 0.5 / 4), (0.0, 1 / 4)])
 def test_the_question_is_drawn_as_often_as_asked(by_question: float, share: float) -> None:
     mine, rng = [Row((n, 0), 1) for n in range(4)], stream(0, "test")
-    drawn = [worded(mine, by_question, rng).ids[0] for _ in range(4000)]
-    assert abs(drawn.count(0) / 4000 - share) < 4 * 0.5 / math.sqrt(4000)  # four standard errors
-    assert set(drawn) == ({0} if by_question == 1 else {0, 1, 2, 3})
+    told = [worded(mine, by_question, rng).ids[0] for _ in range(4000)]
+    assert abs(told.count(0) / 4000 - share) < 4 * 0.5 / math.sqrt(4000)  # four standard errors
+    assert set(told) == ({0} if by_question == 1 else {0, 1, 2, 3})
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -143,15 +143,14 @@ def test_layers_below_the_adapter_are_computed_once_and_nothing_else_changes(kin
         torch.testing.assert_close(again, plain, rtol=1e-4, atol=1e-5)
 
 
-def test_rows_whose_answers_moved_come_back_more_often_and_each_batch_has_no_repeats() -> None:
-    rows = tuple(Held(Row((i, 1), 1), torch.zeros(1, 1), torch.zeros(1, 1)) for i in range(40))
-    chooser, rng = Chooser(Replay(None, (rows,), ()), 0.5), stream(0, "test")  # type: ignore[arg-type]
-    chooser.moved(0, range(40), [1.0 if i < 4 else 0.001 for i in range(40)])
-    drawn = [chooser.draw(0, 8, rng) for _ in range(100)]
-    assert all(len(set(batch)) == 8 for batch in drawn)
-    # half of each batch by how far they moved: the four rows hold 4 of 4.036 of it, and so fill nearly all of the half
-    assert sum(i < 4 for batch in drawn for i in batch) > 300
-    assert {i for batch in drawn for i in batch} == set(range(40))  # the other half is drawn from all
+def test_a_batch_of_replay_has_no_repeats_and_all_rows_come() -> None:
+    rows = [Held(Row((i, 1), 1), torch.zeros(1, 1), torch.zeros(1, 1)) for i in range(40)]
+    rng = stream(0, "test")
+    batches = [[one.row.ids[0] for one in drawn(rows, 8, rng)] for _ in range(100)]
+    assert all(len(set(batch)) == 8 for batch in batches)
+    assert {i for batch in batches for i in batch} == set(range(40))
+    assert sorted(one.row.ids[0] for one in drawn(rows, 50, rng)) == list(range(40))
+    assert drawn([], 8, rng) == []
 
 
 class World(NamedTuple):
@@ -197,7 +196,7 @@ def trained(world: World, out: Path, **changes: object) -> TrainResult:
 
 def test_stops_when_all_is_certain_and_the_answers_come_out(world: World, tmp_path: Path) -> None:
     result = trained(world, tmp_path)
-    steps = [line for line in result.log if line["phase"] != "scale"]
+    steps = result.log
     assert len(steps) < 400  # it ended by itself
     assert [line["phase"] for line in steps[-20:]] == ["tail"] * 20
     assert steps[-1]["lr"] == pytest.approx(RECIPE.lr / 20)
@@ -225,7 +224,7 @@ def test_replay_holds_the_base_where_training_without_it_does_not(world: World, 
 
 
 def test_scale_search_keeps_what_is_held_and_never_scales_up(world: World, tmp_path: Path) -> None:
-    result = trained(world, tmp_path)
+    result = trained(world, tmp_path, search_scale=True)
     assert result.log[-1]["phase"] == "scale"
     assert 0.4 <= float(result.log[-1]["scale"]) <= 1.0
 
@@ -238,6 +237,6 @@ def test_same_seed_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
 
 
 def test_every_switch_off_is_plain_training_on_the_new_facts(world: World, tmp_path: Path) -> None:
-    result = trained(world, tmp_path, kl_weight=0, retire=False, tail_steps=0, search_scale=False, max_steps=5)
+    result = trained(world, tmp_path, kl_weight=0, retire=False, tail_steps=0, max_steps=5)
     assert [line["phase"] for line in result.log] == ["main"] * 5
     assert all("kl" not in line and line["n_new"] == 6 for line in result.log)

@@ -144,7 +144,7 @@ def test_replay_never_asks_a_packed_fact_and_takes_a_third_of_each_kin() -> None
     same_range = [Fact(**{f: getattr(x, f) for f in x.__slots__} | {"range": "spouse range"}) for x in same_range]
     far = [fact(f"Far{i}", "river", f"C{i}") for i in range(9)]
     packed = table(near[:2], Fact)
-    keep = KeepConfig(n_replay=9, n_made_up=0)
+    keep = KeepConfig(n_replay=9)
     asked = replay.prompts(table([*near, *same_range, *far], Fact), packed, keep, seed=0)
     assert asked["why"].value_counts().sort("why").rows() == [("same_range", 3), ("same_relation", 3), ("unrelated", 3)]
     assert not set(asked["question"]) & set(packed["question"])

@@ -62,6 +62,8 @@ class Step:
     positions: Tensor  # (tokens,), counted from the start of the prefix
     last_position: int
     """The highest of the positions: whether a sliding window matters."""
+    places: Tensor | None = None
+    """The tokens whose logits are wanted, packed indices; None: all of them."""
     masks: dict[int, Tensor] = field(default_factory=dict)
     """Window -> additive mask over the prefix, made when first needed."""
 
@@ -99,43 +101,76 @@ def attend_shared(
 
 
 def attend_packed(
-    step: Step, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None
+    step: Step,
+    layer: int,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scale: float,
+    window: int | None,
+    places: Tensor | None = None,
 ) -> Tensor:
-    """query, key, value (tokens, heads or kv_heads, head_dim) -> (tokens, heads, head_dim)."""
+    """query, key, value (tokens, heads or kv_heads, head_dim) -> (tokens, or only these places, heads, head_dim)."""
     own = step.own.attend(layer, query, KeyValue(key, value), scale, window)
+    if places is not None:
+        query = query.index_select(0, places)
+        share = None if own.share is None else own.share.index_select(0, places)
+        own = Attended(own.out.index_select(0, places), own.lse.index_select(0, places), share)
     if step.prefix is None:
         return _merge(own, None)
-    return _merge(own, attend_prefix(query, step.prefix.layers[layer], scale, step.prefix_mask(window)))
+    mask = step.prefix_mask(window)
+    if mask is not None and places is not None:
+        mask = mask.index_select(0, places)
+    return _merge(own, attend_prefix(query, step.prefix.layers[layer], scale, mask))
 
 
 def _merge(own: Attended, shared: Attended | None) -> Tensor:
     """Both parts as if one softmax had gone over them -> (tokens, heads, head_dim)."""
-    share = torch.ones_like(own.lse) if own.share is None else own.share
     if shared is None:
-        return own.out * share.to(own.out.dtype)[..., None]
-    of_shared = torch.sigmoid(shared.lse - own.lse)  # (tokens, heads)
-    of_own = (1 - of_shared).mul_(share).to(own.out.dtype)
+        return own.out if own.share is None else own.out * own.share.to(own.out.dtype)[..., None]
+    of_shared, dtype = torch.sigmoid(shared.lse - own.lse), own.out.dtype  # (tokens, heads)
+    if own.share is None and shared.share is None:
+        return torch.lerp(own.out, shared.out, of_shared.to(dtype)[..., None])
+    of_own = 1 - of_shared
+    if own.share is not None:
+        of_own = of_own.mul_(own.share)
     if shared.share is not None:
         of_shared = of_shared * shared.share
-    return (own.out * of_own[..., None]).addcmul_(shared.out, of_shared.to(own.out.dtype)[..., None])
+    return (own.out * of_own.to(dtype)[..., None]).addcmul_(shared.out, of_shared.to(dtype)[..., None])
 
 
 def attend_prefix(query: Tensor, kv: KeyValue, scale: float, mask: Tensor | None) -> Attended:
     """query (tokens, heads, head_dim) over keys that all tokens see; mask (tokens, keys), additive."""
     tokens, heads, width = query.shape
+    if has_flash(query, kv):
+        found = flash(query[None], kv.keys[None], kv.values[None], scale, mask)
+        return Attended(found.out[0], found.lse[0])
     by_head = query.transpose(0, 1)  # (heads, tokens, head_dim)
     keys, values = kv.keys.transpose(0, 1), kv.values.transpose(0, 1)  # (kv_heads, keys, head_dim)
-    if query.device.type == "cpu" and width == values.shape[-1] and not query.requires_grad:
-        # torch's own flash attention, called below `scaled_dot_product_attention` for its log-sum-exp
-        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        out, lse = flash(by_head[None], keys[None], values[None], attn_mask=mask, scale=scale)
-        return Attended(out[0].transpose(0, 1), lse[0].transpose(0, 1))
     groups = heads // keys.shape[0]
     folded = by_head.reshape(keys.shape[0], groups * tokens, width)
     far = None if mask is None else mask.repeat(groups, 1)[None]
     part = attend_dense(folded, keys, values, scale, far)
     lse, share = (x.view(heads, tokens).transpose(0, 1) for x in (part.lse, part.share))
     return Attended(part.out.view(heads, tokens, -1).transpose(0, 1), lse, share)
+
+
+def has_flash(query: Tensor, kv: KeyValue) -> bool:
+    """Whether `flash` can be called: on the CPU, without gradients (there is none for the log-sum-exp)."""
+    return query.device.type == "cpu" and query.shape[-1] == kv.values.shape[-1] and not query.requires_grad
+
+
+def flash(
+    query: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None = None, *, causal: bool = False
+) -> Attended:
+    """All (rows, tokens, heads or kv_heads, head_dim), each row over its own keys.
+
+    torch's own flash attention, called below `scaled_dot_product_attention` for its log-sum-exp.
+    """
+    by_head = (x.transpose(1, 2) for x in (query, keys, values))
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    out, lse = kernel(*by_head, is_causal=causal, attn_mask=mask, scale=scale)
+    return Attended(out.transpose(1, 2), lse.transpose(1, 2))
 
 
 class Dense(NamedTuple):

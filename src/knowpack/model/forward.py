@@ -37,6 +37,8 @@ class Forward:
         self.loaded = loaded
         self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
         self._shared: bool | None = None
+        self._reads_places = False
+        """Whether, in this session, the last layer gives the wanted places only."""
         self.tokens_at_once = 2048 if loaded.device.type == "cpu" else 16384
         """Tokens of a forward over whole rows when scoring."""
 
@@ -58,7 +60,12 @@ class Forward:
         training = model.training
         model.train(False)
         try:
-            with torch.inference_mode(), attached(model), fast_products(model), fewer_passes(model):
+            with (
+                torch.inference_mode(),
+                attached(model),
+                fast_products(model),
+                fewer_passes(model) as self._reads_places,
+            ):
                 yield
         finally:
             model.train(training)
@@ -107,13 +114,13 @@ class Forward:
         places: list[int] | None,
     ) -> Tensor:
         positions = positions + (len(prefix) if prefix else 0)
-        keep = 0 if places is None else torch.tensor(places, device=ids.device)
+        wanted = None if places is None else torch.tensor(places, device=ids.device)
         output = self.loaded.model(
             input_ids=ids[None],
             position_ids=positions[None],
             use_cache=False,
-            logits_to_keep=keep,
-            knowpack_step=Step(prefix, own, positions, longest),
+            logits_to_keep=0 if wanted is None or self._reads_places else wanted,
+            knowpack_step=Step(prefix, own, positions, longest, wanted),
         )
         logits: Tensor = output.logits[0]
         return logits

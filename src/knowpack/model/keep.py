@@ -1,4 +1,4 @@
-"""Training that keeps the rest: new facts beside replay, retirement of what is certain, a tail, the smallest scale.
+"""Training that keeps the rest: new facts beside replay, retirement of what is certain, a tail.
 
 Examples + replay + TrainConfig (its `keep` section) -> the adapter trained on the model, in place. After the paper's
 recipe fails on harm (arXiv 2502.14502, section 5); every part is a switch of KeepConfig.
@@ -22,7 +22,7 @@ from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
 from knowpack.model.frozen import fast_training
 from knowpack.model.lower import Logits
-from knowpack.model.replay import Chooser, Replay, divergence
+from knowpack.model.replay import Replay, divergence, drawn
 from knowpack.model.retire import Roll
 from knowpack.model.shared import places
 from knowpack.progress import SILENT, Progress
@@ -74,7 +74,7 @@ def fit(
     log: track.Log,
     progress: Progress = SILENT,
 ) -> None:
-    """Steps of new facts and replay until every fact is certain and stays so; then the tail; then the scale."""
+    """Steps of new facts and replay until every fact is certain and stays so; then the tail; where asked, the scale."""
     keep = config.keep
     assert keep is not None, "train.keep is what this loop is for"
     new = wordings(examples, replay.contexts)
@@ -82,7 +82,7 @@ def fit(
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
     roll = Roll(new.n, keep)
     logits = Logits(model, (lora.layers(cast(PreTrainedModel, model.get_base_model()), config.from_layer) or [0])[0])
-    objective = Objective(logits, new, replay, Chooser(replay, keep.by_interference), keep)
+    objective = Objective(logits, new, replay, keep)
     for context, prefix in enumerate(replay.contexts.prefixes):
         asked = [row for of_fact in new.trained[context] for row in of_fact] + list(new.checked[context])
         logits.prepare(prefix, asked + [one.row for one in replay.by_context[context]])
@@ -127,7 +127,6 @@ class Objective:
     logits: Logits
     new: New
     replay: Replay
-    chooser: Chooser
     keep: KeepConfig
 
     def of(
@@ -135,8 +134,8 @@ class Objective:
     ) -> tuple[Tensor, track.Line]:
         """The loss of these facts beside replay rows under a context, in one forward, and of n_texts texts."""
         rows = [worded(self.new.trained[context][fact], self.keep.by_question, rng) for fact in facts]
-        drawn = self.chooser.draw(context, self.keep.replay_batch, rng) if self.keep.kl_weight > 0 else []
-        held = self.chooser.rows(context, drawn)
+        kept = self.replay.by_context[context] if self.keep.kl_weight > 0 else ()
+        held = drawn(kept, self.keep.replay_batch, rng)
         loss = torch.zeros(())
         figures: track.Line = {"n_new": len(rows)}
         if rows or held:
@@ -149,8 +148,6 @@ class Objective:
             if held:
                 moved = divergence(logits[n_new:], held)
                 loss, figures["kl"] = loss + self.keep.kl_weight * moved.mean(), float(moved.detach().mean())
-                of_rows = torch.split(moved.detach(), [len(one.ids) for one in held])
-                self.chooser.moved(context, drawn, [float(one.mean()) for one in of_rows])
         texts = self.replay.texts if self.keep.kl_weight > 0 else ()
         if texts and n_texts:
             some = [texts[i] for i in rng.choice(len(texts), min(n_texts, len(texts)), replace=False)]

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from knowpack.model.attention import HIDDEN, Attended, KeyValue, attend_dense
+from knowpack.model.attention import HIDDEN, Attended, KeyValue, attend_dense, flash, has_flash
 
 
 class Tree(NamedTuple):
@@ -22,6 +22,15 @@ class Tree(NamedTuple):
     ids: Sequence[int]
     parents: Sequence[int] | None = None
     """None: a chain, each token follows the one before."""
+
+
+class Run(NamedTuple):
+    """Chains of the same length beside each other: one block (n, length), nothing padded."""
+
+    start: int
+    """Packed index of the first token."""
+    n: int
+    length: int
 
 
 @dataclass
@@ -39,6 +48,8 @@ class Rows:
     mask: Tensor  # (rows or 1, longest, longest), additive
     starts: list[int]
     """Packed index of each row's first token."""
+    runs: list[Run] | None = None
+    """Where all rows are chains."""
     kept: list[KeyValue] | None = None
     """Filled by the forward, layer by layer, where it is a list."""
 
@@ -49,6 +60,8 @@ class Rows:
         """Attention of every token to its ancestors in the row and itself."""
         if self.kept is not None:
             self.kept.append(kv)
+        if self.runs and has_flash(query, kv) and (window is None or self.longest <= window):
+            return self._by_runs(self.runs, query, kv, scaling)
         (tokens, heads, _), kv_heads = query.shape, kv.keys.shape[1]
         q = self._padded(query).view(len(self.starts) * kv_heads, -1, query.shape[2])
         k, v = (self._padded(x).view(q.shape[0], self.longest, x.shape[2]) for x in kv)
@@ -57,6 +70,19 @@ class Rows:
         out = part.out.view(-1, v.shape[2]).index_select(0, index).view(tokens, heads, -1)
         lse, share = (x.view(-1).index_select(0, index).view(tokens, heads) for x in (part.lse, part.share))
         return Attended(out, lse, share)
+
+    def _by_runs(self, runs: list[Run], query: Tensor, kv: KeyValue, scaling: float) -> Attended:
+        """Chains of one length at once: neither padded nor moved."""
+        outs, sums = [], []
+        for start, n, length in runs:
+            q, k, v = (x[start : start + n * length].view(n, length, *x.shape[1:]) for x in (query, *kv))
+            part = flash(q, k, v, scaling, causal=True)
+            outs.append(part.out.flatten(0, 1))
+            sums.append(part.lse.flatten(0, 1))
+        spare = len(query) - sum(len(out) for out in outs)
+        outs.append(query.new_zeros(spare, *query.shape[1:]))
+        sums.append(sums[0].new_zeros(spare, query.shape[1]))
+        return Attended(torch.cat(outs), torch.cat(sums))
 
     def _padded(self, packed: Tensor) -> Tensor:  # (tokens, h, d) -> (rows * h * longest, d)
         flat = packed.reshape(-1, packed.shape[2])
@@ -119,7 +145,18 @@ def pack(trees: Sequence[Tree], device: torch.device, *, keep: bool = False) -> 
     ids, positions, to_gather, to_scatter, to_mask = (
         torch.from_numpy(array).to(device) for array in (flat, depth, gather, cells, mask)
     )
-    return Rows(ids, positions, longest, to_gather, to_scatter, to_mask, starts, [] if keep else None)
+    runs = _runs(starts, lengths) if chains else None
+    return Rows(ids, positions, longest, to_gather, to_scatter, to_mask, starts, runs, [] if keep else None)
+
+
+def _runs(starts: list[int], lengths: list[int]) -> list[Run]:
+    runs: list[Run] = []
+    for start, length in zip(starts, lengths, strict=True):
+        if runs and runs[-1].length == length:
+            runs[-1] = runs[-1]._replace(n=runs[-1].n + 1)
+        else:
+            runs.append(Run(start, 1, length))
+    return runs
 
 
 class _Shape(NamedTuple):
