@@ -21,6 +21,18 @@ def test_a_batch_has_the_ids_of_the_whole_prompts(chat: bool) -> None:
     assert len(batch.prefix) > len(prompter.encode([], "x")), "the shots are in the shared prefix"
 
 
+def test_the_same_questions_under_other_shots_are_tokenized_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompter, told = Prompter(tiny.tokenizer()), []
+    ids = prompter._ids
+    monkeypatch.setattr(prompter, "_ids", lambda texts: told.append(texts) or ids(texts))
+    batches = [prompter.batch(shots, QUESTIONS) for shots in (SHOTS, SHOTS[1:])]
+    assert sum(len(texts) == len(QUESTIONS) and QUESTIONS[0] in texts[0] for texts in told) == 1
+    for shots, batch in zip((SHOTS, SHOTS[1:]), batches, strict=True):
+        assert [batch.prefix + tail for tail in batch.tails] == [prompter.encode(shots, q) for q in QUESTIONS]
+    fewer = prompter.batch(SHOTS, QUESTIONS[1:])
+    assert [fewer.prefix + tail for tail in fewer.tails] == [prompter.encode(SHOTS, q) for q in QUESTIONS[1:]]
+
+
 def test_the_ids_are_those_of_transformers() -> None:
     tokenizer = tiny.tokenizer()
     turns = [

@@ -1,5 +1,7 @@
 """Layers in fewer passes give what transformers' own give, and only inside the block."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import transformers
@@ -7,8 +9,13 @@ from torch import nn
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
+from knowpack.model.attention import KeyValue
+from knowpack.model.forward import Forward
 from knowpack.model.passes import fewer_passes, highest
 from knowpack.model.products import fast_products
+from knowpack.model.rows import Tree, pack
+
+from .conftest import build
 
 
 def llama(act: str = "silu", *, bias: bool = False) -> transformers.LlamaForCausalLM:
@@ -59,6 +66,44 @@ def test_layers_come_back() -> None:
     with fewer_passes(model):
         assert "forward" in model.model.layers[0].self_attn.__dict__
     assert all("forward" not in module.__dict__ for module in model.modules())
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2"])
+@pytest.mark.parametrize("prefix", [(), (7, 8, 9)])
+def test_the_last_layer_computes_only_what_is_read(name: str, prefix: tuple[int, ...]) -> None:
+    loaded = build(name)
+    rows, wanted = [[3, 4, 5, 6], [9, 8], [5, 1]], [[1, 3], [1], []]
+    with torch.no_grad():
+        whole = [loaded.model(input_ids=torch.tensor([[*prefix, *row]])).logits[0, len(prefix) :] for row in rows]
+    expected = torch.cat([logits[places] for logits, places in zip(whole, wanted, strict=True)])
+    seen: list[int] = []
+    layers = loaded.model.model.layers
+    for layer in layers:
+        layer.mlp.down_proj.register_forward_hook(lambda _, given, __: seen.append(given[0].shape[-2]))
+    forward = Forward(loaded)
+    with forward.session():
+        before = forward.prefix(prefix)
+        seen.clear()
+        found = forward.rows(before, [Tree(row) for row in rows], wanted).logits
+    assert seen == [8] * (len(layers) - 1) + [4]  # 8 tokens; 3 places and what `rounded` adds
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kv_heads", [2, 4])
+def test_chains_by_length_attend_as_padded_ones(kv_heads: int) -> None:
+    torch.manual_seed(0)
+    rows = pack([Tree(range(n)) for n in (5, 3, 3, 3, 1, 5)], torch.device("cpu"))
+    tokens = len(rows.ids)
+    query = torch.randn(tokens, 4, 8)
+    kv = KeyValue(torch.randn(tokens, kv_heads, 8), torch.randn(tokens, kv_heads, 8))
+    assert [(run.n, run.length) for run in rows.runs or []] == [(1, 5), (3, 3), (1, 1), (1, 5)]
+    found = rows.attend(0, query, kv, 0.3, None)
+    padded = replace(rows, runs=None).attend(0, query, kv, 0.3, None)
+    assert padded.share is not None  # the other way was taken
+    n = 20  # behind them stand tokens that nobody reads
+    torch.testing.assert_close(found.out[:n], (padded.out * padded.share[..., None])[:n], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.lse[:n], padded.lse[:n], atol=1e-5, rtol=1e-5)
+    assert bool(found.out.isfinite().all())
 
 
 @pytest.mark.parametrize("width", [1, 63, 64, 65, 128, 150, 400])
