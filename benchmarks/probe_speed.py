@@ -1,6 +1,6 @@
 """Probing: knowpack's shared-prefix decoder against transformers' text-generation pipeline, and against the hardware.
 
-    python benchmarks/probe_speed.py [--part lab|135m|all] [--facts 256] [--rounds 3] [--out FILE]
+    python benchmarks/probe_speed.py [--part lab|135m|all] [--facts 1024] [--rounds 2] [--out FILE]
 
 lab: 10 prompts x 4 shots on the lab's own model and facts, drafts as in a probe; texts and categories are compared.
 135m: a random Llama (576 wide, 30 layers, 9 heads, 3 of keys), prefixes of 200 tokens, no drafts, no early end.
@@ -48,8 +48,8 @@ class Round(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("lab", "135m", "all"), default="all")
-    parser.add_argument("--facts", type=int, default=256, help="facts a round on the lab, 10 prompts each")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--facts", type=int, default=1024, help="facts a round on the lab: a chunk of a probe")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, help="write the figures there, as JSON")
     parser.add_argument("--threads", type=int, help="torch's threads; all cores where left out")
     parser.add_argument(

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from knowpack.model import products
 from knowpack.model.attention import HIDDEN, Attended, KeyValue, attend_dense, flash, has_flash
 
 
@@ -117,7 +118,9 @@ class Rows:
 
 
 def rounded(n: int) -> int:
-    """n or a little more, one of few numbers: oneDNN keeps code of about 0.6 MB for every shape it has met."""
+    """n, or where oneDNN multiplies a little more, one of few numbers: it keeps 0.6 MB of code for each shape."""
+    if not products.onednn_is_faster():
+        return n
     unit = 4 if n <= 16 else 16 if n <= 256 else 1 << (n.bit_length() - 5)  # at most a sixteenth more
     return -(-n // unit) * unit
 
