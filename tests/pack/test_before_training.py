@@ -85,6 +85,20 @@ def test_rank_from_load_by_hand() -> None:
     assert plan.rank_for(1e12, 4000) == plan.MAX_RANK
 
 
+def test_made_up_names_are_replayed_where_the_facts_to_keep_hold_no_refusals() -> None:
+    n_made_up = [plan.recipe(64, n, refused=share).keep.n_made_up for n, share in ((50, 0.5), (50, 0.0), (500, 0.05))]  # type: ignore[union-attr]
+    assert n_made_up[0] == 0
+    assert n_made_up[1] == 1500
+    assert n_made_up[2] == pytest.approx(1500 * 10**0.3, abs=1)
+
+
+def test_the_share_of_refused_facts_by_hand() -> None:
+    rows = [("a", 1.0), ("b", 0.5), ("c", 0.4), ("d", 0.0), ("packed", 1.0)]
+    lines = [{"fact_id": name, "grader": "default", "p_refused": share} for name, share in rows]
+    assert budget.refused(pl.DataFrame(lines), {"packed"}) == 0.5
+    assert budget.refused(pl.DataFrame(lines), {name for name, _ in rows}) == 0.0
+
+
 def test_what_is_tried_next_follows_from_what_was_overrun() -> None:
     first = plan.recipe(64, 50)
     assert first.keep is not None
