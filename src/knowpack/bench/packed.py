@@ -13,11 +13,11 @@ from torch import Tensor
 
 from knowpack.bench import forest
 from knowpack.bench.forest import Request, Row, Trunk
-from knowpack.model.attention import KeyValue, Prefix
+from knowpack.model.attention import Prefix
 from knowpack.model.forward import Forward
+from knowpack.model.passes import highest
 from knowpack.model.rows import Tree
 
-TRUNK_BLOCK = 512  # tokens of a trunk in one forward
 SOFTMAX_ROWS = 64  # logits that become log-probabilities at once
 
 
@@ -46,31 +46,11 @@ def score(forward: Forward, requests: Sequence[Request], *, n_tokens: int = 2048
 
 def _descend(forward: Forward, trunk: Trunk, above: Prefix | None, n_tokens: int, done: Done) -> None:
     """Depth first, so that only the trunks on the way down are in memory."""
-    prefix = _grown(forward, above, trunk.ids)
+    prefix = forward.extend(above, trunk.ids)
     for batch in _batches(trunk.rows, n_tokens):
         done(_score_rows(forward, batch, prefix))
     for child in trunk.children:
         _descend(forward, child, prefix, n_tokens, done)
-
-
-def _grown(forward: Forward, prefix: Prefix | None, ids: Sequence[int]) -> Prefix | None:
-    """The prefix with more tokens behind it."""
-    for begin in range(0, len(ids), TRUNK_BLOCK):
-        block = tuple(ids[begin : begin + TRUNK_BLOCK])
-        computed = forward.rows(prefix, [Tree(block)], [[len(block) - 1]], keep=True).rows.kept
-        assert computed is not None, "asked to keep"
-        # The forward rounds the number of tokens up: what stands behind the block is no key of it.
-        kept = [KeyValue(kv.keys[: len(block)], kv.values[: len(block)]) for kv in computed]
-        if prefix is None:
-            prefix = Prefix(block, tuple(kept))
-        else:
-            joined = (_joined(old, new) for old, new in zip(prefix.layers, kept, strict=True))
-            prefix = Prefix((*prefix.ids, *block), tuple(joined))
-    return prefix
-
-
-def _joined(old: KeyValue, new: KeyValue) -> KeyValue:
-    return KeyValue(torch.cat([old.keys, new.keys]), torch.cat([old.values, new.values]))
 
 
 def _batches(rows: Sequence[Row], n_tokens: int) -> Iterator[list[Row]]:
@@ -112,4 +92,4 @@ def _softmax_parts(logits: Tensor) -> tuple[Tensor, Tensor]:
     """(n, vocab) -> log-sum-exp and most probable token of each, a few at a time: no second copy of the logits."""
     parts = torch.split(logits, SOFTMAX_ROWS)
     sums = torch.cat([part.float().logsumexp(-1) for part in parts])
-    return sums, torch.cat([part.argmax(-1) for part in parts])
+    return sums, torch.cat([highest(part) for part in parts])

@@ -77,7 +77,9 @@ class Forward:
             return None
         if key not in self._prefixes:
             known = max((p for p in self._prefixes if key[: len(p)] == p), key=len, default=())
-            self._prefixes[key] = self._extend(self._prefixes.get(known), key[len(known) :])
+            longer = self.extend(self._prefixes.get(known), key[len(known) :])
+            assert longer is not None, "the key is longer than what is known of it"
+            self._prefixes[key] = longer
             if len(self._prefixes) > PREFIXES_KEPT:
                 self._prefixes.popitem(last=False)
         self._prefixes.move_to_end(key)
@@ -125,7 +127,8 @@ class Forward:
         logits: Tensor = output.logits[0]
         return logits
 
-    def _extend(self, known: Prefix | None, ids: Sequence[int]) -> Prefix:
+    def extend(self, known: Prefix | None, ids: Sequence[int]) -> Prefix | None:
+        """A prefix with more tokens behind it; not put into the cache."""
         for start in range(0, len(ids), PREFIX_CHUNK):
             chunk = tuple(ids[start : start + PREFIX_CHUNK])
             rows = self.rows(known, [Tree(chunk)], [[len(chunk) - 1]], keep=True).rows
@@ -138,7 +141,6 @@ class Forward:
                 for old, new in zip(known.layers, kept, strict=True)
             )
             known = Prefix((*known.ids, *chunk), tuple(layers))
-        assert known is not None, "an empty prefix"
         return known
 
     def _check(self) -> bool:
