@@ -7,8 +7,9 @@ from knowpack import replay
 from knowpack.config import KeepConfig
 from knowpack.errors import ConfigError, FactsError
 from knowpack.model.retire import Roll
-from knowpack.pack import budget, plan
+from knowpack.pack import budget, capacity, plan
 from knowpack.pack.budget import Budget, Harm
+from knowpack.pack.cli import _held
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, screen
 from knowpack.records import Fact, Knowledge, fact_id_of, table
 from knowpack.seeds import stream
@@ -204,3 +205,27 @@ def test_without_retirement_all_stay() -> None:
     for _ in range(2):
         roll.update([0.99, 0.1])
     assert sorted(roll.draw(2, rng)) == [0, 1]
+
+
+def test_the_largest_load_held_by_hand() -> None:
+    rows = [  # rank, facts, kept, recall, within the budget
+        (1, 50, False, 0.99, True), (1, 100, False, 0.98, True), (1, 50, True, 0.97, True), (1, 100, True, 1.0, False),
+        (4, 50, False, 1.0, True), (4, 100, False, 0.995, False), (4, 50, True, 1.0, True), (4, 100, True, 0.9, True),
+    ]  # fmt: skip
+    names = ("rank", "n_facts", "kept", "recall", "within_budget")
+    table = pl.DataFrame(rows, schema=names, orient="row").with_columns(bits_per_parameter=pl.col("n_facts") / 1000)
+    found = capacity.largest(table).sort("rank")
+    assert found.select("rank", "d99", "safe_d99").rows() == [(1, 50, None), (4, 100, 50)]
+    assert found["d99_bits_per_parameter"].to_list() == [0.05, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("n", "bits", "told"),
+    [
+        (None, None, "none of these loads"),
+        (50, 0.02, "50 facts (0.020 bits a parameter)"),
+        (200, 0.083, "at least 200 facts (0.083 bits a parameter)"),
+    ],
+)
+def test_the_largest_load_tried_is_a_lower_bound(n: int | None, bits: float | None, told: str) -> None:
+    assert _held(n, bits, 200) == told

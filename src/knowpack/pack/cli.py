@@ -104,14 +104,24 @@ def capacity_command(
         probe=ProbeConfig(shots=shots), work=work,
     )  # fmt: skip
     table = capacity(request, wanted_ranks, wanted_loads, progress(quiet))
-    typer.echo("replay  rank  facts  bits/parameter  recall  known lost  within budget")
+    typer.echo("replay  rank  facts  bits/parameter  recall  known lost  refusals lost  within budget")
     for row in table.iter_rows(named=True):
-        lost = "-" if row["known_lost"] is None else f"{row['known_lost']:.3f}"
+        lost, refusals = ("-" if row[name] is None else f"{row[name]:.3f}" for name in ("known_lost", "refusals_lost"))
         typer.echo(
             f"{'yes' if row['kept'] else 'no':>6}  {row['rank']:>4}  {row['n_facts']:>5}  "
-            f"{row['bits_per_parameter']:>14.4f}  {row['recall']:>6.3f}  {lost:>10}  "
+            f"{row['bits_per_parameter']:>14.4f}  {row['recall']:>6.3f}  {lost:>10}  {refusals:>13}  "
             f"{'yes' if row['within_budget'] else 'no':>13}"
         )
     for row in largest(table).iter_rows(named=True):
-        typer.echo(f"rank {row['rank']}: D99 {row['d99']} facts, safe D99 {row['safe_d99']} facts")
+        plain, safe = (
+            _held(row[name], row[f"{name}_bits_per_parameter"], max(wanted_loads)) for name in ("d99", "safe_d99")
+        )
+        typer.echo(f"rank {row['rank']}: D99 {plain}; safe D99 {safe}")
     typer.echo(f"published, full models: {FULL_MODEL_BITS_PER_PARAMETER} bits a parameter (arXiv 2404.05405)")
+
+
+def _held(n: int | None, bits: float | None, most: int) -> str:
+    """A load for reading: none held, or how much; the largest that was tried is a lower bound."""
+    if n is None:
+        return "none of these loads"
+    return f"{'at least ' if n == most else ''}{n} facts ({bits:.3f} bits a parameter)"
