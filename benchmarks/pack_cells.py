@@ -105,6 +105,7 @@ def ablations(full: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
     yield "without few-shot contexts", changed(full, n_contexts=0)
     yield "without retirement", changed(full, retire=False)
     yield "without the question itself", changed(full, by_question=0.0)  # as often as any other wording
+    yield "without replay by interference", changed(full, by_interference=0.0)
     yield "without upper layers", full.model_copy(update={"from_layer": 0.0})
     yield "without tail", changed(full, tail_steps=0)
     yield "with made-up names", changed(full, n_made_up=1500)

@@ -109,6 +109,8 @@ class KeepConfig(Section):
     """Replay prompts beside each batch of new facts."""
     answer_tokens: int = Field(4, ge=1)
     """Tokens of the base's answer to a replay prompt that are held, and the place after them."""
+    by_interference: float = Field(0.5, ge=0, le=1)
+    """Share of a replay batch drawn in proportion to how far each prompt's answer had moved when it was last drawn."""
     top_k: int = Field(64, ge=0)
     """Tokens of the base's distribution that are kept, the rest as one; 0 = all."""
     retire: bool = True

@@ -22,7 +22,7 @@ from knowpack.model.batch import Row
 from knowpack.model.contexts import Contexts
 from knowpack.model.frozen import fast_training
 from knowpack.model.lower import Logits
-from knowpack.model.replay import Replay, divergence, drawn
+from knowpack.model.replay import Chooser, Replay, divergence
 from knowpack.model.retire import Roll
 from knowpack.model.shared import places
 from knowpack.progress import SILENT, Progress
@@ -82,7 +82,7 @@ def fit(
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
     roll = Roll(new.n, keep)
     logits = Logits(model, (lora.layers(cast(PreTrainedModel, model.get_base_model()), config.from_layer) or [0])[0])
-    objective = Objective(logits, new, replay, keep)
+    objective = Objective(logits, new, replay, Chooser(replay, keep.by_interference), keep)
     for context, prefix in enumerate(replay.contexts.prefixes):
         asked = [row for of_fact in new.trained[context] for row in of_fact] + list(new.checked[context])
         logits.prepare(prefix, asked + [one.row for one in replay.by_context[context]])
@@ -127,6 +127,7 @@ class Objective:
     logits: Logits
     new: New
     replay: Replay
+    chooser: Chooser
     keep: KeepConfig
 
     def of(
@@ -134,8 +135,8 @@ class Objective:
     ) -> tuple[Tensor, track.Line]:
         """The loss of these facts beside replay rows under a context, in one forward, and of n_texts texts."""
         rows = [worded(self.new.trained[context][fact], self.keep.by_question, rng) for fact in facts]
-        kept = self.replay.by_context[context] if self.keep.kl_weight > 0 else ()
-        held = drawn(kept, self.keep.replay_batch, rng)
+        drawn = self.chooser.draw(context, self.keep.replay_batch, rng) if self.keep.kl_weight > 0 else []
+        held = self.chooser.rows(context, drawn)
         loss = torch.zeros(())
         figures: track.Line = {"n_new": len(rows)}
         if rows or held:
@@ -148,6 +149,8 @@ class Objective:
             if held:
                 moved = divergence(logits[n_new:], held)
                 loss, figures["kl"] = loss + self.keep.kl_weight * moved.mean(), float(moved.detach().mean())
+                of_rows = torch.split(moved.detach(), [len(one.ids) for one in held])
+                self.chooser.moved(context, drawn, [float(one.mean()) for one in of_rows])
         texts = self.replay.texts if self.keep.kl_weight > 0 else ()
         if texts and n_texts:
             some = [texts[i] for i in rng.choice(len(texts), min(n_texts, len(texts)), replace=False)]

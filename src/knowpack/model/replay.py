@@ -44,9 +44,32 @@ class Replay:
     texts: tuple[Held, ...]
 
 
-def drawn(held: Sequence[Held], n: int, rng: np.random.Generator) -> list[Held]:
-    """Up to n of the rows, without repeats."""
-    return [held[i] for i in rng.choice(len(held), min(n, len(held)), replace=False)]
+class Chooser:
+    """Which replay rows stand beside a batch: part at random, part those whose answers had moved most."""
+
+    def __init__(self, replay: Replay, by_interference: float) -> None:
+        self._replay, self._share = replay, by_interference
+        self._moved = [np.full(len(held), np.inf) for held in replay.by_context]  # nats, when last drawn; inf: never
+
+    def draw(self, context: int, n: int, rng: np.random.Generator) -> list[int]:
+        """Up to n rows of a context, without repeats."""
+        moved = self._moved[context]
+        if n >= len(moved):
+            return list(range(len(moved)))
+        seen = np.flatnonzero(np.isfinite(moved) & (moved > 0))
+        n_moved = min(round(self._share * n), len(seen))
+        weights = moved[seen] / moved[seen].sum() if n_moved else None
+        chosen = rng.choice(seen, n_moved, replace=False, p=weights) if n_moved else np.empty(0, dtype=int)
+        others = np.setdiff1d(np.arange(len(moved)), chosen)
+        return [int(i) for i in (*chosen, *rng.choice(others, n - n_moved, replace=False))]
+
+    def rows(self, context: int, chosen: Sequence[int]) -> list[Held]:
+        """The rows of these numbers."""
+        return [self._replay.by_context[context][i] for i in chosen]
+
+    def moved(self, context: int, chosen: Sequence[int], by: Sequence[float]) -> None:
+        """How far each of them was from the base, nats."""
+        self._moved[context][list(chosen)] = by
 
 
 def build(
