@@ -21,7 +21,7 @@ from knowpack.model.keep import worded
 from knowpack.model.load import Loaded
 from knowpack.model.lower import Logits
 from knowpack.model.merge import merged
-from knowpack.model.replay import Held, build, divergence, drawn
+from knowpack.model.replay import Chooser, Held, Replay, build, divergence
 from knowpack.model.shared import answer_logits, places
 from knowpack.model.train import TrainResult, train
 from knowpack.prompts import Prompter, Shot
@@ -143,14 +143,15 @@ def test_layers_below_the_adapter_are_computed_once_and_nothing_else_changes(kin
         torch.testing.assert_close(again, plain, rtol=1e-4, atol=1e-5)
 
 
-def test_a_batch_of_replay_has_no_repeats_and_all_rows_come() -> None:
-    rows = [Held(Row((i, 1), 1), torch.zeros(1, 1), torch.zeros(1, 1)) for i in range(40)]
-    rng = stream(0, "test")
-    batches = [[one.row.ids[0] for one in drawn(rows, 8, rng)] for _ in range(100)]
-    assert all(len(set(batch)) == 8 for batch in batches)
-    assert {i for batch in batches for i in batch} == set(range(40))
-    assert sorted(one.row.ids[0] for one in drawn(rows, 50, rng)) == list(range(40))
-    assert drawn([], 8, rng) == []
+def test_rows_whose_answers_moved_come_back_more_often_and_each_batch_has_no_repeats() -> None:
+    rows = tuple(Held(Row((i, 1), 1), torch.zeros(1, 1), torch.zeros(1, 1)) for i in range(40))
+    chooser, rng = Chooser(Replay(None, (rows,), ()), 0.5), stream(0, "test")  # type: ignore[arg-type]
+    chooser.moved(0, range(40), [1.0 if i < 4 else 0.001 for i in range(40)])
+    drawn = [chooser.draw(0, 8, rng) for _ in range(100)]
+    assert all(len(set(batch)) == 8 for batch in drawn)
+    # half of each batch by how far they moved: the four rows hold 4 of 4.036 of it, and so fill nearly all of the half
+    assert sum(i < 4 for batch in drawn for i in batch) > 300
+    assert {i for batch in drawn for i in batch} == set(range(40))  # the other half is drawn from all
 
 
 class World(NamedTuple):
