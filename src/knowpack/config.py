@@ -86,18 +86,15 @@ class MixConfig(Section):
 
 
 class KeepConfig(Section):
-    """Staying close to the base while facts go in: pack's recipe for 50 facts, each part a switch.
-
-    Off are those that carried nothing beside the others (docs/benchmarks/pack.md).
-    """
+    """Staying close to the base while facts go in: pack's recipe for 50 facts, each part a switch."""
 
     kl_weight: float = Field(64.0, ge=0)
     """Weight of KL(base || adapted) over the base's answers to the replay prompts; 0 = no replay."""
     n_replay: int = Field(5000, ge=0)
     """Replay prompts from facts: same relation, same range, unrelated, a third each where there are enough."""
-    n_made_up: int = Field(0, ge=0)
+    n_made_up: int = Field(1500, ge=0)
     """Replay prompts about names that do not exist, put together from those of the facts: refusals stay."""
-    n_texts: int = Field(0, ge=0)
+    n_texts: int = Field(200, ge=0)
     """Texts of 48 tokens that the base writes by itself, held as the answers are."""
     n_contexts: int = Field(8, ge=0)
     """Few-shot contexts that facts and replay prompts are trained under, beside the bare question."""
@@ -124,7 +121,7 @@ class KeepConfig(Section):
     tail_steps: int = Field(250, ge=0)
     """Steps at the end, the learning rate falling to 0, in which most facts are settled."""
     search_scale: bool = False
-    """After training: the smallest scale of the adapter that still holds every fact."""
+    """After training: the smallest scale of the adapter that still holds every fact. With replay it was 1 (docs/LOG.md)."""
 
 
 class TrainConfig(Section):

@@ -86,20 +86,6 @@ def test_rank_from_load_by_hand() -> None:
     assert plan.rank_for(1e12, 4000) == plan.MAX_RANK
 
 
-def test_made_up_names_are_replayed_where_the_facts_to_keep_hold_no_refusals() -> None:
-    n_made_up = [plan.recipe(64, n, refused=share).keep.n_made_up for n, share in ((50, 0.5), (50, 0.0), (500, 0.05))]  # type: ignore[union-attr]
-    assert n_made_up[0] == 0
-    assert n_made_up[1] == 1500
-    assert n_made_up[2] == pytest.approx(1500 * 10**0.3, abs=1)
-
-
-def test_the_share_of_refused_facts_by_hand() -> None:
-    rows = [("a", 1.0), ("b", 0.5), ("c", 0.4), ("d", 0.0), ("packed", 1.0)]
-    lines = [{"fact_id": name, "grader": "default", "p_refused": share} for name, share in rows]
-    assert budget.refused(pl.DataFrame(lines), {"packed"}) == 0.5
-    assert budget.refused(pl.DataFrame(lines), {name for name, _ in rows}) == 0.0
-
-
 def test_what_is_tried_next_follows_from_what_was_overrun() -> None:
     first = plan.recipe(64, 50)
     assert first.keep is not None
@@ -159,7 +145,7 @@ def test_replay_never_asks_a_packed_fact_and_takes_a_third_of_each_kin() -> None
     same_range = [Fact(**{f: getattr(x, f) for f in x.__slots__} | {"range": "spouse range"}) for x in same_range]
     far = [fact(f"Far{i}", "river", f"C{i}") for i in range(9)]
     packed = table(near[:2], Fact)
-    keep = KeepConfig(n_replay=9)
+    keep = KeepConfig(n_replay=9, n_made_up=0)
     asked = replay.prompts(table([*near, *same_range, *far], Fact), packed, keep, seed=0)
     assert asked["why"].value_counts().sort("why").rows() == [("same_range", 3), ("same_relation", 3), ("unrelated", 3)]
     assert not set(asked["question"]) & set(packed["question"])

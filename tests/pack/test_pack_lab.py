@@ -26,7 +26,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert short.keep is not None
     keep = short.keep.model_copy(update={"n_replay": 60, "n_made_up": 20, "n_texts": 8, "n_contexts": 2})
     keep = keep.model_copy(update={"max_steps": 60, "tail_steps": 10, "replay_batch": 12})
-    monkeypatch.setattr(plan, "recipe", lambda rank, n, **_: short.model_copy(update={"rank": rank, "keep": keep}))
+    monkeypatch.setattr(plan, "recipe", lambda rank, n: short.model_copy(update={"rank": rank, "keep": keep}))
 
 
 def facts_file(folder: Path, text: str = CSV) -> str:

@@ -101,9 +101,9 @@ def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> p
 
 def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Progress) -> Cell:
     base, request = trial.base, trial.request
-    config = trial.recipe(rank, facts.height)
+    config = plan.recipe(rank, facts.height)
     assert config.keep is not None
-    keep = config.keep if kept else KeepConfig(kl_weight=0, n_replay=0, n_contexts=0)
+    keep = config.keep if kept else KeepConfig(kl_weight=0, n_replay=0, n_made_up=0, n_texts=0, n_contexts=0)
     config = config.model_copy(update={"keep": keep.model_copy(update={"max_steps": config.keep.max_steps})})
     mine = replace(
         trial,

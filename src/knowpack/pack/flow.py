@@ -95,7 +95,7 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
     n_bits = plan.bits(base.decoder, base.prompter, new)
     per_rank = lora.n_parameters(base.loaded.model, plan.recipe(1, new.height))
     rank = plan.rank_for(n_bits, per_rank)
-    config = request.train or trial.recipe(rank, new.height)
+    config = request.train or plan.recipe(rank, new.height)
     found: list[Attempt] = []
     asked: Replay | None = None
     for index in range(1 if request.train else plan.N_ATTEMPTS[request.effort]):

@@ -28,7 +28,6 @@ prototype), not a measurement: `knowpack capacity` measures it. Full models hold
 MIN_RANK, MAX_RANK = 64, 128  # lower ranks hold 50 facts as well, and harm more (docs/LOG.md)
 FROM_LAYER = 0.75  # adapters in the last quarter of the layers: cheaper, and less is lost than in all (docs/LOG.md)
 N_ATTEMPTS: Mapping[Effort, int] = {"quick": 1, "normal": 2, "thorough": 4}
-REFUSED_ENOUGH = 0.1  # of the facts to keep: then the replay holds refusals by itself
 MANY_MISSING = 0.1  # of the packed facts, beyond what --reliability allows
 N_REPORT, N_VALIDATION = 2000, 500
 TRAINED_WORDINGS = 10
@@ -76,22 +75,20 @@ def rank_for(n_bits: float, parameters_per_rank: int) -> int:
     return min(MAX_RANK, max(MIN_RANK, 1 << math.ceil(math.log2(max(wanted, 1)))))
 
 
-def recipe(rank: int, n_facts: int, *, refused: float = 1.0) -> TrainConfig:
+def recipe(rank: int, n_facts: int) -> TrainConfig:
     """The recipe as it stands (what it reaches, and misses, on the lab: docs/benchmarks/pack.md).
 
     Measured at 50 and at 500 facts; between and beyond, an interpolation. Many facts are never certain at the full
     learning rate, so that nearly all of their steps are its fall; and more of what the base knows stands in their way,
-    so that more of it is replayed, with a little less weight on each. refused: the share of the facts to keep that the
-    base refuses; where it is small, names that do not exist are replayed too (docs/benchmarks/pack.md).
+    so that more of it is replayed, with a little less weight on each.
     """
     load = max(1.0, n_facts / 50)
-    n_made_up = 0 if refused >= REFUSED_ENOUGH else round(1500 * load**0.3)
     keep = KeepConfig(
-        kl_weight=round(64 / load**0.204, 1), n_replay=round(5000 * load**0.38), n_made_up=n_made_up,
+        kl_weight=round(64 / load**0.204, 1), n_replay=round(5000 * load**0.38), n_made_up=round(1500 * load**0.3),
         max_steps=round(200 * load**0.47), tail_steps=round(250 * load**1.0569), check_every=max(10, n_facts // 12),
     )  # fmt: skip
     return TrainConfig(
-        rank=rank, alpha=rank, from_layer=FROM_LAYER, lr=3e-3, warmup_ratio=0.05,
+        rank=rank, alpha=rank, from_layer=FROM_LAYER, lr=3e-3, warmup_ratio=0.05, weight_decay=0.01,
         batch_size=32 if n_facts < 250 else 64, keep=keep,
     )  # fmt: skip
 

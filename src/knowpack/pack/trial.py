@@ -57,10 +57,6 @@ class Trial:
     before: pl.DataFrame
     """What the base knows of them."""
 
-    def recipe(self, rank: int, n_facts: int) -> TrainConfig:
-        """plan's, for these facts to keep."""
-        return plan.recipe(rank, n_facts, refused=limits.refused(self.before, self.packed))
-
 
 def open_trial(
     base: Base, config: RunConfig, facts: pl.DataFrame, split: plan.Parts, request: Request, progress: Progress
