@@ -121,7 +121,7 @@ class KeepConfig(Section):
     tail_steps: int = Field(250, ge=0)
     """Steps at the end, the learning rate falling to 0, in which most facts are settled."""
     search_scale: bool = False
-    """After training: the smallest scale of the adapter that still holds every fact. With replay it was 1 (docs/LOG.md)."""
+    """After training: the smallest scale of the adapter that still holds every fact; with replay, 1 (docs/LOG.md)."""
 
 
 class TrainConfig(Section):
