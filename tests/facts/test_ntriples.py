@@ -66,6 +66,8 @@ def fuzzed(draw: st.DrawFn) -> str:
 @given(fuzzed())
 @example(f"{A} {B} {C} .")
 @example(f"{A} {B} {C} . junk")
+@example(f"{A} {B} {C} .  .")
+@example(f"{A} {B} {C} .   # a comment")
 @example(f"{A}{B} {C} {A} .")
 def test_one_line_is_what_the_rdf_parser_says(line: str) -> None:
     expected = of_parser(line)
