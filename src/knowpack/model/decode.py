@@ -18,7 +18,8 @@ from knowpack.model.attention import KeyValue, Prefix
 from knowpack.model.forward import Forward
 from knowpack.model.load import Loaded
 from knowpack.model.passes import highest
-from knowpack.model.rows import Pool, Tree
+from knowpack.model.pool import Pool
+from knowpack.model.rows import Tree
 from knowpack.model.score import ScoredContinuation, TargetRow, score_rows, score_with
 from knowpack.seeds import stream
 

@@ -16,8 +16,9 @@ from torch import Tensor
 from knowpack.model.attention import KeyValue, Prefix, Step, attached
 from knowpack.model.load import Loaded
 from knowpack.model.passes import fewer_passes
+from knowpack.model.pool import Pool
 from knowpack.model.products import fast_products
-from knowpack.model.rows import Pool, Rows, Tree, pack, rounded
+from knowpack.model.rows import Rows, Tree, pack, rounded
 
 PREFIXES_KEPT = 16
 PREFIX_CHUNK = 512  # tokens of a prefix computed at once: bounds the block of scores
