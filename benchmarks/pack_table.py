@@ -1,6 +1,6 @@
 """Pack against the paper's recipes on the lab: reliability, harm, refusals, unseen wordings, time; and an ablation.
 
-    python benchmarks/pack_table.py OUT --cells lr50 paper50 pack50 ablate50 lr500 paper500 pack500 [--limit 10]
+    python benchmarks/pack_table.py OUT --cells lr50 paper50 pack50 ablate50 refusals50 lr500 paper500 pack500
     python benchmarks/pack_table.py OUT --table > docs/benchmarks/pack.md
 
 One JSON file a cell in OUT: a cell that is there is not run again. Time is the process's CPU seconds of training (for

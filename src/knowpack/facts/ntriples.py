@@ -17,7 +17,7 @@ import polars as pl
 from knowpack.errors import FactsError
 from knowpack.facts import lines
 
-COLUMNS = ("s", "p", "o", "dot", "rest")
+COLUMNS = ("s", "p", "o", "dot")
 HEADER = " ".join(COLUMNS).encode() + b"\n"
 ESCAPE = r"\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}"
 IRI = rf'<[A-Za-z][A-Za-z0-9+.\-]*:(?:[^\x00-\x20<>"{{}}|^`\\]|{ESCAPE})*>'
@@ -51,7 +51,7 @@ def split(block: bytes) -> Split:
     ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
     if len(frame) != len(ends):  # rows must be lines, or those of the slow path would be others
         return _slow(block.split(b"\n"))
-    # The reader drops what stands behind the last column, and takes an empty one for none: so lengths are compared
+    # The reader drops what stands behind the last column: whether there is anything, the lengths tell
     whole = pl.lit(pl.Series(np.diff(ends, prepend=-1) - 1)) == 4 + pl.sum_horizontal(
         pl.col("s", "p", "o").str.len_bytes()
     )
