@@ -6,6 +6,7 @@ RunConfig -> the folder `work/runs/<label>-<hash>/`. A stage is done when its fi
 goes on where it stopped. The hash covers whatever changes a result.
 """
 
+import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -228,8 +229,6 @@ def _probe_after(
 
 def _measure_epochs(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> None:
     """Append each epoch's reliability to the training log; the trained facts only, under all prompts."""
-    import json
-
     taught = base.facts.filter(pl.col("fact_id").is_in(list(taught_ids(examples))))
     lines = []
     checkpoints = sorted(adapter.glob("epoch-*"))
