@@ -169,15 +169,9 @@ def by_pipeline(
         for name in schema(Response)
         if name.startswith(("matched", "refused", "logprob"))
     }
+    n = len(facts)
     lines = [
-        {
-            "fact_id": fact_id,
-            "prompt": prompt,
-            "form": 0,
-            "sample": 0,
-            "text": answers[prompt * len(facts) + i],
-            **empty,
-        }
+        {"fact_id": fact_id, "prompt": prompt, "form": 0, "sample": 0, "text": answers[prompt * n + i], **empty}
         for i, fact_id in enumerate(facts["fact_id"])
         for prompt in range(len(shots))
     ]
