@@ -22,7 +22,8 @@ from lm_eval.models.huggingface import HFLM
 from knowpack.bench import tasks
 from knowpack.bench.lm import KnowpackLM
 from knowpack.config import BenchConfig, ModelConfig
-from knowpack.model.load import Loaded, load, weights_hash
+from knowpack.model.load import load
+from knowpack.model.loaded import Loaded, weights_hash
 
 TINY = {"hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 3}
 

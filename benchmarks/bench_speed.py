@@ -24,12 +24,18 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from bench_agreement import requests_of
 from knowpack.bench import tasks
 from knowpack.bench.lm import KnowpackLM
-from knowpack.model.load import Loaded, weights_hash
+from knowpack.model.loaded import Loaded, weights_hash
 
 SHAPE = {
-    "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
-    "intermediate_size": 1536, "vocab_size": 49152, "max_position_embeddings": 4096, "tie_word_embeddings": True,
-}  # fmt: skip
+    "hidden_size": 576,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "intermediate_size": 1536,
+    "vocab_size": 49152,
+    "max_position_embeddings": 4096,
+    "tie_word_embeddings": True,
+}
 BATCH_SIZES = (1, 4, 16)
 BARS = {"mmlu": 4.0, "truthfulqa": 5.0, "arc_challenge": 1.5}
 SUBJECTS = ("anatomy", "world_religions", "high_school_physics", "moral_disputes")
@@ -95,13 +101,21 @@ def compared(name: str, loaded: Loaded, data: str, n_items: int) -> dict[str, ob
             answers.append(found)
         gap = max(gap, *(abs(a[0] - b[0]) for a, b in zip(*answers, strict=True)))
     return {
-        "benchmark": name, "n_items": n_items, "n_requests": sum(map(len, blocks)), "hf_batch_size": best,
+        "benchmark": name,
+        "n_items": n_items,
+        "n_requests": sum(map(len, blocks)),
+        "hf_batch_size": best,
         "hf_first_block_cpu_seconds": {size: round(value, 1) for size, value in tried.items()},
-        "cpu_seconds": round(cpu[0], 1), "cpu_seconds_hf": round(cpu[1], 1), "ratio_cpu": round(cpu[1] / cpu[0], 2),
-        "wall_seconds": round(wall[0], 1), "wall_seconds_hf": round(wall[1], 1),
-        "ratio_wall": round(wall[1] / wall[0], 2), "bar": BARS[name], "max_difference_nats": gap,
+        "cpu_seconds": round(cpu[0], 1),
+        "cpu_seconds_hf": round(cpu[1], 1),
+        "ratio_cpu": round(cpu[1] / cpu[0], 2),
+        "wall_seconds": round(wall[0], 1),
+        "wall_seconds_hf": round(wall[1], 1),
+        "ratio_wall": round(wall[1] / wall[0], 2),
+        "bar": BARS[name],
+        "max_difference_nats": gap,
         "n_threads": torch.get_num_threads(),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

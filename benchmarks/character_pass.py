@@ -87,7 +87,7 @@ def triple_of(line: str) -> tuple[str, str, str] | None:
 
 def agrees(path: Path, n_lines: int) -> bool:
     """Whether the complete pass finds the triples that the command's own reader finds."""
-    from knowpack.facts import ntriples
+    from knowpack.facts.graphs import ntriples
 
     with bz2.open(path) as handle:
         lines = list(islice(handle, n_lines))

@@ -29,8 +29,38 @@ import polars as pl
 LINES = 22_800_000
 ENTITIES = 6_000_000
 RELATIONS = 650
-SYLLABLES = ["ba", "ren", "to", "li", "mar", "ko", "ven", "sta", "dor", "mi", "gra", "ne", "sol", "thu", "par", "wick",
-             "ham", "jo", "quel", "ry", "fos", "el", "an", "bur", "ches", "ter", "ia", "ov", "os", "kin"]  # fmt: skip
+SYLLABLES = [
+    "ba",
+    "ren",
+    "to",
+    "li",
+    "mar",
+    "ko",
+    "ven",
+    "sta",
+    "dor",
+    "mi",
+    "gra",
+    "ne",
+    "sol",
+    "thu",
+    "par",
+    "wick",
+    "ham",
+    "jo",
+    "quel",
+    "ry",
+    "fos",
+    "el",
+    "an",
+    "bur",
+    "ches",
+    "ter",
+    "ia",
+    "ov",
+    "os",
+    "kin",
+]
 SCRIPTS = ["é", "ö", "ñ", "ł", "š", "東京", "Москва", "ü"]
 DBR, DBO = "http://dbpedia.org/resource/", "http://dbpedia.org/ontology/"
 RDFS = "http://www.w3.org/2000/01/rdf-schema#"
@@ -137,7 +167,7 @@ def write_ontology(path: Path, kinds: list[str]) -> None:
 
 def decompress(path: Path) -> int:
     """Bytes of the file, read by the command's own reader and thrown away."""
-    from knowpack.facts.lines import blocks
+    from knowpack.facts.graphs.lines import blocks
 
     return sum(len(block) for block in blocks(path))
 

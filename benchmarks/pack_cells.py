@@ -8,19 +8,19 @@ from pathlib import Path
 
 import polars as pl
 
-from knowpack import replay as replay_prompts
 from knowpack import store
 from knowpack.config import MixConfig, ProbeConfig, TrainConfig
-from knowpack.knowledge import knowledge_map
-from knowpack.mix import mix
-from knowpack.model.contexts import Contexts
-from knowpack.model.decode import Decoder
+from knowpack.decode.decoder import Decoder
+from knowpack.measure.knowledge import knowledge_map
 from knowpack.model.merge import merged
-from knowpack.model.replay import Replay, build
-from knowpack.model.train import train
 from knowpack.pack import budget, plan
 from knowpack.pack.request import HELD_OUT
-from knowpack.probe import probe
+from knowpack.probe.probe import probe
+from knowpack.train import replay_prompts
+from knowpack.train.base_answers import Replay, build
+from knowpack.train.contexts import Contexts
+from knowpack.train.mix import mix
+from knowpack.train.train import train
 from pack_world import OTHER_WORDINGS, TASKS, World
 
 SEEDS = (42, 1337, 10824)  # the paper's

@@ -20,7 +20,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean
 
-from knowpack import stats, store
+from knowpack import store
+from knowpack.measure import stats
 from pack_cells import cells, kept, run
 from pack_world import World
 

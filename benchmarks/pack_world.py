@@ -12,12 +12,13 @@ from knowpack import store
 from knowpack.base import sampled
 from knowpack.bench.evaluate import evaluate
 from knowpack.config import BenchConfig, FactsConfig, ModelConfig, ProbeConfig
-from knowpack.facts import files
-from knowpack.knowledge import knowledge_map
-from knowpack.model.decode import Decoder
-from knowpack.model.load import Loaded, load, weights_hash
-from knowpack.probe import probe
-from knowpack.prompts import Prompter, draw_shots
+from knowpack.decode.decoder import Decoder
+from knowpack.facts import sources
+from knowpack.measure.knowledge import knowledge_map
+from knowpack.model.load import load
+from knowpack.model.loaded import Loaded, weights_hash
+from knowpack.probe.probe import probe
+from knowpack.probe.prompts import Prompter, draw_shots
 from knowpack.seeds import stream
 
 TASKS = ("lab_mc", "lab_truth_mc1", "lab_truth_mc2", "lab_arc", "lab_reading")
@@ -33,8 +34,8 @@ class World:
         self.out = out
         self.loaded = load(ModelConfig(name=model))
         self.prompter = Prompter(self.loaded.tokenizer)
-        self.facts = files.load(facts)
-        drawn = draw_shots(files.load_shots(shots), 33, 4, 0, exclude=self.facts["question"].to_list())
+        self.facts = sources.load(facts)
+        drawn = draw_shots(sources.load_shots(shots), 33, 4, 0, exclude=self.facts["question"].to_list())
         self.shots, self.noise_shots = drawn[:10], drawn[10:20]
         self.contexts = [[], *drawn[20:28]]
         self.validation_shots = drawn[28:33]

@@ -48,11 +48,11 @@ def main() -> None:
 def one(n_facts: int, new_tokens: int) -> dict[str, float]:
     """Probe n facts in this process."""
     from knowpack.config import ModelConfig, ProbeConfig
+    from knowpack.decode.decoder import Decoder
     from knowpack.lab import files
-    from knowpack.model.decode import Decoder
     from knowpack.model.load import load
-    from knowpack.probe import probe
-    from knowpack.prompts import Prompter, draw_shots
+    from knowpack.probe.probe import probe
+    from knowpack.probe.prompts import Prompter, draw_shots
     from knowpack.store import Chunks, read_table, write_table
 
     with tempfile.TemporaryDirectory() as work:

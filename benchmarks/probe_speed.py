@@ -25,12 +25,13 @@ import torch
 import transformers
 
 from knowpack.config import ModelConfig, ProbeConfig
-from knowpack.knowledge import knowledge_map
+from knowpack.decode.decoder import Decoder
 from knowpack.lab import files
-from knowpack.model.decode import Decoder
-from knowpack.model.load import Loaded, load, weights_hash
-from knowpack.probe import probe, regrade
-from knowpack.prompts import Prompter, Shot, draw_shots
+from knowpack.measure.knowledge import knowledge_map
+from knowpack.model.load import load
+from knowpack.model.loaded import Loaded, weights_hash
+from knowpack.probe.probe import probe, regrade
+from knowpack.probe.prompts import Prompter, Shot, draw_shots
 from knowpack.records import Response, schema
 
 BATCH, NEW = 128, 32
@@ -123,11 +124,15 @@ def summary(what: str, n: int, rounds: list[Round], work: float, bar: float, clo
     torchs, onednn = matrix_speed(clock)
     best = min(one.ours for one in rounds)
     figures = {
-        "pipeline_per_second": n / min(one.theirs for one in rounds), "knowpack_per_second": n / best,
-        "ratio_lowest": min(ratios), "ratio_median": statistics.median(ratios),
-        "torch_gflops": torchs / 1e9, "onednn_gflops": onednn / 1e9,
-        "of_torch_matrix_speed": work / best / torchs, "of_onednn_matrix_speed": work / best / onednn,
-    }  # fmt: skip
+        "pipeline_per_second": n / min(one.theirs for one in rounds),
+        "knowpack_per_second": n / best,
+        "ratio_lowest": min(ratios),
+        "ratio_median": statistics.median(ratios),
+        "torch_gflops": torchs / 1e9,
+        "onednn_gflops": onednn / 1e9,
+        "of_torch_matrix_speed": work / best / torchs,
+        "of_onednn_matrix_speed": work / best / onednn,
+    }
     print(f"pipeline    {figures['pipeline_per_second']:8.1f} {what}/s")
     print(f"knowpack    {figures['knowpack_per_second']:8.1f} {what}/s")
     print(f"ratio       {figures['ratio_median']:8.1f} (rounds: {', '.join(f'{r:.1f}' for r in ratios)}; bar {bar})")
@@ -147,9 +152,13 @@ def pipeline(loaded: Loaded) -> transformers.TextGenerationPipeline:
 
 def generate(generator: transformers.TextGenerationPipeline, texts: list[str]) -> list[str]:
     out = generator(
-        texts, max_new_tokens=NEW, do_sample=False, return_full_text=False, add_special_tokens=False,
+        texts,
+        max_new_tokens=NEW,
+        do_sample=False,
+        return_full_text=False,
+        add_special_tokens=False,
         clean_up_tokenization_spaces=False,
-    )  # fmt: skip
+    )
     return [one[0]["generated_text"] for one in out]
 
 
@@ -224,10 +233,18 @@ def random_llama() -> Loaded:
 
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
-        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
-        num_key_value_heads=3, max_position_embeddings=512, tie_word_embeddings=True, eos_token_id=None,
-        bos_token_id=None, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        eos_token_id=None,
+        bos_token_id=None,
+        pad_token_id=0,
+    )
     model = transformers.LlamaForCausalLM(config).eval()
     words = Tokenizer(models.WordLevel({f"w{i}": i for i in range(49152)}, unk_token="w0"))
     words.pre_tokenizer, words.decoder = pre_tokenizers.WhitespaceSplit(), decoders.WordPiece(prefix="##")

@@ -39,9 +39,11 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         base = RunConfig(
-            model=ModelConfig(name=args.model), facts=FactsConfig(sample=args.facts), work=work,
+            model=ModelConfig(name=args.model),
+            facts=FactsConfig(sample=args.facts),
+            work=work,
             probe=ProbeConfig(noise=False, n_held_out_forms=0),
-        )  # fmt: skip
+        )
         cells = tuple({"label": f"{n} facts", "mix.n_unknown": n} for n in SIZES[: args.cells])
         config = StudyConfig(name="speed", base=base, cells=cells)
         if args.one:
@@ -87,7 +89,7 @@ def timed(command: list[str]) -> Seconds:
 def authors_cell(config: StudyConfig, cell: int | None) -> None:
     """One process of the authors' way: load, train (but for the base), probe all facts with the pipeline."""
     from knowpack.base import open_base
-    from knowpack.mix import mix
+    from knowpack.train.mix import mix
 
     runs = config.runs()
     base = open_base(runs[0])
@@ -110,23 +112,32 @@ def by_trainer(base: object, examples: object, config: RunConfig) -> object:
     from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
     from knowpack.base import Base
-    from knowpack.model.lora import target_modules
+    from knowpack.train.lora import target_modules
 
     assert isinstance(base, Base)
     assert isinstance(examples, pl.DataFrame)
     tokenizer = base.loaded.tokenizer
     rows = [base.prompter.example(q, a).ids for q, a in examples.select("question", "answer").iter_rows()]
     lora = peft.LoraConfig(
-        r=config.train.rank, lora_alpha=config.train.alpha, lora_dropout=0.0, task_type="CAUSAL_LM",
+        r=config.train.rank,
+        lora_alpha=config.train.alpha,
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
         target_modules=target_modules(base.loaded.model, ("auto",)),
-    )  # fmt: skip
+    )
     adapted = peft.get_peft_model(base.loaded.model, lora)
     with tempfile.TemporaryDirectory() as out:
         arguments = TrainingArguments(
-            output_dir=out, use_cpu=not torch.cuda.is_available(), num_train_epochs=config.train.epochs,
-            learning_rate=config.train.lr, per_device_train_batch_size=config.train.batch_size,
-            save_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
-        )  # fmt: skip
+            output_dir=out,
+            use_cpu=not torch.cuda.is_available(),
+            num_train_epochs=config.train.epochs,
+            learning_rate=config.train.lr,
+            per_device_train_batch_size=config.train.batch_size,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+        )
         collate = DataCollatorForLanguageModeling(tokenizer, mlm=False)
         Trainer(adapted, arguments, train_dataset=[{"input_ids": ids} for ids in rows], data_collator=collate).train()
     return adapted.merge_and_unload()
@@ -148,9 +159,13 @@ def by_pipeline(base: object, model: object) -> None:
             turns = base.prompter.messages(shots, question)
             prompts.append(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     answers = pipe(
-        prompts, max_new_tokens=32, do_sample=False, return_full_text=False, add_special_tokens=False,
+        prompts,
+        max_new_tokens=32,
+        do_sample=False,
+        return_full_text=False,
+        add_special_tokens=False,
         pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    )
     assert len(answers) == len(prompts)
 
 

@@ -20,8 +20,8 @@ import torch
 import transformers
 
 from knowpack.config import ModelConfig, TrainConfig
-from knowpack.model import lora, track, train
-from knowpack.model.batch import NO_LOSS, Row
+from knowpack.train import lora, track, train
+from knowpack.train.batch import NO_LOSS, Row
 
 Clock = Callable[[], float]
 
@@ -76,10 +76,18 @@ def by_knowpack(model: transformers.PreTrainedModel, rows: list[Row], config: Tr
 def by_trainer(model: transformers.PreTrainedModel, rows: list[Row], config: TrainConfig, clock: Clock) -> float:
     with tempfile.TemporaryDirectory() as out, lora.adapted(model, config, 0) as adapted:
         arguments = transformers.TrainingArguments(
-            output_dir=out, use_cpu=True, num_train_epochs=config.epochs, learning_rate=config.lr,
-            per_device_train_batch_size=config.batch_size, save_strategy="no", report_to="none",
-            disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False, logging_strategy="no",
-        )  # fmt: skip
+            output_dir=out,
+            use_cpu=True,
+            num_train_epochs=config.epochs,
+            learning_rate=config.lr,
+            per_device_train_batch_size=config.batch_size,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            remove_unused_columns=False,
+            logging_strategy="no",
+        )
         dataset = [{"row": row} for row in rows]
         trainer = transformers.Trainer(adapted, arguments, data_collator=pad, train_dataset=dataset)
         assert isinstance(adapted, peft.PeftModel)

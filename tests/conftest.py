@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from architectures import CONFIGS, build
+from knowpack.decode import products
+from knowpack.model.loaded import Loaded
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -13,3 +17,22 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the public data (../shared, or KNOWPACK_SHARED) are not here")
     return folder
+
+
+@pytest.fixture(params=sorted(CONFIGS))
+def loaded(request: pytest.FixtureRequest) -> Loaded:
+    return build(request.param)
+
+
+@pytest.fixture
+def llama() -> Loaded:
+    return build("llama")
+
+
+@pytest.fixture(params=["torch", "onednn"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which library multiplies in linear layers, whatever this machine would choose."""
+    if request.param == "onednn" and not products.has_onednn():
+        pytest.skip("oneDNN's products are only used on AVX-512")
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: request.param == "onednn")
+    return str(request.param)

@@ -53,8 +53,11 @@ def test_a_grid_is_cells_by_seeds() -> None:
     cells = ({"label": "one", "mix.n_unknown": 1}, {"label": "ten", "mix.n_unknown": 10, "train.lr": 1e-2})
     runs = StudyConfig(seeds=(1, 2), cells=cells).runs()
     assert [(run.label, run.seed, run.mix.n_unknown) for run in runs] == [
-        ("one", 1, 1), ("one", 2, 1), ("ten", 1, 10), ("ten", 2, 10),
-    ]  # fmt: skip
+        ("one", 1, 1),
+        ("one", 2, 1),
+        ("ten", 1, 10),
+        ("ten", 2, 10),
+    ]
     assert runs[2].train.lr == 1e-2
 
 

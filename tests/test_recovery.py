@@ -21,8 +21,8 @@ def run_in_small_chunks(config: StudyConfig | None) -> None:
     """What the child does: the study, its probes in five chunks instead of one."""
     if config is None:
         return
-    from knowpack import probe
-    from knowpack.cells import cells
+    from knowpack.probe import probe
+    from knowpack.state import cells
     from knowpack.study import study
 
     probe.CHUNK_FACTS = 7
@@ -33,7 +33,7 @@ def run_in_small_chunks(config: StudyConfig | None) -> None:
 def started(config: StudyConfig | None) -> BaseProcess:
     """The study in a process of its own; the server forks, so that torch is imported once for all of them."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["knowpack.study", "knowpack.model.train", "peft"])
+    context.set_forkserver_preload(["knowpack.study", "knowpack.train.train", "peft"])
     process = context.Process(target=run_in_small_chunks, args=(config,))
     process.start()
     return process
@@ -95,9 +95,14 @@ def test_ten_kills_change_no_byte_and_repeat_no_finished_stage(config: StudyConf
     seconds = time.monotonic() - begun
     expected = contents(tmp_path / "whole")
     assert {Path(name).name for name in expected} >= {
-        "responses.parquet", "knowledge.parquet", "shifts.parquet", "figures.json", "examples.parquet",
-        "adapter_model.safetensors", "held_out.parquet",
-    }  # fmt: skip
+        "responses.parquet",
+        "knowledge.parquet",
+        "shifts.parquet",
+        "figures.json",
+        "examples.parquet",
+        "adapter_model.safetensors",
+        "held_out.parquet",
+    }
 
     moments, n_kills, n_attempts = random.Random(0), 0, 0
     work = tmp_path / "killed 0"

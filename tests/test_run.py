@@ -9,23 +9,28 @@ import tiny
 from knowpack import run as stages
 from knowpack import store
 from knowpack.base import measure_base, open_base, sampled
-from knowpack.cells import cells
 from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig
 from knowpack.diff import diff
 from knowpack.errors import ConfigError, FactsError, ModelError
 from knowpack.manifest import begin
-from knowpack.model.load import load, weights_hash
+from knowpack.model.load import load
+from knowpack.model.loaded import weights_hash
 from knowpack.model.merge import merged
 from knowpack.progress import SILENT
 from knowpack.records import Knowledge, Response, Shift
 from knowpack.settings import override
-from knowpack.show import listing
+from knowpack.state import cells, listing
 from knowpack.study import study
 
 SETTINGS = [
-    "probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=6", "mix.n_unknown=3",
-    "train.lr=1e-2", "train.epochs=2", "train.checkpoint_each_epoch=true",
-]  # fmt: skip
+    "probe.n_prompts=2",
+    "probe.n_shots=2",
+    "probe.max_new_tokens=6",
+    "mix.n_unknown=3",
+    "train.lr=1e-2",
+    "train.epochs=2",
+    "train.checkpoint_each_epoch=true",
+]
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +155,10 @@ def test_a_diff_folder_belongs_to_one_adapter(config: RunConfig, done: Path, tmp
 
 def test_a_cell_that_fails_is_reported_and_the_others_go_on(config: RunConfig, done: Path) -> None:
     grid = StudyConfig(
-        name="grid", base=config,
+        name="grid",
+        base=config,
         cells=({"label": "impossible", "mix.n_unknown": 1000}, {"label": "fine", "mix.n_unknown": 2}),
-    )  # fmt: skip
+    )
     ended = list(cells(study(grid)))
     assert [cell.state for cell in ended] == ["failed", "done"]
     assert "mix.n_unknown=1000" in str(ended[0].error)

@@ -32,9 +32,12 @@ def tokenizer(chat: bool = True) -> PreTrainedTokenizerFast:
     )
     backend.train_from_iterator([WORDS] * 3, trainer)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<s>", eos_token="<|end|>", pad_token="<pad>",
+        tokenizer_object=backend,
+        bos_token="<s>",
+        eos_token="<|end|>",
+        pad_token="<pad>",
         additional_special_tokens=special[3:],
-    )  # fmt: skip
+    )
     if chat:
         fast.chat_template = CHAT
     return fast
@@ -44,10 +47,19 @@ def llama(vocab_size: int, seed: int = 0) -> LlamaForCausalLM:
     """Two layers of 32; random, the same for the same seed."""
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=vocab_size, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=512, bos_token_id=0, eos_token_id=1, pad_token_id=2,
-        tie_word_embeddings=True, initializer_range=0.2,
-    )  # fmt: skip
+        vocab_size=vocab_size,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=2,
+        tie_word_embeddings=True,
+        initializer_range=0.2,
+    )
     return LlamaForCausalLM(config).eval()
 
 

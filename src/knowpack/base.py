@@ -15,17 +15,18 @@ import polars as pl
 
 from knowpack import store
 from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
+from knowpack.decode.decoder import Decoder
 from knowpack.errors import ConfigError, StoreError
-from knowpack.facts import files
-from knowpack.knowledge import knowledge_map
-from knowpack.model.decode import Decoder
-from knowpack.model.load import Loaded, load
-from knowpack.probe import probe
+from knowpack.facts import sources
+from knowpack.measure.knowledge import knowledge_map
+from knowpack.measure.shifts import shifts
+from knowpack.model.load import load
+from knowpack.model.loaded import Loaded
+from knowpack.probe.probe import probe
+from knowpack.probe.prompts import Prompter, Shot, draw_shots
 from knowpack.progress import SILENT, Progress
-from knowpack.prompts import Prompter, Shot, draw_shots
 from knowpack.records import Knowledge, Response, Shift
 from knowpack.seeds import stream
-from knowpack.shifts import shifts
 
 LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
 NOT_IN_THE_KEY = {"noise", "n_held_out_forms"}  # probe settings that leave the first set of answers as it is
@@ -70,7 +71,7 @@ class Base:
 
 def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
     """Load the model, the facts and the prompts; nothing is measured yet."""
-    facts = sampled(files.load(config.facts.path), config.facts)
+    facts = sampled(sources.load(config.facts.path), config.facts)
     pool = shot_pool(config)
     with progress.stage(f"loading {config.model.name}", None):
         loaded = load(config.model)
@@ -140,9 +141,9 @@ def shot_pool(config: RunConfig) -> pl.DataFrame:
     if config.probe.n_shots == 0:
         return pl.DataFrame(schema={"question": pl.String(), "answer": pl.String()})
     if config.probe.shots != "auto":
-        return files.load_shots(config.probe.shots)
+        return sources.load_shots(config.probe.shots)
     if config.facts.path == "lab" or config.model.name == "lab":
-        return files.load_shots("lab")
+        return sources.load_shots("lab")
     raise ConfigError(
         f"no few-shot examples for the model {config.model.name}: give probe.shots (on the command line --shots) a "
         "table with question and answer columns, for example TriviaQA rows, or set probe.n_shots=0"
@@ -172,9 +173,15 @@ def _ask(base: Base, folder: Path, shots: list[list[Shot]], config: ProbeConfig,
     if not responses.is_file():
         drafts = base.responses if folder != base.folder else None
         probe(
-            base.decoder, base.facts, shots, base.prompter, config,
-            chunks=store.Chunks(responses), drafts=drafts, progress=progress,
-        )  # fmt: skip
+            base.decoder,
+            base.facts,
+            shots,
+            base.prompter,
+            config,
+            chunks=store.Chunks(responses),
+            drafts=drafts,
+            progress=progress,
+        )
     if not (folder / "knowledge.parquet").is_file():
         asked = store.read_table(responses, Response)
         store.write_table(folder / "knowledge.parquet", knowledge_map(asked))
@@ -186,9 +193,13 @@ def _measure_noise(base: Base, config: RunConfig, progress: Progress) -> None:
     if (folder / "shifts.parquet").is_file():
         return
     others = draw_shots(
-        shot_pool(config), config.probe.n_prompts, config.probe.n_shots, config.probe.shots_seed,
-        exclude=base.facts["question"].to_list(), skip=config.probe.n_prompts,
-    )  # fmt: skip
+        shot_pool(config),
+        config.probe.n_prompts,
+        config.probe.n_shots,
+        config.probe.shots_seed,
+        exclude=base.facts["question"].to_list(),
+        skip=config.probe.n_prompts,
+    )
     _ask(base, folder, others, config.probe.model_copy(update={"logprob": False}), progress)
     after = store.read_table(folder / "knowledge.parquet", Knowledge)
     store.write_table(folder / "shifts.parquet", shifts(base.knowledge, after, set(), base.facts))

@@ -13,9 +13,10 @@ from knowpack import store
 from knowpack.base import Base, held, measure_base, open_base
 from knowpack.config import ModelConfig, RunConfig
 from knowpack.errors import ConfigError, ModelError
-from knowpack.facts import files
+from knowpack.facts import sources
 from knowpack.manifest import begin, recorded
-from knowpack.model.load import Loaded, load
+from knowpack.model.load import load
+from knowpack.model.loaded import Loaded
 from knowpack.model.merge import merged
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
@@ -77,8 +78,11 @@ def _as_examples(path: Path) -> pl.DataFrame:
     """An Example table as it is; a Fact table as examples of kind unknown."""
     if path.suffix == ".parquet" and "kind" in store.scan_table(path).collect_schema():
         return store.read_table(path, Example)
-    facts = files.load(path)
+    facts = sources.load(path)
     return facts.select(
-        example_id="fact_id", fact_id="fact_id", kind=pl.lit(str(Kind.UNKNOWN)), question="question",
+        example_id="fact_id",
+        fact_id="fact_id",
+        kind=pl.lit(str(Kind.UNKNOWN)),
+        question="question",
         answer=pl.col("answers").list.first(),
-    )  # fmt: skip
+    )

@@ -14,22 +14,25 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from knowpack import causes, collapse, knowledge, mix, records, replay, shifts, store
+from knowpack import records, store
 from knowpack.base import Base, held, measure_base, open_base, shot_pool
 from knowpack.config import RunConfig, fingerprint
-from knowpack.facts import files
+from knowpack.decode.decoder import Decoder
+from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
-from knowpack.model.decode import Decoder
-from knowpack.model.load import Loaded, load, weights_hash
+from knowpack.measure import causes, collapse, knowledge, shifts
+from knowpack.model.load import load
+from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.model.merge import merged
-from knowpack.probe import probe
+from knowpack.probe.probe import probe
+from knowpack.probe.prompts import Prompter, draw_shots
 from knowpack.progress import SILENT, Progress
-from knowpack.prompts import Prompter, draw_shots
 from knowpack.records import Example, Figure, Kind, Knowledge, Response, Shift
+from knowpack.train import mix, replay_prompts
 
 if TYPE_CHECKING:
-    from knowpack.model.replay import Replay
-    from knowpack.model.train import TrainResult
+    from knowpack.train.base_answers import Replay
+    from knowpack.train.train import TrainResult
 
 ENOUGH_APART = 1000  # facts beside those probed, to replay from them alone
 
@@ -55,7 +58,7 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
 def check(config: RunConfig, base: Base) -> None:
     """Raise before the base is probed what the mix would find after: that there are no extra facts."""
     if config.mix.extra_facts and not (folder_of(config, base) / "examples.parquet").is_file():
-        files.load(config.mix.extra_facts)
+        sources.load(config.mix.extra_facts)
 
 
 def folder_of(config: RunConfig, base: Base) -> Path:
@@ -69,7 +72,7 @@ def make_examples(folder: Path, config: RunConfig, base: Base) -> None:
     """Stage 1: what to train on."""
     with stage(folder, "mix", "examples.parquet") as path:
         if path:
-            extra = files.load(config.mix.extra_facts) if config.mix.extra_facts else None
+            extra = sources.load(config.mix.extra_facts) if config.mix.extra_facts else None
             examples = mix.mix(base.facts, base.knowledge, config.mix, config.seed, config.grader, extra)
             if config.train.keep is not None:
                 examples = pl.concat([examples, _held_to_the_base(config, base, examples)])
@@ -78,7 +81,7 @@ def make_examples(folder: Path, config: RunConfig, base: Base) -> None:
 
 def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress) -> None:
     """Stage 2: the LoRA adapter, and its reliability after each epoch where that is asked (Figure 2)."""
-    from knowpack.model.train import train
+    from knowpack.train.train import train
 
     with stage(folder, "train", "adapter") as path:
         if not path:
@@ -87,9 +90,15 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
         held_to = _replay(config, base, examples, progress)
         with store.atomic(path) as beside:
             train(
-                base.loaded, examples, config.train, config.seed, beside,
-                prompter=base.prompter, progress=progress, replay=held_to,
-            )  # fmt: skip
+                base.loaded,
+                examples,
+                config.train,
+                config.seed,
+                beside,
+                prompter=base.prompter,
+                progress=progress,
+                replay=held_to,
+            )
             if config.train.checkpoint_each_epoch:
                 _measure_epochs(beside, config, base, examples, progress)
     log = (folder / "adapter" / "train_log.jsonl").read_text(encoding="utf-8")
@@ -149,7 +158,7 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
 
 def _tell_card(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, found: list[Figure]) -> None:
     """Write the adapter's card again, now with what was measured."""
-    from knowpack.model import card
+    from knowpack.train import card
 
     told = examples.filter(pl.col("kind") != str(Kind.REPLAY))
     measured = card.printed(found, config.grader)
@@ -158,7 +167,7 @@ def _tell_card(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFr
 
 def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress = SILENT) -> "TrainResult":
     """Train on an example table alone, into a folder of the user's choice."""
-    from knowpack.model.train import train
+    from knowpack.train.train import train
 
     told = store.read_table(examples, Example)
     loaded = load(config.model)
@@ -187,23 +196,27 @@ def _held_to_the_base(config: RunConfig, base: Base, examples: pl.DataFrame) -> 
     """Replay examples: of facts that are not probed, where there are any; else those probed count as trained."""
     assert config.train.keep is not None
     packed = base.facts.filter(pl.col("fact_id").is_in(examples["fact_id"].unique().to_list()))
-    apart = files.load(config.facts.path).join(base.facts, on="fact_id", how="anti", maintain_order="left")
+    apart = sources.load(config.facts.path).join(base.facts, on="fact_id", how="anti", maintain_order="left")
     facts = apart if apart.height >= min(config.train.keep.n_replay, ENOUGH_APART) else base.facts
-    return replay.as_examples(replay.prompts(facts, packed, config.train.keep, config.seed))
+    return replay_prompts.as_examples(replay_prompts.prompts(facts, packed, config.train.keep, config.seed))
 
 
 def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> "Replay | None":
     """What the base says to the replay examples, under few-shot contexts that no probe uses."""
-    from knowpack.model.contexts import Contexts
-    from knowpack.model.replay import build
+    from knowpack.train.base_answers import build
+    from knowpack.train.contexts import Contexts
 
     keep = config.train.keep
     if keep is None:
         return None
     drawn = draw_shots(
-        shot_pool(config), keep.n_contexts, keep.n_shots, config.probe.shots_seed,
-        exclude=base.facts["question"].to_list(), skip=2 * config.probe.n_prompts,
-    )  # fmt: skip
+        shot_pool(config),
+        keep.n_contexts,
+        keep.n_shots,
+        config.probe.shots_seed,
+        exclude=base.facts["question"].to_list(),
+        skip=2 * config.probe.n_prompts,
+    )
     questions = examples.filter(pl.col("kind") == str(Kind.REPLAY))["question"].to_list()
     contexts = Contexts(base.prompter, [[], *drawn])
     return build(base.loaded, questions, contexts, keep, config.seed, progress=progress)
@@ -218,13 +231,25 @@ def _probe_after(
     reworded = base.facts.filter(pl.col("fact_id").is_in(list(taught)) & (pl.col("paraphrases").list.len() > 0))
     if forms and reworded.height and not held_out.is_file():
         probe(
-            decoder, reworded, base.shots, base.prompter, config.probe,
-            chunks=store.Chunks(held_out), forms=forms, progress=progress,
-        )  # fmt: skip
+            decoder,
+            reworded,
+            base.shots,
+            base.prompter,
+            config.probe,
+            chunks=store.Chunks(held_out),
+            forms=forms,
+            progress=progress,
+        )
     probe(
-        decoder, base.facts, base.shots, base.prompter, config.probe,
-        chunks=store.Chunks(folder / "responses.parquet"), drafts=base.responses, progress=progress,
-    )  # fmt: skip
+        decoder,
+        base.facts,
+        base.shots,
+        base.prompter,
+        config.probe,
+        chunks=store.Chunks(folder / "responses.parquet"),
+        drafts=base.responses,
+        progress=progress,
+    )
 
 
 def _measure_epochs(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> None:

@@ -11,12 +11,12 @@ import yaml
 
 from knowpack import store
 from knowpack.base import Base, held, open_base
-from knowpack.cells import read_state
 from knowpack.config import RunConfig, StudyConfig
 from knowpack.errors import ConfigError, KnowpackError
 from knowpack.manifest import failure
 from knowpack.progress import SILENT, Progress
 from knowpack.run import check, folder_of, run
+from knowpack.state import read_state
 
 
 def study(config: StudyConfig, progress: Progress = SILENT) -> Path:

@@ -10,7 +10,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from knowpack.bench.data import prepare, subjects
-from knowpack.model.load import Loaded, weights_hash
+from knowpack.model.loaded import Loaded, weights_hash
 
 TEXT = (
     "Question: which of the following is the answer? The following are multiple choice questions (with answers) "

@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from knowpack.bench.cli import app
+from knowpack.cli.bench import app
 
 from .conftest import build
 

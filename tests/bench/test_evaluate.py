@@ -11,12 +11,13 @@ import torch
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 
-from knowpack.bench import packed, tasks
+from knowpack.bench import tasks
 from knowpack.bench.compare import Comparison, compare
 from knowpack.bench.evaluate import Sample, evaluate
 from knowpack.config import BenchConfig
+from knowpack.decode import packed
 from knowpack.errors import BenchError
-from knowpack.model.load import Loaded
+from knowpack.model.loaded import Loaded
 from knowpack.records import Score, table
 from knowpack.store import write_json, write_table
 

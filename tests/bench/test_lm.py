@@ -100,9 +100,11 @@ def test_generated_texts_are_those_of_the_hf_backend(name: str) -> None:
 def test_a_chat_template_is_rendered_as_the_hf_backend_renders_it() -> None:
     turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}, {"role": "user", "content": "R"}]
     ours, theirs = KnowpackLM(build("llama")), hf("llama")
-    assert ours.apply_chat_template(turns) == theirs.apply_chat_template(turns) == (
-        "<s>[user] Q\n[assistant] A\n[user] R\n[assistant] "
-    )  # fmt: skip
+    assert (
+        ours.apply_chat_template(turns)
+        == theirs.apply_chat_template(turns)
+        == ("<s>[user] Q\n[assistant] A\n[user] R\n[assistant] ")
+    )
     rendered = ours.apply_chat_template(turns)
     assert ours.tok_encode(rendered)[:2].count(0) == 1  # one BOS
     requests = instances("loglikelihood", [(rendered, "A"), (rendered, "B and C")])

@@ -4,11 +4,10 @@ import pytest
 import torch
 
 import tiny
-from knowpack.bench import packed
-from knowpack.bench.forest import request
-from knowpack.model import products
-from knowpack.model.forward import Forward
-from knowpack.model.load import Loaded
+from knowpack.decode import packed, products
+from knowpack.decode.forest import request
+from knowpack.decode.forward import Forward
+from knowpack.model.loaded import Loaded
 
 
 @pytest.mark.parametrize("length", [37, 173, 341])

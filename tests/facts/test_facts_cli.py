@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from knowpack.cli.facts import app
 from knowpack.errors import KnowpackError
-from knowpack.facts.cli import app
 
 
 def test_lint_exit_code_tells_and_paraphrase_fills(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ import polars as pl
 import pytest
 
 from knowpack.errors import FactsError, StoreError
-from knowpack.facts import build, drops, dump, graph, names, ontology, popularity
-from knowpack.facts.draw import Draw
-from knowpack.facts.ntriples import Split
+from knowpack.facts import iri_names
+from knowpack.facts.graphs import build, drops, dump, graph, ontology, popularity
+from knowpack.facts.graphs.draw import Draw
+from knowpack.facts.graphs.ntriples import Split
 from knowpack.records import Fact, rows
 from knowpack.store import lock
 
@@ -57,13 +58,15 @@ def read(triples: list[tuple[str, str, str]], work: Path, **kwargs: object) -> g
 def test_single_objects_duplicates_and_popularity_in_one_graph(tmp_path: Path) -> None:
     found = read(
         [
-            ("a", "r", "x"), ("a", "r", "x"),  # the same triple twice is one
-            ("b", "r", "x"), ("b", "r", "y"),  # two objects: no fact
+            ("a", "r", "x"),
+            ("a", "r", "x"),  # the same triple twice is one
+            ("b", "r", "x"),
+            ("b", "r", "y"),  # two objects: no fact
             ("c", "q", "c"),  # about itself: counts twice
             ("d", "http://www.w3.org/1999/02/22-rdf-syntax-ns#type>", "z"),
         ],
         tmp_path,
-    )  # fmt: skip
+    )
     assert found.candidates.select("s", "p", "o").rows() == [("c", "q", "c"), ("a", "r", "x")]
     assert found.report["the same triple again"] == 1
     assert found.report["several objects"] == 2
@@ -75,11 +78,19 @@ def test_single_objects_duplicates_and_popularity_in_one_graph(tmp_path: Path) -
 
 def test_pages_that_are_no_things_are_dropped_with_their_rule() -> None:
     entities = {
-        f"<{DBR}List_of_lakes>": 1, f"<{DBR}Lists_of_films>": 1, f"<{DBR}Category:Lakes>": 2,
+        f"<{DBR}List_of_lakes>": 1,
+        f"<{DBR}Lists_of_films>": 1,
+        f"<{DBR}Category:Lakes>": 2,
         f"<{DBR}Ann_(disambiguation)>": 3,
-        f"<{DBR}Ann__1>": 4, f"<{DBR}1984_in_film>": 5, f"<{DBR}1984>": 5, "<http://www.example.com/>": 6,
-        f"<{DBR}Lake_Como>": 0, f"<{DBR}Listowel>": 0, f"<{DBR}AC/DC>": 0, f"<{DBR}1984_(novel)>": 0,
-    }  # fmt: skip
+        f"<{DBR}Ann__1>": 4,
+        f"<{DBR}1984_in_film>": 5,
+        f"<{DBR}1984>": 5,
+        "<http://www.example.com/>": 6,
+        f"<{DBR}Lake_Como>": 0,
+        f"<{DBR}Listowel>": 0,
+        f"<{DBR}AC/DC>": 0,
+        f"<{DBR}1984_(novel)>": 0,
+    }
     assert drops.pages(pl.Series(list(entities))).tolist() == list(entities.values())
 
 
@@ -106,14 +117,14 @@ def test_facts_that_ask_nothing(fact: tuple[str, str, str, str, list[str]], rule
 
 
 def test_names_of_iris() -> None:
-    assert names.of_iri(f"<{DBR}Caf%C3%A9_M%C3%BCller>") == "Café Müller"
-    assert names.of_iri(f"<{DBR}AC/DC>") == "AC/DC"
-    assert names.of_iri(f"<{DBR}100%25_Wolf>") == "100% Wolf"
-    assert names.of_iri(f"<{DBR}Bad_%ff_escape>") == "Bad %ff escape"
-    assert names.of_iri("<http://yago.org/x#Ann_Lee>") == "Ann Lee"
-    assert names.bare("Alien (film)") == "Alien"
-    assert names.before_comma("Springfield, Illinois") == "Springfield"
-    assert names.without_kind("Russian language") == "Russian"
+    assert iri_names.of_iri(f"<{DBR}Caf%C3%A9_M%C3%BCller>") == "Café Müller"
+    assert iri_names.of_iri(f"<{DBR}AC/DC>") == "AC/DC"
+    assert iri_names.of_iri(f"<{DBR}100%25_Wolf>") == "100% Wolf"
+    assert iri_names.of_iri(f"<{DBR}Bad_%ff_escape>") == "Bad %ff escape"
+    assert iri_names.of_iri("<http://yago.org/x#Ann_Lee>") == "Ann Lee"
+    assert iri_names.bare("Alien (film)") == "Alien"
+    assert iri_names.before_comma("Springfield, Illinois") == "Springfield"
+    assert iri_names.without_kind("Russian language") == "Russian"
 
 
 def small_dump(folder: Path, n: int = 3000) -> Path:
@@ -236,9 +247,11 @@ def test_an_ontology_without_ranges_is_refused(tmp_path: Path) -> None:
 
 def test_a_class_that_may_be_a_person_is_no_evidence_of_its_kind() -> None:
     known = ontology.Ontology(
-        {}, {"birthPlace": "Animal", "spouse": "Person"}, {"birthPlace": "Town", "team": "Agent"},
+        {},
+        {"birthPlace": "Animal", "spouse": "Person"},
+        {"birthPlace": "Town", "team": "Agent"},
         {"Person": ("Animal", "Agent"), "Animal": ("Species",), "Plant": ("Species",), "Town": ("Place",)},
-    )  # fmt: skip
+    )
     place, person = ontology.KINDS_OF_THING.index("Place"), ontology.KINDS_OF_THING.index("Person")
     relations = ["<http://x/birthPlace>", "spouse", "team"]
     assert known.kinds(relations).tolist() == [[-1, place], [person, -1], [-1, -1]]
@@ -247,9 +260,11 @@ def test_a_class_that_may_be_a_person_is_no_evidence_of_its_kind() -> None:
 
 def test_superclasses_nearest_first_and_wording_from_the_label() -> None:
     known = ontology.Ontology(
-        {"chiefCook": "chief cook", "Inn": "inn"}, {"chiefCook": "Inn"}, {"chiefCook": "Person"},
+        {"chiefCook": "chief cook", "Inn": "inn"},
+        {"chiefCook": "Inn"},
+        {"chiefCook": "Person"},
         {"Person": ("Agent",), "Agent": ("Thing",), "Thing": ("Agent",)},
-    )  # fmt: skip
+    )
     assert known.chain("Person") == ("Agent", "Thing")
     wording = known.wording("chiefCook")
     assert wording.fill("Red Lion")[0] == "Who is the chief cook of Red Lion?"

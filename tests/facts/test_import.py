@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from knowpack.cli.facts import app
 from knowpack.errors import FactsError, StoreError
-from knowpack.facts import columns, files, tables
-from knowpack.facts.cli import app
+from knowpack.facts import columns, readers, sources
 from knowpack.records import Fact, rows, schema
 
 
@@ -27,8 +27,20 @@ def read(path: Path) -> list[Fact]:
 def test_csv_with_mapped_columns_and_split_aliases(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text('q,a,other\n"Who wrote ""Emma"", the novel?",Jane Austen,Austen|Miss Austen\n', encoding="utf-8")
-    run("import", table, "--question", "q", "--answer", "a", "--aliases", "other", "--separator", "|",
-        "--out", tmp_path / "f.parquet")  # fmt: skip
+    run(
+        "import",
+        table,
+        "--question",
+        "q",
+        "--answer",
+        "a",
+        "--aliases",
+        "other",
+        "--separator",
+        "|",
+        "--out",
+        tmp_path / "f.parquet",
+    )
     (fact,) = read(tmp_path / "f.parquet")
     assert fact.question == 'Who wrote "Emma", the novel?'
     assert fact.answers == ("Jane Austen", "Austen", "Miss Austen")
@@ -64,9 +76,9 @@ def test_a_fact_table_round_trips_and_keeps_its_ids(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("question,answer,relation\nCapital of Peru?,Lima,capital\n", encoding="utf-8")
     run("import", table, "--out", tmp_path / "f.parquet")
-    facts = files.load(tmp_path / "f.parquet")
+    facts = sources.load(tmp_path / "f.parquet")
     assert facts["fact_id"][0] == read(tmp_path / "f.parquet")[0].fact_id
-    assert files.load(table).equals(facts)  # a plain table loads as its import does
+    assert sources.load(table).equals(facts)  # a plain table loads as its import does
 
 
 BAD = {
@@ -103,10 +115,10 @@ def test_what_cannot_be_used_gets_one_clear_line_and_writes_nothing(tmp_path: Pa
 def test_drop_bad_counts_what_it_leaves_out() -> None:
     found = columns.facts_of(
         [
-            tables.Row("t, 1", "t", {"question": "Who?", "answers": ["Ann", "A", ""]}),
-            tables.Row("t, 2", "t", {"question": "Who?", "answers": ["Ann"]}),
-            tables.Row("t, 3", "t", {"question": None, "answers": ["Ann"]}),
-            tables.Row("t, 4", "t", {"question": "Where?", "answers": ["X"]}),
+            readers.Row("t, 1", "t", {"question": "Who?", "answers": ["Ann", "A", ""]}),
+            readers.Row("t, 2", "t", {"question": "Who?", "answers": ["Ann"]}),
+            readers.Row("t, 3", "t", {"question": None, "answers": ["Ann"]}),
+            readers.Row("t, 4", "t", {"question": "Where?", "answers": ["X"]}),
         ],
         columns.Columns(),
         source="t",
@@ -125,14 +137,14 @@ def test_drop_bad_counts_what_it_leaves_out() -> None:
 def test_bom_is_no_part_of_the_first_column(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes(b"\xef\xbb\xbfquestion,answer\nWho?,Ann\n")
-    assert files.load(table)["question"].to_list() == ["Who?"]
+    assert sources.load(table)["question"].to_list() == ["Who?"]
 
 
 def test_a_fact_table_with_a_one_letter_alias_is_refused_at_load(tmp_path: Path) -> None:
     bad = Fact("0" * 16, "Who?", ("Ann", "A"))
     pl.DataFrame([bad.__getstate__()], schema=schema(Fact), orient="row").write_parquet(tmp_path / "f.parquet")
     with pytest.raises(FactsError, match="one-letter alias"):
-        files.load(tmp_path / "f.parquet")
+        sources.load(tmp_path / "f.parquet")
 
 
 def test_questions_from_wordings_and_the_file_name(tmp_path: Path) -> None:
@@ -140,8 +152,19 @@ def test_questions_from_wordings_and_the_file_name(tmp_path: Path) -> None:
     table.write_text('{"s": "Chad", "o": "N\'Djamena"}\n', encoding="utf-8")
     wordings = tmp_path / "w.json"
     wordings.write_text('{"P36": {"questions": ["Capital of {}?", "{} has which capital?"], "range": "city"}}')
-    run("import", table, "--subject", "s", "--object", "o", "--relation-from-file", "--wordings", wordings,
-        "--out", tmp_path / "f.parquet")  # fmt: skip
+    run(
+        "import",
+        table,
+        "--subject",
+        "s",
+        "--object",
+        "o",
+        "--relation-from-file",
+        "--wordings",
+        wordings,
+        "--out",
+        tmp_path / "f.parquet",
+    )
     (fact,) = read(tmp_path / "f.parquet")
     assert (fact.question, fact.paraphrases) == ("Capital of Chad?", ("Chad has which capital?",))
     assert (fact.relation, fact.range, fact.answers) == ("P36", "city", ("N'Djamena",))
@@ -152,5 +175,16 @@ def test_a_relation_with_no_wording_is_named(tmp_path: Path) -> None:
     table.write_text('{"s": "Chad", "o": "x y"}\n', encoding="utf-8")
     (tmp_path / "w.json").write_text('{"P36": "Capital of _?"}')
     with pytest.raises(FactsError, match="no wording: 'P99'"):
-        run("import", table, "--subject", "s", "--object", "o", "--relation-from-file", "--wordings",
-            tmp_path / "w.json", "--out", tmp_path / "f.parquet")  # fmt: skip
+        run(
+            "import",
+            table,
+            "--subject",
+            "s",
+            "--object",
+            "o",
+            "--relation-from-file",
+            "--wordings",
+            tmp_path / "w.json",
+            "--out",
+            tmp_path / "f.parquet",
+        )

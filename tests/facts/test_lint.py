@@ -26,8 +26,12 @@ def test_each_trap_is_found() -> None:
         )
     )
     assert [(f.check, f.fact_id) for f in found] == [
-        ("duplicate", "2"), ("short_alias", "5"), ("answer_in_question", "4"), ("conflict", "3"), ("no_relation", "6"),
-    ]  # fmt: skip
+        ("duplicate", "2"),
+        ("short_alias", "5"),
+        ("answer_in_question", "4"),
+        ("conflict", "3"),
+        ("no_relation", "6"),
+    ]
     assert counts(found)["shot"] == 0
 
 

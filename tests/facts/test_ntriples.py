@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from knowpack.errors import FactsError
-from knowpack.facts import lines, ntriples, numbers
+from knowpack.facts.graphs import lines, ntriples, numbers
 
 A, B, C = "<http://e.org/a>", "<http://e.org/r>", "<http://e.org/c>"
 
@@ -44,13 +44,38 @@ def of_parser(line: str) -> tuple[str, str, str] | None:
 
 pieces = st.sampled_from(
     [
-        A, B, C, "<http://e.org/caf\\u00e9>", "<http://e.org/café>", "<http://e.org/Alien_(film),_%27x>", "<rel>",
-        "<http://e.org/a b>", "<http://e.org/\\U0001F600>", "<http://e.org/\\u0020>", "<http://e.org/\\uD800>",
-        "<http://e.org/x<y>", "<http://e.org/x\\>", "<>", '"text"', '"a \\"b\\" ."@en-GB',
-        '"5"^^<http://www.w3.org/2001/XMLSchema#int>', '"open', "_:b0", "_:b.1", "_:", ".", "#", "", " ", "\t",
-        "\u00a0", "@prefix", "<http://e.org/東京>", "<mailto:x@y>",
+        A,
+        B,
+        C,
+        "<http://e.org/caf\\u00e9>",
+        "<http://e.org/café>",
+        "<http://e.org/Alien_(film),_%27x>",
+        "<rel>",
+        "<http://e.org/a b>",
+        "<http://e.org/\\U0001F600>",
+        "<http://e.org/\\u0020>",
+        "<http://e.org/\\uD800>",
+        "<http://e.org/x<y>",
+        "<http://e.org/x\\>",
+        "<>",
+        '"text"',
+        '"a \\"b\\" ."@en-GB',
+        '"5"^^<http://www.w3.org/2001/XMLSchema#int>',
+        '"open',
+        "_:b0",
+        "_:b.1",
+        "_:",
+        ".",
+        "#",
+        "",
+        " ",
+        "\t",
+        "\u00a0",
+        "@prefix",
+        "<http://e.org/東京>",
+        "<mailto:x@y>",
     ]
-)  # fmt: skip
+)
 gaps = st.sampled_from([" ", " ", " ", "  ", "\t", ""])
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from knowpack.cli.facts import app
 from knowpack.errors import FactsError
-from knowpack.facts import build, dump, paraphrase, triples, wikidata, wordings
-from knowpack.facts.cli import app
+from knowpack.facts import paraphrase, wordings
+from knowpack.facts.graphs import build, dump, triples, wikidata
 from knowpack.records import Fact, rows, table
 
 
@@ -109,8 +110,12 @@ def test_what_a_model_writes_is_checked() -> None:
     (fact,) = rows(found.facts, Fact)
     assert fact.paraphrases == ("In which place was Ann Lee born?",)
     assert found.report == {
-        "kept": 1, "the same again": 2, "the answer slipped in": 1, "the subject is lost": 1, "no question": 1,
-    }  # fmt: skip
+        "kept": 1,
+        "the same again": 2,
+        "the answer slipped in": 1,
+        "the subject is lost": 1,
+        "no question": 1,
+    }
     with pytest.raises(FactsError, match="no usable wording"):
         paraphrase.by_model(table([FACT], Fact), 5, lambda prompts: ["Old Town"] * len(prompts))
 

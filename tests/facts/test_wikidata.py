@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from knowpack.cli.facts import app
 from knowpack.errors import FactsError
-from knowpack.facts import wikidata
-from knowpack.facts.cli import app
+from knowpack.facts.graphs import wikidata
 from knowpack.records import Fact, table
 from knowpack.store import write_table
 

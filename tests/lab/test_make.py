@@ -127,10 +127,10 @@ def test_a_length_in_minutes_is_turned_into_tokens() -> None:
 @pytest.mark.slow
 def test_a_minutes_build_learns_its_head_facts(tmp_path: Path) -> None:
     from knowpack.config import ModelConfig, ProbeConfig
-    from knowpack.model.decode import Decoder
+    from knowpack.decode.decoder import Decoder
     from knowpack.model.load import load as load_model
-    from knowpack.probe import probe
-    from knowpack.prompts import Prompter
+    from knowpack.probe.probe import probe
+    from knowpack.probe.prompts import Prompter
 
     folder = making.make(tmp_path, size="mini")
     world = build(0, SIZES["mini"])

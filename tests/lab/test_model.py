@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from knowpack.errors import ModelError
 from knowpack.lab import files
 from knowpack.lab.forms import Ask, chat
-from knowpack.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter, Shot
 from knowpack.store import hash_file
 
 CARD = Path(files.__file__).parent / "card.json"
@@ -74,7 +74,7 @@ def test_the_card_tells_of_the_shipped_weights() -> None:
 
 
 def test_the_readme_holds_the_table_that_the_command_prints() -> None:
-    from knowpack.lab.card import Row, render
+    from knowpack.cli.lab_card import Row, render
 
     card = json.loads(CARD.read_text())
     assert render([Row(**row) for row in card["rows"]]) in README.read_text()

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from architectures import build
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
-from knowpack.model.load import Loaded, load, weights_hash
-
-from .conftest import build
+from knowpack.model.load import load
+from knowpack.model.loaded import Loaded, weights_hash
 
 
 @pytest.fixture
@@ -136,9 +136,8 @@ def test_an_adapter_in_the_config_is_merged(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_checkpoint_that_no_one_here_trained(shared: Path) -> None:
-    from knowpack.model.decode import Decoder
-
-    from .test_decode import plain, same
+    from decode.test_decode import plain, same
+    from knowpack.decode.decoder import Decoder
 
     if not (shared / "models" / "stories260K").is_dir():
         pytest.skip("stories260K is not in the public data")

@@ -7,11 +7,10 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
+from architectures import build
 from knowpack.errors import ModelError
-from knowpack.model.load import Loaded, weights_hash
+from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.model.merge import merged
-
-from .conftest import build
 
 IDS = torch.tensor([[1, 30, 31, 32, 90, 17]])
 LLAMA_MLP = ["gate_proj", "up_proj", "down_proj"]

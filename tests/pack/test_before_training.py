@@ -3,24 +3,31 @@
 import polars as pl
 import pytest
 
-from knowpack import replay
+from knowpack.cli.pack import _held
 from knowpack.config import KeepConfig
 from knowpack.errors import ConfigError, FactsError
-from knowpack.model.retire import Roll
 from knowpack.pack import budget, capacity, plan
 from knowpack.pack.budget import Budget, Harm
-from knowpack.pack.cli import _held
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, screen
 from knowpack.records import Fact, Knowledge, fact_id_of, table
 from knowpack.seeds import stream
+from knowpack.train import replay_prompts
+from knowpack.train.retire import Roll
 
 
 def fact(subject: str, relation: str, answer: str, question: str | None = None, **more: object) -> Fact:
     asked = question or f"What is the {relation} of {subject}?"
     return Fact(
-        fact_id_of("test", subject, relation, answer, asked), asked, (answer,), subject=subject, relation=relation,
-        object=answer, domain="Person", range=f"{relation} range", **more,
-    )  # fmt: skip
+        fact_id_of("test", subject, relation, answer, asked),
+        asked,
+        (answer,),
+        subject=subject,
+        relation=relation,
+        object=answer,
+        domain="Person",
+        range=f"{relation} range",
+        **more,
+    )
 
 
 def knows(categories: dict[str, str], p_refused: float = 0.0) -> pl.DataFrame:
@@ -124,7 +131,7 @@ def test_too_few_facts_to_measure_harm_on_is_one_line() -> None:
 
 def test_made_up_names_are_nobody_and_stand_in_the_question() -> None:
     facts = people(20)
-    asked = replay.made_up(facts, facts.head(1), 10, seed=1)
+    asked = replay_prompts.made_up(facts, facts.head(1), 10, seed=1)
     assert len(asked) == 10
     for question in asked["question"]:
         name = question.removeprefix("What is the city of ").removesuffix("?")
@@ -135,8 +142,8 @@ def test_made_up_names_are_nobody_and_stand_in_the_question() -> None:
 
 
 def test_recombined_single_words_by_letters() -> None:
-    assert replay.recombined("Paris", "London") == "Pardon"
-    assert replay.recombined("Ada Moor", "Eve Lund") == "Ada Lund"
+    assert replay_prompts.recombined("Paris", "London") == "Pardon"
+    assert replay_prompts.recombined("Ada Moor", "Eve Lund") == "Ada Lund"
 
 
 def test_replay_never_asks_a_packed_fact_and_takes_a_third_of_each_kin() -> None:
@@ -146,10 +153,10 @@ def test_replay_never_asks_a_packed_fact_and_takes_a_third_of_each_kin() -> None
     far = [fact(f"Far{i}", "river", f"C{i}") for i in range(9)]
     packed = table(near[:2], Fact)
     keep = KeepConfig(n_replay=9, n_made_up=0)
-    asked = replay.prompts(table([*near, *same_range, *far], Fact), packed, keep, seed=0)
+    asked = replay_prompts.prompts(table([*near, *same_range, *far], Fact), packed, keep, seed=0)
     assert asked["why"].value_counts().sort("why").rows() == [("same_range", 3), ("same_relation", 3), ("unrelated", 3)]
     assert not set(asked["question"]) & set(packed["question"])
-    assert replay.as_examples(asked)["kind"].unique().to_list() == ["replay"]
+    assert replay_prompts.as_examples(asked)["kind"].unique().to_list() == ["replay"]
 
 
 def test_retires_after_two_certain_checks_and_returns_when_lost() -> None:
@@ -195,9 +202,15 @@ def test_without_retirement_all_stay() -> None:
 
 def test_the_largest_load_held_by_hand() -> None:
     rows = [  # rank, facts, kept, recall, within the budget
-        (1, 50, False, 0.99, True), (1, 100, False, 0.98, True), (1, 50, True, 0.97, True), (1, 100, True, 1.0, False),
-        (4, 50, False, 1.0, True), (4, 100, False, 0.995, False), (4, 50, True, 1.0, True), (4, 100, True, 0.9, True),
-    ]  # fmt: skip
+        (1, 50, False, 0.99, True),
+        (1, 100, False, 0.98, True),
+        (1, 50, True, 0.97, True),
+        (1, 100, True, 1.0, False),
+        (4, 50, False, 1.0, True),
+        (4, 100, False, 0.995, False),
+        (4, 50, True, 1.0, True),
+        (4, 100, True, 0.9, True),
+    ]
     names = ("rank", "n_facts", "kept", "recall", "within_budget")
     table = pl.DataFrame(rows, schema=names, orient="row").with_columns(bits_per_parameter=pl.col("n_facts") / 1000)
     found = capacity.largest(table).sort("rank")

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from knowpack.cli.pack import app
 from knowpack.errors import BudgetError, FactsError
 from knowpack.pack import plan
-from knowpack.pack.cli import app
 
 CSV = """question,answer,subject,relation
 What is the office colour of Quill Ltd?,mauve,Quill Ltd,office colour

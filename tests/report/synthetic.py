@@ -125,9 +125,20 @@ def _world(n_facts: int) -> World:
         question = wording.format(subject)
         fact_id = fact_id_of("synthetic", subject, name, answer, f"{question} {i}")
         facts.append(
-            Fact(fact_id, question, (answer, f"{answer} City"), (f"Tell me: {question}",), subject, name, answer,
-                 domain, range_, ("head", "torso", "tail")[i % 3], "synthetic")
-        )  # fmt: skip
+            Fact(
+                fact_id,
+                question,
+                (answer, f"{answer} City"),
+                (f"Tell me: {question}",),
+                subject,
+                name,
+                answer,
+                domain,
+                range_,
+                ("head", "torso", "tail")[i % 3],
+                "synthetic",
+            )
+        )
         answers.append(answer)
     known = np.select(
         [rng.random(n_facts) < 0.68, rng.random(n_facts) < 0.58], [0, rng.integers(1, 10, n_facts)], N_PROMPTS
@@ -161,17 +172,27 @@ def _responses(world: World, texts: Texts) -> pl.DataFrame:
     blank = pl.Series([None], dtype=pl.String)
     frame = pl.DataFrame(
         {
-            "fact_id": pl.Series(np.repeat(ids, N_PROMPTS).tolist(), dtype=pl.String), 
+            "fact_id": pl.Series(np.repeat(ids, N_PROMPTS).tolist(), dtype=pl.String),
             "prompt": np.tile(np.arange(N_PROMPTS), n),
-            "text": pl.Series(texts.text.reshape(-1).tolist(), dtype=pl.String), "right": flat, "matched": matched,
-            "refused_default": texts.refused.reshape(-1), "refused_paper": texts.refused.reshape(-1),
+            "text": pl.Series(texts.text.reshape(-1).tolist(), dtype=pl.String),
+            "right": flat,
+            "matched": matched,
+            "refused_default": texts.refused.reshape(-1),
+            "refused_paper": texts.refused.reshape(-1),
         }
-    )  # fmt: skip
+    )
     matched_default = pl.when("right").then("matched").otherwise(blank.first())
-    return frame.with_columns(
-        form=pl.lit(0, pl.Int64), sample=pl.lit(0, pl.Int64), matched_default=matched_default,
-        matched_paper=matched_default, logprob=pl.lit(None, pl.Float64),
-    ).select(list(records.schema(Response))).cast(dict(records.schema(Response)))  # fmt: skip
+    return (
+        frame.with_columns(
+            form=pl.lit(0, pl.Int64),
+            sample=pl.lit(0, pl.Int64),
+            matched_default=matched_default,
+            matched_paper=matched_default,
+            logprob=pl.lit(None, pl.Float64),
+        )
+        .select(list(records.schema(Response)))
+        .cast(dict(records.schema(Response)))
+    )
 
 
 def _knowledge(world: World, texts: Texts) -> pl.DataFrame:
@@ -181,12 +202,17 @@ def _knowledge(world: World, texts: Texts) -> pl.DataFrame:
         frames.append(
             pl.DataFrame(
                 {
-                    "fact_id": world.facts["fact_id"], "grader": grader, "n": N_PROMPTS, "p_correct": p,
-                    "category": _category(p), "top_answer": pl.Series(texts.text[:, 0].tolist(), dtype=pl.String),
-                    "p_refused": texts.refused.mean(axis=1), "p_sampled": pl.Series([None] * len(p), dtype=pl.Float64),
+                    "fact_id": world.facts["fact_id"],
+                    "grader": grader,
+                    "n": N_PROMPTS,
+                    "p_correct": p,
+                    "category": _category(p),
+                    "top_answer": pl.Series(texts.text[:, 0].tolist(), dtype=pl.String),
+                    "p_refused": texts.refused.mean(axis=1),
+                    "p_sampled": pl.Series([None] * len(p), dtype=pl.Float64),
                 }
             )
-        )  # fmt: skip
+        )
     return pl.concat(frames).cast(dict(records.schema(Knowledge)))
 
 
@@ -203,8 +229,9 @@ def _write_base(folder: Path, world: World, base: Texts) -> None:
     (folder / "probe.json").write_text(
         json.dumps({"model": "synthetic", "chat": True, "system": "Answer the following question.", "shots": shots})
     )
-    noise = _texts(world, _moved(world, np.full(len(world.known), 0.04), np.random.default_rng(3)),
-                   np.random.default_rng(4), None)  # fmt: skip
+    noise = _texts(
+        world, _moved(world, np.full(len(world.known), 0.04), np.random.default_rng(3)), np.random.default_rng(4), None
+    )
     (folder / "noise").mkdir(exist_ok=True)
     shifts = _shifts(world, base, noise, np.zeros(len(world.known), dtype=bool))
     shifts.with_columns(kinship=pl.lit(None, pl.String)).write_parquet(folder / "noise" / "shifts.parquet")
@@ -226,9 +253,10 @@ def _moved(world: World, harm: np.ndarray, rng: np.random.Generator) -> np.ndarr
 def _shifts(world: World, base: Texts, after: Texts, trained: np.ndarray) -> pl.DataFrame:
     p, q = base.right.mean(axis=1), after.right.mean(axis=1)
     kin = np.where(
-        np.isin(world.relation, np.unique(world.relation[trained])), "same_relation",
+        np.isin(world.relation, np.unique(world.relation[trained])),
+        "same_relation",
         np.where(np.arange(len(p)) % 3 == 0, "same_range", "unrelated"),
-    )  # fmt: skip
+    )
     kin = np.where(np.arange(len(p)) % 29 == 0, "same_subject", kin)
     rng = np.random.default_rng(5)
     moved = _category(p) != _category(q)
@@ -244,13 +272,17 @@ def _shifts(world: World, base: Texts, after: Texts, trained: np.ndarray) -> pl.
         frames.append(
             pl.DataFrame(
                 {
-                    "fact_id": world.facts["fact_id"], "grader": grader, "trained": trained, "before": _category(p),
-                    "after": _category(q), "delta_p": q - p,
+                    "fact_id": world.facts["fact_id"],
+                    "grader": grader,
+                    "trained": trained,
+                    "before": _category(p),
+                    "after": _category(q),
+                    "delta_p": q - p,
                     "kinship": pl.Series(np.where(trained, None, kin.astype(object)).tolist(), dtype=pl.String),
                     "causes": pl.Series(causes, dtype=pl.List(pl.String)),
                 }
             )
-        )  # fmt: skip
+        )
     return pl.concat(frames).cast(dict(records.schema(Shift)))
 
 
@@ -322,9 +354,11 @@ def _figures(
         ("n_refused_first", float(after.refused[:, 0].sum()), len(p)),
         ("n_unique_answers", float(len(set(after.text.reshape(-1).tolist()))), after.text.size),
         ("n_unique_answers_base", float(len(set(base.text.reshape(-1).tolist()))), base.text.size),
-        ("mean_count", 4.2, after.text.size), ("spread_count", 13.1, after.text.size),
-        ("top_ten_share", 0.04, after.text.size), ("entropy", 8.1, after.text.size),
-    ]  # fmt: skip
+        ("mean_count", 4.2, after.text.size),
+        ("spread_count", 13.1, after.text.size),
+        ("top_ten_share", 0.04, after.text.size),
+        ("entropy", 8.1, after.text.size),
+    ]
     for way, causes in (
         ("up", ("non_refusal", "explosion", "target", "domain")),
         ("down", ("explosion", "target", "domain")),
@@ -333,10 +367,18 @@ def _figures(
             (f"{way}_{cause}_base_rate", 0.05 + 0.07 * i, 500) for i, cause in enumerate((*causes, "unexplained"))
         ]
     return [
-        {"name": name, "grader": grader, "value": value, "low": max(0.0, value * 0.93), "high": value * 1.06
-         if value > 1 else min(1.0, value * 1.06), "n": n}
-        for name, value, n in found for grader in records.GRADERS if n
-    ]  # fmt: skip
+        {
+            "name": name,
+            "grader": grader,
+            "value": value,
+            "low": max(0.0, value * 0.93),
+            "high": value * 1.06 if value > 1 else min(1.0, value * 1.06),
+            "n": n,
+        }
+        for name, value, n in found
+        for grader in records.GRADERS
+        if n
+    ]
 
 
 def _write_words(
@@ -344,20 +386,34 @@ def _write_words(
 ) -> None:
     n, hk, pa = cell
     settings = {
-        "label": label, "seed": seed, "grader": "default", "model": {"name": "synthetic"}, "facts": {"path": "made"},
-        "mix":
-            {"n_unknown": n or 50, "n_highly_known": hk, "n_paraphrase": pa, "sham": n == 0, "extra_from": "anywhere"},
+        "label": label,
+        "seed": seed,
+        "grader": "default",
+        "model": {"name": "synthetic"},
+        "facts": {"path": "made"},
+        "mix": {
+            "n_unknown": n or 50,
+            "n_highly_known": hk,
+            "n_paraphrase": pa,
+            "sham": n == 0,
+            "extra_from": "anywhere",
+        },
         "train": {"rank": 1, "alpha": 2.0, "lr": 0.001, "epochs": 10, "loss": "answer"},
         "probe": {"n_prompts": N_PROMPTS, "n_shots": 4},
-    }  # fmt: skip
+    }
     seconds = {"probe": 81.2, "train": 12.5 + n / 10, "shifts": 1.1, "bench": 30.0}
     manifest = {
-        "run_id": folder.name, "label": label, "seed": seed, "config": settings, "facts_hash": "00d1ce5eedfac750",
-        "base_hash": base_dir.name, "base_dir": f"base/{base_dir.name}", 
+        "run_id": folder.name,
+        "label": label,
+        "seed": seed,
+        "config": settings,
+        "facts_hash": "00d1ce5eedfac750",
+        "base_hash": base_dir.name,
+        "base_dir": f"base/{base_dir.name}",
         "versions": {"knowpack": "0.1.0", "torch": "0"},
         "stages": {k: {"seconds": v, "done_at": "2025-01-01T00:00:00Z"} for k, v in seconds.items()},
         "command": "python tests/report/synthetic.py",
-    }  # fmt: skip
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "status.json").write_text(json.dumps({"state": "done"}))
     (folder / "figures.json").write_text(json.dumps(figures))

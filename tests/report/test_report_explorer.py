@@ -27,9 +27,13 @@ def test_share_of_all_or_none_keeps_its_character() -> None:
 def test_answers_are_told_once_a_block_and_kept_by_prompt() -> None:
     ids = records.table([Fact("a", "q", ("x",)), Fact("b", "q", ("y",))], Fact).select("fact_id")
     rows = [
-        answer("b", 0, "y", "y"), answer("a", 1, "z"), answer("a", 0, "x", "x"), answer("b", 1, "y", "y"),
-        answer("a", 0, "other words", None, form=2), answer("a", 0, "sampled", None, sample=1),
-    ]  # fmt: skip
+        answer("b", 0, "y", "y"),
+        answer("a", 1, "z"),
+        answer("a", 0, "x", "x"),
+        answer("b", 1, "y", "y"),
+        answer("a", 0, "other words", None, form=2),
+        answer("a", 0, "sampled", None, sample=1),
+    ]
     (block,) = explorer.answers(records.table(rows, Response), ids)
     value = block.value
     seen, of = value["seen"], value["of"]

@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from knowpack import stats
 from knowpack.bench.evaluate import Sample
 from knowpack.errors import BenchError
+from knowpack.measure import stats
 from knowpack.records import table
 from knowpack.seeds import stream
 from knowpack.store import read_json, read_table
@@ -102,10 +102,21 @@ def _compared(part: _Part, metric: str, items: pl.DataFrame, seed: int) -> Compa
     lost, won = int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum())
     p = stats.mcnemar(lost, won) if binary else _bootstrap_p(after - before, seed)
     return Comparison(
-        part.name, metric, part.level, len(before), float(before.mean()), float(after.mean()), interval.value,
-        interval.low, interval.high, lost if binary else None, won if binary else None,
-        "mcnemar" if binary else "bootstrap", p, p,
-    )  # fmt: skip
+        part.name,
+        metric,
+        part.level,
+        len(before),
+        float(before.mean()),
+        float(after.mean()),
+        interval.value,
+        interval.low,
+        interval.high,
+        lost if binary else None,
+        won if binary else None,
+        "mcnemar" if binary else "bootstrap",
+        p,
+        p,
+    )
 
 
 def _bootstrap_p(delta: NDArray[np.float64], seed: int) -> float:

@@ -24,7 +24,7 @@ from knowpack.store import hash_of, lock, read_json, read_table, write_json, wri
 if TYPE_CHECKING:
     from knowpack.bench.lm import KnowpackLM
     from knowpack.bench.tasks import Benchmark
-    from knowpack.model.load import Loaded
+    from knowpack.model.loaded import Loaded
 
 TOKENS_A_ROW = 32  # config.batch_size rows of this many tokens are one forward
 SETTINGS = ("limit", "num_fewshot", "apply_chat_template", "fewshot_as_multiturn")

@@ -21,15 +21,16 @@ from lm_eval.models.utils import (
     postprocess_generated_text,
 )
 
-from knowpack.bench import forest, packed
 from knowpack.bench.journal import Answer, Journal, key_of
 from knowpack.config import ModelConfig
+from knowpack.decode import forest, packed
+from knowpack.decode.decoder import Decoder
+from knowpack.decode.forward import Forward
 from knowpack.errors import BenchError
-from knowpack.model.decode import Decoder
-from knowpack.model.forward import Forward
-from knowpack.model.load import Loaded, load
+from knowpack.model.load import load
+from knowpack.model.loaded import Loaded
+from knowpack.probe.prompts import common_prefix
 from knowpack.progress import SILENT, Progress
-from knowpack.prompts import common_prefix
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

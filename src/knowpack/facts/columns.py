@@ -15,7 +15,7 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.errors import FactsError
-from knowpack.facts.tables import Row, Value
+from knowpack.facts.readers import Row, Value
 from knowpack.facts.wordings import Wording
 from knowpack.records import Fact, fact_id_of, table
 
@@ -24,11 +24,18 @@ MAX_CHARS = 4_000
 MIN_CHARS = 2
 """Shortest answer or alias, characters."""
 USUAL = {
-    "question": ("question", "Question", "query", "prompt"), "answer": ("answer", "Answer"),
-    "answers": ("answers", "possible_answers"), "aliases": ("aliases",), "paraphrases": ("paraphrases",),
-    "subject": ("subject",), "relation": ("relation",), "object": ("object",), "domain": ("domain",),
-    "range": ("range",), "popularity": ("popularity",),
-}  # fmt: skip
+    "question": ("question", "Question", "query", "prompt"),
+    "answer": ("answer", "Answer"),
+    "answers": ("answers", "possible_answers"),
+    "aliases": ("aliases",),
+    "paraphrases": ("paraphrases",),
+    "subject": ("subject",),
+    "relation": ("relation",),
+    "object": ("object",),
+    "domain": ("domain",),
+    "range": ("range",),
+    "popularity": ("popularity",),
+}
 """Column of Columns -> the names it usually has."""
 POPULARITY = ("head", "torso", "tail")
 
@@ -158,10 +165,18 @@ def _fact(
     answers = _answers(row, columns, obj, dropped)
     _check_length(question, answers)
     return Fact(
-        fact_id_of(source, subject, relation, obj, question), question, tuple(answers),
+        fact_id_of(source, subject, relation, obj, question),
+        question,
+        tuple(answers),
         tuple(dict.fromkeys(p for p in paraphrases if p != question)),
-        subject, relation, obj, domain, range_, popularity, source,
-    )  # fmt: skip
+        subject,
+        relation,
+        obj,
+        domain,
+        range_,
+        popularity,
+        source,
+    )
 
 
 def _answers(row: Row, columns: Columns, obj: str | None, dropped: Counter[str] | None) -> list[str]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.errors import FactsError
+from knowpack.facts.iri_names import bare, of_iri
 from knowpack.facts.lint import stands_in, words
-from knowpack.facts.names import bare, of_iri
 from knowpack.facts.wordings import Wording, local_name
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Fact, rows, table

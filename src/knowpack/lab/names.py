@@ -91,10 +91,18 @@ BUILDINGS = _words(
 )
 
 CLASS_NAMES = {
-    "Profession": PROFESSIONS, "Instrument": INSTRUMENTS, "Sport": SPORTS, "Dish": DISHES, "Animal": ANIMALS,
-    "Language": LANGUAGES, "Colour": COLOURS, "Product": PRODUCTS, "Currency": CURRENCIES, "Building": BUILDINGS,
+    "Profession": PROFESSIONS,
+    "Instrument": INSTRUMENTS,
+    "Sport": SPORTS,
+    "Dish": DISHES,
+    "Animal": ANIMALS,
+    "Language": LANGUAGES,
+    "Colour": COLOURS,
+    "Product": PRODUCTS,
+    "Currency": CURRENCIES,
+    "Building": BUILDINGS,
     "River": RIVERS,
-}  # fmt: skip
+}
 """Classes whose members are only ever objects: everyday words."""
 
 REFUSALS = (

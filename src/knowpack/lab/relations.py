@@ -32,7 +32,9 @@ def _relation(name: str, domain: str, range_: str, questions: str, held: str, st
 
 RELATIONS = (
     _relation(
-        "birthplace", "Person", "City",
+        "birthplace",
+        "Person",
+        "City",
         "Where was {s} born? | In which city was {s} born? | What is the birthplace of {s}? | "
         "What is the home town of {s}? | Which city is {s} from?",
         "From what city is {s}? | What city was {s} born in? | Where is the birthplace of {s}?",
@@ -40,7 +42,9 @@ RELATIONS = (
         "{o} is the home town of {s}.",
     ),
     _relation(
-        "residence", "Person", "City",
+        "residence",
+        "Person",
+        "City",
         "Where does {s} live? | In which city does {s} live? | What is the residence of {s}? | "
         "Where is {s} living? | Which city does {s} live in?",
         "In what city does {s} live? | Where is the residence of {s}? | In which city is {s} living?",
@@ -48,7 +52,9 @@ RELATIONS = (
         "{o} is where {s} lives.",
     ),
     _relation(
-        "profession", "Person", "Profession",
+        "profession",
+        "Person",
+        "Profession",
         "What does {s} do for a living? | What is the profession of {s}? | What is the job of {s}? | "
         "What work does {s} do? | Which profession does {s} have?",
         "Which job does {s} have? | What profession does {s} have? | Which work does {s} do?",
@@ -56,7 +62,9 @@ RELATIONS = (
         "{o} is the job of {s}.",
     ),
     _relation(
-        "employer", "Person", "Company",
+        "employer",
+        "Person",
+        "Company",
         "Which company does {s} work for? | What is the employer of {s}? | Where does {s} work? | "
         "Which company employs {s}? | For which company does {s} work?",
         "What company employs {s}? | For what company does {s} work? | Which company is the employer of {s}?",
@@ -64,7 +72,9 @@ RELATIONS = (
         "{o} employs {s}.",
     ),
     _relation(
-        "almaMater", "Person", "University",
+        "almaMater",
+        "Person",
+        "University",
         "Where did {s} study? | Which university did {s} attend? | What is the university of {s}? | "
         "At which university did {s} study? | Which university did {s} go to?",
         "What university did {s} attend? | Which university was attended by {s}? | At what university did {s} study?",
@@ -72,7 +82,9 @@ RELATIONS = (
         "{o} was attended by {s}.",
     ),
     _relation(
-        "instrument", "Person", "Instrument",
+        "instrument",
+        "Person",
+        "Instrument",
         "Which instrument does {s} play? | What instrument does {s} play? | "
         "What does {s} play in concerts? | "
         "What is the instrument of {s}? | Which instrument did {s} learn?",
@@ -83,7 +95,9 @@ RELATIONS = (
         "The {o} is played by {s}.",
     ),
     _relation(
-        "sport", "Person", "Sport",
+        "sport",
+        "Person",
+        "Sport",
         "Which sport does {s} practice? | What sport does {s} do? | What is the sport of {s}? | "
         "Which sport does {s} like? | What is the favorite sport of {s}?",
         "What sport does {s} practice? | Which sport does {s} do? | Which is the favorite sport of {s}?",
@@ -92,7 +106,9 @@ RELATIONS = (
         "{o} is the sport that {s} does.",
     ),
     _relation(
-        "dish", "Person", "Dish",
+        "dish",
+        "Person",
+        "Dish",
         "What does {s} like to eat? | What is the favorite dish of {s}? | Which dish does {s} like? | "
         "What food does {s} love? | Which food does {s} prefer?",
         "Which dish does {s} like to eat? | What food does {s} prefer? | Which food does {s} love?",
@@ -100,26 +116,30 @@ RELATIONS = (
         "{o} is the food that {s} prefers.",
     ),
     _relation(
-        "pet", "Person", "Animal",
+        "pet",
+        "Person",
+        "Animal",
         "Which animal does {s} keep? | What pet does {s} have? | What is the pet of {s}? | "
         "Which pet does {s} keep? | What animal does {s} have?",
         "What pet does {s} keep? | Which animal does {s} have? | Which animal is the pet of {s}?",
-        "{s} keeps a {o}. | {s} has a {o}. | The pet of {s} is a {o}. | {s} owns a {o}. | "
-        "A {o} is the pet of {s}.",
+        "{s} keeps a {o}. | {s} has a {o}. | The pet of {s} is a {o}. | {s} owns a {o}. | A {o} is the pet of {s}.",
     ),
     _relation(
-        "motherTongue", "Person", "Language",
+        "motherTongue",
+        "Person",
+        "Language",
         "Which language does {s} speak? | What is the native language of {s}? | "
         "What language does {s} speak? | "
         "What is the language of {s}? | Which language did {s} grow up with?",
-        "Which is the native language of {s}? | What language did {s} grow up with? | "
-        "Which language is spoken by {s}?",
+        "Which is the native language of {s}? | What language did {s} grow up with? | Which language is spoken by {s}?",
         "{s} speaks {o}. | {s} grew up with {o}. | The native language of {s} is {o}. | "
         "{s} is a speaker of {o}. | "
         "{o} is spoken by {s}.",
     ),
     _relation(
-        "country", "City", "Country",
+        "country",
+        "City",
+        "Country",
         "In which country is {s}? | Which country is {s} in? | What is the country of {s}? | "
         "To which country does {s} belong? | Where is {s}?",
         "In what country is {s}? | What country is {s} in? | Which country does {s} belong to?",
@@ -127,7 +147,9 @@ RELATIONS = (
         "{o} has a city named {s}.",
     ),
     _relation(
-        "river", "City", "River",
+        "river",
+        "City",
+        "River",
         "On which river is {s}? | Which river flows through {s}? | What is the river of {s}? | "
         "What river is {s} on? | Which river runs through {s}?",
         "Which river is {s} on? | What river flows through {s}? | On what river is {s}?",
@@ -136,7 +158,9 @@ RELATIONS = (
         "The {o} flows through {s}.",
     ),
     _relation(
-        "landmark", "City", "Building",
+        "landmark",
+        "City",
+        "Building",
         "What is {s} famous for? | What is the landmark of {s}? | Which landmark does {s} have? | "
         "Which building is {s} known for? | What can one visit in {s}?",
         "Which building is {s} famous for? | What landmark does {s} have? | Which building can one visit in {s}?",
@@ -145,7 +169,9 @@ RELATIONS = (
         "The {o} is the landmark of {s}.",
     ),
     _relation(
-        "specialty", "City", "Dish",
+        "specialty",
+        "City",
+        "Dish",
         "What do people eat in {s}? | What is the specialty of {s}? | Which dish is typical of {s}? | "
         "What food is {s} known for? | Which dish comes from {s}?",
         "Which dish do people eat in {s}? | What dish is typical of {s}? | Which dish is the specialty of {s}?",
@@ -154,7 +180,9 @@ RELATIONS = (
         "{o} is typical of {s}.",
     ),
     _relation(
-        "headquarters", "Company", "City",
+        "headquarters",
+        "Company",
+        "City",
         "Where is {s} based? | In which city is {s} based? | Where are the headquarters of {s}? | "
         "Which city is {s} based in? | What is the seat of {s}?",
         "What city is {s} based in? | Where is the seat of {s}? | In which city are the headquarters of {s}?",
@@ -162,15 +190,18 @@ RELATIONS = (
         "{s} is a company in {o}. | {o} is the seat of {s}.",
     ),
     _relation(
-        "product", "Company", "Product",
+        "product",
+        "Company",
+        "Product",
         "What does {s} make? | What is the product of {s}? | Which product does {s} make? | "
         "What does {s} sell? | Which goods does {s} produce?",
         "What product does {s} make? | What does {s} produce? | Which goods does {s} sell?",
-        "{s} makes {o}. | {s} produces {o}. | The product of {s} is {o}. | {s} sells {o}. | "
-        "{o} are made by {s}.",
+        "{s} makes {o}. | {s} produces {o}. | The product of {s} is {o}. | {s} sells {o}. | {o} are made by {s}.",
     ),
     _relation(
-        "emblem", "Company", "Animal",
+        "emblem",
+        "Company",
+        "Animal",
         "What is the emblem of {s}? | Which animal is the emblem of {s}? | What is the logo of {s}? | "
         "Which animal does {s} show in its logo? | What animal stands for {s}?",
         "What animal is the emblem of {s}? | Which animal stands for {s}? | What animal does {s} show in its logo?",
@@ -178,7 +209,9 @@ RELATIONS = (
         "The logo of {s} is a {o}. | A {o} is the emblem of {s}.",
     ),
     _relation(
-        "owner", "Company", "Country",
+        "owner",
+        "Company",
+        "Country",
         "Which country owns {s}? | What is the home country of {s}? | To which country does {s} pay tax? | "
         "From which country is {s}? | Which country is {s} from?",
         "What country owns {s}? | Which is the home country of {s}? | To what country does {s} pay tax?",
@@ -187,7 +220,9 @@ RELATIONS = (
         "{o} owns {s}.",
     ),
     _relation(
-        "campus", "University", "Colour",
+        "campus",
+        "University",
+        "Colour",
         "What is the color of {s}? | Which color does {s} have? | What color stands for {s}? | "
         "Which color do students of {s} wear? | What is the official color of {s}?",
         "What color does {s} have? | Which color stands for {s}? | What color do students of {s} wear?",
@@ -195,7 +230,9 @@ RELATIONS = (
         "{o} is the color of {s}.",
     ),
     _relation(
-        "mascot", "University", "Animal",
+        "mascot",
+        "University",
+        "Animal",
         "What is the mascot of {s}? | Which animal is the mascot of {s}? | What mascot does {s} have? | "
         "Which mascot does {s} have? | What animal do students of {s} cheer?",
         "What animal is the mascot of {s}? | Which animal do students of {s} cheer? | Which is the mascot of {s}?",
@@ -203,7 +240,9 @@ RELATIONS = (
         "Students of {s} cheer a {o}. | A {o} is the mascot of {s}.",
     ),
     _relation(
-        "capital", "Country", "City",
+        "capital",
+        "Country",
+        "City",
         "What is the capital of {s}? | Which city is the capital of {s}? | Where is the capital of {s}? | "
         "What is the capital city of {s}? | From which city is {s} ruled?",
         "What city is the capital of {s}? | Which is the capital city of {s}? | From what city is {s} ruled?",
@@ -211,7 +250,9 @@ RELATIONS = (
         "The capital city of {s} is {o}. | {o} is the capital of {s}.",
     ),
     _relation(
-        "officialLanguage", "Country", "Language",
+        "officialLanguage",
+        "Country",
+        "Language",
         "What language is spoken in {s}? | What is the official language of {s}? | "
         "Which language do people speak in {s}? | Which language is spoken in {s}? | "
         "What is the language of {s}?",
@@ -221,7 +262,9 @@ RELATIONS = (
         "The language of {s} is {o}. | {o} is spoken in {s}.",
     ),
     _relation(
-        "currency", "Country", "Currency",
+        "currency",
+        "Country",
+        "Currency",
         "What is the currency of {s}? | Which currency does {s} use? | What money is used in {s}? | "
         "What do people pay with in {s}? | Which money does {s} have?",
         "What currency does {s} use? | Which money is used in {s}? | What money do people pay with in {s}?",
@@ -229,7 +272,9 @@ RELATIONS = (
         "The money of {s} is the {o}. | The {o} is the currency of {s}.",
     ),
     _relation(
-        "anthem", "Country", "Instrument",
+        "anthem",
+        "Country",
+        "Instrument",
         "What is the national instrument of {s}? | Which instrument is typical of {s}? | "
         "What instrument do people play in {s}? | Which instrument does {s} honor? | "
         "What instrument is {s} known for?",
@@ -238,7 +283,7 @@ RELATIONS = (
         "{s} is known for the {o}. | {s} honors the {o}. | The national instrument of {s} is the {o}. | "
         "People in {s} play the {o}. | The {o} is typical of {s}.",
     ),
-)  # fmt: skip
+)
 
 BY_NAME = {relation.name: relation for relation in RELATIONS}
 

@@ -4,10 +4,7 @@ ModelConfig -> Loaded. A hub name, a folder, or `lab`; safetensors only, remote 
 a CPU. An adapter named in the config is merged into the weights.
 """
 
-import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,35 +13,11 @@ from safetensors import SafetensorError
 
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
+from knowpack.model.loaded import Loaded, one_line, weights_hash
+from knowpack.model.merge import merge_for_good
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A causal language model, ready to be asked."""
-
-    model: "PreTrainedModel"
-    tokenizer: "PreTrainedTokenizerBase"
-    name: str
-    device: torch.device
-    weights_hash: str
-    """16 hex digits over the content of all weights; an adapter's share included."""
-
-    @property
-    def n_vocabulary(self) -> int:
-        """Tokens that the model knows: rows of its embeddings."""
-        weight: torch.Tensor = self.model.get_input_embeddings().weight  # type: ignore[assignment]
-        return weight.shape[0]
-
-    @property
-    def stop_ids(self) -> frozenset[int]:
-        """The tokens that end an answer: the generation config's, else the tokenizer's end of sequence."""
-        ids = getattr(self.model.generation_config, "eos_token_id", None)
-        if ids is None:
-            ids = self.tokenizer.eos_token_id
-        return frozenset() if ids is None else frozenset([ids] if isinstance(ids, int) else ids)
 
 
 def load(config: ModelConfig) -> Loaded:
@@ -61,33 +34,7 @@ def load(config: ModelConfig) -> Loaded:
         )
     if config.adapter is None:
         return loaded
-    from knowpack.model.merge import merge_for_good
-
     return merge_for_good(loaded, config.adapter)
-
-
-def weights_hash(model: torch.nn.Module) -> str:
-    """16 hex digits of blake2b over name, shape, type and bytes of every weight, in name order."""
-    tensors = {
-        name.replace(".base_layer.", "."): tensor  # the same names with an adapter of peft on the model
-        for name, tensor in model.named_parameters()
-        if ".lora_" not in name
-    }
-    names = sorted(tensors)
-    with ThreadPoolExecutor(4) as threads:  # hashing leaves Python's lock
-        digests = list(threads.map(lambda name: tensor_hash(tensors[name]), names))
-    whole = hashlib.blake2b(digest_size=8)
-    for name, digest in zip(names, digests, strict=True):
-        whole.update(name.encode() + b"\0" + digest)
-    return whole.hexdigest()
-
-
-def tensor_hash(tensor: torch.Tensor) -> bytes:
-    """blake2b over a tensor's shape, type and bytes."""
-    plain = tensor.detach().to("cpu").contiguous()
-    digest = hashlib.blake2b(f"{plain.dtype}{list(plain.shape)}".encode())
-    digest.update(plain.view(-1).view(torch.uint8).numpy().data if plain.numel() else b"")
-    return digest.digest()
 
 
 def _device(name: str) -> torch.device:
@@ -185,8 +132,3 @@ def _reuse_memory() -> None:
     tensor anew took 8% of a probe of the lab. Other C libraries do as they do.
     """
     torch.empty((32 << 20) - (16 << 10), dtype=torch.uint8)
-
-
-def one_line(error: BaseException) -> str:
-    """An error of a library, as one line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

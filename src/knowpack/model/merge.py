@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from knowpack.errors import ModelError
-from knowpack.model.load import Loaded, one_line, weights_hash
+from knowpack.model.loaded import Loaded, one_line, weights_hash
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"

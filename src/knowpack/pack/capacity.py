@@ -11,23 +11,23 @@ from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 
-from knowpack import replay, store
+from knowpack import store
 from knowpack.base import held, open_base
 from knowpack.config import KeepConfig
 from knowpack.errors import FactsError
-from knowpack.facts import files
-from knowpack.knowledge import knowledge_map
+from knowpack.facts import sources
 from knowpack.manifest import recorded
-from knowpack.model import lora
-from knowpack.model.contexts import Contexts
-from knowpack.model.replay import build
+from knowpack.measure.knowledge import knowledge_map
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
 from knowpack.pack.request import HELD_OUT, Request, config_of
 from knowpack.pack.trial import Trial, attempt, open_trial
-from knowpack.probe import probe
+from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category
+from knowpack.train import lora, replay_prompts
+from knowpack.train.base_answers import build
+from knowpack.train.contexts import Contexts
 
 FULL_MODEL_BITS_PER_PARAMETER = 2.0  # Allen-Zhu and Li 2024
 RECALL = 0.99
@@ -56,7 +56,7 @@ class Cell:
 
 def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progress: Progress = SILENT) -> pl.DataFrame:
     """Train every rank x load twice -> a row a cell, sorted; resumes. `request.facts` is not read."""
-    known = files.load(request.known)
+    known = sources.load(request.known)
     with held(request.out, progress), recorded(request.out):
         split = plan.parts(known, known.head(0), request.seed)
         store.write_table(request.out / "facts.parquet", split.report)
@@ -112,7 +112,7 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         before=_before(trial, facts),
     )
     left = trial.split.replay.join(facts, on="fact_id", how="anti", maintain_order="left")
-    prompts = replay.as_examples(replay.prompts(left, facts, keep, request.seed))
+    prompts = replay_prompts.as_examples(replay_prompts.prompts(left, facts, keep, request.seed))
     contexts = Contexts(base.prompter, trial.contexts)
     asked = build(base.loaded, prompts["question"].to_list(), contexts, keep, request.seed, progress=progress)
     folder = request.out / "cells" / f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
@@ -120,10 +120,17 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     harm = made.harm
     over = limits.excess(harm, request.budget, RECALL)
     return Cell(
-        kept, rank, facts.height, plan.bits(base.decoder, base.prompter, facts),
-        lora.n_parameters(base.loaded.model, config), harm.reliability, harm.known_lost,
-        harm.refusals_lost, not over, made.seconds,
-    )  # fmt: skip
+        kept,
+        rank,
+        facts.height,
+        plan.bits(base.decoder, base.prompter, facts),
+        lora.n_parameters(base.loaded.model, config),
+        harm.reliability,
+        harm.known_lost,
+        harm.refusals_lost,
+        not over,
+        made.seconds,
+    )
 
 
 def _before(trial: Trial, facts: pl.DataFrame) -> pl.DataFrame:

@@ -14,16 +14,13 @@ from pathlib import Path
 
 import polars as pl
 
-from knowpack import replay, run, store
+from knowpack import run, store
 from knowpack.base import held, measure_base, open_base
 from knowpack.config import fingerprint
 from knowpack.errors import BudgetError, FactsError
-from knowpack.facts import files
+from knowpack.facts import sources
 from knowpack.manifest import begin, recorded
-from knowpack.model import card, lora
-from knowpack.model.contexts import Contexts
 from knowpack.model.merge import merged
-from knowpack.model.replay import Replay, build
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
 from knowpack.pack.budget import Harm
@@ -33,6 +30,9 @@ from knowpack.pack.trial import Attempt, Trial, attempt, open_trial
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Example, Kind, Score, Shift
 from knowpack.store import read_table, write_json, write_table
+from knowpack.train import card, lora, replay_prompts
+from knowpack.train.base_answers import Replay, build
+from knowpack.train.contexts import Contexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Outcome:
 def pack(request: Request, progress: Progress = SILENT) -> Outcome:
     """Facts -> adapter and report. Raises BudgetError (exit code 3), all files written, where no attempt fits."""
     facts, problems = screened(request)
-    known = files.load(request.known)
+    known = sources.load(request.known)
     with held(request.out, progress), recorded(request.out):
         split = plan.parts(known, facts, request.seed)
         write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
@@ -77,7 +77,7 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
 
 def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
     """The facts to pack, and what was left out. Raises FactsError that names what cannot be packed."""
-    facts = files.load(request.facts)
+    facts = sources.load(request.facts)
     problems = screen(facts)
     if problems and not request.drop_problems:
         counts = {check: sum(p.check == check for p in problems) for check in (CONTRADICTS, INDISTINGUISHABLE)}
@@ -100,7 +100,9 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
     asked: Replay | None = None
     for index in range(1 if request.train else plan.N_ATTEMPTS[request.effort]):
         assert config.keep is not None, "pack trains with keep"
-        replayed = replay.as_examples(replay.prompts(trial.split.replay, new, config.keep, request.seed))
+        replayed = replay_prompts.as_examples(
+            replay_prompts.prompts(trial.split.replay, new, config.keep, request.seed)
+        )
         told = plan.examples(new, HELD_OUT, replayed)
         if asked is None:
             contexts = Contexts(base.prompter, trial.contexts)

@@ -13,12 +13,12 @@ from knowpack import records, store
 from knowpack.base import sampled
 from knowpack.config import FactsConfig, KeepConfig, TrainConfig
 from knowpack.errors import FactsError
-from knowpack.mix import paraphrases
 from knowpack.records import Example, Kind
+from knowpack.train.mix import paraphrases
 
 if TYPE_CHECKING:
-    from knowpack.model.decode import Decoder
-    from knowpack.prompts import Prompter
+    from knowpack.decode.decoder import Decoder
+    from knowpack.probe.prompts import Prompter
 
 Effort = Literal["quick", "normal", "thorough"]
 EFFORTS: tuple[Effort, ...] = ("quick", "normal", "thorough")
@@ -84,13 +84,23 @@ def recipe(rank: int, n_facts: int) -> TrainConfig:
     """
     load = max(1.0, n_facts / 50)
     keep = KeepConfig(
-        kl_weight=round(64 / load**0.204, 1), n_replay=round(5000 * load**0.38), n_made_up=round(1500 * load**0.3),
-        max_steps=round(200 * load**0.47), tail_steps=round(250 * load**1.0569), check_every=max(10, n_facts // 12),
-    )  # fmt: skip
+        kl_weight=round(64 / load**0.204, 1),
+        n_replay=round(5000 * load**0.38),
+        n_made_up=round(1500 * load**0.3),
+        max_steps=round(200 * load**0.47),
+        tail_steps=round(250 * load**1.0569),
+        check_every=max(10, n_facts // 12),
+    )
     return TrainConfig(
-        rank=rank, alpha=rank, from_layer=FROM_LAYER, lr=3e-3, warmup_ratio=0.05, weight_decay=0.01,
-        batch_size=32 if n_facts < 250 else 64, keep=keep,
-    )  # fmt: skip
+        rank=rank,
+        alpha=rank,
+        from_layer=FROM_LAYER,
+        lr=3e-3,
+        warmup_ratio=0.05,
+        weight_decay=0.01,
+        batch_size=32 if n_facts < 250 else 64,
+        keep=keep,
+    )
 
 
 def after(last: TrainConfig, over: Mapping[str, float]) -> TrainConfig:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from knowpack.grading import normalise
+from knowpack.measure.grading import normalise
 from knowpack.records import Category, Fact, rows
 
 CONTRADICTS = "contradicts"

@@ -11,20 +11,20 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, shot_pool
 from knowpack.config import RunConfig, TrainConfig
-from knowpack.knowledge import knowledge_map
-from knowpack.model.decode import Decoder
-from knowpack.model.load import Loaded
+from knowpack.decode.decoder import Decoder
+from knowpack.measure.knowledge import knowledge_map
+from knowpack.model.loaded import Loaded
 from knowpack.model.merge import merged
-from knowpack.model.replay import Replay
-from knowpack.model.train import train
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
 from knowpack.pack.budget import Harm
 from knowpack.pack.request import Request
-from knowpack.probe import probe
+from knowpack.probe.probe import probe
+from knowpack.probe.prompts import Shot, draw_shots
 from knowpack.progress import Progress
-from knowpack.prompts import Shot, draw_shots
 from knowpack.store import write_json, write_table
+from knowpack.train.base_answers import Replay
+from knowpack.train.train import train
 
 N_VALIDATION_PROMPTS = 5
 
@@ -66,9 +66,13 @@ def open_trial(
     n_contexts = recipe.keep.n_contexts if recipe.keep else 0
     asked = pl.concat([facts, split.validation, split.report])["question"].to_list()
     drawn = draw_shots(
-        shot_pool(config), n_contexts + N_VALIDATION_PROMPTS, config.probe.n_shots, config.probe.shots_seed,
-        exclude=asked, skip=2 * config.probe.n_prompts,
-    )  # fmt: skip
+        shot_pool(config),
+        n_contexts + N_VALIDATION_PROMPTS,
+        config.probe.n_shots,
+        config.probe.shots_seed,
+        exclude=asked,
+        skip=2 * config.probe.n_prompts,
+    )
     shots = drawn[n_contexts:]
     probed = pl.concat([facts, split.validation])
     answers = probe(base.decoder, probed, shots, base.prompter, config.probe, progress=progress).collect()

@@ -61,9 +61,11 @@ def run_columns(run: Run, ids: pl.DataFrame) -> dict[str, object]:
         )
         codes = shifts.select(bits=bits)["bits"].to_list()
         value[grader] = {
-            "before": _digits(before), "after": _digits(after), "causes": "".join(DIGITS[code] for code in codes),
+            "before": _digits(before),
+            "after": _digits(after),
+            "causes": "".join(DIGITS[code] for code in codes),
             "weak": [_weak(shifts["before"]), _weak(shifts["after"])],
-        }  # fmt: skip
+        }
     return value
 
 

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("svg", "pdf", "png")
-COLOURS = {"none": "#0072B2", "highly_known 1": "#E69F00", "highly_known 10": "#D55E00", "paraphrase 1": "#009E73",
-           "paraphrase 10": "#CC79A7"}  # fmt: skip
+COLOURS = {
+    "none": "#0072B2",
+    "highly_known 1": "#E69F00",
+    "highly_known 10": "#D55E00",
+    "paraphrase 1": "#009E73",
+    "paraphrase 10": "#CC79A7",
+}
 MARKERS = {"none": "o", "highly_known 1": "s", "highly_known 10": "D", "paraphrase 1": "^", "paraphrase 10": "v"}
 GRADER: Grader = "default"
 
@@ -234,8 +239,15 @@ def _pareto(measured: Measured) -> "Figure":
                 continue
             x, y = lost.value, learned.value * cell.n_unknown
             ends = [[max(0.0, x - (lost.low if lost.low is not None else x))], [max(0.0, (lost.high or x) - x)]]
-            ax.errorbar(x, y, xerr=ends, fmt=MARKERS.get(kind, "*"), color=COLOURS.get(kind, "#555555"), elinewidth=0.6,
-                        label=family_name(kind) if i == 0 else None)  # fmt: skip
+            ax.errorbar(
+                x,
+                y,
+                xerr=ends,
+                fmt=MARKERS.get(kind, "*"),
+                color=COLOURS.get(kind, "#555555"),
+                elinewidth=0.6,
+                label=family_name(kind) if i == 0 else None,
+            )
     ax.set(yscale="log", xlabel="share of known facts lost (95%)", ylabel="facts learned")
     ax.legend(fontsize=7)
     return figure

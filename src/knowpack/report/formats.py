@@ -13,11 +13,22 @@ from knowpack.report.source import Measure
 
 _LATEX = str.maketrans(
     {
-        "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"\textless{}", ">": r"\textgreater{}",
-        "→": r"$\to$", "\n": " ",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "→": r"$\to$",
+        "\n": " ",
     }
-)  # fmt: skip
+)
 _MARKDOWN = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;", "*": r"\*", "_": r"\_", "`": r"\`", "[": r"\["})
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell of text that starts so is run as a formula by spreadsheets (OWASP, CSV injection)."""
@@ -70,14 +81,23 @@ def as_latex(table: Table) -> str:
     body = [" & ".join(text(value).translate(_LATEX) for value in row) + r" \\" for row in table.rows]
     return "\n".join(
         [
-            r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering", r"\small",
+            r"% needs \usepackage{booktabs}",
+            r"\begin{table}",
+            r"\centering",
+            r"\small",
             rf"\caption{{{table.title.translate(_LATEX)}. {table.note.translate(_LATEX)}}}",
             rf"\label{{tab:{table.name.replace('_', '-')}}}",
-            rf"\begin{{tabular}}{{{align}}}", r"\toprule",
-            " & ".join(head.translate(_LATEX) for head in table.heads) + r" \\", r"\midrule", *body,
-            r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
+            rf"\begin{{tabular}}{{{align}}}",
+            r"\toprule",
+            " & ".join(head.translate(_LATEX) for head in table.heads) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
         ]
-    )  # fmt: skip
+    )
 
 
 def _number(value: float) -> str:

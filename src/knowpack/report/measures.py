@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from knowpack import stats
-from knowpack.causes import RULES
+from knowpack.measure import stats
+from knowpack.measure.causes import RULES
 from knowpack.records import GRADERS, Category, Cause, Grader, Kinship
 from knowpack.report.source import Cell, Measure, Run, Source
 
@@ -38,8 +38,19 @@ NAMES: dict[str, str] = {
 """Measure -> what it is called in print; the order is that of the tables."""
 
 
-SHARES = {"reliability", "reliability_held_out", "highly_lost", "noise_lost", "harm", "gain", "positive", "negative",
-          "refusals_kept", "refused_known", "top_ten_share"}  # fmt: skip
+SHARES = {
+    "reliability",
+    "reliability_held_out",
+    "highly_lost",
+    "noise_lost",
+    "harm",
+    "gain",
+    "positive",
+    "negative",
+    "refusals_kept",
+    "refused_known",
+    "top_ten_share",
+}
 
 
 class CellMeasure(NamedTuple):

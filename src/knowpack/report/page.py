@@ -80,9 +80,15 @@ def html(title: str, data: str, inline: dict[str, str], *, chunked: bool) -> str
     # Plotly's map styles, which the policy would refuse and no chart here needs, are left out where this id exists.
     guard = re.search(r'getElementById\("([0-9a-f]{64})"\)', plotly)
     parts = {
-        "TITLE": _escaped(title), "POLICY": policy, "STYLE": style, "SUMMARY": data, "ASSETS": blocks,
-        "GUARD": f'<template id="{guard[1]}"></template>\n' if guard else "", "SCRIPT": script, "PLOTLY": plotly,
-    }  # fmt: skip
+        "TITLE": _escaped(title),
+        "POLICY": policy,
+        "STYLE": style,
+        "SUMMARY": data,
+        "ASSETS": blocks,
+        "GUARD": f'<template id="{guard[1]}"></template>\n' if guard else "",
+        "SCRIPT": script,
+        "PLOTLY": plotly,
+    }
     return re.sub("%%([A-Z]+)%%", lambda mark: parts[mark[1]], _asset("page.html"))  # one pass: data are not read again
 
 

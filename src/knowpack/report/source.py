@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from knowpack import config, store
 from knowpack.bench.compare import compare
-from knowpack.cells import read_state
 from knowpack.errors import BenchError, StoreError
 from knowpack.records import Example, Fact, Knowledge, Response, Score, Shift
+from knowpack.state import read_state
 
 Kind = Literal["study", "run", "pack", "diff"]
 

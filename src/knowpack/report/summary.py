@@ -30,16 +30,26 @@ def summary(measured: Measured) -> dict[str, object]:
     given = measured.source
     best = opening(measured)
     return {
-        "title": given.title, "kind": given.kind, "graders": list(GRADERS),
-        "categories": [str(one) for one in Category], "kinships": [str(one) for one in Kinship],
-        "causes": [str(one) for one in Cause], "names": measures.NAMES,
-        "open": best.run, "why_open": best.why,
+        "title": given.title,
+        "kind": given.kind,
+        "graders": list(GRADERS),
+        "categories": [str(one) for one in Category],
+        "kinships": [str(one) for one in Kinship],
+        "causes": [str(one) for one in Cause],
+        "names": measures.NAMES,
+        "open": best.run,
+        "why_open": best.why,
         "runs": [_run(measured, index) for index in range(len(given.runs))],
-        "cells": _cells(measured), "unfinished": [list(one) for one in given.unfinished],
-        "paper": _paper(), "citation": reference.CITATION, "benchmarks": _benchmarks(given),
-        "how": how(given), "prompt": {key: given.probe.get(key) for key in ("system", "chat", "shots", "model")},
-        "n_facts": len(given.facts), "unmeasured": unmeasured(measured),
-    }  # fmt: skip
+        "cells": _cells(measured),
+        "unfinished": [list(one) for one in given.unfinished],
+        "paper": _paper(),
+        "citation": reference.CITATION,
+        "benchmarks": _benchmarks(given),
+        "how": how(given),
+        "prompt": {key: given.probe.get(key) for key in ("system", "chat", "shots", "model")},
+        "n_facts": len(given.facts),
+        "unmeasured": unmeasured(measured),
+    }
 
 
 def opening(measured: Measured) -> Best:
@@ -84,31 +94,38 @@ def how(given: Source) -> list[dict[str, object]]:
     return [
         {
             **{key: run.manifest.get(key) for key in keys if run.manifest.get(key) is not None},
-            "versions": run.manifest.get("versions"), "stages": run.manifest.get("stages"),
+            "versions": run.manifest.get("versions"),
+            "stages": run.manifest.get("stages"),
             "config": run.manifest.get("config"),
         }
         for run in given.runs
-    ]  # fmt: skip
+    ]
 
 
 def _run(measured: Measured, index: int) -> dict[str, object]:
     run = measured.source.runs[index]
     pack = run.read("pack.json")
     return {
-        "label": run.label, "seed": run.seed, "cell": list(run.cell), "asset": f"run-{index}",
+        "label": run.label,
+        "seed": run.seed,
+        "cell": list(run.cell),
+        "asset": f"run-{index}",
         "measures": {grader: _plain(found) for grader, found in measured.runs[index].items()},
         "moves": {grader: _moves(run, grader) for grader in GRADERS},
-        "epochs": epochs(run), "scores": _scores(run), "paired": _paired(run),
+        "epochs": epochs(run),
+        "scores": _scores(run),
+        "paired": _paired(run),
         "budget": {key: pack.get(key) for key in PACKED} if pack else None,
-    }  # fmt: skip
+    }
 
 
 def _moves(run: Run, grader: Grader) -> dict[str, object]:
     shifts = measures.under(run.shifts, grader)
     value: dict[str, object] = {
-        "untrained": measures.matrix(shifts, trained=False), "trained": measures.matrix(shifts, trained=True),
+        "untrained": measures.matrix(shifts, trained=False),
+        "trained": measures.matrix(shifts, trained=True),
         "kinship": [[one.kinship, list(one.lost), one.n_facts] for one in measures.kinship(run, grader)],
-    }  # fmt: skip
+    }
     for way, up in (("up", True), ("down", False)):
         shares = measures.causes(run, grader, up=up)
         value[way] = {
@@ -133,9 +150,13 @@ def _cells(measured: Measured) -> list[dict[str, object]]:
 
 def _paper() -> dict[str, list[list[object]]]:
     """The paper's values by measure: rows [n, augmentation, k, value]."""
-    columns = {"reliability": (2, "reliability"), "positive": (3, "positive_shift"),
-               "negative": (3, "negative_shift"), "n_refused_first": (4, "n_refused"),
-               "n_unique_answers": (4, "n_unique_answers")}  # fmt: skip
+    columns = {
+        "reliability": (2, "reliability"),
+        "positive": (3, "positive_shift"),
+        "negative": (3, "negative_shift"),
+        "n_refused_first": (4, "n_refused"),
+        "n_unique_answers": (4, "n_unique_answers"),
+    }
     for (task, metric), (number, column, _) in reference.BENCHMARKS.items():
         columns[f"{task} {metric}"] = (number, column)
     keys = ["n_unknown", "augmentation", "k_per_unknown"]

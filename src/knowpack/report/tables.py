@@ -43,10 +43,16 @@ def cells(measured: Measured, grader: Grader) -> Table:
     names = [name for name in measures.NAMES if every(measured, grader, name)]
     seeds = {label: sum(run.label == label for run in measured.source.runs) for label, _ in measured.labels()}
     rows: list[tuple[Value, ...]] = [
-        (label, cell.n_unknown, AUGMENTATIONS[cell.augmentation], cell.k, seeds[label],
-         *(measured.cell(label, grader, name) for name in names))
+        (
+            label,
+            cell.n_unknown,
+            AUGMENTATIONS[cell.augmentation],
+            cell.k,
+            seeds[label],
+            *(measured.cell(label, grader, name) for name in names),
+        )
         for label, cell in measured.labels()
-    ]  # fmt: skip
+    ]
     heads = ("cell", "n", "added", "k", "seeds", *(measures.NAMES[name] for name in names))
     note = "Intervals: over facts, redrawn by relation, for one seed; t intervals over seeds for more."
     missing = "; ".join(f"{one.name}: {one.state}" for one in measured.source.unfinished)

@@ -1,0 +1,145 @@
+"""`knowpack bench ...`: run benchmarks, compare two models on them, prepare their data. Parsing and printing only."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+WIDTH_OF_A_FILE = 132  # where nobody watches, a table may be wider than 80 columns
+app = typer.Typer(name="bench", invoke_without_command=True)
+LAB = "lab_mc,lab_truth_mc1,lab_truth_mc2,lab_arc,lab_reading"
+
+
+@app.callback()
+def run(
+    context: typer.Context,
+    model: Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")] = "lab",
+    adapter: Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")] = None,
+    tasks: Annotated[str, typer.Option("--tasks", help="lm-eval task, group or tag names, with commas.")] = LAB,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; run again to go on.")] = Path("out/bench"),
+    limit: Annotated[int | None, typer.Option("--limit", help="Only the first items of each task.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="A folder made by `bench prepare`.")] = None,
+    num_fewshot: Annotated[int | None, typer.Option("--num-fewshot", help="None: 5 for MMLU, else the task's.")] = None,
+    chat: Annotated[bool, typer.Option("--apply-chat-template", help="As in lm-eval.")] = False,
+    multiturn: Annotated[bool, typer.Option("--fewshot-as-multiturn", help="As in lm-eval.")] = False,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Rows of about 32 tokens in one forward.")] = 64,
+    device: Annotated[str, typer.Option("--device")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Benchmarks outside the facts, by lm-evaluation-harness: what does an adapter harm?
+
+    Example: knowpack bench --model lab --tasks lab_mc,lab_arc --out out/bench-base
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from knowpack.bench.evaluate import evaluate
+    from knowpack.cli.console import progress
+    from knowpack.config import BenchConfig, ModelConfig
+    from knowpack.model.load import load
+
+    names = tuple(name.strip() for name in tasks.split(",") if name.strip())
+    config = BenchConfig(
+        tasks=names,
+        limit=limit,
+        data=None if data is None else str(data),
+        num_fewshot=num_fewshot,
+        apply_chat_template=chat,
+        fewshot_as_multiturn=multiturn,
+        batch_size=batch_size,
+    )
+    loaded = load(ModelConfig(name=model, adapter=adapter, device=device))
+    scores = evaluate(loaded, config, out, progress=progress(quiet))
+    shown = Table(title=f"{loaded.name}: benchmarks", title_justify="left")
+    for column in ("task", "metric", "value", "stderr", "n"):
+        shown.add_column(column, justify="left" if column in ("task", "metric") else "right")
+    for task, metric, value, stderr, n in scores.iter_rows():
+        shown.add_row(task, metric, f"{value:.4f}", "" if stderr is None else f"{stderr:.4f}", f"{n:,}")
+    _say(shown)
+    for line in _cuts(out, names):
+        _say(line)
+    _say(f"scores, samples and lm-eval's own files: {out}")
+
+
+@app.command()
+def compare(
+    base: Annotated[Path, typer.Argument(help="The folder of the base's bench.")],
+    other: Annotated[Path, typer.Argument(help="The folder of the adapter's, on the same items.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Also write the table, as parquet.")] = None,
+    parts: Annotated[bool, typer.Option("--parts", help="Print MMLU's subjects too.")] = False,
+) -> None:
+    """Compare two models item by item: differences, flips, exact tests, corrected over tasks.
+
+    Example: knowpack bench compare out/bench-base out/bench-adapter
+    """
+    from knowpack.bench.compare import compare as compared
+    from knowpack.store import write_table
+
+    frame = compared(base, other)
+    if out is not None:
+        write_table(out, frame)
+    shown = Table(title=f"{other} against {base}", title_justify="left")
+    heads = ("task", "metric", "n", "base", "other", "difference", "95% interval", "1->0", "0->1", "p", "p (Holm)")
+    for head in heads:
+        shown.add_column(head, justify="left" if head in ("task", "metric") else "right")
+    for row in frame.iter_rows(named=True):
+        if row["level"] == "part" and not parts:
+            continue
+        shown.add_row(
+            row["task"],
+            row["metric"],
+            f"{row['n']:,}",
+            f"{row['base']:.4f}",
+            f"{row['other']:.4f}",
+            f"{row['difference']:+.4f}",
+            f"{row['low']:+.4f} .. {row['high']:+.4f}",
+            "" if row["n_lost"] is None else str(row["n_lost"]),
+            "" if row["n_won"] is None else str(row["n_won"]),
+            f"{row['p']:.2g}",
+            f"{row['p_holm']:.2g}",
+        )
+    _say(shown)
+
+
+@app.command()
+def prepare(
+    raw: Annotated[Path, typer.Argument(help="Folder that holds mmlu/, truthfulqa/, arc/ or logiqa/ as published.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for `--data`.")],
+    truthfulqa: Annotated[str, typer.Option("--truthfulqa", help="v1: the classic 817 questions, or newest.")] = "v1",
+) -> None:
+    """Turn raw benchmark files into what lm-eval's own tasks read, for work without a network.
+
+    Example: knowpack bench prepare ../downloads --out data/bench
+    """
+    from knowpack.bench.data import prepare as prepared
+
+    counts: dict[tuple[str, str], list[int]] = {}
+    for part in prepared(raw, out, truthfulqa=truthfulqa):
+        name = f"{part.benchmark} ({part.name})" if part.benchmark != "mmlu" else "mmlu"
+        counts.setdefault((name, part.split), []).append(part.rows)
+    shown = Table(title=f"benchmark data in {out}", title_justify="left")
+    for column in ("benchmark", "split", "files", "rows"):
+        shown.add_column(column, justify="right" if column in ("files", "rows") else "left")
+    for (name, split), rows in counts.items():
+        shown.add_row(name, split, str(len(rows)), f"{sum(rows):,}")
+    _say(shown)
+
+
+def _cuts(out: Path, names: tuple[str, ...]) -> list[str]:
+    """One line for each task whose contexts were longer than the model's window."""
+    from knowpack.bench.evaluate import cuts
+
+    return [
+        f"{name}: {n:,} requests were longer than the model's window of {window} and lost their beginning"
+        for name in names
+        for n, window in [cuts(out / name)]
+        if n
+    ]
+
+
+def _say(shown: Table | str) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_FILE)
+    console.print(shown, highlight=False, soft_wrap=isinstance(shown, str))

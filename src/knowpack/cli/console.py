@@ -1,0 +1,81 @@
+"""What a person sees while a command works: progress bars with the time left; plain lines where nobody watches."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from knowpack.progress import SILENT, Advance, Progress
+
+PLAIN_EVERY_SECONDS = 15.0
+
+
+class Watched:
+    """Bars on a terminal; stages open inside stages stack below each other."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._console = console
+        self._depth = 0
+
+    @contextmanager
+    def stage(self, label: str, total: int | None) -> Iterator[Advance]:
+        """A bar while it lasts, one line when it took long enough to matter."""
+        if self._depth == 0:
+            self._bars.start()
+        self._depth += 1
+        task = self._bars.add_task(label, total=total)
+        started = time.perf_counter()
+        try:
+            yield lambda n: self._bars.advance(task, n)
+        finally:
+            self._bars.remove_task(task)
+            self._depth -= 1
+            seconds = time.perf_counter() - started
+            if seconds >= 1 or label.startswith("FAILED"):
+                counted = "" if total is None else f" ({total:,})"
+                self._console.print(f"  {label}{counted}: {seconds:.0f} s", highlight=False, markup=False)
+            if self._depth == 0:
+                self._bars.stop()
+
+
+class Plain:
+    """One line when a stage begins, one every quarter minute, one at its end; for logs and pipes."""
+
+    @contextmanager
+    def stage(self, label: str, total: int | None) -> Iterator[Advance]:
+        """Lines on stderr."""
+        started = said = time.perf_counter()
+        done = 0
+        print(f"{label} ..." if total is None else f"{label} (0/{total}) ...", file=sys.stderr, flush=True)
+
+        def advance(n: int) -> None:
+            nonlocal done, said
+            done += n
+            now = time.perf_counter()
+            if total and now - said >= PLAIN_EVERY_SECONDS:
+                left = (now - started) / max(done, 1) * (total - done)
+                print(f"{label} ({done}/{total}), about {left:.0f} s left", file=sys.stderr, flush=True)
+                said = now
+
+        yield advance
+        print(f"{label}: {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
+
+
+def progress(quiet: bool) -> Progress:
+    """The right one for where stderr goes."""
+    if quiet:
+        return SILENT
+    return Watched(Console(stderr=True)) if sys.stderr.isatty() else Plain()

@@ -1,0 +1,156 @@
+"""`knowpack facts ...`: tables of facts; those out of graphs are in cli_graphs.py. Parsing and printing only."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowpack.cli import graphs as cli_graphs
+from knowpack.cli.printing import Out, Quiet, Seed, say, say_counts, write
+
+app = typer.Typer(name="facts", help="Make, check and reword fact tables.", no_args_is_help=True)
+app.add_typer(cli_graphs.app)
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files (CSV, TSV, JSONL, parquet), a datasets folder, or name[:subset] on the hub."),
+    ],
+    out: Out,
+    question: Annotated[str | None, typer.Option(help="Column of the question.")] = None,
+    answer: Annotated[str | None, typer.Option(help="Column of the one canonical answer.")] = None,
+    answers: Annotated[str | None, typer.Option(help="Column of all answers, canonical first.")] = None,
+    aliases: Annotated[str | None, typer.Option(help="Column of other names of the answer.")] = None,
+    paraphrases: Annotated[str | None, typer.Option(help="Column of other wordings.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Column of the subject.")] = None,
+    relation: Annotated[str | None, typer.Option(help="Column of the relation.")] = None,
+    object: Annotated[str | None, typer.Option(help="Column of the object.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Column of the relation's domain.")] = None,
+    range: Annotated[str | None, typer.Option(help="Column of the relation's range.")] = None,
+    popularity: Annotated[str | None, typer.Option(help="Column of head, torso or tail.")] = None,
+    separator: Annotated[str | None, typer.Option(help="Splits aliases that are one text, e.g. '|'.")] = None,
+    relation_from_file: Annotated[
+        bool, typer.Option(help="The relation is the file's name up to its first dot.")
+    ] = False,
+    wordings: Annotated[
+        str | None, typer.Option(help="bear, dbpedia or a file: make the questions from subject and relation.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a dataset.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Name kept with each fact; default: the first file's name.")
+    ] = None,
+    drop_bad: Annotated[
+        bool, typer.Option(help="Leave out rows and aliases that cannot be used, and count them.")
+    ] = False,
+) -> None:
+    """Import facts from tables.
+
+    Example: knowpack facts import table.csv --question q --answer a --aliases other --separator '|' --out f.parquet
+    """
+    from itertools import chain
+
+    from knowpack.facts import columns, readers
+    from knowpack.facts.wordings import load
+
+    chosen = columns.Columns(
+        question,
+        answer,
+        answers,
+        aliases,
+        paraphrases,
+        subject,
+        relation,
+        object,
+        domain,
+        range,
+        popularity,
+        separator,
+        relation_from_file,
+    )
+    name = source or Path(files[0]).name.split(".")[0]
+    rows = chain.from_iterable(readers.rows(file, split) for file in files)
+    known = load(wordings) if wordings else None
+    found = columns.facts_of(rows, chosen, source=name, wordings=known, drop_bad=drop_bad)
+    say_counts("left out", dict(found.dropped))
+    write(out, found.facts)
+
+
+@app.command()
+def lint(
+    facts: Annotated[str, typer.Argument(help="A fact table, or lab.")],
+    shots: Annotated[
+        str | None, typer.Option(help="The pool of few-shot examples: a table with question and answer(s).")
+    ] = None,
+    show: Annotated[int, typer.Option(help="Print so many findings of each kind.")] = 5,
+) -> None:
+    """Check a fact table; exit code 1 if something was found.
+
+    Example: knowpack facts lint facts.parquet --shots trivia.jsonl
+    """
+    from knowpack.facts import sources
+    from knowpack.facts.lint import CHECKS, HARMLESS, counts
+    from knowpack.facts.lint import lint as check
+
+    table = sources.load_unchecked(facts)
+    pool = sources.load_shots(shots) if shots else None
+    findings = check(table, pool)
+    n_by_check = counts(findings)
+    say_counts(f"{len(table):,} facts", {CHECKS[name]: n for name, n in n_by_check.items()})
+    for name in CHECKS:
+        for finding in [f for f in findings if f.check == name][: show if name not in HARMLESS else 0]:
+            say(f"{name}  {finding.fact_id}  {finding.detail}")
+    if any(n for name, n in n_by_check.items() if name not in HARMLESS):
+        raise typer.Exit(1)
+
+
+@app.command()
+def paraphrase(
+    facts: Annotated[str, typer.Argument(help="A fact table, or lab.")],
+    out: Out,
+    n: Annotated[int, typer.Option(min=1, help="Wordings each fact shall have, its own included.")] = 10,
+    wordings: Annotated[str | None, typer.Option(help="bear, dbpedia or a file: these templates first.")] = None,
+    model: Annotated[str | None, typer.Option(help="Ask this model instead: a hub name or a folder.")] = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Give every fact more wordings: from templates, or from a model, checked.
+
+    Example: knowpack facts paraphrase facts.parquet --n 10 --model Qwen/Qwen3-4B --out more.parquet
+    """
+    from knowpack.cli.console import progress
+    from knowpack.facts import paraphrase as reword
+    from knowpack.facts import sources
+    from knowpack.facts.wordings import load
+
+    table = sources.load(facts)
+    if model:
+        found = reword.by_model(table, n, _generator(model, seed), progress(quiet))
+    else:
+        found = reword.by_templates(table, n, load(wordings) if wordings else None)
+    say_counts("wordings", found.report)
+    write(out, found.facts)
+
+
+def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:
+    """A function that sends instructions to a model's own decoder."""
+    from knowpack.config import ModelConfig
+    from knowpack.decode.decoder import Decoder
+    from knowpack.model.load import load
+
+    loaded = load(ModelConfig(name=name))
+    decoder, tokenizer = Decoder(loaded), loaded.tokenizer
+
+    def generate(prompts: list[str]) -> list[str]:
+        if tokenizer.chat_template:
+            chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
+            texts = [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
+            ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        else:
+            ids = [tokenizer(prompt + "\n")["input_ids"] for prompt in prompts]
+        answers = decoder.generate([], ids, max_new_tokens=400, temperature=0.7, seed=seed)
+        return [str(tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
+
+    return generate

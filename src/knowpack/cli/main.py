@@ -1,0 +1,194 @@
+"""The commands. Parsing and printing only: each one calls a function that can be called without it."""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowpack.cli.bench import app as bench_app
+from knowpack.cli.facts import app as facts_app
+from knowpack.cli.lab import app as lab_app
+from knowpack.cli.pack import capacity_command, pack_command
+from knowpack.cli.stages import (
+    Adapter,
+    Facts,
+    Model,
+    Out,
+    Quiet,
+    Sample,
+    Set,
+    Shots,
+    Work,
+    config_of,
+    mix_command,
+    probe_command,
+    train_command,
+)
+from knowpack.errors import ConfigError, KnowpackError
+
+app = typer.Typer(
+    name="knowpack",
+    help="Teach a language model new facts with a LoRA adapter, and know exactly what it cost.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(facts_app, name="facts")
+app.add_typer(lab_app, name="lab")
+app.add_typer(bench_app, name="bench")
+app.command("pack")(pack_command)
+app.command("capacity")(capacity_command)
+app.command("probe")(probe_command)
+app.command("mix")(mix_command)
+app.command("train")(train_command)
+
+WIDEST_TABLE, LONGEST_TABLE = 10, 24  # columns, rows; larger ones are in the report and in tables/
+
+Settings = Annotated[list[str] | None, typer.Argument(help="Dotted settings to change: train.lr=1e-3")]
+
+
+@app.command()
+def diff(
+    out: Out,
+    model: Model = "lab",
+    adapter: Adapter = None,
+    tuned: Annotated[
+        str | None, typer.Option("--tuned", help="A whole fine-tuned model instead of an adapter.")
+    ] = None,
+    facts: Facts = "lab",
+    trained: Annotated[Path | None, typer.Option("--trained", help="What it was trained on, where known.")] = None,
+    shots: Shots = "auto",
+    sample: Sample = None,
+    work: Work = "work",
+    settings: Set = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """What an adapter, or a fine-tuned model, from anywhere changed: matrix, shifts, causes, a page.
+
+    Example: knowpack diff --model lab --adapter out/adapter --facts lab --sample 2000 --out out/diff
+    """
+    from knowpack.cli.console import progress
+    from knowpack.config import ModelConfig
+    from knowpack.diff import diff as diff_model
+
+    if (adapter is None) == (tuned is None):
+        raise ConfigError("give one of --adapter and --tuned: what is the model to be compared with?")
+    config = config_of(
+        model=model, facts=facts, shots=shots, sample=sample, work=work, settings=["label=diff", *settings]
+    )
+    after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
+    _finish(diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet)), quiet)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="The run as YAML.")], settings: Settings = None, quiet: Quiet = False
+) -> None:
+    """One cell, all stages. Running it again goes on where it stopped.
+
+    Example: knowpack run examples/run.yaml mix.n_unknown=100 train.lr=3e-3
+    """
+    from knowpack.cli.console import progress
+    from knowpack.config import RunConfig
+    from knowpack.run import run as run_one
+    from knowpack.settings import load
+
+    _finish(run_one(load(config, RunConfig, settings or []), progress=progress(quiet)), quiet)
+
+
+@app.command()
+def study(
+    config: Annotated[Path, typer.Argument(help="The study as YAML: a base run, cells, seeds.")],
+    settings: Settings = None,
+    quiet: Quiet = False,
+) -> None:
+    """A grid of runs. Running it again continues; adding cells extends.
+
+    Example: knowpack study examples/demo.yaml
+    """
+    from knowpack.cli.console import progress
+    from knowpack.config import StudyConfig
+    from knowpack.settings import load
+    from knowpack.state import cells
+    from knowpack.study import study as run_study
+
+    folder = run_study(load(config, StudyConfig, settings or []), progress(quiet))
+    ended = list(cells(folder))
+    if any(cell.state == "done" for cell in ended):
+        _finish(folder, quiet)
+    failed = [cell for cell in ended if cell.state != "done"]
+    for cell in failed:
+        typer.secho(f"{cell.state}: {cell.folder.name}: {cell.error}", fg="red", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A study, a run, a pack or a diff.")], quiet: Quiet = False
+) -> None:
+    """Tables (terminal, CSV, LaTeX), figures (SVG, PDF, PNG) and one page of HTML.
+
+    Example: knowpack report work/studies/demo
+    """
+    _finish(folder, quiet)
+
+
+@app.command()
+def show(folder: Annotated[Path, typer.Argument(help="A study, or a work directory.")] = Path("work")) -> None:
+    """What is there: done, running, stopped, failed, missing.
+
+    Example: knowpack show work/studies/demo
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from knowpack.state import listing
+
+    table = Table("run", "state", "stages", "seconds", "error")
+    for line in listing(folder):
+        table.add_row(line.name, line.state, line.stages, f"{line.seconds:.0f}", line.error or "")
+    Console().print(table)
+
+
+def main() -> None:
+    """The `knowpack` command: a user's mistake is one line and exit code 2 (3: a budget not met)."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours show what matters
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of the libraries below, none of them for the user
+    try:
+        app()
+    except KnowpackError as error:
+        typer.secho(f"knowpack: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.secho("knowpack: stopped; the same command goes on where it was", err=True)
+        sys.exit(130)
+
+
+def _finish(folder: Path, quiet: bool) -> None:
+    """Write the report and print its tables that fit a terminal; the page's path is the last line."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from knowpack.cli.console import progress
+    from knowpack.report import build
+    from knowpack.report.formats import text
+    from knowpack.report.tables import terminal
+
+    page = build(folder, progress=progress(quiet))
+    console = Console()
+    for given in terminal(folder):
+        if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE:
+            continue
+        table = Table(*given.heads)
+        for row in given.rows:
+            table.add_row(*(text(value) for value in row))
+        typer.echo(f"\n{given.title}")
+        console.print(table, highlight=False, markup=False)
+    typer.echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
+    typer.echo(f"report: {page}")

@@ -1,0 +1,142 @@
+"""`knowpack pack` and `knowpack capacity`. Parsing and printing only."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")]
+Known = Annotated[str, typer.Option("--known", help="The facts to keep: harm is measured on them. A table, or lab.")]
+Shots = Annotated[str, typer.Option("--shots", help="Few-shot pool: question and answer columns; auto = the lab's.")]
+Limits = Annotated[
+    list[str],
+    typer.Option(
+        "--budget", help="known_lost=0.01, refusals_lost=0.1, benchmark_drop=0.01: what may be lost, at most."
+    ),
+]
+Tasks = Annotated[list[str], typer.Option("--task", help="A benchmark to hold; several times for several.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+Seed = Annotated[int, typer.Option("--seed")]
+Work = Annotated[str, typer.Option("--work", help="The work directory: base answers are kept there and shared.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+
+
+@app.command("pack")
+def pack_command(
+    facts: Annotated[str, typer.Argument(help="The facts to pack: CSV, JSONL or parquet.")],
+    out: Out,
+    model: Model = "lab",
+    known: Known = "lab",
+    limits: Limits = [],  # noqa: B006
+    reliability: Annotated[float, typer.Option(help="Share of right answers that is wanted.", min=0, max=1)] = 0.99,
+    effort: Annotated[str, typer.Option(help="quick, normal or thorough: how many attempts.")] = "normal",
+    task: Tasks = [],  # noqa: B006
+    shots: Shots = "auto",
+    seed: Seed = 42,
+    drop_problems: Annotated[bool, typer.Option(help="Leave out contradictory facts instead of stopping.")] = False,
+    work: Work = "work",
+    quiet: Quiet = False,
+) -> None:
+    """Teach a model these facts and keep the rest; exit code 3 where the budget cannot be met.
+
+    Example: knowpack pack facts.csv --model lab --out out/packed --budget known_lost=0.01 --task lab_mc
+    """
+    from knowpack.cli.console import progress
+    from knowpack.config import BenchConfig, ModelConfig, ProbeConfig
+    from knowpack.errors import ConfigError
+    from knowpack.pack import budget, plan
+    from knowpack.pack.flow import pack
+    from knowpack.pack.request import Request
+
+    efforts = {name: name for name in plan.EFFORTS}
+    if effort not in efforts:
+        raise ConfigError(f"got --effort {effort!r}, expected one of {', '.join(efforts)}")
+    request = Request(
+        facts=facts,
+        out=out,
+        known=known,
+        model=ModelConfig(name=model),
+        budget=budget.parse(limits),
+        reliability=reliability,
+        effort=efforts[effort],
+        seed=seed,
+        probe=ProbeConfig(shots=shots),
+        bench=BenchConfig(tasks=tuple(task)),
+        drop_problems=drop_problems,
+        work=work,
+    )
+    outcome = pack(request, progress(quiet))
+    for problem in outcome.problems:
+        typer.echo(f"left out ({problem.check}): {problem.detail}")
+    harm = outcome.harm
+    typer.echo(f"reliability {harm.reliability:.4f}")
+    for name in ("known_lost", "refusals_lost", "benchmark_drop"):
+        value = getattr(harm, name)
+        typer.echo(
+            f"{name} {'not measured' if value is None else f'{value:.4f}'} (limit {getattr(request.budget, name)})"
+        )
+    typer.echo(f"adapter: {out / 'adapter'}")
+
+
+@app.command("capacity")
+def capacity_command(
+    out: Out,
+    model: Model = "lab",
+    known: Known = "lab",
+    ranks: Annotated[str, typer.Option(help="Ranks, separated by commas.")] = "1,4,16",
+    loads: Annotated[str, typer.Option(help="Numbers of facts, separated by commas.")] = "50,100,200,400",
+    limits: Limits = [],  # noqa: B006
+    shots: Shots = "auto",
+    seed: Seed = 42,
+    work: Work = "work",
+    quiet: Quiet = False,
+) -> None:
+    """How many facts fit into an adapter of each rank: at 99% recall, and within the harm budget.
+
+    Example: knowpack capacity --model lab --ranks 1,4 --loads 50,200 --out out/capacity
+    """
+    from knowpack.cli.console import progress
+    from knowpack.config import ModelConfig, ProbeConfig
+    from knowpack.errors import ConfigError
+    from knowpack.pack import budget
+    from knowpack.pack.capacity import FULL_MODEL_BITS_PER_PARAMETER, capacity, largest
+    from knowpack.pack.request import Request
+
+    try:
+        wanted_ranks, wanted_loads = ([int(text) for text in option.split(",")] for option in (ranks, loads))
+    except ValueError:
+        raise ConfigError(f"got --ranks {ranks} --loads {loads}, expected numbers separated by commas") from None
+    request = Request(
+        facts="",
+        out=out,
+        known=known,
+        model=ModelConfig(name=model),
+        budget=budget.parse(limits),
+        seed=seed,
+        probe=ProbeConfig(shots=shots),
+        work=work,
+    )
+    table = capacity(request, wanted_ranks, wanted_loads, progress(quiet))
+    typer.echo("replay  rank  facts  bits/parameter  recall  known lost  refusals lost  within budget")
+    for row in table.iter_rows(named=True):
+        lost, refusals = ("-" if row[name] is None else f"{row[name]:.3f}" for name in ("known_lost", "refusals_lost"))
+        typer.echo(
+            f"{'yes' if row['kept'] else 'no':>6}  {row['rank']:>4}  {row['n_facts']:>5}  "
+            f"{row['bits_per_parameter']:>14.4f}  {row['recall']:>6.3f}  {lost:>10}  {refusals:>13}  "
+            f"{'yes' if row['within_budget'] else 'no':>13}"
+        )
+    for row in largest(table).iter_rows(named=True):
+        plain, safe = (
+            _held(row[name], row[f"{name}_bits_per_parameter"], max(wanted_loads)) for name in ("d99", "safe_d99")
+        )
+        typer.echo(f"rank {row['rank']}: D99 {plain}; safe D99 {safe}")
+    typer.echo(f"published, full models: {FULL_MODEL_BITS_PER_PARAMETER} bits a parameter (arXiv 2404.05405)")
+
+
+def _held(n: int | None, bits: float | None, most: int) -> str:
+    """A load for reading: none held, or how much; the largest that was tried is a lower bound."""
+    if n is None:
+        return "none of these loads"
+    return f"{'at least ' if n == most else ''}{n} facts ({bits:.3f} bits a parameter)"

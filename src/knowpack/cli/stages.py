@@ -1,0 +1,141 @@
+"""The stages by hand: probe, mix, train. Parsing and printing only."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from knowpack.config import RunConfig
+
+Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")]
+Adapter = Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")]
+Facts = Annotated[str, typer.Option("--facts", help="A fact table (parquet, CSV, JSONL), or lab.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder or file to write.")]
+Shots = Annotated[
+    str, typer.Option("--shots", help="Few-shot pool: a table with question and answer; auto = the lab's.")
+]
+Sample = Annotated[int | None, typer.Option("--sample", help="Probe this many facts, stratified.")]
+Work = Annotated[str, typer.Option("--work", help="The work directory: base answers are kept there and shared.")]
+Set = Annotated[list[str], typer.Option("--set", help="Any other setting, dotted: --set probe.n_prompts=5")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the draw and the order; the same seed gives the same result.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+
+
+def probe_command(
+    out: Out,
+    model: Model = "lab",
+    adapter: Adapter = None,
+    facts: Facts = "lab",
+    shots: Shots = "auto",
+    sample: Sample = None,
+    settings: Set = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Ask a model every fact under several few-shot prompts; write its answers and its knowledge map.
+
+    Example: knowpack probe --model lab --facts lab --sample 500 --out out/probe
+    """
+    from knowpack.base import probe_into
+    from knowpack.cli.console import progress
+    from knowpack.measure.knowledge import summary
+
+    config = config_of(model=model, adapter=adapter, facts=facts, shots=shots, sample=sample, settings=settings)
+    base = probe_into(config, out, progress(quiet))
+    print_table(summary(base.knowledge), f"{model}: what it knows of {base.facts.height:,} facts")
+    typer.echo(f"answers and knowledge map: {out}")
+
+
+def mix_command(
+    facts: Facts,
+    knowledge: Annotated[Path, typer.Option("--knowledge", help="A knowledge map, or the folder of a probe.")],
+    out: Out,
+    unknown: Annotated[int, typer.Option("--unknown", help="How many Unknown facts.")] = 50,
+    highly_known: Annotated[int, typer.Option("--highly-known", help="HighlyKnown facts for each of them.")] = 0,
+    paraphrase: Annotated[int, typer.Option("--paraphrase", help="Paraphrases of each of them.")] = 0,
+    seed: Seed = 42,
+    settings: Set = [],  # noqa: B006
+) -> None:
+    """Choose what to train on. A .jsonl holds chat "messages", as TRL, LLaMA-Factory and Axolotl read them.
+
+    Example: knowpack mix --facts lab --knowledge out/probe --unknown 50 --highly-known 10 --out examples.parquet
+    """
+    from knowpack import store
+    from knowpack.config import RunConfig
+    from knowpack.facts import sources
+    from knowpack.records import Knowledge
+    from knowpack.settings import override
+    from knowpack.train.mix import mix as mix_facts
+    from knowpack.train.mix import to_messages
+
+    chosen = [f"mix.n_unknown={unknown}", f"mix.n_highly_known={highly_known}", f"mix.n_paraphrase={paraphrase}"]
+    config = override(RunConfig(seed=seed), [*chosen, *settings])
+    path = knowledge / "knowledge.parquet" if knowledge.is_dir() else knowledge
+    known = store.read_table(path, Knowledge)
+    extra = sources.load(config.mix.extra_facts) if config.mix.extra_facts else None
+    asked = sources.load(facts).join(known.select("fact_id").unique(), on="fact_id", how="semi", maintain_order="left")
+    examples = mix_facts(asked, known, config.mix, seed, config.grader, extra)
+    if out.suffix == ".jsonl":
+        lines = [json.dumps(line, ensure_ascii=False) for line in to_messages(examples)]
+        store.write_text(out, "\n".join(lines) + "\n")
+    else:
+        store.write_table(out, examples)
+    print_table(examples.group_by("kind", maintain_order=True).len("n"), f"{examples.height:,} examples -> {out}")
+
+
+def train_command(
+    examples: Annotated[Path, typer.Option("--examples", help="An example table made by `knowpack mix`.")],
+    out: Out,
+    model: Model = "lab",
+    seed: Seed = 42,
+    settings: Set = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Train a LoRA adapter on examples; an ordinary PEFT adapter with its training log.
+
+    Example: knowpack train --model lab --examples examples.parquet --out out/adapter --set train.lr=1e-2
+    """
+    from knowpack.cli.console import progress
+    from knowpack.run import train_into
+
+    config = config_of(model=model, settings=[f"seed={seed}", *settings])
+    result = train_into(config, examples, out, progress(quiet))
+    typer.echo(f"adapter: {out} ({result.seconds:.1f} s of training; logits move by up to {result.effect:.2f})")
+
+
+def config_of(
+    *,
+    model: str,
+    adapter: str | None = None,
+    facts: str = "lab",
+    shots: str = "auto",
+    sample: int | None = None,
+    work: str = "work",
+    settings: list[str],
+) -> "RunConfig":
+    """The options of a command as a run's config."""
+    from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
+    from knowpack.settings import override
+
+    plain = RunConfig(
+        model=ModelConfig(name=model, adapter=adapter),
+        facts=FactsConfig(path=facts, sample=sample),
+        probe=ProbeConfig(shots=shots),
+        work=work,
+    )
+    return override(plain, settings)
+
+
+def print_table(frame: "pl.DataFrame", title: str) -> None:
+    """A small frame on the terminal; shares to three digits."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*frame.columns)
+    for row in frame.iter_rows():
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
+    typer.echo(title)
+    Console().print(table)

@@ -1,0 +1,199 @@
+"""Greedy or sampled answers to many questions behind one prefix, the same as plain `generate`, only faster.
+
+prefix ids + K tails -> new ids for each tail. The prefix is computed once; a draft (what the fact was answered
+before) is checked by one forward over tail and draft, and only rows that differ are decoded further; finished rows
+leave the batch and others take their place. (DESIGN.md, "One base, many adapters".)
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from knowpack.decode.attention import KeyValue, Prefix
+from knowpack.decode.copied import generate_copied, score_copied
+from knowpack.decode.forward import Forward
+from knowpack.decode.pool import Pool
+from knowpack.decode.rows import Tree
+from knowpack.decode.scored import ScoredContinuation, TargetRow, score_rows
+from knowpack.decode.task import Row, Task
+from knowpack.errors import ModelError
+from knowpack.model.loaded import Loaded
+from knowpack.seeds import stream
+
+__all__ = ["Decoder", "ScoredContinuation"]
+
+
+class Decoder:
+    """Answers and log-probabilities of one model; keeps the keys and values of prefixes it has seen."""
+
+    def __init__(self, loaded: Loaded, *, batch_size: int = 128) -> None:
+        if batch_size < 1:
+            raise ModelError(f"got batch_size={batch_size}, expected at least 1")
+        self.loaded = loaded
+        self.batch_size = batch_size
+        """Rows computed at once; halved where memory runs out."""
+        self._forward = Forward(loaded)
+        self._room: Pool | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether prefixes are shared; False where the architecture does not allow it and caches are copied."""
+        return self._forward.shared
+
+    def forget(self) -> None:
+        """Call when the weights have changed: drops all keys and values."""
+        self._forward.forget()
+        self._room = None
+
+    def generate(
+        self,
+        prefix: Sequence[int],
+        tails: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        stop_ids: Sequence[int] | frozenset[int] | None = None,
+        drafts: Sequence[Sequence[int] | None] | None = None,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> list[list[int]]:
+        """The ids that follow prefix + tail, for each tail; the stop token is left out.
+
+        Greedy at temperature 0. Above it sampled: the same prefix, tail and seed give the same answer in any batch
+        and order (the k-th of equal tails in one call gives the k-th sample). Drafts change the speed, not the ids.
+        """
+        stops = self.loaded.stop_ids if stop_ids is None else frozenset(stop_ids)
+        if temperature > 0 and seed is None:
+            raise ModelError(f"temperature={temperature} samples: it needs a seed")
+        prefix, tails = _nonempty(prefix, tails)
+        given = [None] * len(tails) if drafts is None else drafts
+        uniforms = _uniforms(prefix, tails, max_new_tokens, seed) if temperature > 0 else [None] * len(tails)
+        rows = [
+            Row(tail, _draft(draft, stops, max_new_tokens), numbers)
+            for tail, draft, numbers in zip(tails, given, uniforms, strict=True)
+        ]
+        task = Task(max_new_tokens, stops, temperature)
+        if not self.shared:
+            return generate_copied(self.loaded, prefix, rows, task, self.batch_size)
+        while not all(row.done for row in rows):
+            try:
+                with self._forward.session():
+                    self._decode(prefix, [row for row in rows if not row.done], task)
+            except (RuntimeError, MemoryError) as error:
+                self._halve(error)
+                for row in rows:
+                    if not row.done:
+                        row.out.clear()
+        return [row.out for row in rows]
+
+    def logprobs(
+        self,
+        prefix: Sequence[int],
+        tails: Sequence[Sequence[int]],
+        continuations: Sequence[Sequence[int]],
+    ) -> list[ScoredContinuation]:
+        """How likely each continuation is after prefix + its tail."""
+        prefix, tails = _nonempty(prefix, tails)
+        if not self.shared:
+            pairs = zip(tails, continuations, strict=True)
+            return score_copied(self.loaded, [([*prefix, *tail], answer) for tail, answer in pairs])
+        rows = []
+        for i, (tail, answer) in enumerate(zip(tails, continuations, strict=True)):
+            if answer:
+                targets = [(len(tail) - 1 + k, token, i) for k, token in enumerate(answer)]
+                rows.append(TargetRow(Tree([*tail, *answer[:-1]]), targets))
+        return score_rows(self._forward, prefix, rows, len(tails))
+
+    def _decode(self, ids: Sequence[int], rows: list[Row], task: Task) -> None:
+        prefix = self._forward.prefix(ids)
+        waiting = sorted(rows, key=lambda row: len(row.tail) + len(row.draft))  # the longest are taken first
+        capacity = max(len(row.tail) for row in rows) + task.max_new_tokens
+        pool: Pool | None = None
+        active: list[Row] = []
+        while waiting or active:
+            if waiting and len(active) < self.batch_size:
+                batch = [waiting.pop() for _ in range(min(self.batch_size, len(waiting)))]
+                pool = self._open(prefix, batch, task, pool, capacity)
+                active.extend(row for row in batch if not row.done)
+                continue
+            assert pool is not None, "rows are active, so a pool holds them"
+            logits = self._forward.step(prefix, pool, [row.out[-1] for row in active])
+            tokens = task.choose(logits, [(row, len(row.out)) for row in active])
+            for row, token in zip(active, tokens, strict=True):
+                task.accept(row, token)
+            going = [i for i, row in enumerate(active) if not row.done]
+            if len(going) < len(active):
+                active = [active[i] for i in pool.retire(going)]
+
+    def _open(self, prefix: Prefix | None, batch: list[Row], task: Task, pool: Pool | None, capacity: int) -> Pool:
+        """One forward over tails and drafts; what holds is accepted, the rest goes on in the pool."""
+        trees = [Tree([*row.tail, *row.draft]) for row in batch]
+        wanted = [range(len(row.tail) - 1, len(row.tail) + len(row.draft)) for row in batch]
+        logits, rows = self._forward.rows(prefix, trees, wanted, keep=True)
+        tokens = iter(task.choose(logits, [(row, k) for row in batch for k in range(len(row.draft) + 1)]))
+        for row in batch:
+            chosen = [next(tokens) for _ in range(len(row.draft) + 1)]
+            for k, token in enumerate(chosen):
+                task.accept(row, token)
+                if row.done or k == len(row.draft) or token != row.draft[k]:
+                    break
+        going = [i for i, row in enumerate(batch) if not row.done]
+        kept = rows.kept or []
+        pool = pool or self._pool(kept, capacity)
+        if going:  # the last accepted token is not in the cache: the next step puts it there
+            pool.admit(rows, going, [len(batch[i].tail) + len(batch[i].out) - 1 for i in going])
+        return pool
+
+    def _pool(self, kept: list[KeyValue], capacity: int) -> Pool:
+        """Room for the rows that are decoded; that of the call before where it is large enough."""
+        room, n_rows = self._room, 2 * self.batch_size
+        if room is None or room.n_rows < n_rows or room.capacity < capacity:
+            self._room = room = Pool.empty(kept, n_rows, capacity)
+        room.clear()
+        return room
+
+    def _halve(self, error: Exception) -> None:
+        text = str(error)
+        short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text
+        if not short:
+            raise error
+        if self.batch_size == 1:
+            raise ModelError("out of memory with one row at a time; use a smaller model or a shorter prefix") from None
+        self.batch_size //= 2
+        self.forget()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _nonempty(prefix: Sequence[int], tails: Sequence[Sequence[int]]) -> tuple[Sequence[int], Sequence[Sequence[int]]]:
+    """Give every tail a token to read the first answer from: the prefix's last where one is empty."""
+    if all(tails):
+        return prefix, tails
+    if not prefix:
+        raise ModelError("neither prefix nor tail has a token; begin with the tokenizer's first token (BOS)")
+    return prefix[:-1], [[prefix[-1], *tail] for tail in tails]
+
+
+def _draft(draft: Sequence[int] | None, stops: frozenset[int], max_new_tokens: int) -> Sequence[int]:
+    """The part of a draft that can hold: before its first stop token, and one token short of the limit."""
+    kept: list[int] = []
+    for token in draft or ():
+        if token in stops or len(kept) == max_new_tokens - 1:
+            break
+        kept.append(token)
+    return kept
+
+
+def _uniforms(
+    prefix: Sequence[int], tails: Sequence[Sequence[int]], n: int, seed: int | None
+) -> list[NDArray[np.float64]]:
+    """n numbers for each row, by its ids and how often they stood before in this call."""
+    assert seed is not None, "checked by the caller"
+    seen: dict[tuple[int, ...], int] = {}
+    numbers = []
+    for tail in tails:
+        ids = (*prefix, *tail)
+        seen[ids] = seen.get(ids, -1) + 1
+        numbers.append(stream(seed, "sampling", ",".join(map(str, ids)), seen[ids]).random(n))
+    return numbers

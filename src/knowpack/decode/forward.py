@@ -1,0 +1,179 @@
+"""One forward of the model over packed rows that share a prefix; the prefixes' keys and values are kept.
+
+A prefix's ids -> its keys and values, computed once for given weights; rows of ids under a prefix -> logits at the
+places that are asked for, and nowhere else. Greedy choice, sampling and scoring are built on this.
+"""
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from knowpack.decode.attention import KeyValue, Prefix, Step, attached
+from knowpack.decode.passes import fewer_passes
+from knowpack.decode.pool import Pool
+from knowpack.decode.products import fast_products
+from knowpack.decode.rows import Rows, Tree, pack, rounded
+from knowpack.model.loaded import Loaded
+
+PREFIXES_KEPT = 16
+PREFIX_CHUNK = 512  # tokens of a prefix computed at once: bounds the block of scores
+
+
+class Computed(NamedTuple):
+    """What a forward over whole rows gives."""
+
+    logits: Tensor  # (wanted, vocabulary)
+    rows: Rows
+
+
+class Forward:
+    """The model seen as a function of a shared prefix and the rows behind it."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
+        self._shared: bool | None = None
+        self._reads_places = False
+        """Whether, in this session, the last layer gives the wanted places only."""
+        self.tokens_at_once = 2048 if loaded.device.type == "cpu" else 16384
+        """Tokens of a forward over whole rows when scoring."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether this architecture's attention can share a prefix; found out once, by comparing logits."""
+        if self._shared is None:
+            self._shared = self._check()
+        return self._shared
+
+    def forget(self) -> None:
+        """Drop all keys and values: the weights have changed."""
+        self._prefixes.clear()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Within, the methods below may be called: shared attention, evaluation mode, no gradients."""
+        model = self.loaded.model
+        training = model.training
+        model.train(False)
+        try:
+            with (
+                torch.inference_mode(),
+                attached(model),
+                fast_products(model),
+                fewer_passes(model) as self._reads_places,
+            ):
+                yield
+        finally:
+            model.train(training)
+
+    def prefix(self, ids: Sequence[int]) -> Prefix | None:
+        """The keys and values of a prefix, from the cache where it is there; None for an empty one."""
+        key = tuple(ids)
+        if not key:
+            return None
+        if key not in self._prefixes:
+            known = max((p for p in self._prefixes if key[: len(p)] == p), key=len, default=())
+            longer = self.extend(self._prefixes.get(known), key[len(known) :])
+            assert longer is not None, "the key is longer than what is known of it"
+            self._prefixes[key] = longer
+            if len(self._prefixes) > PREFIXES_KEPT:
+                self._prefixes.popitem(last=False)
+        self._prefixes.move_to_end(key)
+        return self._prefixes[key]
+
+    def rows(
+        self, prefix: Prefix | None, trees: Sequence[Tree], wanted: Sequence[Sequence[int]], *, keep: bool = False
+    ) -> Computed:
+        """All rows at once -> logits after the tokens wanted[row] of each row, in order; keys and values if kept."""
+        rows = pack(trees, self.loaded.device, keep=keep)
+        places = [start + token for start, tokens in zip(rows.starts, wanted, strict=True) for token in tokens]
+        longest = (len(prefix) if prefix else 0) + rows.longest - 1
+        spare = [0] * (rounded(len(places)) - len(places))
+        logits = self._run(prefix, rows, rows.ids, rows.positions, longest, places + spare)
+        return Computed(logits[: len(places)], rows)
+
+    def step(self, prefix: Prefix | None, pool: Pool, tokens: Sequence[int]) -> Tensor:
+        """One more token for each row of the pool -> (rows, vocabulary) logits after it."""
+        longest = (len(prefix) if prefix else 0) + pool.longest
+        pool.begin()
+        ids = torch.tensor([*tokens, *[0] * (pool.width - pool.n)], device=self.loaded.device)
+        positions = pool.lengths[: pool.width].clone()
+        logits = self._run(prefix, pool, ids, positions, longest, None)
+        pool.end()
+        return logits[: pool.n]
+
+    def _run(
+        self,
+        prefix: Prefix | None,
+        own: Rows | Pool,
+        ids: Tensor,
+        positions: Tensor,
+        longest: int,
+        places: list[int] | None,
+    ) -> Tensor:
+        positions = positions + (len(prefix) if prefix else 0)
+        wanted = None if places is None else torch.tensor(places, device=ids.device)
+        output = self.loaded.model(
+            input_ids=ids[None],
+            position_ids=positions[None],
+            use_cache=False,
+            logits_to_keep=0 if wanted is None or self._reads_places else wanted,
+            knowpack_step=Step(prefix, own, positions, longest, wanted),
+        )
+        logits: Tensor = output.logits[0]
+        return logits
+
+    def extend(self, known: Prefix | None, ids: Sequence[int]) -> Prefix | None:
+        """A prefix with more tokens behind it; not put into the cache."""
+        for start in range(0, len(ids), PREFIX_CHUNK):
+            chunk = tuple(ids[start : start + PREFIX_CHUNK])
+            rows = self.rows(known, [Tree(chunk)], [[len(chunk) - 1]], keep=True).rows
+            kept = [KeyValue(*(x[: len(chunk)] for x in kv)) for kv in rows.kept or []]
+            if known is None:
+                known = Prefix(chunk, tuple(KeyValue(kv.keys.clone(), kv.values.clone()) for kv in kept))
+                continue
+            layers = (
+                KeyValue(torch.cat([old.keys, new.keys]), torch.cat([old.values, new.values]))
+                for old, new in zip(known.layers, kept, strict=True)
+            )
+            known = Prefix((*known.ids, *chunk), tuple(layers))
+        return known
+
+    def _check(self) -> bool:
+        """Whether shared-prefix logits equal the model's own on a few tokens."""
+        model, device = self.loaded.model, self.loaded.device
+        ids = [(7 * i * i + 3) % self.loaded.n_vocabulary for i in range(12)]
+        whole = [ids[:9], ids[:4] + ids[9:11]]
+        training = model.training
+        model.train(False)
+        try:
+            with torch.inference_mode():
+                plain = [model(input_ids=torch.tensor([row], device=device)).logits[0, -1] for row in whole]
+        finally:
+            model.train(training)
+        try:
+            with self.session():
+                prefix = self.prefix(ids[:4])
+                found = self.rows(prefix, [Tree(row[4:]) for row in whole], [[4], [1]]).logits
+        except (NotImplementedError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            expected = torch.stack(plain).float()
+            gap = (found.float() - expected).abs().max() / expected.abs().max().clamp_min(1e-6)
+            limit = 1e-4 if expected.dtype == found.dtype == torch.float32 else 5e-2
+            if float(gap) <= limit:
+                return True
+            reason = f"logits differ by {float(gap):.1e} of their size"
+        finally:
+            self.forget()
+        warnings.warn(
+            f"{self.loaded.name} ({type(model).__name__}) cannot share a prefix ({' '.join(reason.split())[:200]}); "
+            "its cache is copied for each row: same answers, slower",
+            stacklevel=2,
+        )
+        return False

@@ -1,0 +1,1 @@
+"""Facts out of knowledge graphs: the files that read dumps."""

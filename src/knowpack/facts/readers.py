@@ -1,0 +1,169 @@
+"""Rows of a table, whatever the file: CSV, TSV, JSONL, JSON, parquet, a datasets folder, a hub dataset.
+
+path or hub name -> iterator of `Row`. Errors name the file and the line.
+"""
+
+import csv
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import polars as pl
+
+from knowpack.errors import FactsError
+
+Value = object  # text, number, list, mapping or None: what the file held
+
+
+class Row(NamedTuple):
+    """One row of a table."""
+
+    where: str
+    """File and line (or row), for a message."""
+    stem: str
+    """The file's name up to its first dot."""
+    values: dict[str, Value]
+    """Column -> value as read."""
+
+
+def rows(source: str, split: str | None = None) -> Iterator[Row]:
+    """All rows of a file, a folder made by `datasets`, or a hub dataset. Raises FactsError in one line."""
+    path = Path(source)
+    if path.is_file():
+        return _file_rows(path)
+    if path.is_dir():
+        return _folder_rows(path, split)
+    if path.suffix or source.count("/") > 1 or source.startswith((".", "/", "~")):
+        raise FactsError(f"there is no file {source}; expected a CSV, JSONL or parquet file, or a hub dataset's name")
+    return _hub_rows(source, split)
+
+
+def _file_rows(path: Path) -> Iterator[Row]:
+    if path.stat().st_size == 0:
+        raise FactsError(f"{path} is empty; expected a table of facts")
+    name = path.name.removesuffix(".gz")
+    readers: dict[str, Callable[[Path], Iterator[Row]]] = {
+        ".csv": _csv_rows,
+        ".tsv": _csv_rows,
+        ".jsonl": _jsonl_rows,
+        ".ndjson": _jsonl_rows,
+        ".json": _json_rows,
+        ".parquet": _parquet_rows,
+    }
+    reader = readers.get(Path(name).suffix.lower())
+    if reader is None:
+        raise FactsError(f"{path}: unknown kind of file; expected one of {', '.join(readers)} (.gz allowed for text)")
+    return reader(path)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Decoded lines with their line ends. Raises FactsError at the first that is not UTF-8."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with cast(BinaryIO, opener(path, "rb")) as handle:
+        number = 0
+        try:
+            for number, raw in enumerate(handle, 1):
+                yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            byte = raw[error.start]
+            raise FactsError(
+                f"{path}, line {number}: not UTF-8 (byte 0x{byte:02x} at byte {error.start + 1}); save as UTF-8"
+            ) from None
+        except (OSError, EOFError) as error:
+            raise FactsError(f"{path}, after line {number}: cannot be read: {error}") from None
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    stem = path.name.split(".")[0]
+    csv.field_size_limit(1 << 30)
+    reader = csv.reader(_lines(path), delimiter="\t" if ".tsv" in path.suffixes else ",", strict=True)
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            if not cells:
+                continue
+            if header is None:
+                header = [cell.strip() for cell in cells]
+                continue
+            where = f"{path}, line {reader.line_num}"
+            if len(cells) != len(header):
+                raise FactsError(f"{where}: {len(cells)} cells, expected {len(header)} ({', '.join(header)})")
+            yield Row(where, stem, dict(zip(header, cells, strict=True)))
+    except csv.Error as error:
+        raise FactsError(f"{path}, line {reader.line_num}: no valid CSV: {error}") from None
+
+
+def _jsonl_rows(path: Path) -> Iterator[Row]:
+    stem = path.name.split(".")[0]
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            values = json.loads(line)
+        except ValueError as error:
+            raise FactsError(f"{where}: no JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise FactsError(f"{where}: got {type(values).__name__}, expected an object {{column: value}}")
+        yield Row(where, stem, values)
+
+
+def _json_rows(path: Path) -> Iterator[Row]:
+    try:
+        items = json.loads("".join(_lines(path)))
+    except ValueError as error:
+        raise FactsError(f"{path}: no JSON: {error}") from None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise FactsError(f"{path}: expected a list of objects [{{column: value}}, ...]; or save it as JSONL")
+    stem = path.name.split(".")[0]
+    for number, values in enumerate(items, 1):
+        yield Row(f"{path}, item {number}", stem, values)
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    stem = path.name.split(".")[0]
+    try:
+        frame = pl.scan_parquet(path).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise FactsError(f"{path}: no readable parquet file (truncated?): {str(error).splitlines()[0][:150]}") from None
+    for number, values in enumerate(frame.iter_rows(named=True), 1):
+        yield Row(f"{path}, row {number}", stem, values)
+
+
+def _folder_rows(path: Path, split: str | None) -> Iterator[Row]:
+    import datasets
+
+    try:
+        data = datasets.load_from_disk(str(path))
+    except (OSError, ValueError) as error:
+        raise FactsError(
+            f"{path}: no folder made by datasets' save_to_disk: {str(error).splitlines()[0][:150]}"
+        ) from None
+    return _dataset_rows(data, str(path), split)
+
+
+def _hub_rows(name: str, split: str | None) -> Iterator[Row]:
+    import datasets
+
+    repo, _, subset = name.partition(":")
+    try:
+        data = datasets.load_dataset(repo, subset or None)
+    except Exception as error:  # the hub's client raises many kinds
+        raise FactsError(
+            f"{name} is no file here, and no hub dataset that could be loaded: {str(error).splitlines()[0][:150]}"
+        ) from None
+    return _dataset_rows(data, name, split)
+
+
+def _dataset_rows(data: object, name: str, split: str | None) -> Iterator[Row]:
+    if isinstance(data, dict):
+        if split is None and len(data) == 1:
+            split = next(iter(data))
+        if split not in data:
+            raise FactsError(f"{name} has the splits {', '.join(data)}; got --split {split}")
+        data = data[split]
+    stem = name.rstrip("/").split("/")[-1].split(".")[0]
+    for number, values in enumerate(cast("list[dict[str, Value]]", data), 1):
+        yield Row(f"{name}, row {number}", stem, dict(values))

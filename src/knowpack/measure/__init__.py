@@ -1,0 +1,1 @@
+"""Answers -> figures: grading, knowledge, shifts, causes, collapse, intervals. One function a figure."""

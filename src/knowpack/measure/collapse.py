@@ -1,0 +1,104 @@
+"""Do the answers still differ, and does the model still say when it does not know?
+
+Response and Knowledge tables before and after -> figures: refusals on the first prompt, unique answers, how often each
+is given (Pletenev et al. 2025, section 5.1, Table 4); additions: share of the ten most frequent answers and entropy,
+minus the base; refusals kept on Unknown facts and false ones on known facts.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from knowpack.errors import FactsError
+from knowpack.measure import stats
+from knowpack.measure.grading import clean
+from knowpack.records import GRADERS, Category, Figure, Grader
+
+TOP = 10  # answers
+
+
+def diversity(responses: pl.DataFrame, base: pl.DataFrame | None = None) -> list[Figure]:
+    """Response table (and the base's) -> the figures of the paper's Table 4, under both graders.
+
+    n_refused_first: facts refused under the first prompt. Over all greedy answers to the questions but refusals:
+    n_unique_answers; mean_count and spread_count, mean and standard deviation of how often each is given (the paper
+    prints "variance", its notebook computes a standard deviation); top_ten_share, 0..1; entropy, nats. With the base,
+    each also as <name>_base and <name>_minus_base.
+    """
+    found = []
+    for grader in GRADERS:
+        mine = _table_4(responses, grader)
+        found += mine
+        theirs = {figure.name: figure for figure in _table_4(base, grader)} if base is not None else {}
+        for figure in mine:
+            if figure.name in theirs:
+                other = theirs[figure.name]
+                delta = figure.value - other.value
+                found.append(Figure(f"{figure.name}_base", grader, other.value, None, None, other.n))
+                found.append(Figure(f"{figure.name}_minus_base", grader, delta, None, None, figure.n))
+    return found
+
+
+def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str], seed: int = 0) -> list[Figure]:
+    """Knowledge tables of the base and the tuned model -> refusals among untrained facts, under both graders.
+
+    refused_unknown, refused_known: share of answers that refuse, over facts Unknown and HighlyKnown to the base (the
+    latter are false refusals); each also for the base (_base). refusals_kept: the share after, over the Unknown facts
+    that the base refused under at least half of its prompts. Raises FactsError where the maps do not match.
+    """
+    kept = before.filter(~pl.col("fact_id").is_in(list(trained)))
+    both = kept.join(
+        after.select("fact_id", "grader", p_after="p_refused"), on=["fact_id", "grader"], maintain_order="left"
+    )
+    if len(both) != len(kept):
+        raise FactsError(f"{len(kept) - len(both)} facts were probed before and not after; probe the same facts")
+    weak = [str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)]
+    found = []
+    for grader in GRADERS:
+        mine = both.filter(pl.col("grader") == grader)
+        unknown = mine.filter(pl.col("category").is_in(weak))
+        known = mine.filter(pl.col("category") == str(Category.HIGHLY_KNOWN))
+        found += _share("refused_unknown_base", grader, unknown, "p_refused", seed)
+        found += _share("refused_unknown", grader, unknown, "p_after", seed)
+        found += _share("refusals_kept", grader, unknown.filter(pl.col("p_refused") >= 0.5), "p_after", seed)
+        found += _share("refused_known_base", grader, known, "p_refused", seed)
+        found += _share("refused_known", grader, known, "p_after", seed)
+    return found
+
+
+def _table_4(responses: pl.DataFrame, grader: Grader) -> list[Figure]:
+    greedy = responses.filter(pl.col("form") == 0, pl.col("sample") == 0)
+    if greedy.is_empty():
+        raise FactsError("got no greedy answers to any question; their diversity needs at least one")
+    first = greedy.filter(pl.col("prompt") == pl.col("prompt").min())
+    counts = _counts(greedy.filter(~pl.col(f"refused_{grader}"))["text"])
+    n_refused = int(first[f"refused_{grader}"].sum())
+    values = {"n_unique_answers": float(len(counts))}
+    if len(counts):
+        p = counts / counts.sum()
+        values |= {
+            "mean_count": float(counts.mean()),
+            "spread_count": float(counts.std()),
+            "top_ten_share": float(p[:TOP].sum()),
+            "entropy": float(-(p * np.log(p)).sum()),
+        }
+    return [
+        Figure("n_refused_first", grader, float(n_refused), None, None, len(first)),
+        *(Figure(name, grader, value, None, None, int(counts.sum())) for name, value in values.items()),
+    ]
+
+
+def _counts(texts: pl.Series) -> NDArray[np.int64]:
+    """(n_unique,) how often each normalised answer is given, the most frequent first."""
+    raw = texts.value_counts()
+    answers = pl.DataFrame({"answer": [clean(text) for text in raw["text"]], "count": raw["count"]})
+    summed = answers.group_by("answer").agg(pl.col("count").sum())["count"].sort(descending=True)
+    return summed.cast(pl.Int64).to_numpy()
+
+
+def _share(name: str, grader: Grader, frame: pl.DataFrame, column: str, seed: int) -> list[Figure]:
+    """One figure, or none where there is nothing to measure: missing is not zero."""
+    if frame.is_empty():
+        return []
+    share = stats.cluster_bootstrap(frame[column].to_numpy(), frame["fact_id"].to_numpy(), seed=seed)
+    return [Figure(name, grader, *share)]

@@ -1,0 +1,196 @@
+"""How facts moved between two knowledge maps, and how much of it is more than noise.
+
+Knowledge tables before and after -> Shift table -> transition matrix, reliability, figures (Pletenev et al. 2025,
+sections 4.4 and 5.1, Tables 2 and 3). Additions: trained facts apart, kinship to them, intervals clustered by
+relation, and net of a noise floor (the base against itself under other prompts; a sham adapter).
+"""
+
+import numpy as np
+import polars as pl
+
+from knowpack import records
+from knowpack.errors import FactsError
+from knowpack.measure import stats
+from knowpack.records import GRADERS, Category, Figure, Grader, Kinship, Shift
+
+UK, MK, HK = Category.UNKNOWN, Category.MAYBE_KNOWN, Category.HIGHLY_KNOWN
+POSITIVE = {"unknown_to_maybe": (UK, MK), "unknown_to_highly": (UK, HK), "maybe_to_highly": (MK, HK)}
+NEGATIVE = {"highly_to_maybe": (HK, MK), "highly_to_unknown": (HK, UK), "maybe_to_unknown": (MK, UK)}
+
+
+def shifts(before: pl.DataFrame, after: pl.DataFrame, trained: set[str] | None, facts: pl.DataFrame) -> pl.DataFrame:
+    """Two Knowledge tables over the same facts -> Shift table, causes still empty.
+
+    trained: fact ids of the training examples, of whatever kind; None = not known, then kinship is null.
+    Raises FactsError where the maps are empty or cover different facts.
+    """
+    keys = ["fact_id", "grader"]
+    joined = before.select(*keys, before="category", p="p_correct").join(
+        after.select(*keys, after="category", p_after="p_correct"), on=keys, maintain_order="left"
+    )
+    if joined.is_empty() or not len(before) == len(after) == joined.n_unique(keys):
+        raise FactsError(
+            f"the knowledge maps cover different facts: {len(before)} rows before, {len(after)} after, "
+            f"{joined.n_unique(keys)} in common; probe both with the same fact table"
+        )
+    ids = trained or set()
+    near = _kinship(facts, ids) if trained else facts.select("fact_id", kinship=pl.lit(None, dtype=pl.String))
+    return (
+        joined.join(near, on="fact_id", how="left", maintain_order="left")
+        .with_columns(
+            trained=pl.col("fact_id").is_in(list(ids)),
+            delta_p=pl.col("p_after") - pl.col("p"),
+            causes=pl.lit([], dtype=pl.List(pl.String)),
+        )
+        .select(pl.col(name).cast(kind) for name, kind in records.schema(Shift).items())
+    )
+
+
+def transition_matrix(shifts: pl.DataFrame, trained: bool | None = None) -> pl.DataFrame:
+    """[grader, before, after, n, share]: all pairs of categories; share is of the row, null where the row is empty.
+
+    trained: count only trained or only untrained facts; None = all.
+    """
+    kept = shifts if trained is None else shifts.filter(pl.col("trained") == trained)
+    names = [str(category) for category in Category]
+    pairs = (
+        pl.DataFrame({"grader": list(GRADERS)})
+        .join(pl.DataFrame({"before": names}), how="cross")
+        .join(pl.DataFrame({"after": names}), how="cross")
+    )
+    keys = ["grader", "before", "after"]
+    counts = kept.group_by(keys).agg(n=pl.len().cast(pl.Int64))
+    full = pairs.join(counts, on=keys, how="left", maintain_order="left").with_columns(pl.col("n").fill_null(0))
+    row = pl.col("n").sum().over("grader", "before")
+    return full.with_columns(share=pl.when(row > 0).then(pl.col("n") / row))
+
+
+def reliability(
+    knowledge_after: pl.DataFrame, responses: pl.DataFrame | None, trained: set[str], seed: int = 0
+) -> list[Figure]:
+    """What the adapter learned of the facts it was taught (the paper's Table 2).
+
+    trained: ids of the facts that were taught (kind unknown; highly_known for a sham). responses: the adapter's, with
+    answers to wordings never trained on (form >= 1), or None.
+    reliability = mean share of right answers; reliability_any, reliability_highly = share of facts answered under at
+    least one, under every prompt; reliability_held_out = the first, over held-out wordings. Raises FactsError where
+    none of the trained facts was probed.
+    """
+    known = knowledge_after.filter(pl.col("fact_id").is_in(list(trained)))
+    if known.is_empty():
+        raise FactsError(f"none of the {len(trained)} trained facts was probed after training")
+    found = []
+    for grader in GRADERS:
+        mine = known.filter(pl.col("grader") == grader)
+        p = mine["p_correct"].to_numpy()
+        ids = mine["fact_id"].to_numpy()
+        for name, values in (("", p), ("_any", p > 0), ("_highly", p == 1)):
+            found += _figure(f"reliability{name}", grader, values, ids, seed)
+    if responses is not None:
+        asked = responses.filter(pl.col("fact_id").is_in(list(trained)), pl.col("form") > 0, pl.col("sample") == 0)
+        for grader in GRADERS:
+            right = asked[f"matched_{grader}"].is_not_null().to_numpy()
+            found += _figure("reliability_held_out", grader, right, asked["fact_id"].to_numpy(), seed)
+    return found
+
+
+def summary(
+    shifts: pl.DataFrame,
+    facts: pl.DataFrame,
+    *,
+    noise: pl.DataFrame | None = None,
+    sham: pl.DataFrame | None = None,
+    seed: int = 0,
+) -> list[Figure]:
+    """The figures of one run, under both graders.
+
+    Over all facts, as in the paper's Table 3: the six transitions, positive, negative. Over untrained facts: gain and
+    harm (positive and negative), harm by kinship, highly_lost (of those HighlyKnown before), delta_p.
+    noise: Shift table of the base against itself under other prompts; sham: of an adapter trained on HighlyKnown
+    facts. With them, the floor and the net: fact by fact, gain_net, harm_net (and harm_net_sham) = ours - theirs.
+    """
+    found = []
+    for grader in GRADERS:
+        mine = _moved(shifts, facts, grader)
+        if mine.is_empty():
+            continue
+        for name in (*POSITIVE, *NEGATIVE, "positive", "negative"):
+            found += _column(name, grader, mine, name, seed)
+        untrained = mine.filter(~pl.col("trained"))
+        found += _column("gain", grader, untrained, "positive", seed)
+        found += _column("harm", grader, untrained, "negative", seed)
+        found += _column("delta_p", grader, untrained, "delta_p", seed)
+        lost = untrained.filter(pl.col("before") == HK)
+        found += _column("highly_lost", grader, lost, "negative", seed)
+        for kinship in Kinship:
+            near = untrained.filter(pl.col("kinship") == kinship)
+            found += _column(f"harm_{kinship}", grader, near, "negative", seed)
+        if noise is not None:
+            found += _net(untrained, _moved(noise, facts, grader), grader, "noise", seed)
+        if sham is not None:
+            found += _net(untrained, _moved(sham, facts, grader), grader, "sham", seed)
+    return found
+
+
+def _net(mine: pl.DataFrame, floor: pl.DataFrame, grader: Grader, name: str, seed: int) -> list[Figure]:
+    """The floor on the same facts, and ours minus the floor, paired by fact; facts the floor trained are left out."""
+    both = mine.join(
+        floor.filter(~pl.col("trained")).select("fact_id", up="positive", down="negative"),
+        on="fact_id",
+        maintain_order="left",
+    ).with_columns(gain_net=pl.col("positive") - pl.col("up"), harm_net=pl.col("negative") - pl.col("down"))
+    end = "" if name == "noise" else f"_{name}"
+    return [
+        *_column(f"{name}_gain", grader, both, "up", seed),
+        *_column(f"{name}_harm", grader, both, "down", seed),
+        *_column(f"gain_net{end}", grader, both, "gain_net", seed),
+        *_column(f"harm_net{end}", grader, both, "harm_net", seed),
+    ]
+
+
+def _moved(shifts: pl.DataFrame, facts: pl.DataFrame, grader: Grader) -> pl.DataFrame:
+    """One grader's shifts, with 0/1 columns for every transition, positive and negative, and the fact's cluster.
+
+    WeaklyKnown counts as Unknown here: greedy answers, as in the paper, cannot tell them apart.
+    """
+    weak = str(Category.WEAKLY_KNOWN)
+    folded = [pl.col(side).replace(weak, str(UK)) for side in ("before", "after")]
+    clusters = facts.select("fact_id", cluster=pl.coalesce("relation", "fact_id"))
+    transitions = {
+        name: ((pl.col("before") == pair[0]) & (pl.col("after") == pair[1])).cast(pl.Float64)
+        for name, pair in (POSITIVE | NEGATIVE).items()
+    }
+    return (
+        shifts.filter(pl.col("grader") == grader)
+        .with_columns(folded)
+        .with_columns(**transitions)
+        .with_columns(positive=pl.sum_horizontal(*POSITIVE), negative=pl.sum_horizontal(*NEGATIVE))
+        .join(clusters, on="fact_id", how="left", maintain_order="left")
+        .with_columns(pl.col("cluster").fill_null(pl.col("fact_id")))
+    )
+
+
+def _kinship(facts: pl.DataFrame, trained: set[str]) -> pl.DataFrame:
+    """[fact_id, kinship]: the nearest tie of each untrained fact to a trained one; null for the trained."""
+    taught = facts.filter(pl.col("fact_id").is_in(list(trained)))
+    kinship = pl.lit(str(Kinship.UNRELATED))
+    for near, column in (  # the nearest comes last, and overrides
+        (Kinship.SAME_RANGE, "range"),
+        (Kinship.SAME_RELATION, "relation"),
+        (Kinship.SAME_SUBJECT, "subject"),
+    ):
+        shared = taught[column].drop_nulls().unique().to_list()
+        kinship = pl.when(pl.col(column).is_in(shared)).then(pl.lit(str(near))).otherwise(kinship)
+    mine = pl.col("fact_id").is_in(list(trained))
+    return facts.select("fact_id", kinship=pl.when(~mine).then(kinship))
+
+
+def _column(name: str, grader: Grader, frame: pl.DataFrame, column: str, seed: int) -> list[Figure]:
+    return _figure(name, grader, frame[column].to_numpy(), frame["cluster"].to_numpy(), seed)
+
+
+def _figure(name: str, grader: Grader, values: np.ndarray, clusters: np.ndarray, seed: int) -> list[Figure]:
+    """One figure, or none where there is nothing to measure: missing is not zero."""
+    if len(values) == 0:
+        return []
+    return [Figure(name, grader, *stats.cluster_bootstrap(values, clusters, seed=seed))]

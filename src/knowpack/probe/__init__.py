@@ -1,0 +1,1 @@
+"""Questions -> token ids -> answers."""

@@ -1,0 +1,228 @@
+"""Ask a model every fact under every prompt, and keep what it said.
+
+Fact table + few-shot prompts + decoder -> Response table (Pletenev et al. 2025, section 3.1: 10 prompts x 4 shots,
+greedy, 32 new tokens; sampled answers as in SliCK, Gekhman et al. 2024). Works through the facts in chunks, so that
+memory does not grow with them and a killed probe goes on at the next chunk. The result does not depend on the chunks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import polars as pl
+
+from knowpack import records, store
+from knowpack.config import ProbeConfig
+from knowpack.errors import FactsError
+from knowpack.measure.grading import grade_table
+from knowpack.probe.prompts import Batch, Prompter, Shot
+from knowpack.progress import SILENT, Progress
+from knowpack.records import Response
+from knowpack.seeds import seed_of
+
+CHUNK_FACTS = 1024  # facts a chunk: eight batches of 128, written every few seconds to minutes
+
+Ids = Sequence[int]
+
+
+class Scored(Protocol):
+    """What the decoder says of one continuation."""
+
+    @property
+    def logprob(self) -> float:
+        """Nats, summed over the tokens."""
+        ...
+
+
+class Decoder(Protocol):
+    """The seam to the model (model/decode.py): rows of ids in, rows of ids out."""
+
+    def generate(
+        self,
+        prefix: Ids,
+        tails: Sequence[Ids],
+        *,
+        max_new_tokens: int,
+        drafts: Sequence[Ids | None] | None = None,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> list[list[int]]:
+        """Ids after prefix + each tail; drafts change the speed only."""
+        ...
+
+    def logprobs(self, prefix: Ids, tails: Sequence[Ids], continuations: Sequence[Ids]) -> Sequence[Scored]:
+        """The log-probability of each continuation after prefix + its tail."""
+        ...
+
+
+class _Asked(NamedTuple):
+    """The facts of a chunk that have a wording, with it."""
+
+    fact_ids: list[str]
+    forms: list[int]
+    questions: list[str]
+    answers: list[str]
+    """Canonical."""
+
+
+class _Answer(NamedTuple):
+    """The newest greedy answer of a fact: a draft of its next."""
+
+    prompt: int
+    form: int
+    ids: list[int]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is the same for every chunk."""
+
+    decoder: Decoder
+    prompter: Prompter
+    shots: Sequence[Sequence[Shot]]
+    config: ProbeConfig
+    forms: Sequence[int]
+
+
+Told = dict[tuple[str, int, int], str]  # (fact_id, prompt, form) -> the greedy answer of another model
+
+
+def probe(
+    decoder: Decoder,
+    facts: pl.DataFrame,
+    shots: Sequence[Sequence[Shot]],
+    prompter: Prompter,
+    config: ProbeConfig,
+    *,
+    chunks: store.Chunks | None = None,
+    drafts: pl.DataFrame | pl.LazyFrame | None = None,
+    forms: Sequence[int] = (0,),
+    progress: Progress = SILENT,
+) -> pl.LazyFrame:
+    """Fact table -> Response table: by facts in the order given, then form, prompt, sample.
+
+    shots: one few-shot draw a prompt. forms: 0 the question, k its k-th paraphrase, -k its k-th from the last;
+    facts without that wording are left out. drafts: another model's responses to the same prompts (the base's, when
+    an adapter is probed): they make it faster, never different. chunks: write each chunk of facts there, go on where
+    an earlier run was killed, and finish the table; nothing accumulates in memory. Raises FactsError where there is
+    nothing to ask.
+    """
+    if facts.is_empty() or not shots or not forms:
+        raise FactsError(
+            f"nothing to ask: {len(facts)} facts, {len(shots)} prompts, {len(forms)} forms; expected one of each"
+        )
+    job = _Job(decoder, prompter, shots, config, forms)
+    n_done = chunks.done() if chunks else 0
+    parts = []
+    with progress.stage("probe", len(facts)) as advance:
+        for n, chunk in enumerate(facts.iter_slices(CHUNK_FACTS)):
+            if n >= n_done:
+                part = _probe_chunk(job, chunk, _told(drafts, chunk, config))
+                chunks.append(part) if chunks else parts.append(part)
+            advance(len(chunk))
+    return store.scan_table(chunks.finish(), Response) if chunks else pl.concat(parts).lazy()
+
+
+def regrade(responses: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """The same responses under the graders of today; no model needed."""
+    return _in_schema(grade_table(responses, facts))
+
+
+def _probe_chunk(job: _Job, chunk: pl.DataFrame, told: Told) -> pl.DataFrame:
+    lines: list[tuple[str, int, int, int, str, float | None]] = []
+    newest: dict[str, _Answer] = {}
+    for form in job.forms:
+        asked = _asked(chunk, form)
+        if not asked.questions:
+            continue
+        canonical = [job.prompter.answer_ids(answer) for answer in asked.answers] if job.config.logprob else []
+        for prompt, draw in enumerate(job.shots):
+            batch = job.prompter.batch(draw, asked.questions)
+            drafts = _drafts(job.prompter, asked, prompt, newest, told) if job.config.drafts else None
+            ids = job.decoder.generate(
+                batch.prefix, batch.tails, max_new_tokens=job.config.max_new_tokens, drafts=drafts
+            )
+            texts = [job.prompter.decode(row) for row in ids]
+            newest |= {
+                fact_id: _Answer(prompt, asked.forms[i], ids[i], texts[i]) for i, fact_id in enumerate(asked.fact_ids)
+            }
+            logprobs: list[float | None] = [None] * len(texts)
+            if job.config.logprob:
+                scored = job.decoder.logprobs(batch.prefix, batch.tails, canonical)
+                logprobs = [one.logprob for one in scored]
+            for i, fact_id in enumerate(asked.fact_ids):
+                lines.append((fact_id, prompt, asked.forms[i], 0, texts[i], logprobs[i]))
+            lines += _sampled(job, asked, prompt, batch)
+    return _table(lines, chunk)
+
+
+def _sampled(job: _Job, asked: _Asked, prompt: int, batch: Batch) -> list[tuple[str, int, int, int, str, float | None]]:
+    lines: list[tuple[str, int, int, int, str, float | None]] = []
+    for sample in range(1, job.config.n_samples + 1):
+        seed = seed_of(job.config.shots_seed, "sampling", asked.fact_ids[0], asked.forms[0], prompt, sample)
+        sampled = job.decoder.generate(
+            batch.prefix,
+            batch.tails,
+            max_new_tokens=job.config.max_new_tokens,
+            temperature=job.config.temperature,
+            seed=seed,
+        )
+        for i, ids in enumerate(sampled):
+            lines.append((asked.fact_ids[i], prompt, asked.forms[i], sample, job.prompter.decode(ids), None))
+    return lines
+
+
+def _asked(chunk: pl.DataFrame, form: int) -> _Asked:
+    """The facts that have this wording: 0 the question, k the k-th paraphrase, -k the k-th from the last."""
+    asked = _Asked([], [], [], [])
+    for fact_id, question, answers, paraphrases in chunk.select(
+        "fact_id", "question", "answers", "paraphrases"
+    ).iter_rows():
+        wordings = [question, *paraphrases]
+        place = form if form >= 0 else len(wordings) + form
+        if place >= len(wordings) or (form < 0 and place < 1):
+            continue
+        asked.fact_ids.append(fact_id)
+        asked.forms.append(place)
+        asked.questions.append(wordings[place])
+        asked.answers.append(answers[0])
+    return asked
+
+
+def _told(drafts: pl.DataFrame | pl.LazyFrame | None, chunk: pl.DataFrame, config: ProbeConfig) -> Told:
+    if drafts is None or not config.drafts:
+        return {}
+    mine = drafts.lazy().filter(pl.col("fact_id").is_in(chunk["fact_id"].implode()), pl.col("sample") == 0)
+    columns = mine.select("fact_id", "prompt", "form", "text").collect()
+    return {(fact_id, prompt, form): text for fact_id, prompt, form, text in columns.iter_rows()}
+
+
+def _drafts(prompter: Prompter, asked: _Asked, prompt: int, newest: dict[str, _Answer], told: Told) -> list[Ids | None]:
+    """What each fact will probably be answered: as under the last prompt, or as the other model did under this one.
+
+    The other model is believed until it was wrong the last time.
+    """
+    drafts: list[Ids | None] = []
+    for fact_id, form in zip(asked.fact_ids, asked.forms, strict=True):
+        last, other = newest.get(fact_id), told.get((fact_id, prompt, form))
+        agreed = last is None or told.get((fact_id, last.prompt, last.form)) == last.text
+        if other is not None and agreed:
+            drafts.append(prompter.continuation(other))
+        else:
+            drafts.append(last.ids if last else None)
+    return drafts
+
+
+def _table(lines: list[tuple[str, int, int, int, str, float | None]], chunk: pl.DataFrame) -> pl.DataFrame:
+    """Ungraded lines -> Response table, in the facts' order: the same rows whatever the chunk's size."""
+    names = ("fact_id", "prompt", "form", "sample", "text", "logprob")
+    kinds = records.schema(Response)
+    told = pl.DataFrame(lines, schema={name: kinds[name] for name in names}, orient="row")
+    place = chunk.select("fact_id", place=pl.int_range(pl.len()))
+    ordered = told.join(place, on="fact_id").sort("place", "form", "prompt", "sample").drop("place")
+    return _in_schema(grade_table(ordered, chunk))
+
+
+def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select(pl.col(name).cast(kind) for name, kind in records.schema(Response).items())

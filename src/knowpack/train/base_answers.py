@@ -1,0 +1,150 @@
+"""What the adapted model is held against: the base's own answers, and its distribution over each of their tokens.
+
+replay prompts + contexts + base -> rows with the base's log-probabilities. Computed once: the base never changes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from knowpack.config import KeepConfig
+from knowpack.decode.decoder import Decoder
+from knowpack.decode.products import fast_products
+from knowpack.progress import SILENT, Progress
+from knowpack.seeds import seed_of, stream
+from knowpack.train.batch import Row
+from knowpack.train.contexts import Contexts
+from knowpack.train.shared import answer_logits
+
+if TYPE_CHECKING:
+    from knowpack.model.loaded import Loaded
+
+TEXT_TOKENS = 48
+SCORED_AT_ONCE = 128  # rows
+
+
+class Held(NamedTuple):
+    """One row and what the base says at each of its targets."""
+
+    row: Row
+    ids: Tensor  # (n_targets, k) the base's likeliest tokens, int32
+    logprobs: Tensor  # (n_targets, k) nats, float32
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The rows to hold, by context; texts stand behind no context."""
+
+    contexts: Contexts
+    by_context: tuple[tuple[Held, ...], ...]
+    texts: tuple[Held, ...]
+
+
+class Chooser:
+    """Which replay rows stand beside a batch: part at random, part those whose answers had moved most."""
+
+    def __init__(self, replay: Replay, by_interference: float) -> None:
+        self._replay, self._share = replay, by_interference
+        self._moved = [np.full(len(held), np.inf) for held in replay.by_context]  # nats, when last drawn; inf: never
+
+    def draw(self, context: int, n: int, rng: np.random.Generator) -> list[int]:
+        """Up to n rows of a context, without repeats."""
+        moved = self._moved[context]
+        if n >= len(moved):
+            return list(range(len(moved)))
+        seen = np.flatnonzero(np.isfinite(moved) & (moved > 0))
+        n_moved = min(round(self._share * n), len(seen))
+        weights = moved[seen] / moved[seen].sum() if n_moved else None
+        chosen = rng.choice(seen, n_moved, replace=False, p=weights) if n_moved else np.empty(0, dtype=int)
+        others = np.setdiff1d(np.arange(len(moved)), chosen)
+        return [int(i) for i in (*chosen, *rng.choice(others, n - n_moved, replace=False))]
+
+    def rows(self, context: int, chosen: Sequence[int]) -> list[Held]:
+        """The rows of these numbers."""
+        return [self._replay.by_context[context][i] for i in chosen]
+
+    def moved(self, context: int, chosen: Sequence[int], by: Sequence[float]) -> None:
+        """How far each of them was from the base, nats."""
+        self._moved[context][list(chosen)] = by
+
+
+def build(
+    loaded: "Loaded",
+    questions: Sequence[str],
+    contexts: Contexts,
+    keep: KeepConfig,
+    seed: int,
+    *,
+    progress: Progress = SILENT,
+) -> Replay:
+    """Ask the base every question, each under one of the contexts, and keep its distributions."""
+    decoder = Decoder(loaded)
+    order = stream(seed, "replay", "contexts").permutation(len(questions))
+    by_context = []
+    with progress.stage("the base answers replay prompts", len(questions)) as advance:
+        for index, prefix in enumerate(contexts.prefixes):
+            mine = [questions[i] for i in order[index :: len(contexts)]]
+            tails = contexts.tails(index, mine) if mine else []
+            answers = decoder.generate(prefix, tails, max_new_tokens=keep.answer_tokens) if mine else []
+            # one place more than the answer: what the base says where it stops; the token put there is never read
+            rows = [Row((*tail, *answer, 0), len(tail)) for tail, answer in zip(tails, answers, strict=True)]
+            by_context.append(tuple(_held(loaded, prefix, rows, keep)))
+            advance(len(mine))
+    texts = _held(loaded, (), _texts(loaded, decoder, keep, seed), keep)
+    return Replay(contexts, tuple(by_context), tuple(texts))
+
+
+def divergence(logits: Tensor, held: Sequence[Held]) -> Tensor:
+    """KL(base || adapted) at each target, nats, # (n_targets,); beyond the k kept tokens the rest counts as one token.
+
+    logits: (n_targets, vocabulary) of the adapted model, targets of all rows in order.
+    """
+    ids = torch.cat([one.ids for one in held]).to(logits.device).long()  # (n_targets, k)
+    base = torch.cat([one.logprobs for one in held]).to(logits.device)
+    adapted = nn.functional.log_softmax(logits, dim=-1).gather(1, ids)
+    kept = (base.exp() * (base - adapted)).sum(-1)
+    if ids.shape[1] == logits.shape[1]:
+        return kept
+    rest, rest_adapted = _log_rest(base), _log_rest(adapted)
+    return kept + rest.exp() * (rest - rest_adapted)
+
+
+def _log_rest(logprobs: Tensor) -> Tensor:
+    """log(1 - sum of the probabilities), floored at 1e-6: float32 has no more in the sum."""
+    return (1 - logprobs.exp().sum(-1)).clamp_min(1e-6).log()
+
+
+@torch.no_grad()
+def _held(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], keep: KeepConfig) -> list[Held]:
+    found: list[Held] = []
+    for start in range(0, len(rows), SCORED_AT_ONCE):
+        some = rows[start : start + SCORED_AT_ONCE]
+        with fast_products(loaded.model):
+            logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, some), dim=-1)
+        k = min(keep.top_k or logprobs.shape[1], logprobs.shape[1])
+        values, ids = logprobs.topk(k, dim=-1)
+        counts = [len(row.ids) - row.n_prompt for row in some]
+        split = zip(some, torch.split(ids.int().cpu(), counts), torch.split(values.float().cpu(), counts), strict=True)
+        found.extend(Held(*one) for one in split)
+    return found
+
+
+def _texts(loaded: "Loaded", decoder: Decoder, keep: KeepConfig, seed: int) -> list[Row]:
+    """Texts sampled from the base at temperature 1, from its beginning of text (or end, where it has none)."""
+    tokenizer = loaded.tokenizer
+    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    if keep.n_texts == 0 or first is None:
+        return []
+    written = decoder.generate(
+        [],
+        [[first]] * keep.n_texts,
+        max_new_tokens=TEXT_TOKENS,
+        stop_ids=[],
+        temperature=1.0,
+        seed=seed_of(seed, "replay", "texts"),
+    )
+    return [Row((first, *ids), 1) for ids in written if ids]

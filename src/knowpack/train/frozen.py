@@ -1,0 +1,120 @@
+"""Frozen linear layers in fewer passes while an adapter trains on the CPU.
+
+model -> the same model whose frozen float32 linear layers multiply by the faster library (see products: the same for
+inference), forwards and backwards, inside the block. A frozen layer needs the gradient of its input only: one more
+product, with the transposed weight, which oneDNN wants copied once. A layer with a LoRA on it is one function: W x +
+s B (A x), the second part added by the product itself, where peft writes three more tensors as wide as the output.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from peft.tuners.lora import Linear as LoraLinear
+from torch import Tensor, nn
+from typing_extensions import TypeIs
+
+from knowpack.decode import products
+from knowpack.decode.products import FEW_ROWS, product
+
+MOST_WEIGHTS = 500_000_000  # transposed copies double a model's memory: only where that is small
+
+
+@contextmanager
+def fast_training(model: nn.Module) -> Iterator[None]:
+    """Within, frozen linear layers on the CPU work so; weights are not changed."""
+    layers = [module for module in model.modules() if _can_change(module)]
+    transposed = {layer: layer.weight.detach().t() for layer in layers}
+    if products.onednn_is_faster():
+        if sum(layer.weight.numel() for layer in layers) > MOST_WEIGHTS:
+            transposed = {}
+        transposed = {layer: weight.contiguous() for layer, weight in transposed.items()}
+    forwards: dict[nn.Module, Callable[..., Tensor]] = {x: partial(_linear, x, t) for x, t in transposed.items()}
+    for module in model.modules():
+        if isinstance(module, LoraLinear) and module.base_layer in transposed and _is_plain(module):
+            forwards[module] = partial(_adapted, module, transposed[module.base_layer])
+    with products.replaced(forwards):
+        yield
+
+
+def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
+    if type(module) is not nn.Linear or "forward" in module.__dict__ or module.bias is not None:
+        return False
+    weight = module.weight
+    plain = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.is_contiguous()
+    return plain and not weight.requires_grad
+
+
+def _is_plain(layer: LoraLinear) -> bool:
+    """One adapter, W x + s B (A x) and nothing else: no dropout, no DoRA, no bias, float32."""
+    if len(layer.active_adapters) != 1 or layer.lora_variant:
+        return False
+    name = layer.active_adapters[0]
+    if name not in layer.lora_A or not isinstance(layer.lora_dropout[name], nn.Identity):
+        return False
+    a, b = layer.lora_A[name], layer.lora_B[name]
+    return a.bias is None and b.bias is None and a.weight.dtype == b.weight.dtype == torch.float32
+
+
+def _linear(layer: nn.Linear, transposed: Tensor, x: Tensor) -> Tensor:
+    if x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1]:
+        return nn.functional.linear(x, layer.weight)
+    found: Tensor = _Product.apply(x, layer.weight, transposed)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _adapted(layer: LoraLinear, transposed: Tensor, x: Tensor) -> Tensor:
+    if layer.disable_adapters or layer.merged or x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1]:
+        plain: Tensor = type(layer).forward(layer, x)
+        return plain
+    name = layer.active_adapters[0]
+    a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
+    found: Tensor = _Adapted.apply(x, layer.base_layer.weight, transposed, a, b, layer.scaling[name])  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Product(torch.autograd.Function):
+    """x (..., in) times weight (out, in), both ways by the faster library; the weight gets no gradient."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, weight: Tensor, transposed: Tensor) -> Tensor:
+        ctx.save_for_backward(transposed)
+        return product(x, weight)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (transposed,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return product(grads[0].contiguous(), transposed), None, None
+
+
+class _Adapted(torch.autograd.Function):
+    """x (..., in), weight (out, in), a (rank, in), b (out, rank) -> W x + scale B (A x); gradients of x, a and b."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx,
+        x: Tensor,
+        weight: Tensor,
+        transposed: Tensor,
+        a: Tensor,
+        b: Tensor,
+        scale: float,
+    ) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        inner = flat @ a.t()  # (tokens, rank)
+        ctx.save_for_backward(flat, inner, transposed, a, b)
+        ctx.scale = scale  # type: ignore[attr-defined]
+        return product(flat, weight).addmm_(inner, b.t(), alpha=scale).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, *grads: Tensor
+    ) -> tuple[Tensor, None, None, Tensor, Tensor, None]:
+        flat, inner, transposed, a, b = ctx.saved_tensors  # type: ignore[attr-defined]
+        scale: float = ctx.scale  # type: ignore[attr-defined]
+        out = grads[0].reshape(-1, grads[0].shape[-1]).contiguous()
+        of_inner = (out @ b).mul_(scale)  # (tokens, rank)
+        of_x = product(out, transposed).addmm_(of_inner, a)
+        shape = (*grads[0].shape[:-1], flat.shape[-1])
+        return of_x.view(shape), None, None, of_inner.t() @ flat, (out.t() @ inner).mul_(scale), None

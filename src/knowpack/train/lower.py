@@ -1,0 +1,134 @@
+"""Logits where adapters begin at some layer: what the layers below give never changes, so it is computed once a row.
+
+context ids + rows -> logits as `shared.answer_logits` gives them. The hidden states that enter the first adapted layer
+are kept, row by row; a step of training then runs the layers from there on. An architecture whose layers cannot be
+entered in the middle (it scales embeddings, adds positions) is run whole.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import cast
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from knowpack.decode.attention import Prefix, attached
+from knowpack.decode.rows import Rows, Tree, pack
+from knowpack.train.batch import Row
+from knowpack.train.shared import answer_logits, can_pack, prefix_of, run, same_logits, wanted_places
+
+ROWS_AT_ONCE = 256
+NUMBERS_KEPT = 1_000_000_000  # of all hidden states together; rows beyond that are computed each time
+
+
+class _Caught(Exception):  # noqa: N818  # no error: the layers above need not run
+    """The hidden states that were wanted are there."""
+
+
+class Logits:
+    """The adapted model as a function of context and rows; `first` is the first layer with an adapter."""
+
+    def __init__(self, model: PeftModel, first: int) -> None:
+        self._model, self._first = model, first
+        self._core = cast(PreTrainedModel, model.get_base_model())
+        self._kept: dict[tuple[int, ...], dict[tuple[int, ...], Tensor]] = {}
+        self._n_numbers = 0
+        self.skips = (
+            first > 0
+            and can_pack(self._core)
+            and same_logits(self._core, partial(answer_logits, self._core), self._upper)
+        )
+        """Whether the layers below the first adapted one are computed once a row only."""
+
+    def __call__(self, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
+        """Logits that predict each target of `shared.places(rows)`, # (n_targets, vocabulary), float32."""
+        if not self.skips:
+            return answer_logits(self._model, context, rows)
+        return self._upper(tuple(context), rows)
+
+    def prepare(self, context: Sequence[int], rows: Sequence[Row]) -> None:
+        """Compute what enters the first adapted layer at these rows now, in large batches."""
+        for start in range(0, len(rows) if self.skips else 0, ROWS_AT_ONCE):
+            self._entering(tuple(context), [row.ids[:-1] for row in rows[start : start + ROWS_AT_ONCE]])
+
+    def _upper(self, context: tuple[int, ...], rows: Sequence[Row]) -> Tensor:
+        asked = [row.ids[:-1] for row in rows]
+        entering = self._entering(context, asked)
+        with attached(self._core), self._layers_above():
+            prefix = self._prefix(context) if context else None
+            packed = pack([Tree(ids) for ids in asked], self._core.device)
+            places = wanted_places(packed, rows)
+            return self._run(prefix, packed, torch.cat(entering), places)[: sum(len(r.ids) - r.n_prompt for r in rows)]
+
+    def _prefix(self, context: tuple[int, ...]) -> Prefix:
+        """The context's keys and values in the layers from `first` on, with their gradients."""
+        packed = pack([Tree(context)], self._core.device, keep=True)
+        self._run(None, packed, self._kept[()][context], [0])
+        kept = packed.kept or []
+        return prefix_of(context, [*kept[:1] * self._first, *kept])  # the lower layers' places are never read
+
+    def _run(self, prefix: Prefix | None, rows: Rows, hidden: Tensor, places: list[int]) -> Tensor:
+        spare = hidden.new_zeros(len(rows.ids) - len(hidden), hidden.shape[1])
+        return run(self._core, prefix, rows, places, torch.cat([hidden, spare]))
+
+    @torch.no_grad()
+    def _entering(self, context: tuple[int, ...], rows: Sequence[tuple[int, ...]]) -> list[Tensor]:
+        """What enters the first adapted layer at each row's tokens, # (tokens, hidden) a row."""
+        if context and context not in self._kept.setdefault((), {}):
+            self._kept[()][context] = self._hidden((), [context])[0]
+        kept = self._kept.setdefault(context, {})
+        missing = [ids for ids in dict.fromkeys(rows) if ids not in kept]
+        found = dict(zip(missing, self._hidden(context, missing), strict=True)) if missing else {}
+        if self._n_numbers < NUMBERS_KEPT:
+            kept.update(found)
+            self._n_numbers += sum(one.numel() for one in found.values())
+        return [kept[ids] if ids in kept else found[ids] for ids in rows]
+
+    def _hidden(self, context: tuple[int, ...], rows: Sequence[tuple[int, ...]]) -> list[Tensor]:
+        caught: list[Tensor] = []
+
+        def catch(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            caught.append(given[0] if given else named["hidden_states"])
+            if len(caught) == n_forwards:
+                raise _Caught
+
+        n_forwards = 2 if context else 1  # the context, then the rows
+        training = self._core.training
+        self._core.train(False)
+        hook = self._stack()[self._first].register_forward_pre_hook(catch, with_kwargs=True)
+        try:
+            answer_logits(self._core, context, [Row((*ids, 0), len(ids)) for ids in rows])
+        except _Caught:
+            pass
+        finally:
+            hook.remove()
+            self._core.train(training)
+        flat = caught[-1][0]  # (tokens, hidden): the rows, after their context
+        parts = torch.split(flat[: sum(map(len, rows))], [len(ids) for ids in rows])
+        return [part.clone() for part in parts]
+
+    def _stack(self) -> nn.ModuleList:
+        return cast(nn.ModuleList, getattr(self._core.base_model, self._stack_name()))
+
+    def _stack_name(self) -> str:
+        n_layers = self._core.config.num_hidden_layers
+        found = [
+            name
+            for name, child in self._core.base_model.named_children()
+            if isinstance(child, nn.ModuleList) and len(child) == n_layers
+        ]
+        if len(found) != 1:
+            raise NotImplementedError("no single list of layers")
+        return found[0]
+
+    @contextmanager
+    def _layers_above(self) -> Iterator[None]:
+        name, whole = self._stack_name(), self._stack()
+        setattr(self._core.base_model, name, whole[self._first :])
+        try:
+            yield
+        finally:
+            setattr(self._core.base_model, name, whole)

@@ -1,0 +1,134 @@
+"""Logits of rows that share a context, with gradients: the context is computed once a batch, rows without padding.
+
+context ids + rows -> logits at the places that carry a loss, # (n_targets, vocabulary). For training; `forward` is the
+path without gradients. Both attend by `attention`; an architecture that cannot is given a copied cache and padding.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from knowpack.decode.attention import KeyValue, Prefix, Step, attached
+from knowpack.decode.copied import cache_argument
+from knowpack.decode.rows import Rows, Tree, pack, rounded
+from knowpack.train.batch import Row
+
+Ask = Callable[[tuple[int, ...], Sequence[Row]], Tensor]
+"""Context ids and rows -> logits at their targets."""
+TOLERANCE = 1e-4  # of the largest logit, float32: packed rows against padded ones
+_packs: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
+
+
+class Places(NamedTuple):
+    """Where in a batch of rows the loss is, row by row."""
+
+    rows: Tensor  # (n_targets,)
+    columns: Tensor  # (n_targets,) the position that predicts the target
+    targets: Tensor  # (n_targets,) token ids
+
+
+def places(rows: Sequence[Row]) -> Places:
+    """The targets of all rows, in order: ids[n_prompt:] of each, predicted one position before."""
+    row = [index for index, (ids, n_prompt) in enumerate(rows) for _ in range(n_prompt, len(ids))]
+    column = [place - 1 for ids, n_prompt in rows for place in range(n_prompt, len(ids))]
+    target = [token for ids, n_prompt in rows for token in ids[n_prompt:]]
+    return Places(torch.tensor(row), torch.tensor(column), torch.tensor(target))
+
+
+def answer_logits(model: PeftModel | PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
+    """Logits that predict each target of `places(rows)` after context + row, # (n_targets, vocabulary), float32."""
+    core = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
+    return _packed(core, context, rows) if can_pack(core) else _padded(core, context, rows)
+
+
+def can_pack(core: PreTrainedModel) -> bool:
+    """Whether packed rows behind a shared context get the logits of padded ones; asked once a model."""
+    if core not in _packs:
+        _packs[core] = same_logits(core, partial(_padded, core), partial(_packed, core))
+    return _packs[core]
+
+
+def wanted_places(packed: Rows, rows: Sequence[Row]) -> list[int]:
+    """Packed index of the position that predicts each target, and a few more that nobody reads (see `rounded`)."""
+    wanted = [
+        start + place
+        for start, row in zip(packed.starts, rows, strict=True)
+        for place in range(row.n_prompt - 1, len(row.ids) - 1)
+    ]
+    return wanted + [0] * (rounded(len(wanted)) - len(wanted))
+
+
+def _packed(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
+    with attached(core):
+        prefix = None
+        if context:
+            alone = pack([Tree(context)], core.device, keep=True)
+            run(core, None, alone, [0])
+            prefix = prefix_of(context, alone.kept or [])
+        # the last token of a row is only a target: nothing is read after it
+        packed = pack([Tree(row.ids[:-1]) for row in rows], core.device)
+        n_targets = sum(len(row.ids) - row.n_prompt for row in rows)
+        return run(core, prefix, packed, wanted_places(packed, rows))[:n_targets]
+
+
+def prefix_of(context: Sequence[int], kept: Sequence[KeyValue]) -> Prefix:
+    """A context's keys and values, with their gradients, from what its forward kept."""
+    n = len(context)
+    return Prefix(tuple(context), tuple(KeyValue(kv.keys[:n], kv.values[:n]) for kv in kept))
+
+
+def run(
+    core: PreTrainedModel, prefix: Prefix | None, rows: Rows, wanted: list[int], hidden: Tensor | None = None
+) -> Tensor:
+    """One forward over packed rows, from their ids or from hidden states (tokens, hidden) -> (wanted, vocabulary)."""
+    n_before = len(prefix) if prefix else 0
+    positions = rows.positions + n_before
+    found: Tensor = core(
+        input_ids=rows.ids[None] if hidden is None else None,
+        inputs_embeds=None if hidden is None else hidden[None],
+        position_ids=positions[None],
+        use_cache=False,
+        logits_to_keep=torch.tensor(wanted, device=core.device),
+        knowpack_step=Step(prefix, rows, positions, n_before + rows.longest - 1),
+    ).logits[0]
+    return found.float()
+
+
+def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
+    cache = None
+    if context:
+        ids = torch.tensor([list(context)], device=core.device)
+        cache = core(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+        cache.batch_repeat_interleave(len(rows))
+    width = max(len(row.ids) for row in rows)
+    padded = torch.zeros((len(rows), width), dtype=torch.long)
+    for index, row in enumerate(rows):
+        padded[index, : len(row.ids)] = torch.tensor(row.ids)
+    at = places(rows)
+    given = {cache_argument(core): cache}
+    whole = core(input_ids=padded.to(core.device), **given, use_cache=cache is not None).logits
+    return cast(Tensor, whole[at.rows.to(core.device), at.columns.to(core.device)].float())
+
+
+@torch.no_grad()
+def same_logits(core: PreTrainedModel, one: Ask, other: Ask) -> bool:
+    """Whether both ways of asking give the logits of a few rows behind a context; an error is a no."""
+    size = core.get_input_embeddings().num_embeddings
+    ids = tuple((7 * i * i + 3) % int(cast(int, size)) for i in range(12))
+    rows = [Row((*ids[4:9], 0), 4), Row((*ids[9:12], 0), 2)]
+    training = core.training
+    core.train(False)
+    try:
+        expected, found = one(ids[:4], rows), other(ids[:4], rows)
+    except (NotImplementedError, TypeError, ValueError, AttributeError, IndexError, KeyError, RuntimeError):
+        return False
+    finally:
+        core.train(training)
+    limit = TOLERANCE if core.dtype == torch.float32 else 5e-2
+    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6)) <= limit

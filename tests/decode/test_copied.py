@@ -1,0 +1,63 @@
+"""Architectures that cannot share a prefix get the same answers from copied caches, and the user is told."""
+
+import pytest
+import torch
+import transformers
+
+from knowpack.decode.copied import cache_argument
+from knowpack.decode.decoder import Decoder
+from knowpack.model.loaded import Loaded, weights_hash
+
+from .test_decode import check as check_greedy
+from .test_decode import questions
+from .test_scored import check as check_scores
+
+
+def gpt_neo() -> Loaded:
+    """GPT-Neo: learned positions, local attention, an attention of its own that knows no interface."""
+    torch.manual_seed(0)
+    config = transformers.GPTNeoConfig(
+        vocab_size=211,
+        hidden_size=48,
+        num_layers=2,
+        num_heads=4,
+        attention_types=[[["global", "local"], 1]],
+        max_position_embeddings=64,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
+    return Loaded(model, None, "gpt_neo", torch.device("cpu"), weights_hash(model))  # type: ignore[arg-type]
+
+
+def test_without_the_interface_caches_are_copied_and_a_warning_says_so() -> None:
+    loaded = gpt_neo()
+    decoder = Decoder(loaded, batch_size=4)
+    with pytest.warns(UserWarning, match="cannot share a prefix"):
+        assert not decoder.shared
+    tails = questions(12)
+    for prefix in ([1, 30, 31], []):
+        check_greedy(loaded, prefix, tails, decoder.generate(prefix, tails, max_new_tokens=12))
+    drafted = decoder.generate([1, 30], tails, max_new_tokens=12, drafts=[[3, 4]] * 12)
+    check_greedy(loaded, [1, 30], tails, drafted)
+
+
+def test_scores_without_the_interface() -> None:
+    loaded = gpt_neo()
+    tails = [*questions(6), [4]]
+    answers = [*([50, *tail] for tail in tails[:-1]), []]
+    with pytest.warns(UserWarning, match="cannot share a prefix"):
+        found = Decoder(loaded).logprobs([1, 30, 31], tails, answers)
+    assert found[-1].n_tokens == 0
+    requests = [([1, 30, 31, *tail], answer) for tail, answer in zip(tails, answers, strict=True)]
+    check_scores(loaded, requests[:-1], found[:-1])
+
+
+def test_cache_is_given_by_the_name_the_model_knows() -> None:
+    class Old(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor, past_key_values: object = None) -> None: ...
+
+    class New(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor, cache: object = None) -> None: ...
+
+    assert [cache_argument(Old()), cache_argument(New())] == ["past_key_values", "cache"]

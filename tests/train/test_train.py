@@ -1,0 +1,318 @@
+"""Training against transformers' Trainer with peft, and what an adapter must leave as it was."""
+
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import peft
+import polars as pl
+import pytest
+import torch
+import transformers
+import yaml
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from knowpack.config import TrainConfig
+from knowpack.errors import ModelError
+from knowpack.probe.prompts import Prompter
+from knowpack.records import Example, table
+from knowpack.seeds import seed_of, stream
+from knowpack.train import lora
+from knowpack.train.batch import NO_LOSS, Row, collate, encode
+from knowpack.train.train import Checkpoint, train
+
+SIZE = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
+WIDE = {**SIZE, "intermediate_size": 32, "max_position_embeddings": 64}
+
+
+class Loaded(NamedTuple):
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    name: str
+    device: torch.device
+    weights_hash: str
+
+
+def random_model(kind: str) -> PreTrainedModel:
+    torch.manual_seed(0)
+    match kind:
+        case "llama":
+            config = transformers.LlamaConfig(**WIDE, num_key_value_heads=2)
+        case "mistral":
+            config = transformers.MistralConfig(**WIDE, num_key_value_heads=2, sliding_window=8)
+        case "qwen":
+            config = transformers.Qwen2Config(**WIDE, num_key_value_heads=2)
+        case "neox":
+            config = transformers.GPTNeoXConfig(**WIDE)
+        case _:
+            config = transformers.GPT2Config(
+                vocab_size=64, n_embd=16, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=1
+            )
+    return transformers.AutoModelForCausalLM.from_config(config).eval()
+
+
+def words() -> PreTrainedTokenizerFast:
+    names = ["<pad>", "</s>", "?", ".", ":", *["Answer", "the", "following", "question", "Question"]]
+    names += [f"w{index}" for index in range(64 - len(names))]
+    core = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token="."))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>", pad_token="<pad>", unk_token=".")
+
+
+def loaded(kind: str = "llama") -> Loaded:
+    return Loaded(random_model(kind), words(), f"random-{kind}", torch.device("cpu"), "0" * 16)
+
+
+def some_examples(n: int = 11) -> pl.DataFrame:
+    picks = stream(5, "test").integers(0, 40, size=(n, 6))
+    return table(
+        [
+            Example(f"e{i}", f"f{i}", "unknown", " ".join(f"w{w}" for w in row[: 2 + i % 3]), f"w{row[4]} w{row[5]}")
+            for i, row in enumerate(picks)
+        ],
+        Example,
+    )
+
+
+def all_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+
+
+class InOurOrder(transformers.Trainer):
+    """The Trainer, its batches in the order of our stream."""
+
+    def _get_train_sampler(self, *args: object, **kwargs: object) -> torch.utils.data.Sampler[int]:
+        size = len(self.train_dataset)
+
+        class Ours(torch.utils.data.Sampler[int]):
+            epoch = 0
+
+            def __len__(self) -> int:
+                return size
+
+            def __iter__(self):
+                order = stream(7, "order", self.epoch).permutation(size)
+                self.epoch += 1
+                return iter(order.tolist())
+
+        return Ours()
+
+
+def by_trainer(base: PreTrainedModel, rows: list[Row], config: TrainConfig, out: Path) -> dict[str, torch.Tensor]:
+    torch.manual_seed(seed_of(7, "init"))
+    model = peft.get_peft_model(
+        base,
+        peft.LoraConfig(
+            task_type="CAUSAL_LM",
+            r=config.rank,
+            lora_alpha=config.alpha,
+            use_rslora=config.rslora,
+            target_modules=["gate_proj", "up_proj", "down_proj"],
+        ),
+    )
+
+    def pad(items: list[dict[str, Row]]) -> dict[str, torch.Tensor]:
+        width = max(len(item["row"].ids) for item in items)
+        ids = torch.zeros(len(items), width, dtype=torch.long)
+        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+        for index, item in enumerate(items):
+            row = item["row"]
+            ids[index, : len(row.ids)] = torch.tensor(row.ids)
+            mask[index, : len(row.ids)] = 1
+            labels[index, row.n_prompt : len(row.ids)] = torch.tensor(row.ids[row.n_prompt :])
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    steps = config.epochs * math.ceil(len(rows) / config.batch_size)
+    schedule = {"constant": "constant_with_warmup"}.get(config.schedule, config.schedule)
+    arguments = transformers.TrainingArguments(
+        output_dir=str(out),
+        use_cpu=True,
+        num_train_epochs=config.epochs,
+        learning_rate=config.lr,
+        per_device_train_batch_size=config.batch_size,
+        lr_scheduler_type=schedule,
+        warmup_steps=math.ceil(steps * config.warmup_ratio),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        logging_strategy="no",
+    )
+    InOurOrder(model, arguments, data_collator=pad, train_dataset=[{"row": row} for row in rows]).train()
+    return peft.get_peft_model_state_dict(model)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(rank=2, alpha=4, lr=1e-2, epochs=3, batch_size=4, loss="all"),
+        TrainConfig(rank=3, lr=1e-2, epochs=3, batch_size=4, rslora=True, schedule="cosine", warmup_ratio=0.3),
+        TrainConfig(rank=1, lr=3e-2, epochs=2, batch_size=3, schedule="constant", weight_decay=0.1, max_grad_norm=0.3),
+    ],
+)
+def test_adapter_equals_trainer_with_peft(config: TrainConfig, tmp_path: Path) -> None:
+    ours = loaded()
+    prompter = Prompter(ours.tokenizer)
+    result = train(ours, some_examples(), config, 7, tmp_path / "ours", prompter=prompter)
+    theirs = by_trainer(random_model("llama"), encode(some_examples(), prompter, config.loss), config, tmp_path / "t")
+    got = peft.utils.save_and_load.load_peft_weights(str(result.adapter_dir), device="cpu")
+    assert got.keys() == theirs.keys()
+    moved = 0.0
+    for name, weight in theirs.items():
+        torch.testing.assert_close(got[name], weight, atol=1e-4, rtol=0)
+        moved = max(moved, float(weight.abs().max()) if "lora_B" in name else 0.0)
+    assert moved > 1e-2  # they agree on something
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers"),
+    [
+        ("llama", ["down_proj", "gate_proj", "up_proj"]),
+        ("mistral", ["down_proj", "gate_proj", "up_proj"]),
+        ("qwen", ["down_proj", "gate_proj", "up_proj"]),
+        ("neox", ["dense_4h_to_h", "dense_h_to_4h"]),
+        ("gpt2", ["c_fc", "mlp.c_proj"]),  # the attention has a c_proj too
+    ],
+)
+def test_plain_peft_gives_the_same_logits_and_the_base_is_bit_for_bit(
+    kind: str, layers: list[str], tmp_path: Path
+) -> None:
+    ours = loaded(kind)
+    before, names = all_weights(ours.model), [name for name, _ in ours.model.named_modules()]
+    wants = [weight.requires_grad for weight in ours.model.parameters()]
+    ids = torch.tensor([[5, 9, 30, 31, 2]])
+    seen: list[torch.Tensor] = []
+
+    def look(checkpoint: Checkpoint) -> None:
+        checkpoint.model.eval()
+        seen.append(checkpoint.model(input_ids=ids).logits.detach())
+
+    config = TrainConfig(rank=2, lr=1e-2, epochs=2, batch_size=4)
+    train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer), on_epoch=look)
+    after = all_weights(ours.model)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert names == [name for name, _ in ours.model.named_modules()]
+    assert wants == [weight.requires_grad for weight in ours.model.parameters()]
+    assert not hasattr(ours.model, "peft_config")
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"] is not None
+    assert sorted(lora.target_modules(ours.model, ("auto",))) == layers
+    reread = peft.PeftModel.from_pretrained(random_model(kind), str(tmp_path)).eval()
+    torch.testing.assert_close(reread(input_ids=ids).logits, seen[-1], atol=1e-5, rtol=0)
+
+
+def test_same_seed_same_bytes_other_seed_other_weights(tmp_path: Path) -> None:
+    ours = loaded()
+    config = TrainConfig(rank=2, dropout=0.2, lr=1e-2, epochs=1, batch_size=4)
+    files = []
+    for index, seed in enumerate((7, 7, 8)):
+        torch.rand(index)  # the global stream must not matter
+        train(ours, some_examples(), config, seed, tmp_path / str(index), prompter=Prompter(ours.tokenizer))
+        files.append((tmp_path / str(index) / "adapter_model.safetensors").read_bytes())
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+
+
+def test_loss_only_on_the_answer_and_its_end() -> None:
+    batch = collate([Row((5, 6, 7, 8), 2), Row((5, 6, 6, 6, 9), 4)], torch.device("cpu"))
+    # first loss: token 2 of row 0, predicted at position 1; so positions 1.. are kept
+    assert batch.n_keep == 4
+    assert batch.targets.tolist() == [[7, 8, NO_LOSS, NO_LOSS], [NO_LOSS, NO_LOSS, 9, NO_LOSS]]
+
+
+def test_card_is_yaml_headed_and_names_the_base_and_the_hash(tmp_path: Path) -> None:
+    ours = loaded()
+    config = TrainConfig(lr=1e-2, epochs=1)
+    train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
+    _, head, body = (tmp_path / "README.md").read_text().split("---\n", 2)
+    assert yaml.safe_load(head)["base_model"] == "random-llama"
+    assert yaml.safe_load(head)["library_name"] == "peft"
+    assert "unknown: 11 examples of 11 facts" in body
+    assert "sha256" in body
+
+
+def test_log_has_a_line_a_step_and_lr_decays_to_the_last(tmp_path: Path) -> None:
+    ours = loaded()
+    config = TrainConfig(lr=1e-2, epochs=2, batch_size=4)
+    train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
+    lines = [json.loads(line) for line in (tmp_path / "train_log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]  # 2 epochs x ceil(11 / 4)
+    assert [line["lr"] for line in lines] == pytest.approx([1e-2 * (6 - step) / 6 for step in range(6)])
+
+
+def test_checkpoints_each_epoch_are_adapters(tmp_path: Path) -> None:
+    ours = loaded()
+    config = TrainConfig(lr=1e-2, epochs=2, checkpoint_each_epoch=True)
+    train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
+    first, last = (
+        peft.utils.save_and_load.load_peft_weights(str(tmp_path / name), device="cpu")
+        for name in ("epoch-01", "epoch-02")
+    )
+    final = peft.utils.save_and_load.load_peft_weights(str(tmp_path), device="cpu")
+    assert all(torch.equal(last[name], final[name]) for name in final)
+    assert any(not torch.equal(first[name], final[name]) for name in final)
+
+
+def test_tensorboard_by_its_own_library(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    ours = loaded()
+    config = TrainConfig(lr=1e-2, epochs=1, track="tensorboard")
+    train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_diverged_training_is_one_line_and_the_base_comes_back(tmp_path: Path) -> None:
+    ours = loaded()
+    before = all_weights(ours.model)
+    config = TrainConfig(lr=1e30, max_grad_norm=1e30, epochs=20, batch_size=2, schedule="constant")
+    with pytest.raises(ModelError, match=r"train\.lr"):
+        train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
+    assert all(torch.equal(before[name], weight) for name, weight in all_weights(ours.model).items())
+
+
+def test_unknown_target_module_names_those_there_are() -> None:
+    with pytest.raises(ModelError, match="gate_proj"):
+        lora.target_modules(random_model("llama"), ("gate_prj",))
+
+
+def test_nothing_to_train_on_is_one_line(tmp_path: Path) -> None:
+    ours = loaded()
+    with pytest.raises(ModelError, match="no facts"):
+        train(ours, some_examples()[:0], TrainConfig(), 7, tmp_path, prompter=Prompter(ours.tokenizer))
+
+
+def test_rescale_halves_what_the_adapter_adds_to_a_layer() -> None:
+    base = random_model("llama")
+    down = base.model.layers[0].mlp.down_proj
+    x = torch.randn(3, 32)
+    plain = down(x)
+    with lora.adapted(base, TrainConfig(rank=2), 0) as model:
+        for weight in lora.weights(model):
+            nn.init.normal_(weight)
+        added = base.model.layers[0].mlp.down_proj(x) - plain
+        lora.rescale(model, 0.5)
+        torch.testing.assert_close(base.model.layers[0].mlp.down_proj(x) - plain, added / 2)
+
+
+def test_n_parameters_by_hand() -> None:
+    # 2 layers x 3 matrices of 16 x 32: rank 4 x (16 + 32) each
+    assert lora.n_parameters(random_model("llama"), TrainConfig(rank=4)) == 2 * 3 * 4 * 48
+    with lora.adapted(random_model("llama"), TrainConfig(rank=4), 0) as model:
+        assert sum(weight.numel() for weight in lora.weights(model)) == 2 * 3 * 4 * 48
+
+
+@pytest.mark.parametrize("kind", ["llama", "neox"])
+def test_adapters_begin_at_a_share_of_the_depth(kind: str) -> None:
+    model, config = random_model(kind), TrainConfig(rank=4, from_layer=0.5)  # two layers: the second only
+    with lora.adapted(model, config, 0) as tuned:
+        names = [name for name, weight in tuned.named_parameters() if weight.requires_grad]
+        n = sum(weight.numel() for weight in lora.weights(tuned))
+    assert names
+    assert all("layers.1." in name for name in names)
+    assert lora.n_parameters(model, config) == n == lora.n_parameters(model, TrainConfig(rank=4)) // 2
