@@ -175,7 +175,7 @@ def decompress(path: Path) -> int:
 COMMAND = """
 import sys
 from pathlib import Path
-from knowpack.facts import build, dump
+from knowpack.facts.graphs import build, dump
 folder, out = map(Path, sys.argv[1:])
 dump.from_ntriples(dump.Sources(folder / "triples.nt.bz2", folder / "ontology.nt"), build.Settings(), out)
 """

@@ -34,7 +34,7 @@ _WHERE = {
     "explain_shifts": "knowpack.measure.causes:explain",
     "grade": "knowpack.measure.grading",
     "knowledge_map": "knowpack.measure.knowledge",
-    "load_facts": "knowpack.facts.files:load",
+    "load_facts": "knowpack.facts.sources:load",
     "load_model": "knowpack.model.load:load",
     "mix_examples": "knowpack.train.mix:mix",
     "pack_facts": "knowpack.pack.flow:pack",

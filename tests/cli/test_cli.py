@@ -174,7 +174,7 @@ def test_a_failed_cell_is_named_and_the_exit_code_is_one(
 @pytest.mark.slow
 def test_two_processes_on_one_work_directory_the_second_waits_and_says_so(given: Path, tmp_path: Path) -> None:
     path = study_file(given, tmp_path, [{"label": "a", "mix.n_unknown": 2}, {"label": "b", "mix.n_unknown": 3}])
-    command = [sys.executable, "-c", "from knowpack.cli import main; main()", "study", str(path)]
+    command = [sys.executable, "-c", "from knowpack.cli.main import main; main()", "study", str(path)]
     both = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
         for _ in range(2)

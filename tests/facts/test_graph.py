@@ -182,7 +182,7 @@ def test_what_the_ontology_wants_of_another_kind_is_dropped(tmp_path: Path) -> N
 SCRIPT = """
 import sys
 from pathlib import Path
-from knowpack.facts import build, dump
+from knowpack.facts.graphs import build, dump
 folder = Path(sys.argv[1])
 sources = dump.Sources(folder / sys.argv[2], None, threads=int(sys.argv[4]))
 dump.from_ntriples(sources, build.Settings(per_relation=12, seed=3), folder / sys.argv[3])
