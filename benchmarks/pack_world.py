@@ -13,6 +13,7 @@ from knowpack.base import sampled
 from knowpack.bench.evaluate import evaluate
 from knowpack.config import BenchConfig, FactsConfig, ModelConfig, ProbeConfig
 from knowpack.decode.decoder import Decoder
+from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.facts import sources
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.model.load import load
@@ -79,7 +80,7 @@ class World:
 
     def scores(self, loaded: Loaded, name: str) -> dict[str, float]:
         """The lab's benchmarks: task -> accuracy 0..1."""
-        found = evaluate(loaded, BenchConfig(tasks=TASKS), self.out / "bench" / name)
+        found = evaluate(TransformersAsker(loaded), BenchConfig(tasks=TASKS), self.out / "bench" / name)
         return dict(found.filter(pl.col("metric") == METRIC).select("task", "value").iter_rows())
 
     def unknown(self, n: int, draw: int) -> pl.DataFrame:

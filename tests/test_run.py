@@ -15,7 +15,6 @@ from knowpack.errors import ConfigError, FactsError, ModelError
 from knowpack.manifest import begin
 from knowpack.model.load import load
 from knowpack.model.loaded import weights_hash
-from knowpack.model.merge import merged
 from knowpack.progress import SILENT
 from knowpack.records import Knowledge, Response, Shift
 from knowpack.settings import override
@@ -105,8 +104,8 @@ def test_the_base_is_bit_for_bit_what_it_was_after_every_stage(config: RunConfig
     unchanged()
     stages.make_adapter(folder, config, base, SILENT)
     unchanged()
-    with merged(base.loaded, folder / "adapter") as tuned:
-        assert weights_hash(tuned.model) != base.loaded.weights_hash
+    with base.tuned(folder / "adapter") as tuned:
+        assert tuned.identity.weights != base.loaded.weights_hash
         stages.measure(folder, config, base, tuned, SILENT)
     unchanged()
     assert (folder / "scores.parquet").is_file()
@@ -184,10 +183,10 @@ def test_a_finished_run_needs_its_extras_no_more(config: RunConfig, tmp_path: Pa
 
 
 def test_a_study_loads_the_base_once(config: RunConfig, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import knowpack.base
+    from knowpack.decode import transformers_asker
 
     loads = []
-    monkeypatch.setattr(knowpack.base, "load", lambda model: loads.append(model) or load(model))
+    monkeypatch.setattr(transformers_asker, "load", lambda model: loads.append(model) or load(model))
     two = ({"label": "a", "mix.n_unknown": 2}, {"label": "b", "mix.n_unknown": 1, "probe.noise": False})
     study(StudyConfig(name="once", base=config, cells=two, seeds=(1, 2)))
     assert len(loads) == 1

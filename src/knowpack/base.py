@@ -1,13 +1,12 @@
 """The base model: loaded once a process, measured once for all runs.
 
-RunConfig -> Base: the model, its decoder, the facts and prompts, and a folder `work/base/<hash>/` with what it
+RunConfig -> Base: whoever answers, the facts and prompts, and a folder `work/base/<hash>/` with what it
 answered. The hash covers the weights, the tokenizer, the facts and the prompts, so whatever shares them shares the
 measurement (DESIGN: one base, many adapters).
 """
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,13 +14,13 @@ import polars as pl
 
 from knowpack import store
 from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
-from knowpack.decode.decoder import Decoder
+from knowpack.decode.transformers_asker import TransformersAsker, open_asker, weights_of
 from knowpack.errors import ConfigError, StoreError
 from knowpack.facts import sources
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.shifts import shifts
-from knowpack.model.load import load
 from knowpack.model.loaded import Loaded
+from knowpack.probe.askers import TokenAsker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter, Shot, draw_shots
 from knowpack.progress import SILENT, Progress
@@ -38,8 +37,8 @@ class Base:
 
     folder: Path
     """work/base/<hash>/"""
-    loaded: Loaded
-    decoder: Decoder
+    asker: TokenAsker
+    """Whoever answers."""
     prompter: Prompter
     facts: pl.DataFrame
     """Fact table: every fact that is probed."""
@@ -51,6 +50,20 @@ class Base:
     def serves(self, config: RunConfig) -> bool:
         """Does another run ask the same model the same facts under the same prompts?"""
         return _asks(self.config) == _asks(config)
+
+    def tuned(self, adapter: str | Path) -> AbstractContextManager[TokenAsker]:
+        """The base with an adapter on it, inside the block; do not ask the base meanwhile."""
+        return self.asker.with_adapter(adapter)
+
+    @property
+    def loaded(self) -> Loaded:
+        """The weights in memory, for training. Raises ModelError where the model is served elsewhere."""
+        return weights_of(self.asker, "training")
+
+    def check_unchanged(self) -> None:
+        """The base's weights are bit for bit what they were; anything else is a bug and stops the study."""
+        if isinstance(self.asker, TransformersAsker):
+            self.asker.check_unchanged()
 
     @property
     def responses(self) -> pl.LazyFrame:
@@ -74,24 +87,22 @@ def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
     facts = sampled(sources.load(config.facts.path), config.facts)
     pool = shot_pool(config)
     with progress.stage(f"loading {config.model.name}", None):
-        loaded = load(config.model)
+        asker = open_asker(config.model, config.probe.batch_size)
     probe_config = config.probe
     prompter = Prompter(
-        loaded.tokenizer, chat=probe_config.chat, system=probe_config.system, second_bos=probe_config.second_bos
+        asker.tokenizer, chat=probe_config.chat, system=probe_config.system, second_bos=probe_config.second_bos
     )
     shots = draw_shots(
         pool, probe_config.n_prompts, probe_config.n_shots, probe_config.shots_seed, exclude=facts["question"].to_list()
     )
     key = {
-        "weights": loaded.weights_hash,
-        "architecture": _architecture(loaded),
-        "tokenizer": store.hash_of([loaded.tokenizer.backend_tokenizer.to_str(), str(loaded.tokenizer.chat_template)]),
+        **asker.identity._asdict(),
         "facts": store.hash_table(facts),
         "shots": [[list(shot) for shot in draw] for draw in shots],
         "probe": _probe_key(config),
     }
     folder = Path(config.work) / "base" / store.hash_of(key)
-    return Base(folder, loaded, Decoder(loaded, batch_size=probe_config.batch_size), prompter, facts, shots, config)
+    return Base(folder, asker, prompter, facts, shots, config)
 
 
 def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> None:
@@ -109,7 +120,7 @@ def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> 
             folder = base.folder / "bench" / store.hash_of(fingerprint(config, "bench"))
             if not (folder / "scores.parquet").is_file():
                 store.write_table(
-                    folder / "scores.parquet", evaluate(base.loaded, config.bench, folder, progress=progress)
+                    folder / "scores.parquet", evaluate(base.asker, config.bench, folder, progress=progress)
                 )
 
 
@@ -173,7 +184,7 @@ def _ask(base: Base, folder: Path, shots: list[list[Shot]], config: ProbeConfig,
     if not responses.is_file():
         drafts = base.responses if folder != base.folder else None
         probe(
-            base.decoder,
+            base.asker,
             base.facts,
             shots,
             base.prompter,
@@ -205,13 +216,6 @@ def _measure_noise(base: Base, config: RunConfig, progress: Progress) -> None:
     store.write_table(folder / "shifts.parquet", shifts(base.knowledge, after, set(), base.facts))
 
 
-def _architecture(loaded: Loaded) -> str:
-    """Settings of the model that change its answers and are no weights (a rope base, a window), as a hash."""
-    settings = json.loads(loaded.model.config.to_json_string(use_diff=False))
-    left_out = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
-    return store.hash_of({name: value for name, value in settings.items() if name not in left_out})
-
-
 def _asks(config: RunConfig) -> dict[str, object]:
     return (
         config.model_dump(include={"model", "facts", "work"})
@@ -229,8 +233,8 @@ def _probe_key(config: RunConfig) -> dict[str, object]:
 def _described(base: Base, config: RunConfig) -> dict[str, object]:
     """probe.json: what the base was asked with, for the report and for a person."""
     return {
-        "model": base.loaded.name,
-        "weights_hash": base.loaded.weights_hash,
+        "model": base.asker.name,
+        "weights_hash": base.asker.identity.weights,
         "adapter": config.model.adapter,
         "n_facts": base.facts.height,
         "facts_hash": store.hash_table(base.facts),

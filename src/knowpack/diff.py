@@ -12,15 +12,14 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, held, measure_base, open_base
 from knowpack.config import ModelConfig, RunConfig
+from knowpack.decode.transformers_asker import open_asker
 from knowpack.errors import ConfigError, ModelError
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded
-from knowpack.model.load import load
-from knowpack.model.loaded import Loaded
-from knowpack.model.merge import merged
+from knowpack.probe.askers import TokenAsker
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
-from knowpack.run import check_base, measure
+from knowpack.run import measure
 
 
 def diff(
@@ -34,34 +33,34 @@ def diff(
     given = None if examples is None else _as_examples(examples)
     whole = None if after.adapter is not None else _whole(base, after)
     with _tuned(base, after, whole) as tuned:  # what cannot be used is said before the base is asked everything
-        _check_same(out, tuned.weights_hash)
+        _check_same(out, tuned.identity.weights)
     measure_base(base, config, progress)
     with held(out, progress), recorded(out):
         begin(out, config, base, {"after": after.model_dump(mode="json")})
         if given is not None:
             store.write_table(out / "examples.parquet", given)
         with _tuned(base, after, whole) as tuned:
-            _check_same(out, tuned.weights_hash)
-            store.write_json(out / "tuned.json", {"weights_hash": tuned.weights_hash})
+            _check_same(out, tuned.identity.weights)
+            store.write_json(out / "tuned.json", {"weights_hash": tuned.identity.weights})
             measure(out, config, base, tuned, progress)
-        check_base(base)
+        base.check_unchanged()
     return out
 
 
 @contextmanager
-def _tuned(base: Base, after: ModelConfig, whole: Loaded | None) -> Iterator[Loaded]:
+def _tuned(base: Base, after: ModelConfig, whole: TokenAsker | None) -> Iterator[TokenAsker]:
     if whole is not None:
         yield whole
         return
     assert after.adapter is not None
-    with merged(base.loaded, after.adapter) as tuned:
+    with base.tuned(after.adapter) as tuned:
         yield tuned
 
 
-def _whole(base: Base, after: ModelConfig) -> Loaded:
+def _whole(base: Base, after: ModelConfig) -> TokenAsker:
     """A fine-tuned model, checked to be of the base's shape."""
-    tuned = load(after)
-    theirs, ours = tuned.model.config.vocab_size, base.loaded.model.config.vocab_size
+    tuned = open_asker(after, base.config.probe.batch_size)
+    theirs, ours = tuned.n_vocabulary, base.asker.n_vocabulary
     if theirs != ours:
         raise ModelError(f"{after.name} has a vocabulary of {theirs}, the base {ours}: not tuned from this base")
     return tuned

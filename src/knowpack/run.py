@@ -17,13 +17,11 @@ import polars as pl
 from knowpack import records, store
 from knowpack.base import Base, held, measure_base, open_base, shot_pool
 from knowpack.config import RunConfig, fingerprint
-from knowpack.decode.decoder import Decoder
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
 from knowpack.measure import causes, collapse, knowledge, shifts
 from knowpack.model.load import load
-from knowpack.model.loaded import Loaded, weights_hash
-from knowpack.model.merge import merged
+from knowpack.probe.askers import TokenAsker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter, draw_shots
 from knowpack.progress import SILENT, Progress
@@ -49,9 +47,9 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
         begin(folder, config, base)
         make_examples(folder, config, base)
         make_adapter(folder, config, base, progress)
-        with merged(base.loaded, folder / "adapter") as tuned:
+        with base.tuned(folder / "adapter") as tuned:
             measure(folder, config, base, tuned, progress)
-        check_base(base)
+        base.check_unchanged()
     return folder
 
 
@@ -105,14 +103,13 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
     store.write_text(folder / "train_log.jsonl", log)
 
 
-def measure(folder: Path, config: RunConfig, base: Base, tuned: Loaded, progress: Progress) -> None:
+def measure(folder: Path, config: RunConfig, base: Base, tuned: TokenAsker, progress: Progress) -> None:
     """Stages 3 to 7: what the tuned model answers, what moved and why, the benchmarks, the figures."""
     examples = _examples(folder)
     taught = taught_ids(examples)
-    decoder = Decoder(tuned, batch_size=config.probe.batch_size)
     with stage(folder, "probe", "responses.parquet") as path:
         if path:
-            _probe_after(folder, config, base, decoder, taught, progress)
+            _probe_after(folder, config, base, tuned, taught, progress)
     after = store.read_table(folder / "responses.parquet", Response)
     with stage(folder, "knowledge", "knowledge.parquet") as path:
         if path:
@@ -162,7 +159,7 @@ def _tell_card(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFr
 
     told = examples.filter(pl.col("kind") != str(Kind.REPLAY))
     measured = card.printed(found, config.grader)
-    card.write(adapter, base.loaded.name, base.loaded.weights_hash, told, config.train, config.seed, measured)
+    card.write(adapter, base.asker.name, base.asker.identity.weights, told, config.train, config.seed, measured)
 
 
 def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress = SILENT) -> "TrainResult":
@@ -183,13 +180,6 @@ def taught_ids(examples: pl.DataFrame | None) -> set[str]:
         return set()
     unknown = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))
     return set((unknown if unknown.height else examples)["fact_id"])
-
-
-def check_base(base: Base) -> None:
-    """The base's weights are bit for bit what they were; anything else is a bug and stops the study."""
-    now = weights_hash(base.loaded.model)
-    if now != base.loaded.weights_hash:
-        raise RuntimeError(f"the base's weights changed: {base.loaded.weights_hash} before, {now} now")
 
 
 def _held_to_the_base(config: RunConfig, base: Base, examples: pl.DataFrame) -> pl.DataFrame:
@@ -223,7 +213,7 @@ def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Pro
 
 
 def _probe_after(
-    folder: Path, config: RunConfig, base: Base, decoder: Decoder, taught: set[str], progress: Progress
+    folder: Path, config: RunConfig, base: Base, tuned: TokenAsker, taught: set[str], progress: Progress
 ) -> None:
     """The taught facts in wordings that were never trained on, then all facts as the base was asked."""
     held_out = folder / "held_out.parquet"
@@ -231,7 +221,7 @@ def _probe_after(
     reworded = base.facts.filter(pl.col("fact_id").is_in(list(taught)) & (pl.col("paraphrases").list.len() > 0))
     if forms and reworded.height and not held_out.is_file():
         probe(
-            decoder,
+            tuned,
             reworded,
             base.shots,
             base.prompter,
@@ -241,7 +231,7 @@ def _probe_after(
             progress=progress,
         )
     probe(
-        decoder,
+        tuned,
         base.facts,
         base.shots,
         base.prompter,
@@ -259,9 +249,8 @@ def _measure_epochs(adapter: Path, config: RunConfig, base: Base, examples: pl.D
     checkpoints = sorted(adapter.glob("epoch-*"))
     with progress.stage("reliability after each epoch", len(checkpoints)) as advance:
         for checkpoint in checkpoints:
-            with merged(base.loaded, checkpoint) as tuned:
-                decoder = Decoder(tuned, batch_size=config.probe.batch_size)
-                asked = probe(decoder, taught, base.shots, base.prompter, config.probe).collect()
+            with base.tuned(checkpoint) as tuned:
+                asked = probe(tuned, taught, base.shots, base.prompter, config.probe).collect()
             matched = asked[f"matched_{config.grader}"].is_not_null()
             epoch = int(checkpoint.name.removeprefix("epoch-"))
             lines.append({"epoch": epoch, "reliability": matched.mean(), "n": taught.height})

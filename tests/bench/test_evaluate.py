@@ -16,6 +16,7 @@ from knowpack.bench.compare import Comparison, compare
 from knowpack.bench.evaluate import Sample, evaluate
 from knowpack.config import BenchConfig
 from knowpack.decode import packed
+from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.errors import BenchError
 from knowpack.model.loaded import Loaded
 from knowpack.records import Score, table
@@ -36,7 +37,7 @@ def config(data: Path, *names: str, **settings: object) -> BenchConfig:
 
 
 def test_scores_are_those_of_lm_eval_with_its_own_backend(loaded: Loaded, data: Path, tmp_path: Path) -> None:
-    scores = evaluate(loaded, config(data), tmp_path)
+    scores = evaluate(TransformersAsker(loaded), config(data), tmp_path)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     other = build("llama")
     objects = [part for each in tasks.load(NAMES, config(data)) for part in each.objects]
@@ -52,7 +53,7 @@ def test_scores_are_those_of_lm_eval_with_its_own_backend(loaded: Loaded, data: 
 
 
 def test_samples_keep_choice_and_gold_of_every_item(loaded: Loaded, data: Path, tmp_path: Path) -> None:
-    evaluate(loaded, config(data, "arc_easy"), tmp_path)
+    evaluate(TransformersAsker(loaded), config(data, "arc_easy"), tmp_path)
     samples = pl.read_parquet(tmp_path / "arc_easy" / "samples.parquet")
     assert samples.filter(pl.col("metric") == "acc")["gold"].to_list() == ["0", "1", "2", "3", "0", "1"]
     right = samples.filter(pl.col("value") == 1)
@@ -62,7 +63,7 @@ def test_samples_keep_choice_and_gold_of_every_item(loaded: Loaded, data: Path, 
 
 
 def test_lm_evals_own_files_are_written(loaded: Loaded, data: Path, tmp_path: Path) -> None:
-    evaluate(loaded, config(data, "arc_easy"), tmp_path)
+    evaluate(TransformersAsker(loaded), config(data, "arc_easy"), tmp_path)
     (results,) = (tmp_path / "lm_eval").rglob("results_*.json")
     (samples,) = (tmp_path / "lm_eval").rglob("samples_arc_easy_*.jsonl")
     assert json.loads(results.read_text())["n-samples"]["arc_easy"]["effective"] == 6
@@ -72,12 +73,12 @@ def test_lm_evals_own_files_are_written(loaded: Loaded, data: Path, tmp_path: Pa
 def test_the_callers_random_state_stays_as_it_was(loaded: Loaded, data: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    evaluate(loaded, config(data, "arc_easy", limit=1), tmp_path)
+    evaluate(TransformersAsker(loaded), config(data, "arc_easy", limit=1), tmp_path)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_mmlu_is_five_shot_and_has_subjects_and_groups(loaded: Loaded, data: Path, tmp_path: Path) -> None:
-    scores = evaluate(loaded, config(data, "mmlu", limit=1), tmp_path)
+    scores = evaluate(TransformersAsker(loaded), config(data, "mmlu", limit=1), tmp_path)
     names = scores["task"].to_list()
     assert len(names) == 57 + 5
     assert names[0] == "mmlu"
@@ -92,7 +93,7 @@ def test_mmlu_is_five_shot_and_has_subjects_and_groups(loaded: Loaded, data: Pat
 def test_a_killed_bench_goes_on_where_it_was(
     loaded: Loaded, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = evaluate(loaded, config(data, batch_size=2), tmp_path / "whole")
+    whole = evaluate(TransformersAsker(loaded), config(data, batch_size=2), tmp_path / "whole")
     monkeypatch.setattr("knowpack.bench.journal.SECONDS", 0.0)  # every batch reaches the disk
     real, seen = packed._score_rows, []
 
@@ -104,11 +105,11 @@ def test_a_killed_bench_goes_on_where_it_was(
 
     monkeypatch.setattr(packed, "_score_rows", dying)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(loaded, config(data, batch_size=2), tmp_path / "killed")
+        evaluate(TransformersAsker(loaded), config(data, batch_size=2), tmp_path / "killed")
     n_whole, seen[:] = 0, []
     monkeypatch.setattr(packed, "_score_rows", lambda *arguments: seen.append(arguments) or real(*arguments))
     n_whole = len(list((tmp_path / "killed" / "partial").rglob("*.parquet")))
-    again = evaluate(loaded, config(data, batch_size=2), tmp_path / "killed")
+    again = evaluate(TransformersAsker(loaded), config(data, batch_size=2), tmp_path / "killed")
     assert n_whole == 4  # four batches were kept
     assert again.equals(whole)
     for name in NAMES:
@@ -118,12 +119,12 @@ def test_a_killed_bench_goes_on_where_it_was(
 
 
 def test_a_task_that_is_done_is_not_run_again(loaded: Loaded, data: Path, tmp_path: Path) -> None:
-    first = evaluate(loaded, config(data, "arc_easy"), tmp_path)
+    first = evaluate(TransformersAsker(loaded), config(data, "arc_easy"), tmp_path)
     stamp = (tmp_path / "arc_easy" / "samples.parquet").stat().st_mtime_ns
-    both = evaluate(loaded, config(data, "arc_easy", "logiqa"), tmp_path)
+    both = evaluate(TransformersAsker(loaded), config(data, "arc_easy", "logiqa"), tmp_path)
     assert (tmp_path / "arc_easy" / "samples.parquet").stat().st_mtime_ns == stamp
     assert both.head(2).equals(first)
-    limited = evaluate(loaded, config(data, "arc_easy", limit=3), tmp_path)
+    limited = evaluate(TransformersAsker(loaded), config(data, "arc_easy", limit=3), tmp_path)
     assert limited["n"].to_list() == [3, 3]  # another setting is another measurement
 
 
@@ -134,7 +135,7 @@ def test_a_subject_without_data_is_named(loaded: Loaded, data: Path, tmp_path: P
         if folder.name != "anatomy":
             (half / "mmlu" / folder.name).symlink_to(folder)
     with pytest.raises(BenchError, match=r"no data for the task mmlu_anatomy: .*anatomy is missing"):
-        evaluate(loaded, config(half, "mmlu"), tmp_path / "out")
+        evaluate(TransformersAsker(loaded), config(half, "mmlu"), tmp_path / "out")
 
 
 def test_a_truncated_parquet_is_one_clear_line(loaded: Loaded, data: Path, tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_a_truncated_parquet_is_one_clear_line(loaded: Loaded, data: Path, tmp_p
     file.parent.mkdir(parents=True)
     file.write_bytes((data / "logiqa" / "logiqa" / "test.parquet").read_bytes()[:-20])
     with pytest.raises(BenchError, match=r"test.parquet is no readable parquet file .*`knowpack bench prepare`"):
-        evaluate(loaded, config(tmp_path, "logiqa"), tmp_path / "out")
+        evaluate(TransformersAsker(loaded), config(tmp_path, "logiqa"), tmp_path / "out")
 
 
 def test_a_row_without_gold_is_never_a_silent_zero(loaded: Loaded, data: Path, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_row_without_gold_is_never_a_silent_zero(loaded: Loaded, data: Path, t
     broken = frame.with_columns(pl.when(pl.col("label") == "d").then(None).otherwise(pl.col("label")).alias("label"))
     write_table(tmp_path / "logiqa" / "logiqa" / "test.parquet", broken)
     with pytest.raises(BenchError, match=r"test.parquet: 1 row\(s\) without label"):
-        evaluate(loaded, config(tmp_path, "logiqa"), tmp_path / "out")
+        evaluate(TransformersAsker(loaded), config(tmp_path, "logiqa"), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -172,8 +173,10 @@ def test_a_gold_answer_that_is_no_choice_is_never_a_silent_zero(
     )
     name = said.split(",")[0]
     with pytest.raises(BenchError, match=said):
-        evaluate(loaded, config(tmp_path, name), tmp_path / "out")
-    assert evaluate(loaded, config(tmp_path, name, limit=1), tmp_path / "out")["n"].to_list()[0] == 1  # before it
+        evaluate(TransformersAsker(loaded), config(tmp_path, name), tmp_path / "out")
+    assert (
+        evaluate(TransformersAsker(loaded), config(tmp_path, name, limit=1), tmp_path / "out")["n"].to_list()[0] == 1
+    )  # before it
 
 
 def test_other_content_under_the_same_names_is_read_anew(data: Path, tmp_path: Path) -> None:
@@ -199,18 +202,18 @@ def test_a_task_whose_data_are_not_prepared_says_which_are(data: Path, monkeypat
 
 def test_few_shots_of_a_task_without_examples_are_an_error(loaded: Loaded, data: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="arc_easy: 3 few-shot examples asked for, its data have none"):
-        evaluate(loaded, config(data, "arc_easy", num_fewshot=3), tmp_path)
+        evaluate(TransformersAsker(loaded), config(data, "arc_easy", num_fewshot=3), tmp_path)
 
 
 def test_a_group_and_its_own_task_are_asked_together(loaded: Loaded, data: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="name the group or its task, not both"):
-        evaluate(loaded, config(data, "mmlu", "mmlu_anatomy", limit=1), tmp_path)
+        evaluate(TransformersAsker(loaded), config(data, "mmlu", "mmlu_anatomy", limit=1), tmp_path)
 
 
 @pytest.mark.slow
 def test_an_unknown_task_lists_the_near_names(loaded: Loaded, data: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"unknown benchmark task 'arc_eazy'; near names: arc_easy"):
-        evaluate(loaded, config(data, "arc_eazy"), tmp_path)
+        evaluate(TransformersAsker(loaded), config(data, "arc_eazy"), tmp_path)
 
 
 def test_only_the_place_of_the_data_differs_from_lm_evals_task(data: Path) -> None:

@@ -1,4 +1,4 @@
-"""Benchmarks of one model: (Loaded, BenchConfig, folder) -> table of Scores, with every sample's outcome beside it.
+"""Benchmarks of one model: (asker, BenchConfig, folder) -> table of Scores, with every sample's outcome beside it.
 
     out/scores.parquet           Score rows of all asked tasks, MMLU's subjects and groups too
     out/<task>/samples.parquet   Sample rows; scores.parquet; task.json: settings, groups, cuts (it is written last)
@@ -24,7 +24,7 @@ from knowpack.store import hash_of, lock, read_json, read_table, write_json, wri
 if TYPE_CHECKING:
     from knowpack.bench.lm import KnowpackLM
     from knowpack.bench.tasks import Benchmark
-    from knowpack.model.loaded import Loaded
+    from knowpack.probe.askers import TokenAsker
 
 TOKENS_A_ROW = 32  # config.batch_size rows of this many tokens are one forward
 SETTINGS = ("limit", "num_fewshot", "apply_chat_template", "fewshot_as_multiturn")
@@ -47,7 +47,7 @@ class Sample:
     """Index of the right answer, or lm-eval's target."""
 
 
-def evaluate(loaded: "Loaded", config: BenchConfig, out: Path, *, progress: Progress = SILENT) -> pl.DataFrame:
+def evaluate(asker: "TokenAsker", config: BenchConfig, out: Path, *, progress: Progress = SILENT) -> pl.DataFrame:
     """Run the configured tasks that are not done yet; returns their Scores, in the order asked.
 
     Raises BenchError for an unknown task or unusable data, before anything is computed.
@@ -56,9 +56,9 @@ def evaluate(loaded: "Loaded", config: BenchConfig, out: Path, *, progress: Prog
         raise BenchError("no benchmark task is named; for example --tasks mmlu,truthfulqa_mc1,arc_easy")
     settings = config.model_dump(mode="json", include=set(SETTINGS))
     with lock(out):
-        todo = [name for name in config.tasks if not is_done(out / name, settings, loaded.weights_hash)]
+        todo = [name for name in config.tasks if not is_done(out / name, settings, asker.identity.weights)]
         if todo:
-            _run(loaded, config, todo, settings, out, progress)
+            _run(asker, config, todo, settings, out, progress)
         scores = pl.concat([read_table(out / name / "scores.parquet", Score) for name in config.tasks])
         write_table(out / "scores.parquet", scores)
     return scores
@@ -73,7 +73,7 @@ def is_done(folder: Path, settings: dict[str, object], weights_hash: str) -> boo
 
 
 def _run(
-    loaded: "Loaded",
+    asker: "TokenAsker",
     config: BenchConfig,
     todo: Sequence[str],
     settings: dict[str, object],
@@ -83,14 +83,15 @@ def _run(
     from knowpack.bench import harness, tasks
     from knowpack.bench.journal import Journal
     from knowpack.bench.lm import KnowpackLM
+    from knowpack.decode.transformers_asker import weights_of
 
     benchmarks = tasks.load(todo, config)
     tasks.check_gold(benchmarks, config.limit)
-    journal = Journal(out / "partial", loaded.weights_hash)
-    of = hash_of([settings, loaded.weights_hash])
+    journal = Journal(out / "partial", asker.identity.weights)
+    of = hash_of([settings, asker.identity.weights])
     with tasks.quiet(), progress.stage("benchmarks", None):
         n_tokens = config.batch_size and TOKENS_A_ROW * config.batch_size
-        lm = KnowpackLM(loaded, n_tokens=n_tokens, journal=journal, progress=progress)
+        lm = KnowpackLM(weights_of(asker, "a benchmark"), n_tokens=n_tokens, journal=journal, progress=progress)
         results = harness.run(lm, benchmarks, config)
         measured = [_measured(benchmark, results, lm, {"of": of, "settings": settings}) for benchmark in benchmarks]
         harness.save(results, lm, config, out / "lm_eval")  # after the samples are taken: it rewrites them

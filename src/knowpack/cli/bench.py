@@ -37,7 +37,7 @@ def run(
     from knowpack.bench.evaluate import evaluate
     from knowpack.cli.console import progress
     from knowpack.config import BenchConfig, ModelConfig
-    from knowpack.model.load import load
+    from knowpack.decode.transformers_asker import open_asker
 
     names = tuple(name.strip() for name in tasks.split(",") if name.strip())
     config = BenchConfig(
@@ -49,9 +49,9 @@ def run(
         fewshot_as_multiturn=multiturn,
         batch_size=batch_size,
     )
-    loaded = load(ModelConfig(name=model, adapter=adapter, device=device))
-    scores = evaluate(loaded, config, out, progress=progress(quiet))
-    shown = Table(title=f"{loaded.name}: benchmarks", title_justify="left")
+    asker = open_asker(ModelConfig(name=model, adapter=adapter, device=device))
+    scores = evaluate(asker, config, out, progress=progress(quiet))
+    shown = Table(title=f"{asker.name}: benchmarks", title_justify="left")
     for column in ("task", "metric", "value", "stderr", "n"):
         shown.add_column(column, justify="left" if column in ("task", "metric") else "right")
     for task, metric, value, stderr, n in scores.iter_rows():

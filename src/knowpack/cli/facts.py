@@ -135,13 +135,12 @@ def paraphrase(
 
 
 def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:
-    """A function that sends instructions to a model's own decoder."""
+    """A function that sends instructions to a model."""
     from knowpack.config import ModelConfig
-    from knowpack.decode.decoder import Decoder
-    from knowpack.model.load import load
+    from knowpack.decode.transformers_asker import open_asker
 
-    loaded = load(ModelConfig(name=name))
-    decoder, tokenizer = Decoder(loaded), loaded.tokenizer
+    asker = open_asker(ModelConfig(name=name))
+    tokenizer = asker.tokenizer
 
     def generate(prompts: list[str]) -> list[str]:
         if tokenizer.chat_template:
@@ -150,7 +149,7 @@ def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:
             ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         else:
             ids = [tokenizer(prompt + "\n")["input_ids"] for prompt in prompts]
-        answers = decoder.generate([], ids, max_new_tokens=400, temperature=0.7, seed=seed)
+        answers = asker.generate([], ids, max_new_tokens=400, temperature=0.7, seed=seed)
         return [str(tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
 
     return generate

@@ -15,11 +15,9 @@ from knowpack import store
 from knowpack.base import Base, measure_base, open_base
 from knowpack.bench.evaluate import evaluate
 from knowpack.config import BenchConfig, FactsConfig, MixConfig, ModelConfig, ProbeConfig, RunConfig, TrainConfig
-from knowpack.decode.decoder import Decoder
 from knowpack.lab import files
 from knowpack.measure.stats import Estimate, cluster_bootstrap
-from knowpack.model.loaded import Loaded
-from knowpack.model.merge import merged
+from knowpack.probe.askers import TokenAsker
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Fact, Figure, fact_id_of, table
@@ -64,13 +62,13 @@ def measure(work: Path, *, sample: int = 3000, model: str = "lab", progress: Pro
     """All rows of the card. work: the work directory; what lies there is not measured again."""
     base = open_base(config_of(work, sample, model, MIXES[0]), progress)
     measure_base(base, base.config, progress)
-    refusals = refusal_rows(base, refused(base.folder, base, base.loaded, progress))
+    refusals = refusal_rows(base, refused(base.folder, base, base.asker, progress))
     rows = [*knowledge_rows(base), *refusals, reworded_row(base, progress)]
     bench = BenchConfig(tasks=tuple(CHANCE))
-    rows += bench_rows(evaluate(base.loaded, bench, base.folder / "lab_bench", progress=progress))
+    rows += bench_rows(evaluate(base.asker, bench, base.folder / "lab_bench", progress=progress))
     for n in MIXES:
         folder = run(config_of(work, sample, model, n), base, progress)
-        with merged(base.loaded, folder / "adapter") as tuned:
+        with base.tuned(folder / "adapter") as tuned:
             after = refused(folder, base, tuned, progress)
         rows += recipe_rows(n, folder, after)
     return judged(rows)
@@ -122,7 +120,7 @@ def reworded_row(base: Base, progress: Progress) -> Row:
     if not path.is_file():
         highly = _known(base).filter(pl.col("category") == Category.HIGHLY_KNOWN).head(N_REWORDED)["fact_id"]
         asked = probe(
-            base.decoder,
+            base.asker,
             base.facts.filter(pl.col("fact_id").is_in(highly.implode())),
             base.shots[:1],
             base.prompter,
@@ -195,13 +193,11 @@ def record(rows: Sequence[Row], command: str) -> dict[str, object]:
     }
 
 
-def refused(folder: Path, base: Base, loaded: Loaded, progress: Progress) -> list[float]:
+def refused(folder: Path, base: Base, asker: TokenAsker, progress: Progress) -> list[float]:
     """For each name never seen: the share of its answers that refuse. Kept in the folder."""
     path = folder / "never_seen.parquet"
     if not path.is_file():
-        asked = probe(
-            Decoder(loaded), strangers(), base.shots, base.prompter, base.config.probe, progress=progress
-        ).collect()
+        asked = probe(asker, strangers(), base.shots, base.prompter, base.config.probe, progress=progress).collect()
         shares = asked.group_by("fact_id", maintain_order=True).agg(p=pl.col("refused_default").mean())
         store.write_table(path, shares)
     return store.read_table(path)["p"].to_list()

@@ -90,7 +90,7 @@ def largest(table: pl.DataFrame) -> pl.DataFrame:
 def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> pl.DataFrame:
     """The first n facts that the base answers under none of the validation prompts."""
     some = facts.sort("fact_id").head(4 * n)
-    answers = probe(trial.base.decoder, some, trial.shots, trial.base.prompter, trial.config.probe, progress=progress)
+    answers = probe(trial.base.asker, some, trial.shots, trial.base.prompter, trial.config.probe, progress=progress)
     known = knowledge_map(answers.collect())
     unknown = known.filter((pl.col("grader") == "default") & (pl.col("category") == str(Category.UNKNOWN)))
     found = some.filter(pl.col("fact_id").is_in(unknown["fact_id"].to_list())).head(n)
@@ -123,7 +123,7 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         kept,
         rank,
         facts.height,
-        plan.bits(base.decoder, base.prompter, facts),
+        plan.bits(base.asker, base.prompter, facts),
         lora.n_parameters(base.loaded.model, config),
         harm.reliability,
         harm.known_lost,

@@ -20,7 +20,6 @@ from knowpack.config import fingerprint
 from knowpack.errors import BudgetError, FactsError
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded
-from knowpack.model.merge import merged
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
 from knowpack.pack.budget import Harm
@@ -67,7 +66,7 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
         frontier = _attempts(trial, new, progress)
         best = min(range(len(frontier)), key=lambda i: _badness(frontier[i].harm, request))
         harm = _report(trial, new, frontier[best], progress)
-        run.check_base(base)
+        base.check_unchanged()
     outcome = Outcome(
         request.out, harm, limits.excess(harm, request.budget, request.reliability), _lines(frontier), problems
     )
@@ -92,7 +91,7 @@ def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
 def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attempt]:
     """Train and validate in turn until one meets the budget."""
     request, base = trial.request, trial.base
-    n_bits = plan.bits(base.decoder, base.prompter, new)
+    n_bits = plan.bits(base.asker, base.prompter, new)
     per_rank = lora.n_parameters(base.loaded.model, plan.recipe(1, new.height))
     rank = plan.rank_for(n_bits, per_rank)
     config = request.train or plan.recipe(rank, new.height)
@@ -127,7 +126,7 @@ def _report(trial: Trial, new: pl.DataFrame, best: Attempt, progress: Progress) 
     if not (out / "adapter").exists():
         with store.atomic(out / "adapter") as beside:
             shutil.copytree(best.folder / "adapter", beside, dirs_exist_ok=True)
-    with merged(base.loaded, out / "adapter") as tuned:
+    with base.tuned(out / "adapter") as tuned:
         run.measure(out, trial.config, base, tuned, progress)
     moved = read_table(out / "shifts.parquet", Shift).filter((pl.col("grader") == "default") & ~pl.col("trained"))
     figures = {
@@ -162,8 +161,8 @@ def _finish(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame,
     told = read_table(best.folder / "examples.parquet", Example).filter(pl.col("kind") != str(Kind.REPLAY))
     measured = {name: f"{value:.4f}" for name, value in asdict(outcome.harm).items() if value is not None}
     measured |= {"packed facts": str(new.height), "facts of the report": str(trial.split.report.height)}
-    base = trial.base.loaded
-    card.write(outcome.folder / "adapter", base.name, base.weights_hash, told, best.config, request.seed, measured)
+    base = trial.base.asker
+    card.write(outcome.folder / "adapter", base.name, base.identity.weights, told, best.config, request.seed, measured)
     write_json(
         outcome.folder / "pack.json",
         {

@@ -17,7 +17,7 @@ from knowpack.records import Example, Kind
 from knowpack.train.mix import paraphrases
 
 if TYPE_CHECKING:
-    from knowpack.decode.decoder import Decoder
+    from knowpack.probe.askers import Answers
     from knowpack.probe.prompts import Prompter
 
 Effort = Literal["quick", "normal", "thorough"]
@@ -57,7 +57,7 @@ def parts(known: pl.DataFrame, packed: pl.DataFrame, seed: int) -> Parts:
     return Parts(replay, validation, report)
 
 
-def bits(decoder: "Decoder", prompter: "Prompter", facts: pl.DataFrame) -> float:
+def bits(asker: "Answers", prompter: "Prompter", facts: pl.DataFrame) -> float:
     """How much the base does not know of the facts: minus log2 of what it gives their answers, summed."""
     questions = facts["question"].to_list()
     batch = prompter.batch((), questions)
@@ -65,7 +65,7 @@ def bits(decoder: "Decoder", prompter: "Prompter", facts: pl.DataFrame) -> float
         prompter.answer_ids(answers[0], question)
         for question, answers in facts.select("question", "answers").iter_rows()
     ]
-    scored = decoder.logprobs(batch.prefix, batch.tails, answers)
+    scored = asker.logprobs(batch.prefix, batch.tails, answers)
     return -sum(one.logprob for one in scored) / math.log(2)
 
 

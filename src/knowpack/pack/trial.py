@@ -11,14 +11,12 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, shot_pool
 from knowpack.config import RunConfig, TrainConfig
-from knowpack.decode.decoder import Decoder
 from knowpack.measure.knowledge import knowledge_map
-from knowpack.model.loaded import Loaded
-from knowpack.model.merge import merged
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
 from knowpack.pack.budget import Harm
 from knowpack.pack.request import Request
+from knowpack.probe.askers import TokenAsker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Shot, draw_shots
 from knowpack.progress import Progress
@@ -75,7 +73,7 @@ def open_trial(
     )
     shots = drawn[n_contexts:]
     probed = pl.concat([facts, split.validation])
-    answers = probe(base.decoder, probed, shots, base.prompter, config.probe, progress=progress).collect()
+    answers = probe(base.asker, probed, shots, base.prompter, config.probe, progress=progress).collect()
     contexts: list[list[Shot]] = [[], *(drawn[:n_contexts] if config.probe.n_shots else [])]
     packed = set(facts["fact_id"])
     return Trial(request, base, config, split, contexts, shots, probed, packed, knowledge_map(answers))
@@ -92,7 +90,7 @@ def attempt(
             made = train(
                 base.loaded, told, config, request.seed, beside, prompter=base.prompter, progress=progress, replay=asked
             )
-        with merged(base.loaded, folder / "adapter") as tuned:
+        with base.tuned(folder / "adapter") as tuned:
             harm = _validate(trial, tuned, progress)
         write_json(folder / "validation.json", {"harm": asdict(harm), "seconds": made.seconds})
     kept = store.read_json(folder / "validation.json")
@@ -100,14 +98,13 @@ def attempt(
     return Attempt(folder, config, Harm(**kept["harm"]), kept["seconds"])
 
 
-def _validate(trial: Trial, tuned: Loaded, progress: Progress) -> Harm:
+def _validate(trial: Trial, tuned: TokenAsker, progress: Progress) -> Harm:
     """The packed facts for reliability, the validation facts for harm, under the validation prompts."""
-    decoder = Decoder(tuned, batch_size=trial.config.probe.batch_size)
     base, config = trial.base, trial.config.probe
     mine = trial.facts.filter(pl.col("fact_id").is_in(list(trial.packed)))
     others = trial.facts.filter(~pl.col("fact_id").is_in(list(trial.packed)))
-    learned = probe(decoder, mine, trial.shots, base.prompter, config, progress=progress)
-    kept = probe(decoder, others, trial.shots, base.prompter, config, progress=progress)
+    learned = probe(tuned, mine, trial.shots, base.prompter, config, progress=progress)
+    kept = probe(tuned, others, trial.shots, base.prompter, config, progress=progress)
     after = knowledge_map(kept.collect())
     right = learned.select(pl.col("matched_default").is_not_null()).collect().to_series()
     return Harm(

@@ -1,13 +1,13 @@
 """Ask a model every fact under every prompt, and keep what it said.
 
-Fact table + few-shot prompts + decoder -> Response table (Pletenev et al. 2025, section 3.1: 10 prompts x 4 shots,
+Fact table + few-shot prompts + an asker -> Response table (Pletenev et al. 2025, section 3.1: 10 prompts x 4 shots,
 greedy, 32 new tokens; sampled answers as in SliCK, Gekhman et al. 2024). Works through the facts in chunks, so that
 memory does not grow with them and a killed probe goes on at the next chunk. The result does not depend on the chunks.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import polars as pl
 
@@ -15,44 +15,13 @@ from knowpack import records, store
 from knowpack.config import ProbeConfig
 from knowpack.errors import FactsError
 from knowpack.measure.grading import grade_table
+from knowpack.probe.askers import Answers, Ids
 from knowpack.probe.prompts import Batch, Prompter, Shot
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Response
 from knowpack.seeds import seed_of
 
 CHUNK_FACTS = 1024  # facts a chunk: eight batches of 128, written every few seconds to minutes
-
-Ids = Sequence[int]
-
-
-class Scored(Protocol):
-    """What the decoder says of one continuation."""
-
-    @property
-    def logprob(self) -> float:
-        """Nats, summed over the tokens."""
-        ...
-
-
-class Decoder(Protocol):
-    """The seam to the model (model/decode.py): rows of ids in, rows of ids out."""
-
-    def generate(
-        self,
-        prefix: Ids,
-        tails: Sequence[Ids],
-        *,
-        max_new_tokens: int,
-        drafts: Sequence[Ids | None] | None = None,
-        temperature: float = 0.0,
-        seed: int | None = None,
-    ) -> list[list[int]]:
-        """Ids after prefix + each tail; drafts change the speed only."""
-        ...
-
-    def logprobs(self, prefix: Ids, tails: Sequence[Ids], continuations: Sequence[Ids]) -> Sequence[Scored]:
-        """The log-probability of each continuation after prefix + its tail."""
-        ...
 
 
 class _Asked(NamedTuple):
@@ -78,7 +47,7 @@ class _Answer(NamedTuple):
 class _Job:
     """What is the same for every chunk."""
 
-    decoder: Decoder
+    asker: Answers
     prompter: Prompter
     shots: Sequence[Sequence[Shot]]
     config: ProbeConfig
@@ -89,7 +58,7 @@ Told = dict[tuple[str, int, int], str]  # (fact_id, prompt, form) -> the greedy 
 
 
 def probe(
-    decoder: Decoder,
+    asker: Answers,
     facts: pl.DataFrame,
     shots: Sequence[Sequence[Shot]],
     prompter: Prompter,
@@ -112,7 +81,7 @@ def probe(
         raise FactsError(
             f"nothing to ask: {len(facts)} facts, {len(shots)} prompts, {len(forms)} forms; expected one of each"
         )
-    job = _Job(decoder, prompter, shots, config, forms)
+    job = _Job(asker, prompter, shots, config, forms)
     n_done = chunks.done() if chunks else 0
     parts = []
     with progress.stage("probe", len(facts)) as advance:
@@ -140,16 +109,14 @@ def _probe_chunk(job: _Job, chunk: pl.DataFrame, told: Told) -> pl.DataFrame:
         for prompt, draw in enumerate(job.shots):
             batch = job.prompter.batch(draw, asked.questions)
             drafts = _drafts(job.prompter, asked, prompt, newest, told) if job.config.drafts else None
-            ids = job.decoder.generate(
-                batch.prefix, batch.tails, max_new_tokens=job.config.max_new_tokens, drafts=drafts
-            )
+            ids = job.asker.generate(batch.prefix, batch.tails, max_new_tokens=job.config.max_new_tokens, drafts=drafts)
             texts = [job.prompter.decode(row) for row in ids]
             newest |= {
                 fact_id: _Answer(prompt, asked.forms[i], ids[i], texts[i]) for i, fact_id in enumerate(asked.fact_ids)
             }
             logprobs: list[float | None] = [None] * len(texts)
             if job.config.logprob:
-                scored = job.decoder.logprobs(batch.prefix, batch.tails, canonical)
+                scored = job.asker.logprobs(batch.prefix, batch.tails, canonical)
                 logprobs = [one.logprob for one in scored]
             for i, fact_id in enumerate(asked.fact_ids):
                 lines.append((fact_id, prompt, asked.forms[i], 0, texts[i], logprobs[i]))
@@ -161,7 +128,7 @@ def _sampled(job: _Job, asked: _Asked, prompt: int, batch: Batch) -> list[tuple[
     lines: list[tuple[str, int, int, int, str, float | None]] = []
     for sample in range(1, job.config.n_samples + 1):
         seed = seed_of(job.config.shots_seed, "sampling", asked.fact_ids[0], asked.forms[0], prompt, sample)
-        sampled = job.decoder.generate(
+        sampled = job.asker.generate(
             batch.prefix,
             batch.tails,
             max_new_tokens=job.config.max_new_tokens,

@@ -1,0 +1,113 @@
+"""The TokenAsker of transformers: a model in memory, asked through the shared-prefix decoder.
+
+ModelConfig, or a Loaded -> TransformersAsker. An adapter is merged into the weights while it is asked for, and the base
+comes back bit for bit. Whoever needs the weights themselves (training, benchmarks) takes `weights_of`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from knowpack import store
+from knowpack.config import ModelConfig
+from knowpack.decode.decoder import Decoder, ScoredContinuation
+from knowpack.errors import ModelError
+from knowpack.model.load import load
+from knowpack.model.loaded import Loaded, weights_hash
+from knowpack.model.merge import merged
+from knowpack.probe.askers import Identity, TokenAsker
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+NO_SETTINGS = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
+BATCH_ROWS = 128
+
+
+class TransformersAsker:
+    """A TokenAsker over weights in memory."""
+
+    def __init__(self, loaded: Loaded, batch_size: int = BATCH_ROWS) -> None:
+        """batch_size: rows computed at once; halved where memory runs out."""
+        self.loaded = loaded
+        self._batch_size = batch_size
+        self._decoder = Decoder(loaded, batch_size=batch_size)
+
+    @property
+    def name(self) -> str:
+        """As the config names it, and the adapter."""
+        return self.loaded.name
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Hashes of the weights, of the settings that are no weights, of the tokenizer with its template."""
+        settings = json.loads(self.loaded.model.config.to_json_string(use_diff=False))
+        tokenizer = self.loaded.tokenizer
+        return Identity(
+            self.loaded.weights_hash,
+            store.hash_of({name: value for name, value in settings.items() if name not in NO_SETTINGS}),
+            store.hash_of([tokenizer.backend_tokenizer.to_str(), str(tokenizer.chat_template)]),
+        )
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """The model's own."""
+        return self.loaded.tokenizer
+
+    @property
+    def n_vocabulary(self) -> int:
+        """Rows of the embeddings."""
+        return self.loaded.n_vocabulary
+
+    @property
+    def device(self) -> str:
+        """A device of torch."""
+        return str(self.loaded.device)
+
+    def generate(
+        self,
+        prefix: Sequence[int],
+        tails: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        drafts: Sequence[Sequence[int] | None] | None = None,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> list[list[int]]:
+        """See Decoder.generate; stops where the model's generation config says."""
+        return self._decoder.generate(
+            prefix, tails, max_new_tokens=max_new_tokens, drafts=drafts, temperature=temperature, seed=seed
+        )
+
+    def logprobs(
+        self, prefix: Sequence[int], tails: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]
+    ) -> list[ScoredContinuation]:
+        """See Decoder.logprobs."""
+        return self._decoder.logprobs(prefix, tails, continuations)
+
+    @contextmanager
+    def with_adapter(self, adapter: str | Path) -> Iterator["TransformersAsker"]:
+        """The adapter merged into the weights, in place; after the block they are bit for bit as before."""
+        with merged(self.loaded, adapter) as tuned:
+            yield TransformersAsker(tuned, self._batch_size)
+
+    def check_unchanged(self) -> None:
+        """The weights are bit for bit what they were at loading; anything else is a bug."""
+        now = weights_hash(self.loaded.model)
+        if now != self.loaded.weights_hash:
+            raise RuntimeError(f"the base's weights changed: {self.loaded.weights_hash} before, {now} now")
+
+
+def open_asker(config: ModelConfig, batch_size: int = BATCH_ROWS) -> TokenAsker:
+    """Whoever answers by this config. Raises ModelError in one line."""
+    return TransformersAsker(load(config), batch_size)
+
+
+def weights_of(asker: TokenAsker, use: str) -> Loaded:
+    """The weights in memory. Raises ModelError where the model is somewhere else. use: what they are needed for."""
+    if not isinstance(asker, TransformersAsker):
+        raise ModelError(f"{use} needs the weights of {asker.name} in memory; give --model a folder or a hub name")
+    return asker.loaded

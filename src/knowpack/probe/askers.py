@@ -1,0 +1,96 @@
+"""Whoever answers: the one seam to models. A new backend is a class with these methods, and nothing above it changes.
+
+TokenAsker   ids in; ids and log-probabilities out (transformers: decode/transformers_asker.py)
+
+`identity` says what answers: it goes into the hash of the base's folder, so that two that answer differently never
+share one. `with_adapter` gives the same model with a LoRA adapter on it, for as long as the block lasts.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Ids = Sequence[int]
+
+
+class Identity(NamedTuple):
+    """What answers, by content: equal identities give equal answers."""
+
+    weights: str
+    """Hash of the weights, an adapter's share included; of a served model, what its server says of them."""
+    architecture: str
+    """Hash of settings that change answers and are no weights (a rope base, a window)."""
+    tokenizer: str
+    """Hash of the tokenizer with its chat template."""
+
+
+class Scored(Protocol):
+    """What is said of one continuation."""
+
+    @property
+    def logprob(self) -> float:
+        """Nats, summed over the tokens."""
+        ...
+
+    @property
+    def greedy(self) -> bool:
+        """Whether greedy decoding would give it."""
+        ...
+
+
+class Answers(Protocol):
+    """Rows of ids in, rows of ids out: what the probe needs."""
+
+    def generate(
+        self,
+        prefix: Ids,
+        tails: Sequence[Ids],
+        *,
+        max_new_tokens: int,
+        drafts: Sequence[Ids | None] | None = None,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> list[list[int]]:
+        """Ids after prefix + each tail, without the stop token; greedy at temperature 0. Drafts change speed only."""
+        ...
+
+    def logprobs(self, prefix: Ids, tails: Sequence[Ids], continuations: Sequence[Ids]) -> Sequence[Scored]:
+        """How likely each continuation is after prefix + its tail."""
+        ...
+
+
+class TokenAsker(Answers, Protocol):
+    """A model that is asked by token ids."""
+
+    @property
+    def name(self) -> str:
+        """For a person: a hub name, a folder, a server's name for it."""
+        ...
+
+    @property
+    def identity(self) -> Identity:
+        """What answers, by content."""
+        ...
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """Whose ids are meant."""
+        ...
+
+    @property
+    def n_vocabulary(self) -> int:
+        """Tokens that the model knows."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it is computed: cpu, cuda:0, a server's address."""
+        ...
+
+    def with_adapter(self, adapter: str | Path) -> "AbstractContextManager[TokenAsker]":
+        """The model with this adapter, inside the block. The plain model must not be asked until the block ends."""
+        ...
