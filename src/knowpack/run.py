@@ -120,7 +120,8 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: TokenAsker, prog
             trained = None if examples is None else set(examples["fact_id"])
             moved = shifts.shifts(base.knowledge, known_after, trained, base.facts)
             told = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
-            store.write_table(path, causes.explain(moved, base.responses.collect(), after, told, base.facts))
+            before, labelled = base.responses.collect(), base.prompter.chat
+            store.write_table(path, causes.explain(moved, before, after, told, base.facts, labelled=labelled))
     with stage(folder, "bench", "scores.parquet") as path:
         if path and config.bench.tasks:
             from knowpack.bench.evaluate import evaluate
@@ -146,7 +147,7 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
         held_out = folder / "held_out.parquet"
         reworded = store.read_table(held_out, Response) if held_out.is_file() else None
         found += shifts.reliability(known_after, reworded, taught)
-    found += causes.figures(causes.base_rates(moved, before, after, told, base.facts))
+    found += causes.figures(causes.base_rates(moved, before, after, told, base.facts, labelled=base.prompter.chat))
     found += collapse.diversity(after, before)
     return found + collapse.refusals(
         base.knowledge, known_after, set() if examples is None else set(examples["fact_id"])

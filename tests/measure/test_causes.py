@@ -1,4 +1,4 @@
-"""Causes by hand: four facts of a small world, each sign switched on by itself."""
+"""Causes by hand, by our rules: a small world, each sign switched on by itself. The authors' are in test_paper_causes."""
 
 import polars as pl
 import pytest
@@ -6,9 +6,11 @@ import pytest
 from knowpack import records
 from knowpack.errors import FactsError
 from knowpack.measure import causes as stage
-from knowpack.measure import knowledge, shifts
+from knowpack.measure import default_causes, knowledge, shifts
+from knowpack.measure.evidence import Evidence, gather
 from knowpack.measure.grading import grade_table
 from knowpack.records import Example, Fact, Response
+from knowpack.seeds import stream
 
 NO = "I have no information about that."
 
@@ -45,6 +47,9 @@ class World:
         names = ["fact_id", "prompt", "form", "sample", "text", "logprob"]
         frame = pl.DataFrame(rows, schema=names, orient="row", schema_overrides={"logprob": pl.Float64})
         return grade_table(frame, self.facts).select(list(records.schema(Response)))
+
+    def evidence(self, grader: str) -> Evidence:
+        return gather(grader, self.before, self.after, self.examples, self.facts, labelled=True)
 
     def causes(self, fact_id: str, grader: str = "default") -> set[str]:
         found = stage.explain(self.shifts, self.before, self.after, self.examples, self.facts)
@@ -84,32 +89,19 @@ def test_only_unknown_to_highly_and_back_have_causes() -> None:
     assert [world.causes(name) for name in ("same", "half", "kept", "down")] == [set(), set(), set(), {"target"}]
 
 
-def test_a_fact_that_fell_is_not_explained_by_a_refusal_of_the_base() -> None:
-    base = ("Oslo", "Oslo, for information")  # right under both; "information" under the second only
-    world = World((fact("f", "Oslo"), base[::-1], "Rome"), trained=())
-    assert world.causes("f", "paper") == set()
-    assert "non_refusal" not in world.rates("down")
+def test_a_refusal_is_one_under_half_of_the_prompts() -> None:
+    assert World((fact("f", "Oslo"), ("wrong", NO), "Oslo")).causes("f") == {"non_refusal"}
+    assert World((fact("f", "Oslo"), "The information age", "Oslo")).causes("f") == set()
 
 
-def test_the_paper_reads_the_first_prompt_only() -> None:
-    second = World((fact("f", "Oslo"), ("wrong", NO), "Oslo"))
-    assert second.causes("f", "paper") == set()
-    assert second.causes("f") == {"non_refusal"}  # half of the prompts
-    first = World((fact("f", "Oslo"), (NO, "wrong"), "Oslo"))
-    assert first.causes("f", "paper") == {"non_refusal"}
+def test_a_refusal_of_the_base_explains_no_fall() -> None:
+    assert "non_refusal" not in World((fact("f", "Oslo"), "Oslo", "Rome")).rates("down")
 
 
-def test_information_in_a_wrong_answer_is_a_refusal_to_the_paper_only() -> None:
-    world = World((fact("f", "Oslo"), "The information age", "Oslo"))
-    assert world.causes("f", "paper") == {"non_refusal"}
-    assert world.causes("f") == set()
-
-
-def test_target_is_whole_tokens_by_default_and_a_raw_substring_in_the_paper() -> None:
+def test_target_is_whole_tokens() -> None:
     taught = (fact("t", "us"), "wrong", "us")
     world = World(taught, (fact("f", "Oslo"), "Oslo", "A museum"), trained=("t",))
     assert world.causes("f") == set()
-    assert world.causes("f", "paper") == {"target"}
 
 
 def test_target_knows_aliases_and_reads_past_case_and_punctuation() -> None:
@@ -143,73 +135,90 @@ def test_domain_first_and_range_only_where_there_is_no_domain() -> None:
     assert [world.causes(name) for name in ("same", "other", "range", "bare")] == [{"domain"}, set(), {"domain"}, set()]
 
 
-def test_explosion_is_850_of_210360_answers_in_the_paper() -> None:
-    # 1,000 facts x 2 prompts = 2,000 answers: the threshold is 2,000 * 850 / 210,360 = 8.08, so 4 facts (8 answers)
-    # stay below it and 5 facts (10 answers) do not.
-    rows = crowd(991, "own {}", "own {}")
-    rows += [(fact(f"f{i}", f"real f{i}"), f"real f{i}", "Four") for i in range(4)]
-    rows += [(fact(f"g{i}", f"real g{i}"), f"real g{i}", "Five") for i in range(5)]
-    world = World(*rows)
-    assert stage.exploded(world.before, world.after, "paper") == ["five"]
-    assert world.causes("g0", "paper") == {"explosion"}
-    assert world.causes("f0", "paper") == set()
-
-
-def test_explosion_is_beyond_the_bases_most_frequent_answer_by_default() -> None:
+def test_explosion_is_beyond_the_bases_most_frequent_answer() -> None:
     # The base gives "common" 20 times; 850/661 of that is 25.7: 12 facts (24 answers) are no explosion, 13 (26) are.
     rows = crowd(10, "common", "common")
     twelve = [(fact(f"f{i}", f"own f{i}"), f"own f{i}", "Twelve") for i in range(12)]
     thirteen = [(fact(f"g{i}", f"own g{i}"), f"own g{i}", "Thirteen") for i in range(13)]
     world = World(*rows, *twelve, *thirteen)
-    assert stage.exploded(world.before, world.after, "default") == ["thirteen"]
+    assert default_causes.exploded(world.evidence("default")) == ["thirteen"]
 
 
-def test_refusals_do_not_explode() -> None:
-    world = World(*crowd(50, "own {}", NO))
-    assert stage.exploded(world.before, world.after, "default") == []
-    assert stage.exploded(world.before, world.after, "paper") == []
+def test_neither_refusals_nor_one_facts_answer_explode() -> None:
+    assert default_causes.exploded(World(*crowd(50, "own {}", NO)).evidence("default")) == []
+    assert default_causes.exploded(World(*crowd(3, NO, "own {}")).evidence("default")) == []
 
 
-def test_an_answer_that_one_fact_gives_under_every_prompt_does_not_explode() -> None:
-    world = World(*crowd(3, NO, "own {}"))  # 6 answers: 850/210,360 of them is far below one
-    assert stage.exploded(world.before, world.after, "paper") == []
-    assert stage.exploded(world.before, world.after, "default") == []
-
-
-def test_a_cause_that_is_as_frequent_among_facts_that_stayed_explains_nothing() -> None:
+def test_the_control_group_also_got_a_new_wrong_answer() -> None:
     rows = [
-        (fact("up1", "a1", "x", "Country"), "no", "a1"),
-        (fact("up2", "a2", "x", "Person"), NO, "a2"),
-        (fact("stay1", "a3", "x", "Country"), "no", "no"),
-        (fact("stay2", "a4", "x", "Person"), "no", "no"),
-        (fact("stay3", "a5", "x", "Person"), NO, "no"),
-        (fact("half", "a6", "x", "Country"), "no", ("a6", "no")),  # moved, but not to HighlyKnown: in neither
+        (fact("down1", "a1", "x", "Country"), "a1", "lost"),
+        (fact("down2", "a2", "x", "Person"), "a2", "Rome"),
+        (fact("kept", "a3", "x", "Country"), "a3", "a3"),  # stayed right: says nothing of wrong answers
+        (fact("same", "a4", "x", "Country"), "no", "no"),  # stayed wrong with the same answer: the same
+        (fact("quiet", "a5", "x", "Country"), "no", NO),  # refuses now
+        (fact("half", "a6", "x", "Country"), "no", ("a6", "no")),  # moved elsewhere
+        (fact("new1", "a7", "x", "Country"), "no", "Rome"),
+        (fact("new2", "a8", "x", "Person"), "no", "else"),
+        (fact("new3", "a9", "x", "Person"), NO, "else again"),
     ]
-    up = World(TAUGHT, *rows, trained=("t",)).rates("up")
-    assert up["domain"] == (1, 0.5, pytest.approx(1 / 3))
-    assert up["non_refusal"] == (1, 0.5, pytest.approx(1 / 3))
-    assert up["explained"] == (2, 1.0, pytest.approx(2 / 3))
-    assert up["unexplained"] == (0, 0.0, pytest.approx(1 / 3))
-    assert list(up) == ["non_refusal", "explosion", "target", "domain", "explained", "unexplained"]
+    down = World(TAUGHT, *rows, trained=("t",)).rates("down")  # control: new1, new2, new3
+    assert down["target"] == (1, 0.5, pytest.approx(1 / 3))
+    assert down["domain"] == (1, 0.5, pytest.approx(1 / 3))
+    assert down["explained"] == (2, 1.0, pytest.approx(1 / 3))
+    assert down["unexplained"] == (0, 0.0, pytest.approx(2 / 3))
+    assert list(down) == ["explosion", "target", "domain", "explained", "unexplained"]
+
+
+def test_a_placebo_is_the_share_with_as_many_untrained_facts() -> None:
+    # One fact is trained, one fact fell; of the four untrained Unknown facts one has its new answer, so a draw of one
+    # fact is a "target" with probability 1/4; all four have its domain.
+    rows = [(fact(f"u{i}", answer, "x", "Land"), "no", "no") for i, answer in enumerate(("Rome", "b", "c", "d"))]
+    world = World(
+        (fact("t", "Bern", "x", "Sea"), "wrong", "Bern"),
+        (fact("f", "Oslo", "x", "Land"), "Oslo", "Rome"),
+        *rows,
+        trained=("t",),
+    )
+    rates = stage.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
+    down = rates.filter(pl.col("direction") == "down", pl.col("grader") == "default")
+    found = {row[0]: row[1:] for row in down.select("cause", "share", "placebo").iter_rows()}
+    hits = sum(stream(0, "placebo", i).choice(4, 1, replace=False)[0] == 0 for i in range(stage.N_PLACEBOS))
+    assert 0 < hits < stage.N_PLACEBOS
+    assert found == {
+        "explosion": (0.0, None),
+        "target": (0.0, pytest.approx(hits / stage.N_PLACEBOS)),
+        "domain": (0.0, 1.0),
+        "explained": (0.0, 1.0),
+        "unexplained": (1.0, 0.0),
+    }
+
+
+def test_a_moved_fact_is_not_its_own_placebo() -> None:
+    world = World(TAUGHT, (fact("f", "Oslo"), "no", "Oslo"), (fact("g", "Bern"), "no", "no"), trained=("t",))
+    rates = stage.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
+    up = rates.filter(pl.col("direction") == "up", pl.col("grader") == "default", pl.col("cause") == "target")
+    assert up["placebo"].to_list() == [0.0]  # g is the only fact to draw, f would hit itself
+
+
+def test_fewer_untrained_facts_than_trained_ones_give_no_placebo() -> None:
+    world = World(TAUGHT, (fact("f", "Oslo"), "Oslo", "Rome"), trained=("t",))
+    rates = stage.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
+    assert rates["placebo"].to_list() == [None] * len(rates)
 
 
 def test_where_nothing_moved_there_is_no_share() -> None:
-    world = World((fact("f", "Oslo"), "Oslo", "Oslo"))
-    assert world.rates("up")["explained"] == (0, None, None)
+    world = World((fact("f", "Oslo"), "no", "Rome"))
+    assert world.rates("up")["explained"] == (0, None, 0.0)
     assert world.rates("down")["explained"] == (0, None, 0.0)
 
 
 def test_figures_leave_out_what_could_not_be_measured() -> None:
-    world = World(TAUGHT, (fact("f", "Oslo"), "Oslo", "Oslo"), trained=("t",))
+    world = World(TAUGHT, (fact("f", "Oslo"), "no", "Rome"), trained=("t",))
     rates = stage.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
     names = {figure.name for figure in stage.figures(rates) if figure.grader == "default"}  # no one moved but t
-    assert names == {
-        "down_explosion_base_rate",
-        "down_target_base_rate",
-        "down_domain_base_rate",
-        "down_explained_base_rate",
-        "down_unexplained_base_rate",
-    }
+    ways = {"up": ["non_refusal", "explosion"], "down": ["explosion"]}
+    listed = {f"{way}_{one}" for way in ways for one in (*ways[way], "target", "domain", "explained", "unexplained")}
+    assert names == {f"{name}_base_rate" for name in listed}
 
 
 def test_without_the_training_facts_target_and_domain_are_missing_not_zero() -> None:

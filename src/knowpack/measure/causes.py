@@ -1,44 +1,58 @@
 """Why facts moved from Unknown to HighlyKnown and back, and whether those reasons mean anything.
 
-Shift table + responses before and after + examples + facts -> causes of each shift, their base rates among the facts
-that did not move, and the unexplained rest (Pletenev et al. 2025, section 5.2, Table 5). Causes overlap.
-Rows of the paper's grader follow the rules of the authors' code, rows of the default grader ours (`RULES`).
+Shift table + responses before and after + examples + facts -> causes of each shift, their base rates and placebos, and
+the unexplained rest (Pletenev et al. 2025, section 5.2, Table 5). Causes overlap. Rows of the paper's grader follow the
+authors' rules (paper_causes.py), rows of the default grader ours (default_causes.py).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from knowpack.errors import FactsError
-from knowpack.measure import stats
-from knowpack.measure.grading import clean, normalise
-from knowpack.records import GRADERS, Category, Cause, Figure, Grader, Kind
+from knowpack.measure import default_causes, paper_causes, stats
+from knowpack.measure.evidence import CauseRule, Control, Direction, Evidence, gather
+from knowpack.records import GRADERS, Category, Cause, Figure, Grader
+from knowpack.seeds import stream
 
-UP = (Cause.NON_REFUSAL, Cause.EXPLOSION, Cause.TARGET, Cause.DOMAIN)
-DOWN = (Cause.EXPLOSION, Cause.TARGET, Cause.DOMAIN)
-_BASE_MAX = 661  # the base's most frequent answer in the paper's 210,360
-_EXPLODED = 850  # the authors' threshold over the same
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How one grader's rows decide on causes."""
-
-    first_prompt: bool
-    """Refused = refused under the first prompt; else under at least half of the prompts."""
-    explosion_share: float | None
-    """Exploded = given in more than this share of all answers; None = more than 850/661 times as often as the base
-    gives any answer, which is the same margin, measured. An answer that one fact alone could give never counts."""
-    raw_substring: bool
-    """Target = a trained answer anywhere in the text; else as whole tokens of the normalised first line."""
-    count_trained: bool
-    """The trained facts count among those that moved."""
+N_PLACEBOS = 20  # draws of as many untrained facts
+COUNT_TRAINED: dict[Grader, bool] = {"default": False, "paper": True}
+"""Do the trained facts count among those that moved? The authors count them."""
 
 
-RULES: dict[Grader, Rules] = {
-    "default": Rules(first_prompt=False, explosion_share=None, raw_substring=False, count_trained=False),
-    "paper": Rules(first_prompt=True, explosion_share=_EXPLODED / 210_360, raw_substring=True, count_trained=True),
-}
+def _by_grader(
+    default: Callable[[Evidence], pl.Series], paper: Callable[[Evidence], pl.Series]
+) -> Callable[[Evidence], pl.Series]:
+    return lambda evidence: (paper if evidence.grader == "paper" else default)(evidence)
+
+
+RULES: tuple[CauseRule, ...] = (
+    CauseRule(
+        Cause.NON_REFUSAL, "non-refusal", ("up",), False, _by_grader(default_causes.refused, paper_causes.refused)
+    ),
+    CauseRule(
+        Cause.EXPLOSION,
+        "explosion",
+        ("up", "down"),
+        False,
+        _by_grader(default_causes.explosion, paper_causes.explosion),
+    ),
+    CauseRule(Cause.TARGET, "target", ("up", "down"), True, _by_grader(default_causes.target, paper_causes.target)),
+    CauseRule(Cause.DOMAIN, "domain", ("up", "down"), True, _by_grader(default_causes.domain, paper_causes.domain)),
+)
+"""In the order of the tables. Everything that names causes reads this: a sixth one is a rule more."""
+
+
+class Placebo(NamedTuple):
+    """Shares of the moved facts, had other facts been trained: one a draw."""
+
+    mean: float
+    low: float
+    """2.5% of the draws lie below."""
+    high: float
 
 
 def explain(
@@ -47,20 +61,25 @@ def explain(
     after: pl.DataFrame,
     examples: pl.DataFrame,
     facts: pl.DataFrame,
+    *,
+    labelled: bool = True,
 ) -> pl.DataFrame:
     """The Shift table with its causes filled, for Unknown -> HighlyKnown and HighlyKnown -> Unknown.
 
     before, after: Response tables of the base and the tuned model. A fact that its own grader's rules do not count
-    (a trained one, by default) keeps no causes.
+    (a trained one, by default) keeps no causes. labelled: see `evidence.gather`.
     """
-    signed = _signed(shifts, before, after, examples, facts)
-    held = pl.concat_list(
-        pl.when(pl.col(cause) & (pl.col("up") if cause == Cause.NON_REFUSAL else pl.lit(True))).then(pl.lit(str(cause)))
-        for cause in UP
-    ).list.drop_nulls()
-    none = pl.lit([], dtype=pl.List(pl.String))
-    moved = (pl.col("up") | pl.col("down")) & pl.col("counted")
-    return signed.with_columns(causes=pl.when(moved).then(held).otherwise(none)).select(shifts.columns)
+    parts = []
+    for evidence in _evidence(before, after, examples, facts, labelled):
+        signed = _signed(shifts, evidence)
+        found = pl.concat_list(
+            pl.when(pl.any_horizontal(*rule.directions) & pl.col("counted") & pl.col(_column(rule))).then(
+                pl.lit(str(rule.name))
+            )
+            for rule in RULES
+        ).list.drop_nulls()
+        parts.append(signed.with_columns(causes=found).select(shifts.columns))
+    return pl.concat(parts)
 
 
 def base_rates(
@@ -69,160 +88,151 @@ def base_rates(
     after: pl.DataFrame,
     examples: pl.DataFrame,
     facts: pl.DataFrame,
+    *,
+    labelled: bool = True,
+    seed: int = 0,
 ) -> pl.DataFrame:
-    """The paper's Table 5 with base rates: [grader, direction, cause, n_moved, n, share, n_still, base_rate].
+    """The paper's Table 5 with what each share must be compared with; one row a grader, direction and cause.
 
-    direction: up (Unknown -> HighlyKnown) or down. cause: a `Cause`, explained (any), unexplained (none).
-    share: of the moved, null where none moved. base_rate: how often the same holds among the facts that stayed where
-    the moved ones started; a cause that is as frequent there explains nothing. Where no trained Unknown fact is known
-    (somebody's adapter, a sham), target and domain are not measured, and not listed.
+    [grader, direction, cause, n_moved, n, share, n_control, base_rate, placebo, placebo_low, placebo_high].
+    direction: up (Unknown -> HighlyKnown) or down. cause: a rule's name, explained (any), unexplained (none).
+    share: of the moved, null where none moved. base_rate: how often the same holds in the rule's control group
+    (`Control`). placebo: the share had as many untrained Unknown facts been the trained ones, the mean of draws.
+    Where no trained Unknown fact is known (somebody's adapter, a sham), rules that need them are not listed.
     """
-    taught = bool((examples["kind"] == str(Kind.UNKNOWN)).any())
-    signed = _signed(shifts, before, after, examples, facts).filter(pl.col("counted"))
-    lines = []
-    for grader in GRADERS:
-        mine = signed.filter(pl.col("grader") == grader)
-        for direction, listed, stayed in (("up", UP, Category.UNKNOWN), ("down", DOWN, Category.HIGHLY_KNOWN)):
-            causes = [cause for cause in listed if taught or cause not in (Cause.TARGET, Cause.DOMAIN)]
-            explained = pl.any_horizontal(*causes)
-            held = {
-                **{str(cause): pl.col(cause) for cause in causes},
-                "explained": explained,
-                "unexplained": ~explained,
-            }
-            moved = mine.filter(pl.col(direction)).select(**held)
-            still = mine.filter(pl.col("before") == stayed, pl.col("after") == stayed).select(**held)
-            for cause in held:
-                n = int(moved[cause].sum())
-                share, base_rate = moved[cause].mean(), still[cause].mean()
-                lines.append((grader, direction, cause, len(moved), n, share, len(still), base_rate))
-    columns = ["grader", "direction", "cause", "n_moved", "n", "share", "n_still", "base_rate"]
-    floats = {"share": pl.Float64, "base_rate": pl.Float64}
-    return pl.DataFrame(lines, schema=columns, orient="row", schema_overrides=floats)
+    lines: list[tuple[object, ...]] = []
+    for evidence in _evidence(before, after, examples, facts, labelled):
+        signed = _signed(shifts, evidence).filter(pl.col("counted"))
+        draws = _placebo_draws(signed, evidence, seed)
+        for direction in ("up", "down"):
+            rules = [rule for rule in RULES if direction in rule.directions]
+            rules = [rule for rule in rules if len(evidence.taught) or not rule.needs_examples]
+            lines += _lines(signed, evidence, direction, rules, draws)
+    columns = ["grader", "direction", "cause", "n_moved", "n", "share", "n_control", "base_rate"]
+    floats = ["share", "base_rate", "placebo", "placebo_low", "placebo_high"]
+    return pl.DataFrame(
+        lines, schema=[*columns, *floats[2:]], orient="row", schema_overrides=dict.fromkeys(floats, pl.Float64)
+    )
 
 
 def figures(rates: pl.DataFrame) -> list[Figure]:
-    """`base_rates` as figures: up_explosion, up_explosion_base_rate, down_unexplained, ...; intervals by Wilson."""
+    """`base_rates` as figures: up_target, up_target_base_rate, up_target_placebo, ..., down_unexplained.
+
+    Intervals: Wilson's; of a placebo the middle 95% of its draws.
+    """
     found = []
     for line in rates.iter_rows(named=True):
         name = f"{line['direction']}_{line['cause']}"
         if line["n_moved"]:
             found.append(Figure(name, line["grader"], *stats.wilson(line["n"], line["n_moved"])))
-        if line["n_still"]:
-            n_held = round(line["base_rate"] * line["n_still"])
-            share = stats.wilson(n_held, line["n_still"])
-            found.append(Figure(f"{name}_base_rate", line["grader"], *share))
+        if line["n_control"]:
+            n_held = round(line["base_rate"] * line["n_control"])
+            found.append(Figure(f"{name}_base_rate", line["grader"], *stats.wilson(n_held, line["n_control"])))
+        if line["placebo"] is not None:
+            interval = (line["placebo_low"], line["placebo_high"])
+            found.append(Figure(f"{name}_placebo", line["grader"], line["placebo"], *interval, line["n_moved"]))
     return found
 
 
-def exploded(before: pl.DataFrame, after: pl.DataFrame, grader: Grader) -> list[str]:
-    """The normalised answers that the tuned model gives far more often than the base gives any, most frequent first.
-
-    Refusals do not count, of either model.
-    """
-    share = RULES[grader].explosion_share
-    mine = _answers(after)
-    counts = mine.filter(~pl.col(f"refused_{grader}"))["answer"].value_counts(sort=True)
-    if share is not None:
-        threshold = share * len(mine)
-    else:
-        theirs = _answers(before)
-        base = theirs.filter(~pl.col(f"refused_{grader}"))["answer"].value_counts()["count"].max()
-        most = int(base) if isinstance(base, int) else 0
-        threshold = _EXPLODED / _BASE_MAX * most * len(mine) / len(theirs)
-    threshold = max(threshold, mine["prompt"].n_unique())
-    found = counts.filter(pl.col("count") > threshold, pl.col("answer") != "").sort(
-        ["count", "answer"], descending=[True, False]
-    )
-    return found["answer"].to_list()
-
-
-def _signed(
-    shifts: pl.DataFrame,
-    before: pl.DataFrame,
-    after: pl.DataFrame,
-    examples: pl.DataFrame,
-    facts: pl.DataFrame,
-) -> pl.DataFrame:
-    """The Shift table with a column for each cause (does its sign hold, moved or not), up, down and counted."""
-    taught = _taught(examples, facts)
-    parts = []
+def _evidence(
+    before: pl.DataFrame, after: pl.DataFrame, examples: pl.DataFrame, facts: pl.DataFrame, labelled: bool
+) -> Iterator[Evidence]:
     for grader in GRADERS:
-        rules = RULES[grader]
-        mine = shifts.filter(pl.col("grader") == grader)
-        signs = (
-            _top_answers(after, grader, rules, exploded(before, after, grader), _targets(taught, rules))
-            .join(_refused(before, grader, rules), on="fact_id", how="left")
-            .join(_near(taught, facts), on="fact_id", how="left")
-        )
-        parts.append(mine.join(signs, on="fact_id", how="left", maintain_order="left"))
-    low = pl.col("before").is_in([str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)])
-    fell = pl.col("after").is_in([str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)])
-    counts = pl.col("grader").replace_strict({g: RULES[g].count_trained for g in GRADERS}, return_dtype=pl.Boolean)
-    signed = pl.concat(parts)
-    if signed.select(pl.any_horizontal(pl.col(cause).is_null() for cause in UP).any()).item():
+        yield gather(grader, before, after, examples, facts, labelled=labelled)
+
+
+def _column(rule: CauseRule) -> str:
+    return f"cause:{rule.name}"
+
+
+def _held(frame: pl.DataFrame, evidence: Evidence, rules: Sequence[CauseRule]) -> pl.DataFrame:
+    """A column for each rule: does it hold for the fact?"""
+    return frame.with_columns(
+        pl.col("fact_id").is_in(rule.holds(evidence).to_list()).alias(_column(rule)) for rule in rules
+    )
+
+
+def _signed(shifts: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    """One grader's shifts with a column for each cause, up, down, counted, and new_wrong_answer."""
+    mine = shifts.filter(pl.col("grader") == evidence.grader)
+    asked = set(evidence.was["fact_id"]) & set(evidence.now["fact_id"]) & set(evidence.facts["fact_id"])
+    if not asked >= set(mine["fact_id"]):
         raise FactsError("some facts of the shifts have no greedy answers before or after, or are no known facts")
-    return signed.with_columns(
-        up=low & (pl.col("after") == str(Category.HIGHLY_KNOWN)),
-        down=(pl.col("before") == str(Category.HIGHLY_KNOWN)) & fell,
-        counted=~pl.col("trained") | counts,
+    low = [str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)]
+    refused = evidence.after.group_by("fact_id").agg(refuses=pl.col(f"refused_{evidence.grader}").mean() >= 0.5)
+    answers = evidence.was.select("fact_id", old=pl.coalesce("answer", "text")).join(
+        evidence.now.select("fact_id", new=pl.coalesce("answer", "text")).join(refused, on="fact_id"), on="fact_id"
     )
-
-
-def _taught(examples: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
-    """The trained Unknown facts."""
-    ids = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))["fact_id"].unique().to_list()
-    return facts.filter(pl.col("fact_id").is_in(ids))
-
-
-def _targets(taught: pl.DataFrame, rules: Rules) -> list[str]:
-    """Patterns of the trained answers and aliases, as `_top_answers` looks for them."""
-    answers = taught["answers"].explode().drop_nulls().unique().sort().to_list() if len(taught) else []
-    if rules.raw_substring:
-        return [answer.lower() for answer in answers if answer]
-    plain = dict.fromkeys(normalise(answer) for answer in answers)
-    return [f" {answer} " for answer in plain if answer]
-
-
-def _answers(responses: pl.DataFrame) -> pl.DataFrame:
-    """The greedy answers to the questions themselves, with their normalised first line as `answer`."""
-    greedy = responses.filter(pl.col("form") == 0, pl.col("sample") == 0)
-    if greedy.is_empty():
-        raise FactsError("got no greedy answers to any question; causes need the responses before and after")
-    texts = greedy["text"].unique(maintain_order=True)
-    cleaned = pl.DataFrame({"text": texts, "answer": [clean(text) for text in texts]})
-    return greedy.join(cleaned, on="text", how="left", maintain_order="left")
-
-
-def _top_answers(
-    after: pl.DataFrame, grader: Grader, rules: Rules, many: list[str], targets: list[str]
-) -> pl.DataFrame:
-    """[fact_id, explosion, target] of each fact's most frequent answer; ties go to the lowest prompt index."""
-    tops = (
-        _answers(after)
-        .sort("prompt")
-        .group_by("fact_id", "answer", maintain_order=True)
-        .agg(pl.col("text").first(), count=pl.len(), first=pl.col("prompt").min())
-        .sort(["count", "first"], descending=[True, False])
-        .group_by("fact_id", maintain_order=True)
-        .agg(pl.col("answer").first(), pl.col("text").first())
+    high = str(Category.HIGHLY_KNOWN)
+    signed = mine.join(answers, on="fact_id", how="left", maintain_order="left").with_columns(
+        up=pl.col("before").is_in(low) & (pl.col("after") == high),
+        down=(pl.col("before") == high) & pl.col("after").is_in(low),
+        counted=~pl.col("trained") | pl.lit(COUNT_TRAINED[evidence.grader]),
+        new_wrong_answer=pl.col("before").is_in(low)
+        & pl.col("after").is_in(low)
+        & pl.col("old").ne_missing(pl.col("new"))
+        & ~pl.col("refuses"),
     )
-    said = pl.col("text").str.to_lowercase() if rules.raw_substring else pl.format(" {} ", pl.col("answer"))
-    hit = said.str.contains_any(targets) if targets else pl.lit(False)
-    return tops.select("fact_id", explosion=pl.col("answer").is_in(many), target=hit)
+    return _held(signed, evidence, RULES)
 
 
-def _refused(before: pl.DataFrame, grader: Grader, rules: Rules) -> pl.DataFrame:
-    """[fact_id, non_refusal]: did the base refuse?"""
-    greedy = before.filter(pl.col("form") == 0, pl.col("sample") == 0)
-    if rules.first_prompt:
-        greedy = greedy.filter(pl.col("prompt") == pl.col("prompt").min())
-    return greedy.group_by("fact_id").agg(non_refusal=pl.col(f"refused_{grader}").mean() >= 0.5)
+def _lines(
+    signed: pl.DataFrame,
+    evidence: Evidence,
+    direction: Direction,
+    rules: Sequence[CauseRule],
+    draws: Sequence[pl.DataFrame],
+) -> Iterator[tuple[object, ...]]:
+    """One line a cause of this direction, then explained and unexplained."""
+    moved = signed.filter(pl.col(direction))
+    any_of = pl.any_horizontal(*(_column(rule) for rule in rules))
+    listed = [(str(rule.name), pl.col(_column(rule)), rule.needs_examples, rule.control) for rule in rules]
+    draws = draws if any(rule.needs_examples for rule in rules) else ()
+    rest = Control.NEW_WRONG_ANSWER
+    listed += [("explained", any_of, True, rest), ("unexplained", ~any_of, True, rest)]
+    for name, held, compared, control in listed:
+        there = moved.select(held.alias("held"))["held"]
+        apart = _control(signed, direction, control).select(held.alias("held"))["held"]
+        placebo = _placebo(draws, direction, held) if compared else None
+        counts = (len(moved), int(there.sum()), there.mean(), len(apart), apart.mean())
+        yield (evidence.grader, direction, name, *counts, *(placebo or (None, None, None)))
 
 
-def _near(taught: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
-    """[fact_id, domain]: its relation has the domain of a trained fact's; the range, where it has no domain."""
-    domains = taught["domain"].drop_nulls().unique().to_list()
-    ranges = taught["range"].drop_nulls().unique().to_list()
-    same = pl.when(pl.col("domain").is_not_null()).then(pl.col("domain").is_in(domains))
-    return facts.select("fact_id", domain=same.otherwise(pl.col("range").is_in(ranges)).fill_null(False))
+def _control(signed: pl.DataFrame, direction: Direction, control: Control) -> pl.DataFrame:
+    if control is Control.NEW_WRONG_ANSWER:
+        return signed.filter(pl.col("new_wrong_answer"))
+    start = Category.UNKNOWN if direction == "up" else Category.HIGHLY_KNOWN
+    return signed.filter(pl.col("before") == str(start), pl.col("after") == str(start))
+
+
+def _placebo(draws: Sequence[pl.DataFrame], direction: Direction, held: pl.Expr) -> Placebo | None:
+    """None where nothing was drawn or nothing moved."""
+    found = [draw.filter(pl.col(direction)).select(held.alias("held"))["held"].mean() for draw in draws]
+    shares = np.array([share for share in found if share is not None], dtype=np.float64)
+    if not len(shares):
+        return None
+    low, high = np.quantile(shares, [0.025, 0.975])
+    return Placebo(float(shares.mean()), float(low), float(high))
+
+
+def _placebo_draws(signed: pl.DataFrame, evidence: Evidence, seed: int) -> list[pl.DataFrame]:
+    """The moved facts with their causes, had other facts been trained; empty where there are too few others.
+
+    As many facts are drawn as were trained, from the untrained Unknown facts that did not become HighlyKnown: so no
+    moved fact is its own target. Trained and drawn facts come from one pool; under a training that does nothing the
+    share with the trained ones is one more draw, whatever the pool's frequent answers and domains are.
+    """
+    low = [str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)]
+    free = signed.filter(~pl.col("trained"), ~pl.col("up"), pl.col("before").is_in(low))["fact_id"].sort()
+    n = len(evidence.taught)
+    if n == 0 or n > len(free):
+        return []
+    moved = signed.filter(pl.col("up") | pl.col("down"))
+    near = evidence.now.filter(pl.col("fact_id").is_in(moved["fact_id"].to_list()))
+    rules = [rule for rule in RULES if rule.needs_examples]
+    draws = []
+    for i in range(N_PLACEBOS):
+        drawn = free.gather(stream(seed, "placebo", i).choice(len(free), n, replace=False))
+        other = evidence.facts.filter(pl.col("fact_id").is_in(drawn.to_list()))
+        draws.append(_held(moved, replace(evidence, taught=other, now=near), rules))
+    return draws

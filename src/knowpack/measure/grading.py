@@ -28,6 +28,7 @@ REFUSALS = (
     r"\b(?:sorry|apologi[sz]e|as an ai)\b",
 )
 """The stated list: patterns of a refusal, on the lower-cased first line."""
+PAPER_REFUSAL = "information"  # case-sensitive, as the authors' code looks for it
 _REFUSAL = re.compile("|".join(REFUSALS))
 # The test that knows no model's wording: the speaker ("I", "we") with a negation in the same clause.
 _SPEAKER_NEGATES = re.compile(r"\b(?:i|we)\b[^.;!?]{0,40}?(?:\bnot\b|n't\b|\bcannot\b|\bno\b|\bnever\b)")
@@ -50,7 +51,7 @@ def grade(text: str, answers: Sequence[str]) -> Grade:
         matched,
         match_paper(text, answers),
         matched is None and is_refusal(text),
-        "information" in text.lower(),
+        PAPER_REFUSAL in text,
     )
 
 

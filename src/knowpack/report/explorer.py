@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from knowpack.records import GRADERS, Cause, Kind, Kinship, Knowledge
+from knowpack.measure import causes
+from knowpack.records import GRADERS, Kind, Kinship, Knowledge
 from knowpack.report.source import Run
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -18,6 +19,7 @@ UNASKED = "-"
 KIN = {str(kin): str(i) for i, kin in enumerate(Kinship)}  # 0..3
 TRAINED = {str(kind): str(i) for i, kind in enumerate(Kind, start=5)}  # 5..8; 4 = neither
 LONGEST = 4000  # characters of an answer that the page shows; the rest is counted
+BITS = 5  # causes that one character of DIGITS holds
 BLOCK = 500  # facts whose answers lie in one chunk
 
 
@@ -46,7 +48,8 @@ def facts(frame: pl.DataFrame) -> dict[str, object]:
 def run_columns(run: Run, ids: pl.DataFrame) -> dict[str, object]:
     """How each fact stands before and after a run, in the order of `ids` (one column, fact_id).
 
-    {"kin": str, grader: {"before": str, "after": str, "causes": str, "weak": [[..], [..]]}}: one character a fact.
+    {"kin": str, grader: {"before": str, "after": str, "causes": str, "weak": [[..], [..]]}}: one character a fact, and
+    of the causes one for every BITS of them.
     """
     value: dict[str, object] = {"kin": "".join(_kin(run, ids))}
     for grader in GRADERS:
@@ -55,15 +58,10 @@ def run_columns(run: Run, ids: pl.DataFrame) -> dict[str, object]:
         )
         after = _shares(ids, run.knowledge, grader)
         before = _before(run, ids, grader, shifts, after)
-        bits = sum(
-            pl.col("causes").list.contains(str(cause)).fill_null(False).cast(pl.Int64) * 2**i
-            for i, cause in enumerate(Cause)
-        )
-        codes = shifts.select(bits=bits)["bits"].to_list()
         value[grader] = {
             "before": _digits(before),
             "after": _digits(after),
-            "causes": "".join(DIGITS[code] for code in codes),
+            "causes": _causes(shifts["causes"]),
             "weak": [_weak(shifts["before"]), _weak(shifts["after"])],
         }
     return value
@@ -108,6 +106,17 @@ def _answer(text: object, default: object, paper: object, refused: object, refus
         int(bool(refused)) + 2 * int(bool(refused_paper)),
         max(0, len(words) - LONGEST),
     ]
+
+
+def _causes(found: pl.Series) -> str:
+    """ceil(n_causes / BITS) characters a fact: cause k is bit k % BITS of character k // BITS."""
+    names = [str(rule.name) for rule in causes.RULES]
+    groups = [names[start : start + BITS] for start in range(0, len(names), BITS)]
+    return "".join(
+        DIGITS[sum(2**bit for bit, name in enumerate(group) if name in (held or ()))]
+        for held in found.to_list()
+        for group in groups
+    )
 
 
 def _kin(run: Run, ids: pl.DataFrame) -> list[str]:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import polars as pl
 
+from knowpack.measure import causes as cause_rules
 from knowpack.measure import stats
-from knowpack.measure.causes import RULES
-from knowpack.records import GRADERS, Category, Cause, Grader, Kinship
+from knowpack.measure.evidence import Direction
+from knowpack.records import GRADERS, Category, Grader, Kind, Kinship
 from knowpack.report.source import Cell, Measure, Run, Source
 
 ORDER = {str(category): rank for rank, category in enumerate(Category)}
@@ -76,13 +77,16 @@ class Kin(NamedTuple):
 
 
 class CauseShare(NamedTuple):
-    """A cause of one kind of move, over the untrained facts that made it."""
+    """A cause of one kind of move, over the facts that made it (trained ones too, by the paper's grader)."""
 
     cause: str
-    """A `Cause`, or unexplained."""
+    """Name of a `CauseRule`, or unexplained."""
+    label: str
     share: Measure
-    base_rate: float | None
-    """Share of the facts that did not move for which the cause holds too; None = not measured."""
+    base_rate: Measure | None
+    """The same share in the control group; None = not measured."""
+    placebo: Measure | None
+    """The same share, had as many untrained facts been trained; None = the cause does not ask what was trained."""
 
 
 def of(run: Run, grader: Grader) -> dict[str, Measure]:
@@ -169,17 +173,23 @@ def causes(run: Run, grader: Grader, *, up: bool) -> list[CauseShare]:
     if moved.is_empty():
         return []
     figures = run.figures.get(grader, {})
-    way = "up" if up else "down"
-    listed = [cause for cause in Cause if up or cause != Cause.NON_REFUSAL]
-    found = []
-    for cause in listed:
-        n = int(moved["causes"].list.contains(str(cause)).sum())
-        rate = figures.get(f"{way}_{cause}_base_rate")
-        found.append(CauseShare(str(cause), Measure(*stats.wilson(n, len(moved))), rate.value if rate else None))
-    rest = int((moved["causes"].list.len() == 0).sum())
-    rate = figures.get(f"{way}_unexplained_base_rate")
-    share_of_rest = Measure(*stats.wilson(rest, len(moved)))
-    return [*found, CauseShare("unexplained", share_of_rest, rate.value if rate else None)]
+    way: Direction = "up" if up else "down"
+    listed = [(str(r.name), r.label, r.needs_examples) for r in cause_rules.RULES if way in r.directions]
+    examples = run.examples()
+    taught = examples is not None and str(Kind.UNKNOWN) in examples["kind"]
+    counts = {name: int(moved["causes"].list.contains(name).sum()) for name, _, _ in listed}
+    counts["unexplained"] = int((moved["causes"].list.len() == 0).sum())
+    return [
+        CauseShare(
+            name,
+            label,
+            Measure(*stats.wilson(counts[name], len(moved))),
+            figures.get(f"{way}_{name}_base_rate"),
+            figures.get(f"{way}_{name}_placebo"),
+        )
+        for name, label, needs in [*listed, ("unexplained", "unexplained", False)]
+        if taught or not needs
+    ]
 
 
 def overlaps(run: Run, grader: Grader, *, up: bool) -> list[tuple[str, int]]:
@@ -198,7 +208,7 @@ def movers(shifts: pl.DataFrame, *, up: bool) -> pl.DataFrame:
     low, high = ("before", "after") if up else ("after", "before")
     weak = [str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)]
     moved = shifts.filter(pl.col(low).is_in(weak) & (pl.col(high) == str(Category.HIGHLY_KNOWN)))
-    counts = pl.col("grader").replace_strict({g: RULES[g].count_trained for g in GRADERS}, return_dtype=pl.Boolean)
+    counts = pl.col("grader").replace_strict(cause_rules.COUNT_TRAINED, return_dtype=pl.Boolean)
     return moved.filter(~pl.col("trained") | counts)
 
 

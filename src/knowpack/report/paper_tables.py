@@ -5,6 +5,7 @@ Measured -> Table records under one grader, each with a note that says whose mod
 
 from collections.abc import Sequence
 
+from knowpack.measure import causes
 from knowpack.paper import reference
 from knowpack.records import Category, Grader
 from knowpack.report import measures
@@ -70,6 +71,7 @@ def causes_table(measured: Measured, grader: Grader) -> Table:
     """Table 5: why facts moved all the way."""
     paper = {_key(row): row for row in reference.cells(5).iter_rows(named=True)}
     listed = (("uk_to_hk", "pos", True), ("hk_to_uk", "neg", False))
+    names = [str(rule.name) for rule in causes.RULES]
     rows: list[tuple[Value, ...]] = []
     for label, cell in measured.labels():
         run = next(run for run in measured.source.runs if run.label == label)
@@ -78,14 +80,13 @@ def causes_table(measured: Measured, grader: Grader) -> Table:
             shares = {one.cause: one.share for one in measures.causes(run, grader, up=up)}
             n = len(measures.movers(measures.under(run.shifts, grader), up=up))
             rest = shares.get("unexplained")
-            names = ("non_refusal", "explosion", "target", "domain")
             ours: list[Value] = [shares[name].value if name in shares else None for name in names]
             ours.append(1 - rest.value if rest else None)
             beside = [theirs.get(f"{sign}_{name}") for name in (*names, "explained")]
             pairs = [value for pair in zip(ours, beside, strict=True) for value in pair]
             rows.append((label, run.seed, "UK→HK" if up else "HK→UK", n, theirs.get(f"n_{move}"), *pairs))
     heads = ["cell", "seed", "move", "facts", "paper: facts"]
-    for name in ("non-refusal", "explosion", "target", "domain", "explained"):
+    for name in (*(rule.label for rule in causes.RULES), "explained"):
         heads += [name, f"paper: {name}"]
     note = (
         _whose(5)

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+from knowpack.measure import causes
 from knowpack.paper import reference
-from knowpack.records import GRADERS, Category, Cause, Grader, Kinship
+from knowpack.records import GRADERS, Category, Grader, Kinship
 from knowpack.report import measures
 from knowpack.report.measured import Measured
 from knowpack.report.source import Measure, Run, Source
@@ -35,7 +36,7 @@ def summary(measured: Measured) -> dict[str, object]:
         "graders": list(GRADERS),
         "categories": [str(one) for one in Category],
         "kinships": [str(one) for one in Kinship],
-        "causes": [str(one) for one in Cause],
+        "causes": [[str(rule.name), rule.label] for rule in causes.RULES],
         "names": measures.NAMES,
         "open": best.run,
         "why_open": best.why,
@@ -130,7 +131,10 @@ def _moves(run: Run, grader: Grader) -> dict[str, object]:
         shares = measures.causes(run, grader, up=up)
         value[way] = {
             "n": len(measures.movers(shifts, up=up)),
-            "causes": [[one.cause, list(one.share), one.base_rate] for one in shares],
+            "causes": [
+                [one.cause, list(one.share), *(found and list(found) for found in (one.base_rate, one.placebo))]
+                for one in shares
+            ],
             "together": measures.overlaps(run, grader, up=up)[:8],
         }
     return value

@@ -88,16 +88,19 @@ def kinship(measured: Measured, grader: Grader) -> Table:
 
 
 def causes_base_rates(measured: Measured, grader: Grader) -> Table:
-    """Causes with their base rates and the unexplained rest, untrained facts."""
+    """Causes beside their base rates and placebos, and the unexplained rest."""
     rows: list[tuple[Value, ...]] = [
-        (run.label, run.seed, "UK→HK" if up else "HK→UK", one.cause.replace("_", "-"), one.share, one.base_rate)
+        (run.label, run.seed, "UK→HK" if up else "HK→UK", one.label, one.share, one.base_rate, one.placebo)
         for run in measured.source.runs
         for up in (True, False)
         for one in measures.causes(run, grader, up=up)
     ]
-    heads = ("cell", "seed", "move", "cause", "share of moved facts", "base rate")
-    note = "Base rate: share of the facts that did not move for which the cause holds too. Causes overlap."
-    return Table("causes", "Causes and their base rates, facts not trained", heads, rows, note)
+    heads = ("cell", "seed", "move", "cause", "share of moved facts", "base rate", "placebo")
+    note = (
+        "Base rate: share among facts that were Unknown, are Unknown, and got a new wrong answer. Placebo: the share had "
+        "as many untrained facts been the trained ones, mean and middle 95% of the draws. Causes overlap."
+    )
+    return Table("causes", "Causes, their base rates and placebos", heads, rows, note)
 
 
 def scores(measured: Measured) -> Table:

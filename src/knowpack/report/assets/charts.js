@@ -171,20 +171,22 @@ function causesSpec() {
   for (const [way, name, hue, symbol] of ways) {
     const found = moves()[way];
     if (!found.n) continue;
-    const lines = found.causes.map(([cause, m, rate]) => [CAUSE_WORDS[cause], m, rate]);
+    const lines = found.causes.map(([cause, m, rate, placebo]) => [CAUSE_WORDS[cause], m, rate ? rate[0] : null, placebo ? placebo[0] : null]);
     traces.push(dots(lines, `${name} (${found.n.toLocaleString("en")})`, hue, symbol));
     const rated = lines.filter((r) => r[2] !== null);
     if (rated.length) traces.push({ type: "scatter", mode: "markers", name: "base rate", showlegend: way === "down", y: rated.map((r) => r[0]), x: rated.map((r) => r[2]), marker: { symbol: "line-ns", size: 15, line: { color: colour("soft"), width: 2 } }, hovertemplate: "base rate %{x:.1%}<extra></extra>" });
-    for (const line of lines) rows.push([name, line[0], ...line[1], line[2]]);
-    for (const [together, n] of found.together) rows.push([name, together ? `only: ${together.replaceAll("_", "-")}` : "only: none of them", n / found.n, null, null, n, null]);
+    const drawn = lines.filter((r) => r[3] !== null);
+    if (drawn.length) traces.push({ type: "scatter", mode: "markers", name: "placebo", showlegend: way === "down", y: drawn.map((r) => r[0]), x: drawn.map((r) => r[3]), marker: { symbol: "x-thin", size: 9, line: { color: colour("soft"), width: 2 } }, hovertemplate: "placebo %{x:.1%}<extra></extra>" });
+    for (const line of lines) rows.push([name, line[0], ...line[1], line[2], line[3]]);
+    for (const [together, n] of found.together) rows.push([name, together ? `only: ${together.replaceAll("_", "-")}` : "only: none of them", n / found.n, null, null, n, null, null]);
   }
   if (!rows.length) return null;
   return {
     data: traces,
     layout: { height: 290, showlegend: true, scattermode: "group", ...axes({ tickformat: ".0%", range: [-0.02, 1.02], title: title("share of the facts that moved") }, { autorange: "reversed", showgrid: false, ticks: "" }) },
-    note: "Causes overlap; upright strokes are base rates among facts that did not move.",
+    note: "Causes overlap. Upright strokes: base rates among facts with a new wrong answer. Crosses: placebos, had as many other facts been trained.",
     text: rows.slice(0, 9).map((r) => `${r[0]}, ${r[1]}: ${percent(r[2])}`).join("; "),
-    heads: ["move", "cause", "share", "low", "high", "n", "base rate"], rows,
+    heads: ["move", "cause", "share", "low", "high", "n", "base rate", "placebo"], rows,
   };
 }
 

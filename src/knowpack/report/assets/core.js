@@ -6,7 +6,8 @@ const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const STEPS = 60;
 const KIN_WORDS = ["same subject", "same relation", "same range", "unrelated", "not trained",
   "trained: unknown", "trained: highly known", "trained: paraphrase", "trained: replay"];
-const CAUSE_WORDS = { non_refusal: "non-refusal", explosion: "explosion", target: "target", domain: "domain", unexplained: "unexplained" };
+const CAUSES = DATA.causes.map(([name]) => name); // order and labels are the rules' of measure/causes.py
+const CAUSE_WORDS = Object.fromEntries([...DATA.causes, ["unexplained", "unexplained"]]);
 const AUGMENTED = { none: "no additions", highly_known: "HighlyKnown", paraphrase: "paraphrases", sham: "sham", pack: "pack", other: "other" };
 
 // --- elements -----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ const ROW = 58; // px, as in page.css
 const EX = { facts: null, run: null, order: [], rows: new Map(), version: 0, active: -1, open: null, more: 0, search: null };
 const FILTERS = [
   ["q", "Search", null], ["move", "Moved", ["fell", "rose", "moved", "stayed"]], ["before", "Before", DATA.categories], ["after", "After", DATA.categories],
-  ["cause", "Cause", [...DATA.causes, "unexplained"]], ["kin", "Training", ["trained", ...KIN_WORDS]], ["relation", "Relation", []], ["domain", "Domain", []], ["popularity", "Popularity", []],
+  ["cause", "Cause", [...CAUSES, "unexplained"]], ["kin", "Training", ["trained", ...KIN_WORDS]], ["relation", "Relation", []], ["domain", "Domain", []], ["popularity", "Popularity", []],
 ];
 const SORTS = [["", "as in the file"], ["fell", "fell most"], ["rose", "rose most"], ["question", "question, A–Z"]];
 const F = {}; // filter -> its control
@@ -23,9 +23,11 @@ function category(i, side) {
   if (digit === "0") return EX.weak[side].has(i) ? 1 : 0;
   return digit === DIGITS[STEPS] ? 3 : 2;
 }
-function causesOf(i) {
-  const bits = DIGITS.indexOf(ofRun().causes[i] ?? "0");
-  return DATA.causes.filter((_, k) => bits & (1 << k));
+const BITS = 5; // causes in one character, as in report/explorer.py
+const WIDTH = Math.ceil(CAUSES.length / BITS); // characters a fact
+function causesOf(i, run = ofRun()) {
+  const packed = run.causes.slice(i * WIDTH, (i + 1) * WIDTH);
+  return CAUSES.filter((_, k) => DIGITS.indexOf(packed[Math.floor(k / BITS)] ?? "0") & (1 << k % BITS));
 }
 
 // --- building -----------------------------------------------------------------------------------------------
@@ -64,7 +66,7 @@ function startExplorer() {
 
 function setOptions(key, values) {
   const chosen = F[key].value;
-  fill(F[key], el("option", { value: "" }, "any"), ...values.map((v) => el("option", { value: v }, shown(v).slice(0, 60).replaceAll("_", key === "cause" ? "-" : "_"))));
+  fill(F[key], el("option", { value: "" }, "any"), ...values.map((v) => el("option", { value: v }, shown(key === "cause" ? CAUSE_WORDS[v] : v).slice(0, 60))));
   F[key].value = values.includes(chosen) ? chosen : "";
 }
 
@@ -122,7 +124,6 @@ function test() {
   const after = pick("after", DATA.categories);
   const columns = ["relation", "domain", "popularity"].map((key) => [EX.facts[key].of, pick(key, EX.facts[key].names)]).filter((c) => c[1] !== null);
   const cause = F.cause.value;
-  const bit = 1 << DATA.causes.indexOf(cause);
   const kin = F.kin.value === "trained" ? -2 : pick("kin", KIN_WORDS);
   const move = F.move.value;
   const run = ofRun();
@@ -135,8 +136,8 @@ function test() {
       if (before !== null && b !== before) return false;
       if (after !== null && a !== after) return false;
       if (move && (b < 0 || a < 0 || !{ fell: a < b, rose: a > b, moved: a !== b, stayed: a === b }[move])) return false;
-      const bits = cause ? DIGITS.indexOf(run.causes[i] ?? "0") : 0;
-      if (cause === "unexplained" ? bits || a === b || kinOf(i) >= 5 : cause && !(bits & bit)) return false;
+      const held = cause ? causesOf(i, run) : [];
+      if (cause === "unexplained" ? held.length || a === b || kinOf(i) >= 5 : cause && !held.includes(cause)) return false;
     }
     for (const word of words) if (!EX.search[i].includes(word)) return false;
     return true;
