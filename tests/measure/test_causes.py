@@ -1,4 +1,4 @@
-"""Causes by hand, by our rules: a small world, each sign switched on by itself. The authors' are in test_paper_causes."""
+"""Causes by hand, by our rules, each sign switched on by itself; test_paper_causes has the authors' rules."""
 
 import polars as pl
 import pytest

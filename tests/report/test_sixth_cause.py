@@ -45,7 +45,8 @@ def test_a_sixth_cause_is_in_the_tables_and_the_explorers_data(tmp_path: Path, m
     holds = run.shifts.filter(pl.col("grader") == "paper", pl.col("causes").list.contains("letter_a"))["fact_id"]
     assert len(holds)
     found = {table.name: table for table in tables.tables(measured, "paper")}
-    assert "an A in it" in {row[3] for row in found["causes"].rows} and "an A in it" in found["table5_causes"].heads
+    assert "an A in it" in {row[3] for row in found["causes"].rows}
+    assert "an A in it" in found["table5_causes"].heads
     assert summary.summary(measured)["causes"][-1] == ["letter_a", "an A in it"]  # type: ignore[index]
     packed = explorer.run_columns(run, measured.source.facts.select("fact_id"))["paper"]["causes"]  # type: ignore[index]
     marked = [packed[2 * i + 1] == "1" for i in range(len(measured.source.facts))]  # the second character is the sixth

@@ -39,10 +39,8 @@ def explosion(evidence: Evidence) -> pl.Series:
 
 def target(evidence: Evidence) -> pl.Series:
     """An answer or alias of a trained Unknown fact stands in its answer, as whole tokens."""
-    answers = (
-        evidence.taught["answers"].explode().drop_nulls().unique().sort().to_list() if len(evidence.taught) else []
-    )
-    wanted = [f" {plain} " for plain in dict.fromkeys(normalise(answer) for answer in answers) if plain]
+    plain = {normalise(answer) for answers in evidence.taught["answers"] for answer in answers}
+    wanted = [f" {answer} " for answer in sorted(plain) if answer]
     if not wanted:
         return evidence.now["fact_id"].clear()
     return evidence.now.filter(pl.format(" {} ", pl.col("answer")).str.contains_any(wanted))["fact_id"]

@@ -97,8 +97,8 @@ def causes_base_rates(measured: Measured, grader: Grader) -> Table:
     ]
     heads = ("cell", "seed", "move", "cause", "share of moved facts", "base rate", "placebo")
     note = (
-        "Base rate: share among facts that were Unknown, are Unknown, and got a new wrong answer. Placebo: the share had "
-        "as many untrained facts been the trained ones, mean and middle 95% of the draws. Causes overlap."
+        "Base rate: share among facts that were Unknown, are Unknown, and got a new wrong answer. Placebo: the share, "
+        "had as many untrained facts been the trained ones; mean and middle 95% of the draws. Causes overlap."
     )
     return Table("causes", "Causes, their base rates and placebos", heads, rows, note)
 
