@@ -98,7 +98,9 @@ def _shown(name: str, values: list[float]) -> str:
     digits = 1 if name.endswith("seconds") else 3
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
-    over = stats.over_seeds(values)
+    over = stats.mean(values)
+    if over.low is None:
+        return f"{over.value:.{digits}f}"
     return f"{over.value:.{digits}f} [{over.low:.{digits}f}, {over.high:.{digits}f}]"
 
 

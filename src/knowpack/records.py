@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from operator import attrgetter
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -165,18 +165,43 @@ class Score:
     n: int
 
 
+class Estimate(NamedTuple):
+    """A number that was measured, with its interval: the one type for all of them (measure/stats.py makes them)."""
+
+    value: float
+    low: float | None = None
+    """Lower end of the 95% interval; None = none can be had (a count, a figure that is no mean)."""
+    high: float | None = None
+    n: int | None = None
+    """How many facts, items, answers or seeds it is over; None = not known."""
+    unit: str = "share"
+    """share (0..1, or -1..1 for a difference), points (0..100), count, nats, ..."""
+    higher_is_better: bool | None = None
+    """None = neither, or not known."""
+    method: str = ""
+    """How the interval was made, in a few words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One scalar that a run measured, under one grader (docs/method.md says what each name means)."""
+    """An `Estimate` with its name, under one grader (docs/method.md says what each name means).
+
+    The fields after grader are those of Estimate in its order: Figure(name, grader, *estimate).
+    """
 
     name: str
     grader: str
     value: float
-    low: float | None
-    """Lower end of the 95% interval; None = none can be had (a count, a single cluster)."""
-    high: float | None
-    n: int
-    """How many facts, or answers, the figure is over."""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    unit: str = "share"
+    higher_is_better: bool | None = None
+    method: str = ""
+
+    @property
+    def estimate(self) -> Estimate:
+        return Estimate(self.value, self.low, self.high, self.n, self.unit, self.higher_is_better, self.method)
 
 
 R = TypeVar("R")

@@ -10,11 +10,12 @@ import synthetic
 
 from knowpack import records
 from knowpack.errors import StoreError
+from knowpack.measure import stats
 from knowpack.paper import reference
-from knowpack.records import Shift
+from knowpack.records import Estimate, Shift
 from knowpack.report import formats, measures, source, tables
 from knowpack.report.measured import Measured, Table, Value, measure
-from knowpack.report.source import Cell, Measure
+from knowpack.report.source import Cell
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +65,17 @@ def test_trained_facts_do_not_count_as_movers_under_the_default_grader() -> None
 
 
 def test_interval_of_a_share_over_seeds_stays_a_share() -> None:
-    values = [Measure(0.98, None, None, 50), Measure(1.0, None, None, 50)]
-    found = measures.over_seeds(values, share=True)
+    values = [Estimate(0.98, None, None, 50), Estimate(1.0, None, None, 50)]
+    found = stats.over_seeds(values)
     assert found.value == pytest.approx(0.99)
-    # t(0.975, 1) = 12.706; sd = 0.01414; half = 12.706 * 0.01414 / sqrt 2 = 0.127
+    # no interval over facts: seeds alone. t(0.975, 1) = 12.706; sd = 0.01414; half = 12.706 * 0.01414 / sqrt 2 = 0.127
     assert found.low == pytest.approx(0.99 - 0.12706, abs=1e-4)
     assert found.high == 1.0
 
 
 def test_one_seed_keeps_its_own_interval() -> None:
-    one = Measure(0.5, 0.4, 0.6, 10)
-    assert measures.over_seeds([one], share=True) == one
+    one = Estimate(0.5, 0.4, 0.6, 10)
+    assert stats.over_seeds([one]) == one
 
 
 def test_study_lists_failed_and_missing_cells(study: Path) -> None:
@@ -93,7 +94,7 @@ def test_a_folder_without_results_is_one_clear_line(tmp_path: Path) -> None:
 def test_reliability_table_has_the_papers_value_beside_ours(measured: Measured) -> None:
     table = next(t for t in tables.tables(measured, "default") if t.name == "table2_reliability")
     row = next(row for row in table.rows if row[0] == "1+10 HK")
-    assert isinstance(row[1], Measure)
+    assert isinstance(row[1], Estimate)
     assert row[2] == 1  # Table 2: 1 fact, 10 HighlyKnown
 
 
@@ -107,7 +108,7 @@ def test_refusals_are_whole_numbers_of_base_and_cells_alike(measured: Measured) 
     table = next(t for t in tables.tables(measured, "default") if t.name == "table4_refusals_diversity")
     assert table.rows[0][:3] == ("base", table.rows[0][1], 3189)  # Table 4: the paper's base
     for value in (row[i] for row in table.rows for i in (1, 3)):
-        assert isinstance(value, int) or (isinstance(value, Measure) and value.low is not None), "a mean over seeds"
+        assert isinstance(value, int) or (isinstance(value, Estimate) and value.low is not None), "a mean over seeds"
     assert len(set(table.heads)) == len(table.heads)
 
 
@@ -126,14 +127,14 @@ def test_matrix_names_weakly_known_only_where_answers_were_sampled(tmp_path: Pat
 
 def test_pareto_front_is_what_no_cell_beats_on_both(measured: Measured) -> None:
     table = tables.pareto(measured, "default")
-    points = [(float(str(row[1])), row[3].value, row[4]) for row in table.rows if isinstance(row[3], Measure)]
+    points = [(float(str(row[1])), row[3].value, row[4]) for row in table.rows if isinstance(row[3], Estimate)]
     for learned, lost, mark in points:
         better = [o for o in points if o[0] >= learned and o[1] <= lost and o[:2] != (learned, lost)]
         assert (mark == "front") == (not better)
 
 
 def test_csv_splits_measures_and_disarms_formulas() -> None:
-    table = Table("t", "T", ("cell", "x"), [("=1+1", Measure(0.5, 0.25, 0.75, 8)), ("+a", None)])
+    table = Table("t", "T", ("cell", "x"), [("=1+1", Estimate(0.5, 0.25, 0.75, 8)), ("+a", None)])
     lines = list(csv.reader(io.StringIO(formats.as_csv(table), newline="")))
     assert lines == [
         ["cell", "x", "x (low)", "x (high)", "x (n)"],
@@ -164,7 +165,10 @@ def test_markdown_cell_cannot_make_a_column_or_a_tag() -> None:
         (48136.0, "48,136"),
         (12.34, "12.3"),
         (1.0, "1.000"),
-        (Measure(0.5, None, None, 3), "0.500"),
+        (2.8e-17, "0.000"),
+        (-0.0002, "0.000"),
+        (Estimate(0.5, 0.25, 0.75, 1234), "0.500 [0.250, 0.750] n=1,234"),
+        (Estimate(0.5, None, None, 3), "0.500 n=3"),
     ],
 )
 def test_numbers_are_rounded_only_in_print(value: Value, text: str) -> None:

@@ -1,8 +1,8 @@
 """Two models on the same benchmark items: (folder, folder) of `evaluate` -> table of paired differences.
 
 Right-or-wrong metrics: McNemar's exact test, flips 1->0 and 0->1 apart. All others: a paired bootstrap. Every
-difference has its interval; p-values are corrected over the asked tasks, and apart from them over the parts of the
-groups (MMLU's subjects and areas), by Holm 1979.
+difference has its interval (`stats.difference`); p-values are corrected over the asked tasks, and apart from them over
+the parts of the groups (MMLU's subjects and areas), by Holm 1979.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from knowpack.bench.evaluate import Sample
 from knowpack.errors import BenchError
 from knowpack.measure import stats
-from knowpack.records import table
+from knowpack.records import Estimate, table
 from knowpack.seeds import stream
 from knowpack.store import read_json, read_table
 
@@ -37,7 +37,7 @@ class Comparison:
     difference: float
     """other - base, in the metric's own unit."""
     low: float | None
-    """95% interval of the difference, items redrawn in pairs."""
+    """95% interval of the difference, paired by item."""
     high: float | None
     n_lost: int | None
     """Items right before and wrong after; None for metrics that are no right-or-wrong."""
@@ -97,7 +97,7 @@ def _paired(base: Path, other: Path) -> pl.DataFrame:
 
 def _compared(part: _Part, metric: str, items: pl.DataFrame, seed: int) -> Comparison:
     before, after = items["value"].to_numpy(), items["value_after"].to_numpy()
-    interval = stats.paired_bootstrap(before, after, seed=seed, n_draws=N_DRAWS)
+    interval = _interval(after - before)
     binary = bool(np.isin(before, (0.0, 1.0)).all() and np.isin(after, (0.0, 1.0)).all())
     lost, won = int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum())
     p = stats.mcnemar(lost, won) if binary else _bootstrap_p(after - before, seed)
@@ -117,6 +117,17 @@ def _compared(part: _Part, metric: str, items: pl.DataFrame, seed: int) -> Compa
         p,
         p,
     )
+
+
+def _interval(delta: NDArray[np.float64]) -> Estimate:
+    """Tango's where the metric is a share or runs to 100 (BLEU, ROUGE), else t."""
+    for scale in (1.0, 100.0):
+        if np.abs(delta).max() <= scale:
+            found = stats.difference(delta / scale)
+            return found._replace(
+                value=found.value * scale, low=scale * (found.low or 0), high=scale * (found.high or 0)
+            )
+    return stats.mean(delta)
 
 
 def _bootstrap_p(delta: NDArray[np.float64], seed: int) -> float:

@@ -16,7 +16,7 @@ from knowpack.base import Base, measure_base, open_base
 from knowpack.bench.evaluate import evaluate
 from knowpack.config import BenchConfig, FactsConfig, MixConfig, ModelConfig, ProbeConfig, RunConfig, TrainConfig
 from knowpack.lab import files
-from knowpack.measure.stats import Estimate, cluster_bootstrap
+from knowpack.measure.stats import share
 from knowpack.probe.askers import TokenAsker
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
@@ -51,7 +51,7 @@ class Row:
     low: float | None
     """Lower end of the 95% interval."""
     high: float | None
-    n: int
+    n: int | None
     bar: str = ""
     """What it should be; "" where there is none."""
     met: bool | None = None
@@ -180,7 +180,7 @@ def render(rows: Sequence[Row]) -> str:
     for row in rows:
         verdict = "" if row.met is None else "met" if row.met else "**missed**"
         interval = "" if row.low is None or row.high is None else f"{row.low:.3f} to {row.high:.3f}"
-        lines.append(f"| {row.figure} | {row.value:.3f} | {interval} | {row.n:,} | {row.bar} | {verdict} |")
+        lines.append(f"| {row.figure} | {row.value:.3f} | {interval} | {row.n or 0:,} | {row.bar} | {verdict} |")
     return "\n".join(lines)
 
 
@@ -218,5 +218,5 @@ def _known(base: Base) -> pl.DataFrame:
 
 
 def _row(name: str, values: Iterable[float], clusters: Iterable[object]) -> Row:
-    found: Estimate = cluster_bootstrap(list(values), list(clusters))
+    found = share([float(value) for value in values], list(clusters))
     return Row(name, found.value, found.low, found.high, found.n)

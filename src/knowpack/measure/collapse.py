@@ -5,6 +5,8 @@ is given (Pletenev et al. 2025, section 5.1, Table 4); additions: share of the t
 minus the base; refusals kept on Unknown facts and false ones on known facts.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -15,6 +17,13 @@ from knowpack.measure.grading import clean
 from knowpack.records import GRADERS, Category, Figure, Grader
 
 TOP = 10  # answers
+UNITS = {
+    "n_unique_answers": "answers",
+    "mean_count": "answers",
+    "spread_count": "answers",
+    "top_ten_share": "share",
+    "entropy": "nats",
+}
 
 
 def diversity(responses: pl.DataFrame, base: pl.DataFrame | None = None) -> list[Figure]:
@@ -34,12 +43,12 @@ def diversity(responses: pl.DataFrame, base: pl.DataFrame | None = None) -> list
             if figure.name in theirs:
                 other = theirs[figure.name]
                 delta = figure.value - other.value
-                found.append(Figure(f"{figure.name}_base", grader, other.value, None, None, other.n))
-                found.append(Figure(f"{figure.name}_minus_base", grader, delta, None, None, figure.n))
+                found.append(replace(other, name=f"{figure.name}_base"))
+                found.append(replace(figure, name=f"{figure.name}_minus_base", value=delta))
     return found
 
 
-def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str], seed: int = 0) -> list[Figure]:
+def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str]) -> list[Figure]:
     """Knowledge tables of the base and the tuned model -> refusals among untrained facts, under both graders.
 
     refused_unknown, refused_known: share of answers that refuse, over facts Unknown and HighlyKnown to the base (the
@@ -58,11 +67,11 @@ def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str], seed:
         mine = both.filter(pl.col("grader") == grader)
         unknown = mine.filter(pl.col("category").is_in(weak))
         known = mine.filter(pl.col("category") == str(Category.HIGHLY_KNOWN))
-        found += _share("refused_unknown_base", grader, unknown, "p_refused", seed)
-        found += _share("refused_unknown", grader, unknown, "p_after", seed)
-        found += _share("refusals_kept", grader, unknown.filter(pl.col("p_refused") >= 0.5), "p_after", seed)
-        found += _share("refused_known_base", grader, known, "p_refused", seed)
-        found += _share("refused_known", grader, known, "p_after", seed)
+        found += _share("refused_unknown_base", grader, unknown, "p_refused")
+        found += _share("refused_unknown", grader, unknown, "p_after")
+        found += _share("refusals_kept", grader, unknown.filter(pl.col("p_refused") >= 0.5), "p_after")
+        found += _share("refused_known_base", grader, known, "p_refused")
+        found += _share("refused_known", grader, known, "p_after")
     return found
 
 
@@ -83,8 +92,8 @@ def _table_4(responses: pl.DataFrame, grader: Grader) -> list[Figure]:
             "entropy": float(-(p * np.log(p)).sum()),
         }
     return [
-        Figure("n_refused_first", grader, float(n_refused), None, None, len(first)),
-        *(Figure(name, grader, value, None, None, int(counts.sum())) for name, value in values.items()),
+        Figure("n_refused_first", grader, float(n_refused), None, None, len(first), "facts"),
+        *(Figure(name, grader, value, None, None, int(counts.sum()), UNITS[name]) for name, value in values.items()),
     ]
 
 
@@ -96,9 +105,8 @@ def _counts(texts: pl.Series) -> NDArray[np.int64]:
     return summed.cast(pl.Int64).to_numpy()
 
 
-def _share(name: str, grader: Grader, frame: pl.DataFrame, column: str, seed: int) -> list[Figure]:
+def _share(name: str, grader: Grader, frame: pl.DataFrame, column: str) -> list[Figure]:
     """One figure, or none where there is nothing to measure: missing is not zero."""
     if frame.is_empty():
         return []
-    share = stats.cluster_bootstrap(frame[column].to_numpy(), frame["fact_id"].to_numpy(), seed=seed)
-    return [Figure(name, grader, *share)]
+    return [Figure(name, grader, *stats.share(frame[column].to_numpy()))]

@@ -51,11 +51,11 @@ def summary(knowledge: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(lines, schema=columns, orient="row")
 
 
-def answered(responses: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
+def answered(responses: pl.DataFrame) -> pl.DataFrame:
     """Response table -> one row a form and grader: share of greedy answers that are correct.
 
-    Columns: form (0 the question, k its k-th paraphrase), grader, n_facts, share 0..1, low, high (bootstrap over
-    facts: the answers to one fact under several prompts are no independent draws).
+    Columns: form (0 the question, k its k-th paraphrase), grader, n_facts, share 0..1, low, high (over facts:
+    the answers to one fact under several prompts are no independent draws).
     """
     greedy = responses.filter(pl.col("sample") == 0)
     if greedy.is_empty():
@@ -65,7 +65,7 @@ def answered(responses: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
         asked = greedy.filter(pl.col("form") == form)
         for grader in GRADERS:
             shares = asked.group_by("fact_id", maintain_order=True).agg(p=_correct(grader).mean())
-            share = stats.cluster_bootstrap(shares["p"].to_numpy(), shares["fact_id"].to_numpy(), seed=seed)
+            share = stats.share(shares["p"].to_numpy())
             lines.append((form, grader, share.n, share.value, share.low, share.high))
     columns = ["form", "grader", "n_facts", "share", "low", "high"]
     return pl.DataFrame(lines, schema=columns, orient="row")

@@ -65,9 +65,7 @@ def transition_matrix(shifts: pl.DataFrame, trained: bool | None = None) -> pl.D
     return full.with_columns(share=pl.when(row > 0).then(pl.col("n") / row))
 
 
-def reliability(
-    knowledge_after: pl.DataFrame, responses: pl.DataFrame | None, trained: set[str], seed: int = 0
-) -> list[Figure]:
+def reliability(knowledge_after: pl.DataFrame, responses: pl.DataFrame | None, trained: set[str]) -> list[Figure]:
     """What the adapter learned of the facts it was taught (the paper's Table 2).
 
     trained: ids of the facts that were taught (kind unknown; highly_known for a sham). responses: the adapter's, with
@@ -85,12 +83,12 @@ def reliability(
         p = mine["p_correct"].to_numpy()
         ids = mine["fact_id"].to_numpy()
         for name, values in (("", p), ("_any", p > 0), ("_highly", p == 1)):
-            found += _figure(f"reliability{name}", grader, values, ids, seed)
+            found += _figure(f"reliability{name}", grader, values, ids)
     if responses is not None:
         asked = responses.filter(pl.col("fact_id").is_in(list(trained)), pl.col("form") > 0, pl.col("sample") == 0)
         for grader in GRADERS:
             right = asked[f"matched_{grader}"].is_not_null().to_numpy()
-            found += _figure("reliability_held_out", grader, right, asked["fact_id"].to_numpy(), seed)
+            found += _figure("reliability_held_out", grader, right, asked["fact_id"].to_numpy())
     return found
 
 
@@ -100,7 +98,6 @@ def summary(
     *,
     noise: pl.DataFrame | None = None,
     sham: pl.DataFrame | None = None,
-    seed: int = 0,
 ) -> list[Figure]:
     """The figures of one run, under both graders.
 
@@ -115,24 +112,24 @@ def summary(
         if mine.is_empty():
             continue
         for name in (*POSITIVE, *NEGATIVE, "positive", "negative"):
-            found += _column(name, grader, mine, name, seed)
+            found += _column(name, grader, mine, name)
         untrained = mine.filter(~pl.col("trained"))
-        found += _column("gain", grader, untrained, "positive", seed)
-        found += _column("harm", grader, untrained, "negative", seed)
-        found += _column("delta_p", grader, untrained, "delta_p", seed)
+        found += _column("gain", grader, untrained, "positive")
+        found += _column("harm", grader, untrained, "negative")
+        found += _column("delta_p", grader, untrained, "delta_p")
         lost = untrained.filter(pl.col("before") == HK)
-        found += _column("highly_lost", grader, lost, "negative", seed)
+        found += _column("highly_lost", grader, lost, "negative")
         for kinship in Kinship:
             near = untrained.filter(pl.col("kinship") == kinship)
-            found += _column(f"harm_{kinship}", grader, near, "negative", seed)
+            found += _column(f"harm_{kinship}", grader, near, "negative")
         if noise is not None:
-            found += _net(untrained, _moved(noise, facts, grader), grader, "noise", seed)
+            found += _net(untrained, _moved(noise, facts, grader), grader, "noise")
         if sham is not None:
-            found += _net(untrained, _moved(sham, facts, grader), grader, "sham", seed)
+            found += _net(untrained, _moved(sham, facts, grader), grader, "sham")
     return found
 
 
-def _net(mine: pl.DataFrame, floor: pl.DataFrame, grader: Grader, name: str, seed: int) -> list[Figure]:
+def _net(mine: pl.DataFrame, floor: pl.DataFrame, grader: Grader, name: str) -> list[Figure]:
     """The floor on the same facts, and ours minus the floor, paired by fact; facts the floor trained are left out."""
     both = mine.join(
         floor.filter(~pl.col("trained")).select("fact_id", up="positive", down="negative"),
@@ -141,10 +138,10 @@ def _net(mine: pl.DataFrame, floor: pl.DataFrame, grader: Grader, name: str, see
     ).with_columns(gain_net=pl.col("positive") - pl.col("up"), harm_net=pl.col("negative") - pl.col("down"))
     end = "" if name == "noise" else f"_{name}"
     return [
-        *_column(f"{name}_gain", grader, both, "up", seed),
-        *_column(f"{name}_harm", grader, both, "down", seed),
-        *_column(f"gain_net{end}", grader, both, "gain_net", seed),
-        *_column(f"harm_net{end}", grader, both, "harm_net", seed),
+        *_column(f"{name}_gain", grader, both, "up"),
+        *_column(f"{name}_harm", grader, both, "down"),
+        *_column(f"gain_net{end}", grader, both, "gain_net"),
+        *_column(f"harm_net{end}", grader, both, "harm_net"),
     ]
 
 
@@ -185,12 +182,16 @@ def _kinship(facts: pl.DataFrame, trained: set[str]) -> pl.DataFrame:
     return facts.select("fact_id", kinship=pl.when(~mine).then(kinship))
 
 
-def _column(name: str, grader: Grader, frame: pl.DataFrame, column: str, seed: int) -> list[Figure]:
-    return _figure(name, grader, frame[column].to_numpy(), frame["cluster"].to_numpy(), seed)
+def _column(name: str, grader: Grader, frame: pl.DataFrame, column: str) -> list[Figure]:
+    return _figure(name, grader, frame[column].to_numpy(), frame["cluster"].to_numpy())
 
 
-def _figure(name: str, grader: Grader, values: np.ndarray, clusters: np.ndarray, seed: int) -> list[Figure]:
+def _figure(name: str, grader: Grader, values: np.ndarray, clusters: np.ndarray) -> list[Figure]:
     """One figure, or none where there is nothing to measure: missing is not zero."""
     if len(values) == 0:
         return []
-    return [Figure(name, grader, *stats.cluster_bootstrap(values, clusters, seed=seed))]
+    if name == "delta_p":
+        found = stats.mean(values, clusters, unit="share", bounded=True)
+    else:
+        found = (stats.difference if "_net" in name else stats.share)(values, clusters)
+    return [Figure(name, grader, *found)]

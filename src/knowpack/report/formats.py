@@ -1,6 +1,6 @@
 """Tables as files: CSV with every number in full, Markdown and LaTeX (booktabs) rounded for reading.
 
-Table -> text. A measure becomes value, low, high and n in CSV, and "0.98 [0.95, 1.00]" in print.
+Table -> text. A measure becomes value, low, high and n in CSV, and "0.980 [0.950, 1.000] n=50" in print.
 """
 
 import csv
@@ -8,8 +8,8 @@ import io
 from pathlib import Path
 
 from knowpack import store
+from knowpack.records import Estimate
 from knowpack.report.measured import Table, Value
-from knowpack.report.source import Measure
 
 _LATEX = str.maketrans(
     {
@@ -45,16 +45,17 @@ def text(value: Value) -> str:
     """A value for reading: rounded, with its interval; an en dash where nothing was measured."""
     if value is None:
         return "–"
-    if isinstance(value, Measure):
+    if isinstance(value, Estimate):
+        n = "" if value.n is None else f" n={value.n:,}"
         if value.low is None or value.high is None:
-            return _number(value.value)
-        return f"{_number(value.value)} [{_number(value.low)}, {_number(value.high)}]"
+            return _number(value.value) + (n if value.unit == "share" else "")
+        return f"{_number(value.value)} [{_number(value.low)}, {_number(value.high)}]{n}"
     return value if isinstance(value, str) else _number(value)
 
 
 def as_csv(table: Table) -> str:
     """RFC 4180; columns that hold measures are split into value, low, high, n."""
-    wide = [any(isinstance(row[i], Measure) for row in table.rows) for i in range(len(table.heads))]
+    wide = [any(isinstance(row[i], Estimate) for row in table.rows) for i in range(len(table.heads))]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     heads = [[h, f"{h} (low)", f"{h} (high)", f"{h} (n)"] if w else [h] for h, w in zip(table.heads, wide, strict=True)]
@@ -62,8 +63,8 @@ def as_csv(table: Table) -> str:
     for row in table.rows:
         cells: list[object] = []
         for value, is_wide in zip(row, wide, strict=True):
-            plain = value if isinstance(value, Measure) else (_safe(value), None, None, None)
-            cells += list(plain) if is_wide else [_safe(value)]
+            plain = value if isinstance(value, Estimate) else (_safe(value), None, None, None)
+            cells += list(plain[:4]) if is_wide else [_safe(value)]
         writer.writerow(["" if cell is None else cell for cell in cells])
     return out.getvalue()
 
@@ -101,6 +102,8 @@ def as_latex(table: Table) -> str:
 
 
 def _number(value: float) -> str:
+    if abs(value) < 0.0005 and not isinstance(value, int):
+        value = 0.0  # dust of floats (2.8e-17) and -0.0002 are printed as 0.000
     if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 2):
         return f"{int(value):,}"
     if abs(value) >= 10:

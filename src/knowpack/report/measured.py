@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from knowpack.records import GRADERS, Grader
+from knowpack.records import GRADERS, Estimate, Grader
 from knowpack.report import measures
-from knowpack.report.source import Cell, Measure, Run, Source
+from knowpack.report.source import Cell, Run, Source
 
-Value = str | int | float | Measure | None
+Value = str | int | float | Estimate | None
 AUGMENTATIONS = {
     "none": "",
     "highly_known": "HighlyKnown",
@@ -37,11 +37,11 @@ class Measured(NamedTuple):
     """A source with all its measures under both graders, so that they are computed once."""
 
     source: Source
-    runs: list[dict[Grader, dict[str, Measure]]]
+    runs: list[dict[Grader, dict[str, Estimate]]]
     """One a run, in the order of source.runs."""
     cells: list[measures.CellMeasure]
 
-    def cell(self, label: str, grader: Grader, name: str) -> Measure | None:
+    def cell(self, label: str, grader: Grader, name: str) -> Estimate | None:
         """One cell's measure; None = not measured."""
         found = (one.measure for one in self.cells if (one.label, one.grader, one.name) == (label, grader, name))
         return next(found, None)
@@ -53,7 +53,7 @@ class Measured(NamedTuple):
 
 def measure(folder_source: Source) -> Measured:
     """Compute every measure of every run."""
-    found: list[dict[Grader, dict[str, Measure]]] = [
+    found: list[dict[Grader, dict[str, Estimate]]] = [
         {grader: measures.of(run, grader) for grader in GRADERS} for run in folder_source.runs
     ]
     return Measured(folder_source, found, measures.over_cells(folder_source, found))
@@ -64,7 +64,7 @@ def run_of(measured: Measured, label: str) -> Run:
     return next(run for run in measured.source.runs if run.label == label)
 
 
-def every(measured: Measured, grader: Grader, name: str) -> list[Measure]:
+def every(measured: Measured, grader: Grader, name: str) -> list[Estimate]:
     return [one.measure for one in measured.cells if one.grader == grader and one.name == name]
 
 

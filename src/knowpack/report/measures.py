@@ -1,6 +1,6 @@
 """The figures that the report prints: a run's own figures.json first, what is missing counted from its shifts.
 
-Run -> grader -> name -> Measure; Source -> one row a cell, with intervals over seeds. Trained facts never count as
+Run -> grader -> name -> Estimate; Source -> one row a cell, with intervals over seeds. Trained facts never count as
 harm; `positive` and `negative` alone are shares of all facts, as in the paper's Table 3.
 """
 
@@ -12,8 +12,8 @@ import polars as pl
 from knowpack.measure import causes as cause_rules
 from knowpack.measure import stats
 from knowpack.measure.evidence import Direction
-from knowpack.records import GRADERS, Category, Grader, Kind, Kinship
-from knowpack.report.source import Cell, Measure, Run, Source
+from knowpack.records import GRADERS, Category, Estimate, Grader, Kind, Kinship
+from knowpack.report.source import Cell, Run, Source
 
 ORDER = {str(category): rank for rank, category in enumerate(Category)}
 NAMES: dict[str, str] = {
@@ -36,22 +36,7 @@ NAMES: dict[str, str] = {
     "top_ten_share": "Share of the ten most frequent answers",
     "entropy": "Entropy of the answers, nats",
 }
-"""Measure -> what it is called in print; the order is that of the tables."""
-
-
-SHARES = {
-    "reliability",
-    "reliability_held_out",
-    "highly_lost",
-    "noise_lost",
-    "harm",
-    "gain",
-    "positive",
-    "negative",
-    "refusals_kept",
-    "refused_known",
-    "top_ten_share",
-}
+"""Estimate -> what it is called in print; the order is that of the tables."""
 
 
 class CellMeasure(NamedTuple):
@@ -61,16 +46,16 @@ class CellMeasure(NamedTuple):
     cell: Cell
     grader: Grader
     name: str
-    measure: Measure
+    measure: Estimate
     n_seeds: int
-    """1: the interval is that over facts; more: a t interval over seeds."""
+    """1: the interval is that over facts; more: over facts and seeds."""
 
 
 class Kin(NamedTuple):
     """Harm among the untrained facts of one kinship."""
 
     kinship: str
-    lost: Measure
+    lost: Estimate
     """Share of facts that were HighlyKnown and are not; n counts them."""
     n_facts: int
     """Untrained facts of this kinship, whatever they were."""
@@ -82,14 +67,14 @@ class CauseShare(NamedTuple):
     cause: str
     """Name of a `CauseRule`, or unexplained."""
     label: str
-    share: Measure
-    base_rate: Measure | None
+    share: Estimate
+    base_rate: Estimate | None
     """The same share in the control group; None = not measured."""
-    placebo: Measure | None
+    placebo: Estimate | None
     """The same share, had as many untrained facts been trained; None = the cause does not ask what was trained."""
 
 
-def of(run: Run, grader: Grader) -> dict[str, Measure]:
+def of(run: Run, grader: Grader) -> dict[str, Estimate]:
     """All measures of a run under one grader; what could not be measured is absent."""
     found = dict(run.figures.get(grader, {}))
     drop = benchmark_drop(run)
@@ -116,7 +101,7 @@ def of(run: Run, grader: Grader) -> dict[str, Measure]:
     return found
 
 
-def benchmark_drop(run: Run) -> Measure | None:
+def benchmark_drop(run: Run) -> Estimate | None:
     """The largest fall of a task's figure, as a share (BLEU and ROUGE by the hundred); below 0 where all rose.
 
     Paired over the same items where they were kept, else without an interval.
@@ -133,11 +118,11 @@ def benchmark_drop(run: Run) -> Measure | None:
     return max(falls, key=lambda fall: fall.value) if falls else None
 
 
-def _fall(before: float, after: float, difference: float, low: float | None, high: float | None, n: int) -> Measure:
+def _fall(before: float, after: float, difference: float, low: float | None, high: float | None, n: int) -> Estimate:
     unit = 100.0 if max(abs(before), abs(after)) > 1.5 else 1.0
     if low is None or high is None:
-        return Measure(-difference / unit, None, None, n)
-    return Measure(-difference / unit, -high / unit, -low / unit, n)
+        return Estimate(-difference / unit, None, None, n)
+    return Estimate(-difference / unit, -high / unit, -low / unit, n)
 
 
 def under(shifts: pl.DataFrame, grader: Grader) -> pl.DataFrame:
@@ -183,7 +168,7 @@ def causes(run: Run, grader: Grader, *, up: bool) -> list[CauseShare]:
         CauseShare(
             name,
             label,
-            Measure(*stats.wilson(counts[name], len(moved))),
+            stats.wilson(counts[name], len(moved)),
             figures.get(f"{way}_{name}_base_rate"),
             figures.get(f"{way}_{name}_placebo"),
         )
@@ -212,14 +197,16 @@ def movers(shifts: pl.DataFrame, *, up: bool) -> pl.DataFrame:
     return moved.filter(~pl.col("trained") | counts)
 
 
-def share(frame: pl.DataFrame, column: str) -> Measure | None:
+def share(frame: pl.DataFrame, column: str) -> Estimate | None:
     """The mean of a column with an interval from redrawing whole relations; None for no rows."""
     if frame.is_empty():
         return None
-    return Measure(*stats.cluster_bootstrap(frame[column].cast(pl.Float64).to_numpy(), frame["relation"].to_numpy()))
+    values = frame[column].cast(pl.Float64).to_numpy()
+    figure = stats.difference if column == "net" else stats.share
+    return figure(values, frame["relation"].to_numpy())
 
 
-def over_cells(source: Source, found: Sequence[dict[Grader, dict[str, Measure]]]) -> list[CellMeasure]:
+def over_cells(source: Source, found: Sequence[dict[Grader, dict[str, Estimate]]]) -> list[CellMeasure]:
     """Measures per run (in the order of source.runs) -> measures per cell, in the order of first appearance."""
     lines = []
     for label in unique(run.label for run in source.runs):
@@ -227,22 +214,8 @@ def over_cells(source: Source, found: Sequence[dict[Grader, dict[str, Measure]]]
         for grader in GRADERS:
             for name in unique(name for _, measured in mine for name in measured[grader]):
                 values = [measured[grader][name] for _, measured in mine if name in measured[grader]]
-                lines.append(
-                    CellMeasure(
-                        label, mine[0][0].cell, grader, name, over_seeds(values, share=name in SHARES), len(values)
-                    )
-                )
+                lines.append(CellMeasure(label, mine[0][0].cell, grader, name, stats.over_seeds(values), len(values)))
     return lines
-
-
-def over_seeds(values: Sequence[Measure], *, share: bool) -> Measure:
-    """One seed: its own measure. More: their mean with a t interval, cut at 0 and 1 for a share; n is the first's."""
-    if len(values) == 1:
-        return values[0]
-    mean, low, high, _ = stats.over_seeds([one.value for one in values])
-    if share and low is not None and high is not None:
-        low, high = max(0.0, low), min(1.0, high)
-    return Measure(mean, low, high, values[0].n)
 
 
 def unique(names: Iterable[str]) -> list[str]:
@@ -250,7 +223,7 @@ def unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _put(found: dict[str, Measure], name: str, frame: pl.DataFrame, column: str) -> None:
+def _put(found: dict[str, Estimate], name: str, frame: pl.DataFrame, column: str) -> None:
     if name not in found:
         measure = share(frame, column)
         if measure is not None:
@@ -258,4 +231,4 @@ def _put(found: dict[str, Measure], name: str, frame: pl.DataFrame, column: str)
 
 
 def _relations(run: Run) -> pl.DataFrame:
-    return run.facts().select("fact_id", pl.col("relation").fill_null("").alias("relation"))
+    return run.facts().select("fact_id", relation=pl.coalesce("relation", "fact_id"))

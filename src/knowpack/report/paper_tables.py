@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from knowpack.measure import causes
 from knowpack.paper import reference
-from knowpack.records import Category, Grader
+from knowpack.records import Category, Estimate, Grader
 from knowpack.report import measures
 from knowpack.report.measured import Measured, Table, Value, every, score_map
-from knowpack.report.source import Cell, Measure, Source
+from knowpack.report.source import Cell, Source
 
 REFUSAL_HEADS = ("refused", "answers", "mean count", "spread")
 SHIFTS = {"positive": "positive_shift", "negative": "negative_shift"}
@@ -62,7 +62,7 @@ def refusals(measured: Measured, grader: Grader) -> Table:
 
 
 def _count(value: Value) -> Value:
-    if isinstance(value, Measure) and value.low is None:
+    if isinstance(value, Estimate) and value.low is None:
         return int(value.value)
     return value
 

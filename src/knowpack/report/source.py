@@ -16,19 +16,10 @@ from pydantic import ValidationError
 from knowpack import config, store
 from knowpack.bench.compare import compare
 from knowpack.errors import BenchError, StoreError
-from knowpack.records import Example, Fact, Knowledge, Response, Score, Shift
+from knowpack.records import Estimate, Example, Fact, Knowledge, Response, Score, Shift
 from knowpack.state import read_state
 
 Kind = Literal["study", "run", "pack", "diff"]
-
-
-class Measure(NamedTuple):
-    """A figure with its interval (95%) and count; None = not measured."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int | None
 
 
 class Cell(NamedTuple):
@@ -104,7 +95,7 @@ class Run:
         return self.table("knowledge.parquet", Knowledge)
 
     @cached_property
-    def figures(self) -> dict[str, dict[str, Measure]]:
+    def figures(self) -> dict[str, dict[str, Estimate]]:
         """figures.json: grader -> name -> measure."""
         return read_figures(self.folder / "figures.json", str(self.config("grader") or "default"))
 
@@ -210,16 +201,17 @@ def load(folder: Path) -> Source:
     return Source(folder, run.label, kind, (run,), ())
 
 
-def read_figures(path: Path, grader: str) -> dict[str, dict[str, Measure]]:
+def read_figures(path: Path, grader: str) -> dict[str, dict[str, Estimate]]:
     """figures.json -> grader -> name -> measure; a list of Figure records, or an object by name for one grader."""
-    found: dict[str, dict[str, Measure]] = {}
+    found: dict[str, dict[str, Estimate]] = {}
     if not path.is_file():
         return found
     value = store.read_json(path)
     rows = value if isinstance(value, list) else [{"name": k, "grader": grader, **v} for k, v in dict(value).items()]  # type: ignore[call-overload]
     for row in rows:
         if isinstance(row.get("value"), int | float) and math.isfinite(row["value"]):  # NaN: nothing to measure
-            measure = Measure(row["value"], row.get("low"), row.get("high"), row.get("n"))
+            known = {name: row[name] for name in Estimate._fields if row.get(name) is not None}
+            measure = Estimate(**known)
             found.setdefault(row.get("grader") or grader, {})[row["name"]] = measure
     return found
 

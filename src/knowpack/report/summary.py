@@ -9,10 +9,10 @@ import polars as pl
 
 from knowpack.measure import causes
 from knowpack.paper import reference
-from knowpack.records import GRADERS, Category, Grader, Kinship
+from knowpack.records import GRADERS, Category, Estimate, Grader, Kinship
 from knowpack.report import measures
 from knowpack.report.measured import Measured
-from knowpack.report.source import Measure, Run, Source
+from knowpack.report.source import Run, Source
 
 RELIABLE = 0.9
 PACKED = ("budget", "measured", "met", "excess", "frontier", "left_out", "n_packed")
@@ -125,14 +125,14 @@ def _moves(run: Run, grader: Grader) -> dict[str, object]:
     value: dict[str, object] = {
         "untrained": measures.matrix(shifts, trained=False),
         "trained": measures.matrix(shifts, trained=True),
-        "kinship": [[one.kinship, list(one.lost), one.n_facts] for one in measures.kinship(run, grader)],
+        "kinship": [[one.kinship, list(one.lost[:4]), one.n_facts] for one in measures.kinship(run, grader)],
     }
     for way, up in (("up", True), ("down", False)):
         shares = measures.causes(run, grader, up=up)
         value[way] = {
             "n": len(measures.movers(shifts, up=up)),
             "causes": [
-                [one.cause, list(one.share), *(found and list(found) for found in (one.base_rate, one.placebo))]
+                [one.cause, list(one.share[:4]), *(found and list(found[:4]) for found in (one.base_rate, one.placebo))]
                 for one in shares
             ],
             "together": measures.overlaps(run, grader, up=up)[:8],
@@ -223,5 +223,5 @@ def epochs(run: Run) -> list[Epoch]:
     return [found[epoch] for epoch in sorted(found)]
 
 
-def _plain(found: dict[str, Measure]) -> dict[str, list[float | int | None]]:
-    return {name: list(measure) for name, measure in found.items()}
+def _plain(found: dict[str, Estimate]) -> dict[str, list[float | int | None]]:
+    return {name: list(measure[:4]) for name, measure in found.items()}

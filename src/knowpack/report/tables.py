@@ -5,11 +5,11 @@ Measured -> Table records under one grader; `formats` writes them, `terminal` is
 
 from pathlib import Path
 
-from knowpack.records import Category, Grader
+from knowpack.records import Category, Estimate, Grader
 from knowpack.report import measures, source
 from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, measure, score_map, score_rows
 from knowpack.report.paper_tables import SHIFTS, benchmarks, categories, causes_table, grid, refusals
-from knowpack.report.source import Measure, Run
+from knowpack.report.source import Run
 
 
 def tables(measured: Measured, grader: Grader) -> list[Table]:
@@ -54,7 +54,7 @@ def cells(measured: Measured, grader: Grader) -> Table:
         for label, cell in measured.labels()
     ]
     heads = ("cell", "n", "added", "k", "seeds", *(measures.NAMES[name] for name in names))
-    note = "Intervals: over facts, redrawn by relation, for one seed; t intervals over seeds for more."
+    note = "Intervals (95%): over facts, those of one relation together; with several seeds over facts and seeds."
     missing = "; ".join(f"{one.name}: {one.state}" for one in measured.source.unfinished)
     return Table("cells", "Every cell", heads, rows, note + (f" Not finished: {missing}." if missing else ""))
 
@@ -140,7 +140,7 @@ def _paired(run: Run) -> dict[tuple[str, str], tuple[Value, tuple[int | None, in
         return {}
     names = ("task", "metric", "difference", "low", "high", "n", "n_lost", "n_won", "p_holm")
     return {
-        (task, metric): (Measure(difference, low, high, n), (lost, won), p)
+        (task, metric): (Estimate(difference, low, high, n), (lost, won), p)
         for task, metric, difference, low, high, n, lost, won, p in run.paired.select(names).iter_rows()
     }
 
