@@ -53,29 +53,38 @@ class Own(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Step:
-    """One forward over packed tokens: the prefix they share, and how they attend to their own rows."""
+class Behind(NamedTuple):
+    """The tokens of a step that stand behind one prefix."""
 
     prefix: Prefix | None
+    tokens: Tensor | None  # (n,), packed indices; None: all of the step's
+
+
+@dataclass(frozen=True)
+class Step:
+    """One forward over packed tokens: the prefixes they stand behind, and how they attend to their own rows."""
+
+    behind: tuple[Behind, ...]
     own: Own
     positions: Tensor  # (tokens,), counted from the start of the prefix
     last_position: int
     """The highest of the positions: whether a sliding window matters."""
     places: Tensor | None = None
     """The tokens whose logits are wanted, packed indices; None: all of them."""
-    masks: dict[int, Tensor] = field(default_factory=dict)
-    """Window -> additive mask over the prefix, made when first needed."""
+    masks: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    """(window, place in `behind`) -> additive mask over that prefix, made when first needed."""
 
-    def prefix_mask(self, window: int | None) -> Tensor | None:
+    def prefix_mask(self, window: int | None, place: int) -> Tensor | None:
         """(tokens, prefix) additive mask of a sliding window; None where every token sees all of the prefix."""
-        if window is None or self.prefix is None or self.last_position < window:
+        prefix, tokens = self.behind[place]
+        if window is None or prefix is None or self.last_position < window:
             return None
-        if window not in self.masks:
-            places = torch.arange(len(self.prefix), device=self.positions.device)
-            hidden = self.positions[:, None] - places[None, :] >= window
-            self.masks[window] = torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, HIDDEN)
-        return self.masks[window]
+        if (window, place) not in self.masks:
+            positions = self.positions if tokens is None else self.positions.index_select(0, tokens)
+            places = torch.arange(len(prefix), device=positions.device)
+            hidden = positions[:, None] - places[None, :] >= window
+            self.masks[window, place] = torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, HIDDEN)
+        return self.masks[window, place]
 
 
 def attend_shared(
@@ -112,16 +121,37 @@ def attend_packed(
 ) -> Tensor:
     """query, key, value (tokens, heads or kv_heads, head_dim) -> (tokens, or only these places, heads, head_dim)."""
     own = step.own.attend(layer, query, KeyValue(key, value), scale, window)
+    if len(step.behind) > 1:
+        assert places is None, "rows behind several prefixes are steps, whose every token is wanted"
+        return _behind_each(step, layer, query, own, scale, window)
     if places is not None:
         query = query.index_select(0, places)
-        share = None if own.share is None else own.share.index_select(0, places)
-        own = Attended(own.out.index_select(0, places), own.lse.index_select(0, places), share)
-    if step.prefix is None:
+        own = _chosen(own, places)
+    prefix = step.behind[0].prefix
+    if prefix is None:
         return _merge(own, None)
-    mask = step.prefix_mask(window)
+    mask = step.prefix_mask(window, 0)
     if mask is not None and places is not None:
         mask = mask.index_select(0, places)
-    return _merge(own, attend_prefix(query, step.prefix.layers[layer], scale, mask))
+    return _merge(own, attend_prefix(query, prefix.layers[layer], scale, mask))
+
+
+def _behind_each(step: Step, layer: int, query: Tensor, own: Attended, scale: float, window: int | None) -> Tensor:
+    """The tokens of each prefix on their own; a token behind none (spare, nobody reads it) gives zeros."""
+    out = torch.zeros_like(own.out)
+    for place, (prefix, tokens) in enumerate(step.behind):
+        assert tokens is not None, "several prefixes name their tokens"
+        shared = None
+        if prefix is not None:
+            mine = query.index_select(0, tokens)
+            shared = attend_prefix(mine, prefix.layers[layer], scale, step.prefix_mask(window, place))
+        out.index_copy_(0, tokens, _merge(_chosen(own, tokens), shared))
+    return out
+
+
+def _chosen(own: Attended, tokens: Tensor) -> Attended:
+    share = None if own.share is None else own.share.index_select(0, tokens)
+    return Attended(own.out.index_select(0, tokens), own.lse.index_select(0, tokens), share)
 
 
 def _merge(own: Attended, shared: Attended | None) -> Tensor:

@@ -20,15 +20,15 @@ from knowpack.model.loaded import Loaded
 T = TypeVar("T")
 
 
-def generate_copied(
-    loaded: Loaded, prefix: Sequence[int], rows: Sequence[Row], task: Task, batch_size: int
-) -> list[list[int]]:
-    """Answers behind a prefix, token by token; drafts are not used."""
+def generate_copied(loaded: Loaded, rows: Sequence[Row], task: Task, batch_size: int) -> None:
+    """Fill in the answers of rows that stand behind one prefix, token by token; drafts are not used."""
+    if not rows:
+        return
+    prefix = rows[0].prefix
     with torch.inference_mode():
         cache = _forward(loaded, [prefix], None).past_key_values if prefix else None
         for batch in _equal(rows, [len(row.tail) for row in rows], batch_size):
             _answer(loaded, cache, batch, task)
-    return [row.out for row in rows]
 
 
 def _answer(loaded: Loaded, cache: Any, batch: list[Row], task: Task) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from knowpack.decode.attention import KeyValue, Prefix, Step, attached
+from knowpack.decode.attention import Behind, KeyValue, Prefix, Step, attached
 from knowpack.decode.passes import fewer_passes
 from knowpack.decode.pool import Pool
 from knowpack.decode.products import fast_products
@@ -92,38 +92,40 @@ class Forward:
         """All rows at once -> logits after the tokens wanted[row] of each row, in order; keys and values if kept."""
         rows = pack(trees, self.loaded.device, keep=keep)
         places = [start + token for start, tokens in zip(rows.starts, wanted, strict=True) for token in tokens]
-        longest = (len(prefix) if prefix else 0) + rows.longest - 1
+        n_before = len(prefix) if prefix else 0
         spare = [0] * (rounded(len(places)) - len(places))
-        logits = self._run(prefix, rows, rows.ids, rows.positions, longest, places + spare)
+        positions, last = rows.positions + n_before, n_before + rows.longest - 1
+        logits = self._run((Behind(prefix, None),), rows, rows.ids, positions, last, places + spare)
         return Computed(logits[: len(places)], rows)
 
-    def step(self, prefix: Prefix | None, pool: Pool, tokens: Sequence[int]) -> Tensor:
-        """One more token for each row of the pool -> (rows, vocabulary) logits after it."""
-        longest = (len(prefix) if prefix else 0) + pool.longest
+    def step(self, prefixes: Sequence[Prefix | None], pool: Pool, tokens: Sequence[int]) -> Tensor:
+        """One more token for each row of the pool, each behind its prefix -> (rows, vocabulary) logits after it."""
         pool.begin()
-        ids = torch.tensor([*tokens, *[0] * (pool.width - pool.n)], device=self.loaded.device)
-        positions = pool.lengths[: pool.width].clone()
-        logits = self._run(prefix, pool, ids, positions, longest, None)
+        spare = [0] * (pool.width - pool.n)
+        before = [len(prefix) if prefix else 0 for prefix in prefixes]
+        ids, offsets = torch.tensor([[*tokens, *spare], [*before, *spare]], device=self.loaded.device)
+        positions = pool.lengths[: pool.width] + offsets
+        last = max(before) + pool.longest - 1
+        logits = self._run(_grouped(prefixes, self.loaded.device), pool, ids, positions, last, None)
         pool.end()
         return logits[: pool.n]
 
     def _run(
         self,
-        prefix: Prefix | None,
+        behind: tuple[Behind, ...],
         own: Rows | Pool,
         ids: Tensor,
         positions: Tensor,
-        longest: int,
+        last_position: int,
         places: list[int] | None,
     ) -> Tensor:
-        positions = positions + (len(prefix) if prefix else 0)
         wanted = None if places is None else torch.tensor(places, device=ids.device)
         output = self.loaded.model(
             input_ids=ids[None],
             position_ids=positions[None],
             use_cache=False,
             logits_to_keep=0 if wanted is None or self._reads_places else wanted,
-            knowpack_step=Step(prefix, own, positions, longest, wanted),
+            knowpack_step=Step(behind, own, positions, last_position, wanted),
         )
         logits: Tensor = output.logits[0]
         return logits
@@ -177,3 +179,13 @@ class Forward:
             stacklevel=2,
         )
         return False
+
+
+def _grouped(prefixes: Sequence[Prefix | None], device: torch.device) -> tuple[Behind, ...]:
+    """The rows of each prefix, by its first row; one prefix for all takes the shorter way."""
+    places: dict[int, list[int]] = {}
+    for row, prefix in enumerate(prefixes):
+        places.setdefault(id(prefix), []).append(row)
+    if len(places) == 1:
+        return (Behind(prefixes[0], None),)
+    return tuple(Behind(prefixes[rows[0]], torch.tensor(rows, device=device)) for rows in places.values())

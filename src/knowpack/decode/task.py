@@ -18,6 +18,7 @@ from knowpack.decode.passes import highest
 class Row:
     """One question on its way to its answer."""
 
+    prefix: Sequence[int]
     tail: Sequence[int]
     draft: Sequence[int]
     uniforms: NDArray[np.float64] | None

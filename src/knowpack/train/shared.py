@@ -14,7 +14,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from knowpack.decode.attention import KeyValue, Prefix, Step, attached
+from knowpack.decode.attention import Behind, KeyValue, Prefix, Step, attached
 from knowpack.decode.copied import cache_argument
 from knowpack.decode.rows import Rows, Tree, pack, rounded
 from knowpack.train.batch import Row
@@ -95,7 +95,7 @@ def run(
         position_ids=positions[None],
         use_cache=False,
         logits_to_keep=torch.tensor(wanted, device=core.device),
-        knowpack_step=Step(prefix, rows, positions, n_before + rows.longest - 1),
+        knowpack_step=Step((Behind(prefix, None),), rows, positions, n_before + rows.longest - 1),
     ).logits[0]
     return found.float()
 
