@@ -98,3 +98,10 @@ def save_shots(path: Path, n: int = 30) -> Path:
     rows = {"question": [f"Who leads Orlen Works {i}?" for i in range(n)], "answer": [f"Tavin {i}" for i in range(n)]}
     pl.DataFrame(rows).write_csv(path)
     return path
+
+
+class OnePromptAtATime:
+    """generate_each of a made-up backend that has `generate`."""
+
+    def generate_each(self, asked, *, max_new_tokens):  # type: ignore[no-untyped-def]
+        return [self.generate(one[0], one[1], max_new_tokens=max_new_tokens, drafts=one[2]) for one in asked]

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from knowpack.decode.decoder import Asked, Decoder
+from knowpack.decode.decoder import Decoder
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded, weights_hash
 
@@ -143,13 +143,15 @@ def test_an_error_that_is_not_memory_is_not_swallowed(llama: Loaded, monkeypatch
 
 def test_prompts_that_step_together_answer_as_alone(loaded: Loaded) -> None:
     prefixes = [[1, 30, 31, 32, 33, 34, 35, 36, 37, 38], [1, 60], [1, 40, 41, 42, 43], []]
-    asked = [Asked(prefix, questions(9 + i, seed=i)) for i, prefix in enumerate(prefixes)]
-    asked.append(Asked(prefixes[1], questions(3, seed=8), [[7, 8], None, []]))  # a prefix that was there before
-    asked.append(Asked([1, 99], []))
+    asked: list[tuple[list[int], list[list[int]], list[list[int] | None] | None]] = [
+        (prefix, questions(9 + i, seed=i), None) for i, prefix in enumerate(prefixes)
+    ]
+    asked.append((prefixes[1], questions(3, seed=8), [[7, 8], None, []]))  # a prefix that was there before
+    asked.append(([1, 99], [], None))
     for batch_size in (4, 128):
         found = Decoder(loaded, batch_size=batch_size).generate_each(asked, max_new_tokens=NEW)
-        for one, answers in zip(asked, found, strict=True):
-            check(loaded, list(one.prefix), [list(tail) for tail in one.tails], answers)
+        for (prefix, tails, _), answers in zip(asked, found, strict=True):
+            check(loaded, prefix, tails, answers)
 
 
 def test_own_stop_ids_replace_the_models(llama: Loaded) -> None:

@@ -63,7 +63,7 @@ def test_what_changes_answers_changes_the_identity_and_nothing_else_does(tmp_pat
     assert other.architecture != first.architecture
 
 
-class Parrot:
+class Parrot(tiny.OnePromptAtATime):
     """A made-up backend that repeats the question's last token, wherever its weights may be."""
 
     name, n_vocabulary, device = "parrot", 400, "nowhere"

@@ -46,7 +46,7 @@ class FakePrompter:
         return "".join(map(chr, ids))
 
 
-class FakeDecoder:
+class FakeDecoder(tiny.OnePromptAtATime):
     """Answers by `says(prompt, question)`; remembers what it was given."""
 
     def __init__(self, says: Callable[[str, str], str], dies_at: int | None = None) -> None:
@@ -146,7 +146,7 @@ def test_memory_does_not_grow_with_the_facts(tmp_path: Path, monkeypatch: pytest
     assert many < 1.15 * few
 
 
-class ForgetfulDecoder:
+class ForgetfulDecoder(tiny.OnePromptAtATime):
     def generate(self, prefix, tails, **options):
         return [[65]] * len(tails)
 

@@ -6,7 +6,6 @@ leave the batch and others take their place. (DESIGN.md, "One base, many adapter
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,13 +25,8 @@ from knowpack.seeds import stream
 __all__ = ["Decoder", "ScoredContinuation"]
 
 
-class Asked(NamedTuple):
-    """Questions behind one prefix."""
-
-    prefix: Sequence[int]
-    tails: Sequence[Sequence[int]]
-    drafts: Sequence[Sequence[int] | None] | None = None
-    """What each may be answered; changes the speed, not the ids."""
+Asked = tuple[Sequence[int], Sequence[Sequence[int]], Sequence[Sequence[int] | None] | None]
+"""Questions behind one prefix: (prefix, tails, drafts or None)."""
 
 
 class Decoder:
@@ -73,7 +67,7 @@ class Decoder:
         Greedy at temperature 0. Above it sampled: the same prefix, tail and seed give the same answer in any batch
         and order (the k-th of equal tails in one call gives the k-th sample). Drafts change the speed, not the ids.
         """
-        asked = Asked(prefix, tails, drafts)
+        asked = (prefix, tails, drafts)
         return self.generate_each(
             [asked], max_new_tokens=max_new_tokens, stop_ids=stop_ids, temperature=temperature, seed=seed
         )[0]
@@ -197,8 +191,8 @@ class Decoder:
 
 
 def _rows(asked: Asked, task: Task, seed: int | None) -> list[Row]:
-    prefix, tails = _nonempty(asked.prefix, asked.tails)
-    given = [None] * len(tails) if asked.drafts is None else asked.drafts
+    prefix, tails = _nonempty(asked[0], asked[1])
+    given = [None] * len(tails) if asked[2] is None else asked[2]
     sampled = task.temperature > 0
     uniforms = _uniforms(prefix, tails, task.max_new_tokens, seed) if sampled else [None] * len(tails)
     return [

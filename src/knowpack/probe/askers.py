@@ -42,8 +42,21 @@ class Scored(Protocol):
         ...
 
 
+class Prompted(NamedTuple):
+    """Questions behind one prefix."""
+
+    prefix: Ids
+    tails: Sequence[Ids]
+    drafts: Sequence[Ids | None] | None = None
+    """What each may be answered; changes the speed, not the ids."""
+
+
 class Answers(Protocol):
     """Rows of ids in, rows of ids out: what the probe needs."""
+
+    def generate_each(self, asked: Sequence[Prompted], *, max_new_tokens: int) -> list[list[list[int]]]:
+        """Greedy ids after prefix + each tail, prompt by prompt, without the stop token."""
+        ...
 
     def generate(
         self,

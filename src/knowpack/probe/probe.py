@@ -5,7 +5,7 @@ greedy, 32 new tokens; sampled answers as in SliCK, Gekhman et al. 2024). Works 
 memory does not grow with them and a killed probe goes on at the next chunk. The result does not depend on the chunks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,12 +15,13 @@ from knowpack import records, store
 from knowpack.config import ProbeConfig
 from knowpack.errors import FactsError
 from knowpack.measure.grading import grade_table
-from knowpack.probe.askers import Answers, Ids
+from knowpack.probe.askers import Answers, Ids, Prompted
 from knowpack.probe.prompts import Batch, Prompter, Shot
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Response
 from knowpack.seeds import seed_of
 
+WAVE_ROWS = 512  # answers decoded together, at least, where there are as many
 CHUNK_FACTS = 1024  # facts a chunk: eight batches of 128, written every few seconds to minutes
 
 
@@ -35,8 +36,9 @@ class _Asked(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """The newest greedy answer of a fact: a draft of its next."""
+    """A greedy answer; the newest of a fact is a draft of its next."""
 
+    fact_id: str
     prompt: int
     form: int
     ids: list[int]
@@ -106,22 +108,50 @@ def _probe_chunk(job: _Job, chunk: pl.DataFrame, told: Told) -> pl.DataFrame:
         if not asked.questions:
             continue
         canonical = [job.prompter.answer_ids(answer) for answer in asked.answers] if job.config.logprob else []
-        for prompt, draw in enumerate(job.shots):
-            batch = job.prompter.batch(draw, asked.questions)
-            drafts = _drafts(job.prompter, asked, prompt, newest, told) if job.config.drafts else None
-            ids = job.asker.generate(batch.prefix, batch.tails, max_new_tokens=job.config.max_new_tokens, drafts=drafts)
-            texts = [job.prompter.decode(row) for row in ids]
-            newest |= {
-                fact_id: _Answer(prompt, asked.forms[i], ids[i], texts[i]) for i, fact_id in enumerate(asked.fact_ids)
-            }
-            logprobs: list[float | None] = [None] * len(texts)
-            if job.config.logprob:
-                scored = job.asker.logprobs(batch.prefix, batch.tails, canonical)
-                logprobs = [one.logprob for one in scored]
-            for i, fact_id in enumerate(asked.fact_ids):
-                lines.append((fact_id, prompt, asked.forms[i], 0, texts[i], logprobs[i]))
-            lines += _sampled(job, asked, prompt, batch)
+        for wave in _waves(len(job.shots), len(asked.questions)):
+            batches = {prompt: job.prompter.batch(job.shots[prompt], asked.questions) for prompt in wave}
+            answers = _answers(job, asked, batches, newest, told)
+            newest |= {one.fact_id: one for one in answers}
+            logprobs: dict[tuple[int, str], float] = {}
+            for prompt, batch in batches.items():
+                if job.config.logprob:
+                    scored = job.asker.logprobs(batch.prefix, batch.tails, canonical)
+                    logprobs |= {
+                        (prompt, fact_id): one.logprob for fact_id, one in zip(asked.fact_ids, scored, strict=True)
+                    }
+                lines += _sampled(job, asked, prompt, batch)
+            for one in answers:
+                lines.append((one.fact_id, one.prompt, one.form, 0, one.text, logprobs.get((one.prompt, one.fact_id))))
     return _table(lines, chunk)
+
+
+def _waves(n_prompts: int, n_questions: int) -> Iterator[range]:
+    """Prompts that are decoded together: the first alone, since its answers are drafts of the rest; then as many as
+    fill a batch with rows (a step of ten rows takes about as long as one of a hundred)."""
+    yield range(min(1, n_prompts))
+    together = -(-WAVE_ROWS // n_questions)
+    for first in range(1, n_prompts, together):
+        yield range(first, min(first + together, n_prompts))
+
+
+def _answers(
+    job: _Job, asked: _Asked, batches: Mapping[int, Batch], newest: dict[str, _Answer], told: Told
+) -> list[_Answer]:
+    """Greedy answers under each prompt of a wave, prompt by prompt."""
+    prompted = [
+        Prompted(
+            batch.prefix,
+            batch.tails,
+            _drafts(job.prompter, asked, prompt, newest, told) if job.config.drafts else None,
+        )
+        for prompt, batch in batches.items()
+    ]
+    each = job.asker.generate_each(prompted, max_new_tokens=job.config.max_new_tokens)
+    return [
+        _Answer(fact_id, prompt, form, ids, job.prompter.decode(ids))
+        for prompt, rows in zip(batches, each, strict=True)
+        for fact_id, form, ids in zip(asked.fact_ids, asked.forms, rows, strict=True)
+    ]
 
 
 def _sampled(job: _Job, asked: _Asked, prompt: int, batch: Batch) -> list[tuple[str, int, int, int, str, float | None]]:
