@@ -1,7 +1,7 @@
 """Loading a model and its tokenizer, safely and with one clear line where it cannot be done.
 
-ModelConfig -> Loaded. A hub name, a folder, or `lab`; safetensors only, remote code off unless asked for, float32 on
-a CPU. An adapter named in the config is merged into the weights.
+ModelConfig -> Loaded. A hub name, a folder, a GGUF file (gguf_files.py), or `lab`; safetensors and GGUF only, remote
+code off unless asked for, float32 on a CPU. An adapter named in the config is merged into the weights.
 """
 
 import json
@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
+from knowpack.model import gguf_files
 from knowpack.model.loaded import Loaded, one_line, weights_hash
 from knowpack.model.merge import merge_for_good
 
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
 def load(config: ModelConfig) -> Loaded:
     """Model and tokenizer by hub name, folder or `lab`. Raises ModelError in one line."""
     device = _device(config.device)
-    source = _source(config.name)
-    tokenizer = _tokenizer(source, config)
-    model = _model(source, config, device)
-    loaded = Loaded(model, tokenizer, config.name, device, weights_hash(model))
+    found = gguf_files.find(config.name)
+    source = _source(config.name) if found is None else found.source
+    file = None if found is None else found.file
+    tokenizer = _tokenizer(source, file, config)
+    model = _model(source, file, config, device)
+    stored = None if found is None else gguf_files.quantization(found)
+    loaded = Loaded(model, tokenizer, config.name, device, weights_hash(model), stored)
     if len(tokenizer) > loaded.n_vocabulary:
         raise ModelError(
             f"{config.name}: the tokenizer has {len(tokenizer)} tokens, the model {loaded.n_vocabulary}; "
@@ -57,10 +61,12 @@ def _source(name: str) -> str:
     folder = Path(name)
     if not folder.exists():
         if name.count("/") > 1 or name.startswith((".", "/", "~")):
-            raise ModelError(f"no folder {name}; expected a model folder, a hub name (owner/model) or lab")
+            raise ModelError(
+                f"no folder {name}; expected a model folder, a GGUF file, a hub name (owner/model), smollm2 or lab"
+            )
         return name
     if not folder.is_dir():
-        raise ModelError(f"{name} is a file; expected the folder of a model, with config.json")
+        raise ModelError(f"{name} is a file; expected the folder of a model, with config.json, or a GGUF file")
     if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
         raise ModelError(f"{name} is an adapter; name its base with --model and the adapter with --adapter")
     if not (folder / "config.json").exists():
@@ -78,12 +84,15 @@ def _source(name: str) -> str:
     return name
 
 
-def _tokenizer(source: str, config: ModelConfig) -> "PreTrainedTokenizerBase":
+def _tokenizer(source: str, gguf_file: str | None, config: ModelConfig) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            source, revision=config.revision, trust_remote_code=config.trust_remote_code
+            source,
+            revision=config.revision,
+            trust_remote_code=config.trust_remote_code,
+            **_only(gguf_file=gguf_file),
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise ModelError(f"no tokenizer for {config.name}: {one_line(error)}") from None
@@ -93,7 +102,7 @@ def _tokenizer(source: str, config: ModelConfig) -> "PreTrainedTokenizerBase":
     return found
 
 
-def _model(source: str, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
+def _model(source: str, gguf_file: str | None, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM
 
     names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -105,9 +114,12 @@ def _model(source: str, config: ModelConfig, device: torch.device) -> "PreTraine
             dtype=names.get(config.dtype, auto),
             trust_remote_code=config.trust_remote_code,
             use_safetensors=True,
+            **_only(gguf_file=gguf_file),
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(f"cannot load {config.name}: {one_line(error)}") from None
+    if gguf_file is not None:
+        _as_plain(model)
     model.to(device)  # type: ignore[arg-type]
     model.train(False)
     if device.type == "cpu":
@@ -115,6 +127,19 @@ def _model(source: str, config: ModelConfig, device: torch.device) -> "PreTraine
         _reuse_memory()
     found: PreTrainedModel = model
     return found
+
+
+def _only(**given: str | None) -> dict[str, str]:
+    """The arguments that are given: None is not the same as absent to every class of transformers."""
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _as_plain(model: "PreTrainedModel") -> None:
+    """Forget that the weights came from GGUF: they are dequantized, and may be saved, trained and merged."""
+    model.hf_quantizer = None  # type: ignore[assignment]
+    model.is_quantized = False  # type: ignore[assignment]
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
 
 
 def _own(model: torch.nn.Module) -> None:

@@ -24,6 +24,8 @@ class Loaded:
     device: torch.device
     weights_hash: str
     """16 hex digits over the content of all weights; an adapter's share included."""
+    quantization: str | None = None
+    """How the weights were stored in a GGUF file before they were dequantized: Q4_1, Q4_K; None: as they are."""
 
     @property
     def n_vocabulary(self) -> int:
