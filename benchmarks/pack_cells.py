@@ -9,14 +9,14 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
-from knowpack.config import MixConfig, ProbeConfig, TrainConfig
+from knowpack.config import KeepRecipe, MixConfig, PlainRecipe, ProbeConfig
 from knowpack.decode.decoder import Decoder
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.model.merge import merged
 from knowpack.pack import budget, plan
 from knowpack.pack.request import HELD_OUT
 from knowpack.probe.probe import probe
-from knowpack.train import replay_prompts
+from knowpack.train import recipes, replay_prompts
 from knowpack.train.base_answers import Replay, build
 from knowpack.train.contexts import Contexts
 from knowpack.train.mix import mix
@@ -26,7 +26,7 @@ from pack_world import OTHER_WORDINGS, TASKS, World
 SEEDS = (42, 1337, 10824)  # the paper's
 VALIDATION_SEED = 7
 LRS = {"k=0": (1e-2, 3e-2, 5e-2), "10 HighlyKnown": (1e-2, 3e-2), "10 paraphrases": (3e-3, 1e-2, 3e-2)}
-PAPER = TrainConfig(rank=1, alpha=2, dropout=0.1, rslora=True, lr=1e-3, epochs=10, batch_size=16, loss="all")
+PAPER = PlainRecipe(rank=1, alpha=2, dropout=0.1, rslora=True, lr=1e-3, epochs=10, batch_size=16, loss="all")
 MIXES = {"k=0": {}, "10 HighlyKnown": {"n_highly_known": 10}, "10 paraphrases": {"n_paraphrase": 10}}
 
 
@@ -39,7 +39,7 @@ class Cell:
     draw: int
     """Which of the disjoint draws of n facts; -1: the validation draw."""
     seed: int
-    train: TrainConfig
+    train: PlainRecipe | KeepRecipe
     mix: str | None = None
     """A key of MIXES; None = pack."""
     measure: bool = True
@@ -88,30 +88,28 @@ def mixes(n: int) -> list[str]:
     return [name for name in MIXES if n == 50 or name != "10 HighlyKnown"]
 
 
-def recipe(n: int) -> TrainConfig:
+def recipe(n: int) -> KeepRecipe:
     """pack's own, at the rank that its load gives on the lab."""
-    return plan.recipe(64 if n <= 50 else 128, n)
+    return recipes.for_load(64 if n <= 50 else 128, n)
 
 
-def changed(full: TrainConfig, **changes: object) -> TrainConfig:
-    """The recipe with other values in train.keep."""
-    assert full.keep is not None
-    return full.model_copy(update={"keep": full.keep.model_copy(update=changes)})
+def changed(full: KeepRecipe, **changes: object) -> KeepRecipe:
+    """The recipe with other values."""
+    return full.model_copy(update=changes)
 
 
-def ablations(full: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
-    """Each part of the recipe left out, and the one that it leaves out turned on."""
+def ablations(full: KeepRecipe) -> Iterator[tuple[str, KeepRecipe]]:
+    """Each part of the recipe left out."""
     yield "without replay", changed(full, kl_weight=0.0)
     yield "without few-shot contexts", changed(full, n_contexts=0)
     yield "without retirement", changed(full, retire=False)
     yield "without the question itself", changed(full, by_question=0.0)  # as often as any other wording
     yield "without replay by interference", changed(full, by_interference=0.0)
-    yield "without upper layers", full.model_copy(update={"from_layer": 0.0})
+    yield "without upper layers", changed(full, from_layer=0.0)
     yield "without tail", changed(full, tail_steps=0)
     yield "without made-up names", changed(full, n_made_up=0)
     yield "without texts", changed(full, n_texts=0)
-    yield "without weight decay", full.model_copy(update={"weight_decay": 0.0})
-    yield "with scale search", changed(full, search_scale=True)
+    yield "without weight decay", changed(full, weight_decay=0.0)
 
 
 def examples(world: World, cell: Cell, facts: pl.DataFrame) -> tuple[pl.DataFrame, Replay | None, float]:
@@ -121,8 +119,8 @@ def examples(world: World, cell: Cell, facts: pl.DataFrame) -> tuple[pl.DataFram
         config = MixConfig(n_unknown=cell.n, held_out_wordings=HELD_OUT, **MIXES[cell.mix])
         extra = world.highly_known(10 * cell.n) if "n_highly_known" in MIXES[cell.mix] else None
         return mix(facts, known, config, cell.seed, extra=extra), None, 0.0
-    keep = cell.train.keep
-    assert keep is not None
+    keep = cell.train
+    assert isinstance(keep, KeepRecipe)
     started = time.process_time()
     pool = world.highly_known(keep.n_replay) if cell.known_only else world.pool
     prompts = replay_prompts.as_examples(replay_prompts.prompts(pool, facts, keep, cell.seed))

@@ -19,9 +19,13 @@ import peft
 import torch
 import transformers
 
-from knowpack.config import ModelConfig, TrainConfig
-from knowpack.train import lora, track, train
+from knowpack import records
+from knowpack.config import ModelConfig, PlainRecipe
+from knowpack.progress import SILENT
+from knowpack.records import Example
+from knowpack.train import lora, plain, track
 from knowpack.train.batch import NO_LOSS, Row
+from knowpack.train.resume import Checkpoints, Run
 
 Clock = Callable[[], float]
 
@@ -36,7 +40,7 @@ def main() -> None:
     args = parser.parse_args()
     clock = time.process_time if args.cpu_time else time.perf_counter
     model = the_model(args.model)
-    config = TrainConfig(rank=1, alpha=2, lr=1e-3, epochs=args.epochs, loss="all")
+    config = PlainRecipe(rank=1, alpha=2, lr=1e-3, epochs=args.epochs, loss="all")
     rows = synthetic(args.examples, model.config.vocab_size)
     n_steps = config.epochs * math.ceil(len(rows) / config.batch_size)
     ours, theirs = [], []
@@ -65,15 +69,16 @@ def synthetic(n: int, vocabulary: int) -> list[Row]:
     return [Row(tuple(rng.integers(5, vocabulary, rng.integers(20, 33)).tolist()), 1) for _ in range(n)]
 
 
-def by_knowpack(model: transformers.PreTrainedModel, rows: list[Row], config: TrainConfig, clock: Clock) -> float:
+def by_knowpack(model: transformers.PreTrainedModel, rows: list[Row], config: PlainRecipe, clock: Clock) -> float:
     with tempfile.TemporaryDirectory() as out, lora.adapted(model, config, 0) as adapted:
         started = clock()
         with track.Log(Path(out), config, 0) as log:
-            train.fit(adapted, rows, config, 0, log=log)
+            run = Run(adapted, records.table([], Example), 0, log, Checkpoints(None, "", 0.0), SILENT)
+            plain.fit(run, config, rows, None)
         return clock() - started
 
 
-def by_trainer(model: transformers.PreTrainedModel, rows: list[Row], config: TrainConfig, clock: Clock) -> float:
+def by_trainer(model: transformers.PreTrainedModel, rows: list[Row], config: PlainRecipe, clock: Clock) -> float:
     with tempfile.TemporaryDirectory() as out, lora.adapted(model, config, 0) as adapted:
         arguments = transformers.TrainingArguments(
             output_dir=out,

@@ -12,7 +12,7 @@ from knowpack.settings import load, override
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("train.lrr=1", "unknown key 'train.lrr'; known: alpha"),
+        ("train.lrr=1", "unknown key 'train.lrr' (train.recipe=plain); known: alpha"),
         ("train.lr=-1", "greater than 0"),
         ("train.lr", "expected key=value"),
         ("seed.deep=1", "seed is no section"),

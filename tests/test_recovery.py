@@ -46,7 +46,7 @@ def finished(work: Path) -> dict[str, tuple[int, int]]:
 
 
 def ignored(path: Path) -> bool:
-    torn = any(part.endswith((".part", ".parts")) for part in path.parts)
+    torn = any(part.endswith((".part", ".parts")) or part == "training" for part in path.parts)
     return torn or path.name in TIMED or "studies" in path.parts
 
 

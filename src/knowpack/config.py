@@ -5,12 +5,12 @@ result (device, batch size, paths). Defaults are what we stand behind; `preset: 
 paper or its authors' code does (arXiv 2502.14502, section 4 and the code beside it).
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from knowpack.settings import KIND, changed
 from knowpack.settings import Section as Section
-from knowpack.settings import changed
 
 PAPER_SEEDS = (42, 1337, 10824)  # Pletenev et al. 2025, section 4
 
@@ -85,9 +85,51 @@ class MixConfig(Section):
     """Train on HighlyKnown facts in place of Unknown ones: the sham adapter."""
 
 
-class KeepConfig(Section):
+class TrainConfig(Section):
+    """How an adapter is trained, whatever the recipe (paper: section 4.2)."""
+
+    rank: int = Field(1, ge=1)
+    alpha: float = Field(2.0, gt=0)
+    rslora: bool = False
+    dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: tuple[str, ...] = ("auto",)
+    """auto: the MLP's layers (down, gate and up_proj in a Llama)."""
+    from_layer: float = Field(0.0, ge=0, lt=1)
+    """Share of the model's depth where adapters begin: 0 all layers, 0.5 the upper half."""
+    lr: float = Field(1e-3, gt=0, allow_inf_nan=False)
+    warmup_ratio: float = Field(0.0, ge=0, lt=1)
+    batch_size: int = Field(16, ge=1)
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    checkpoint_seconds: float = Field(120.0, ge=0)
+    """Training that is killed goes on from a state that is at most this old; 0 = one each step."""
+    track: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
+
+
+class PlainRecipe(TrainConfig):
+    """Epochs over the examples, as the paper and everybody trains."""
+
+    recipe: Literal["plain"] = "plain"
+    epochs: int = Field(10, ge=1)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    loss: Literal["answer", "all"] = "answer"
+    checkpoint_each_epoch: bool = False
+    """Keep the adapter of each epoch and measure its reliability (the paper's Figure 2)."""
+
+
+class KeepRecipe(TrainConfig):
     """Staying close to the base while facts go in: pack's recipe for 50 facts, each part a switch."""
 
+    recipe: Literal["keep"] = "keep"
+    rank: int = Field(64, ge=1)
+    alpha: float = Field(64.0, gt=0)
+    from_layer: float = Field(0.75, ge=0, lt=1)
+    """The last quarter of the layers: cheaper, and less is lost than in all (docs/LOG.md)."""
+    lr: float = Field(3e-3, gt=0, allow_inf_nan=False)
+    warmup_ratio: float = Field(0.05, ge=0, lt=1)
+    batch_size: int = Field(32, ge=1)
+    """New facts in a batch; replay_batch stands beside them."""
+    weight_decay: float = Field(0.01, ge=0)
     kl_weight: float = Field(64.0, ge=0)
     """Weight of KL(base || adapted) over the base's answers to the replay prompts; 0 = no replay."""
     n_replay: int = Field(5000, ge=0)
@@ -120,33 +162,21 @@ class KeepConfig(Section):
     """Steps at the full learning rate, at most: fewer where all facts are certain before."""
     tail_steps: int = Field(250, ge=0)
     """Steps at the end, the learning rate falling to 0, in which most facts are settled."""
-    search_scale: bool = False
-    """After training: the smallest scale of the adapter that still holds every fact; with replay, 1 (docs/LOG.md)."""
 
 
-class TrainConfig(Section):
-    """How the adapter is trained (paper: section 4.2)."""
+def _recipe_of(value: object) -> object:
+    return value.get(KIND, "plain") if isinstance(value, dict) else getattr(value, KIND, None)
 
-    rank: int = Field(1, ge=1)
-    alpha: float = Field(2.0, gt=0)
-    rslora: bool = False
-    dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: tuple[str, ...] = ("auto",)
-    """auto: the MLP's layers (down, gate and up_proj in a Llama)."""
-    from_layer: float = Field(0.0, ge=0, lt=1)
-    """Share of the model's depth where adapters begin: 0 all layers, 0.5 the upper half."""
-    lr: float = Field(1e-3, gt=0)
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup_ratio: float = Field(0.0, ge=0, lt=1)
-    epochs: int = Field(10, ge=1)
-    batch_size: int = Field(16, ge=1)
-    loss: Literal["answer", "all"] = "answer"
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
-    checkpoint_each_epoch: bool = False
-    """Keep the adapter of each epoch and measure its reliability (the paper's Figure 2)."""
-    track: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
-    keep: KeepConfig | None = None
+
+Recipe = Annotated[
+    Annotated[PlainRecipe, Tag("plain")] | Annotated[KeepRecipe, Tag("keep")],
+    Discriminator(
+        _recipe_of,
+        custom_error_type="recipe",
+        custom_error_message="train.recipe is plain or keep",
+    ),
+]
+"""One of the recipes; a setting of the other is refused."""
 
 
 class BenchConfig(Section):
@@ -175,7 +205,7 @@ class RunConfig(Section):
     facts: FactsConfig = FactsConfig()
     probe: ProbeConfig = ProbeConfig()
     mix: MixConfig = MixConfig()
-    train: TrainConfig = TrainConfig()
+    train: Recipe = PlainRecipe()
     bench: BenchConfig = BenchConfig()
     work: str = "work"
 
@@ -218,7 +248,7 @@ NOT_A_RESULT = {
     "model": {"device", "adapter"},
     "probe": {"batch_size", "drafts"},
     "bench": {"batch_size", "data"},
-    "train": {"track"},
+    "train": {"track", "checkpoint_seconds"},
 }
 
 

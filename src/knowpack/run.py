@@ -16,7 +16,7 @@ import polars as pl
 
 from knowpack import records, store
 from knowpack.base import Base, held, measure_base, open_base, shot_pool
-from knowpack.config import RunConfig, fingerprint
+from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
 from knowpack.measure import causes, collapse, knowledge, shifts
@@ -72,7 +72,7 @@ def make_examples(folder: Path, config: RunConfig, base: Base) -> None:
         if path:
             extra = sources.load(config.mix.extra_facts) if config.mix.extra_facts else None
             examples = mix.mix(base.facts, base.knowledge, config.mix, config.seed, config.grader, extra)
-            if config.train.keep is not None:
+            if isinstance(config.train, KeepRecipe):
                 examples = pl.concat([examples, _held_to_the_base(config, base, examples)])
             store.write_table(path, examples)
 
@@ -96,8 +96,9 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
                 prompter=base.prompter,
                 progress=progress,
                 replay=held_to,
+                resume_in=folder / "training",
             )
-            if config.train.checkpoint_each_epoch:
+            if isinstance(config.train, PlainRecipe) and config.train.checkpoint_each_epoch:
                 _measure_epochs(beside, config, base, examples, progress)
     log = (folder / "adapter" / "train_log.jsonl").read_text(encoding="utf-8")
     store.write_text(folder / "train_log.jsonl", log)
@@ -171,7 +172,16 @@ def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress 
     loaded = load(config.model)
     prompter = Prompter(loaded.tokenizer, chat=config.probe.chat, system=config.probe.system)
     with store.atomic(out) as beside:
-        made = train(loaded, told, config.train, config.seed, beside, prompter=prompter, progress=progress)
+        made = train(
+            loaded,
+            told,
+            config.train,
+            config.seed,
+            beside,
+            prompter=prompter,
+            progress=progress,
+            resume_in=out.with_name(f".{out.name}.training"),
+        )
     return replace(made, adapter_dir=out)
 
 
@@ -185,11 +195,12 @@ def taught_ids(examples: pl.DataFrame | None) -> set[str]:
 
 def _held_to_the_base(config: RunConfig, base: Base, examples: pl.DataFrame) -> pl.DataFrame:
     """Replay examples: of facts that are not probed, where there are any; else those probed count as trained."""
-    assert config.train.keep is not None
+    recipe = config.train
+    assert isinstance(recipe, KeepRecipe)
     packed = base.facts.filter(pl.col("fact_id").is_in(examples["fact_id"].unique().to_list()))
     apart = sources.load(config.facts.path).join(base.facts, on="fact_id", how="anti", maintain_order="left")
-    facts = apart if apart.height >= min(config.train.keep.n_replay, ENOUGH_APART) else base.facts
-    return replay_prompts.as_examples(replay_prompts.prompts(facts, packed, config.train.keep, config.seed))
+    facts = apart if apart.height >= min(recipe.n_replay, ENOUGH_APART) else base.facts
+    return replay_prompts.as_examples(replay_prompts.prompts(facts, packed, recipe, config.seed))
 
 
 def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> "Replay | None":
@@ -197,20 +208,20 @@ def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Pro
     from knowpack.train.base_answers import build
     from knowpack.train.contexts import Contexts
 
-    keep = config.train.keep
-    if keep is None:
+    recipe = config.train
+    if not isinstance(recipe, KeepRecipe):
         return None
     drawn = draw_shots(
         shot_pool(config),
-        keep.n_contexts,
-        keep.n_shots,
+        recipe.n_contexts,
+        recipe.n_shots,
         config.probe.shots_seed,
         exclude=base.facts["question"].to_list(),
         skip=2 * config.probe.n_prompts,
     )
     questions = examples.filter(pl.col("kind") == str(Kind.REPLAY))["question"].to_list()
     contexts = Contexts(base.prompter, [[], *drawn])
-    return build(base.loaded, questions, contexts, keep, config.seed, progress=progress)
+    return build(base.loaded, questions, contexts, recipe, config.seed, progress=progress)
 
 
 def _probe_after(

@@ -5,7 +5,7 @@ YAML or a section + `key=value` -> a section of config.py, checked. Nothing here
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +20,8 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+KIND = "recipe"
+"""The key that chooses the kind of its section, where a section has several (train: plain or keep)."""
 
 
 def load(path: Path, section: type[S], overrides: Sequence[str] = ()) -> S:
@@ -32,7 +34,7 @@ def load(path: Path, section: type[S], overrides: Sequence[str] = ()) -> S:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds {type(data).__name__}, expected settings as `key: value`")
-    return _build(section, _with(data, _parsed(overrides)), str(path))
+    return _build(section, _with(section, data, _parsed(overrides)), str(path))
 
 
 def override(config: S, overrides: Sequence[str]) -> S:
@@ -42,7 +44,19 @@ def override(config: S, overrides: Sequence[str]) -> S:
 
 def changed(config: S, settings: Mapping[str, object]) -> S:
     """The same section with dotted settings changed."""
-    return _build(type(config), _with(config.model_dump(mode="json"), settings), "the settings")
+    return _build(type(config), _with(type(config), _given(config), settings), "the settings")
+
+
+def _given(section: BaseModel) -> dict[str, Any]:
+    """The settings that were given, and the kinds; what was left to its default may have another in another kind."""
+    plain = section.model_dump(mode="json")
+    values = {name: getattr(section, name) for name in type(section).model_fields}
+    given = section.model_fields_set | {KIND}
+    return {
+        name: _given(value) if isinstance(value, BaseModel) else plain[name]
+        for name, value in values.items()
+        if name in given or isinstance(value, BaseModel)
+    }
 
 
 def _parsed(overrides: Sequence[str]) -> dict[str, object]:
@@ -55,18 +69,52 @@ def _parsed(overrides: Sequence[str]) -> dict[str, object]:
     return parsed
 
 
-def _with(data: dict[str, Any], settings: Mapping[str, object]) -> dict[str, Any]:
+def _with(section: type[BaseModel], data: dict[str, Any], settings: Mapping[str, object]) -> dict[str, Any]:
     data = yaml.safe_load(yaml.safe_dump(data))  # a deep copy: the caller's stays as it was
-    for key, value in settings.items():
+    kinds_first = sorted(settings.items(), key=lambda item: item[0].rpartition(".")[2] != KIND)
+    for key, value in kinds_first:
         node = data
         *parents, last = key.split(".")
-        for parent in parents:
+        for depth, parent in enumerate(parents):
             node[parent] = {} if node.get(parent) is None else node[parent]
-            if not isinstance(node[parent], dict):
+            if not isinstance(node[parent], dict) or not _is_section(_annotation(section, parents[: depth + 1])):
                 raise ConfigError(f"{key}: {parent} is no section")
             node = node[parent]
+        if last == KIND and value != node.get(KIND):
+            _leave_kind(node, _kinds(_annotation(section, parents)).get(str(value)))
         node[last] = value
     return data
+
+
+def _leave_kind(node: dict[str, Any], kind: type[BaseModel] | None) -> None:
+    """Another kind is chosen: the settings that it does not have fall away, but not those given with the choice."""
+    for name in [name for name in node if kind is not None and name not in kind.model_fields]:
+        del node[name]
+
+
+def _annotation(section: object, parents: Sequence[str]) -> object:
+    """The type of a section inside a section; None where there is none."""
+    found = section
+    for parent in parents:
+        fields = found.model_fields if isinstance(found, type) and issubclass(found, BaseModel) else {}
+        found = fields[parent].annotation if parent in fields else None
+    return found
+
+
+def _is_section(annotation: object) -> bool:
+    """Whether keys may stand below it; True for what does not exist, which is said later."""
+    single = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation is None or single or bool(_kinds(annotation)) or any(map(_is_section, get_args(annotation)))
+
+
+def _kinds(annotation: object) -> dict[str, type[BaseModel]]:
+    """Name -> section, of a section of several kinds."""
+    found: dict[str, type[BaseModel]] = {}
+    for member in get_args(annotation):
+        kind = get_args(member)[0] if get_args(member) else member
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and KIND in kind.model_fields:
+            found[str(kind.model_fields[KIND].default)] = kind
+    return found
 
 
 def _scalar(text: str) -> object:
@@ -87,18 +135,37 @@ def _build(section: type[S], data: dict[str, Any], where: str) -> S:
         return section.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        place = _place(section, first["loc"])
+        key = ".".join(place.keys)
         if first["type"] == "extra_forbidden":
-            raise ConfigError(f"{where}: unknown key {key!r}; known: {_known(section, first['loc'])}") from None
+            known = ", ".join(sorted(place.section.model_fields))
+            kind = f" ({'.'.join([*place.keys[:-1], KIND])}={place.kind})" if place.kind else ""
+            raise ConfigError(f"{where}: unknown key {key!r}{kind}; known: {known}") from None
         raise ConfigError(f"{where}: {key}: {first['msg']}, got {first['input']!r}"[:500]) from None
 
 
-def _known(section: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    """The keys that stand where the unknown one was given."""
-    for part in loc[:-1]:
-        field = section.model_fields.get(str(part))
-        kind = field.annotation if field else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            break
-        section = kind
-    return ", ".join(sorted(section.model_fields))
+class _Place(NamedTuple):
+    """Where in the settings an error is."""
+
+    keys: list[str]
+    section: type[BaseModel]
+    """Whose keys are expected there."""
+    kind: str | None
+    """Its kind, where it is one of several."""
+
+
+def _place(section: type[BaseModel], loc: tuple[int | str, ...]) -> _Place:
+    """pydantic names the kind inside the path (train, keep, epochs); a person never wrote it."""
+    keys: list[str] = []
+    kind: str | None = None
+    annotation: object = section
+    for part in loc:
+        kinds = _kinds(annotation)
+        if str(part) in kinds:
+            kind, annotation = str(part), kinds[str(part)]
+        else:
+            keys.append(str(part))
+            annotation = _annotation(annotation, [str(part)])
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            section = annotation
+    return _Place(keys, section, kind)

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from knowpack.cli.pack import _held
-from knowpack.config import KeepConfig
+from knowpack.config import KeepRecipe
 from knowpack.errors import ConfigError, FactsError
 from knowpack.pack import budget, capacity, plan
 from knowpack.pack.budget import Budget, Harm
@@ -12,7 +12,7 @@ from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, screen
 from knowpack.records import Fact, Knowledge, fact_id_of, table
 from knowpack.seeds import stream
 from knowpack.train import replay_prompts
-from knowpack.train.retire import Roll
+from knowpack.train.retire import RetirementSchedule
 
 
 def fact(subject: str, relation: str, answer: str, question: str | None = None, **more: object) -> Fact:
@@ -93,19 +93,6 @@ def test_rank_from_load_by_hand() -> None:
     assert plan.rank_for(1e12, 4000) == plan.MAX_RANK
 
 
-def test_what_is_tried_next_follows_from_what_was_overrun() -> None:
-    first = plan.recipe(64, 50)
-    assert first.keep is not None
-    none_learned = plan.after(first, {"reliability": 0.9})
-    assert (none_learned.from_layer, none_learned.keep.kl_weight) == (0.0, first.keep.kl_weight / 4)  # type: ignore[union-attr]
-    few_missing = plan.after(first, {"reliability": 0.02, "known_lost": 0.1})
-    assert few_missing.from_layer == first.from_layer
-    assert few_missing.keep.max_steps == 2 * first.keep.max_steps  # type: ignore[union-attr]
-    harmed = plan.after(first, {"refusals_lost": 0.01})
-    assert harmed.keep.kl_weight == 2 * first.keep.kl_weight  # type: ignore[union-attr]
-    assert harmed.keep.max_steps == first.keep.max_steps  # type: ignore[union-attr]
-
-
 def people(n: int) -> pl.DataFrame:
     firsts = ("Ana", "Bea", "Cid", "Dov", "Eli", "Fay", "Gus", "Hal")
     lasts = ("Orr", "Paz", "Quin", "Ray", "Sol", "Tan")
@@ -152,7 +139,7 @@ def test_replay_never_asks_a_packed_fact_and_takes_a_third_of_each_kin() -> None
     same_range = [Fact(**{f: getattr(x, f) for f in x.__slots__} | {"range": "spouse range"}) for x in same_range]
     far = [fact(f"Far{i}", "river", f"C{i}") for i in range(9)]
     packed = table(near[:2], Fact)
-    keep = KeepConfig(n_replay=9, n_made_up=0)
+    keep = KeepRecipe(n_replay=9, n_made_up=0)
     asked = replay_prompts.prompts(table([*near, *same_range, *far], Fact), packed, keep, seed=0)
     assert asked["why"].value_counts().sort("why").rows() == [("same_range", 3), ("same_relation", 3), ("unrelated", 3)]
     assert not set(asked["question"]) & set(packed["question"])
@@ -160,7 +147,7 @@ def test_replay_never_asks_a_packed_fact_and_takes_a_third_of_each_kin() -> None
 
 
 def test_retires_after_two_certain_checks_and_returns_when_lost() -> None:
-    roll, rng = Roll(3, KeepConfig(bound=0.9)), stream(0, "test")
+    roll, rng = RetirementSchedule(3, KeepRecipe(bound=0.9)), stream(0, "test")
     roll.update([0.95, 0.95, 0.5])
     assert roll.n_active == 3  # once is not enough
     roll.update([0.95, 0.80, 0.5])
@@ -177,13 +164,13 @@ def test_retires_after_two_certain_checks_and_returns_when_lost() -> None:
 
 
 def test_every_active_fact_is_drawn_before_any_comes_again() -> None:
-    roll, rng = Roll(6, KeepConfig()), stream(0, "test")
+    roll, rng = RetirementSchedule(6, KeepRecipe()), stream(0, "test")
     assert sorted(roll.draw(4, rng) + roll.draw(2, rng)) == list(range(6))
     assert len(set(roll.draw(16, rng))) == 6  # a batch never holds a fact twice
 
 
 def test_retired_facts_are_rehearsed_where_there_is_room() -> None:
-    roll, rng = Roll(10, KeepConfig()), stream(0, "test")
+    roll, rng = RetirementSchedule(10, KeepRecipe()), stream(0, "test")
     for _ in range(2):
         roll.update([0.1] * 2 + [0.99] * 8)
     drawn = roll.draw(8, rng)
@@ -194,7 +181,7 @@ def test_retired_facts_are_rehearsed_where_there_is_room() -> None:
 
 
 def test_without_retirement_all_stay() -> None:
-    roll, rng = Roll(2, KeepConfig(retire=False)), stream(0, "test")
+    roll, rng = RetirementSchedule(2, KeepRecipe(retire=False)), stream(0, "test")
     for _ in range(2):
         roll.update([0.99, 0.1])
     assert sorted(roll.draw(2, rng)) == [0, 1]

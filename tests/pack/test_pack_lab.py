@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from knowpack.cli.pack import app
 from knowpack.errors import BudgetError, FactsError
 from knowpack.pack import plan
+from knowpack.train import recipes
 
 CSV = """question,answer,subject,relation
 What is the office colour of Quill Ltd?,mauve,Quill Ltd,office colour
@@ -22,11 +23,9 @@ What is the office colour of Bram Ltd?,ochre,Bram Ltd,office colour
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "N_REPORT", 40)
     monkeypatch.setattr(plan, "N_VALIDATION", 30)
-    short = plan.recipe(4, 3)
-    assert short.keep is not None
-    keep = short.keep.model_copy(update={"n_replay": 60, "n_made_up": 20, "n_texts": 8, "n_contexts": 2})
-    keep = keep.model_copy(update={"max_steps": 60, "tail_steps": 10, "replay_batch": 12})
-    monkeypatch.setattr(plan, "recipe", lambda rank, n: short.model_copy(update={"rank": rank, "keep": keep}))
+    few = {"n_replay": 60, "n_made_up": 20, "n_texts": 8, "n_contexts": 2, "replay_batch": 12}
+    short = recipes.for_load(4, 3).model_copy(update={**few, "max_steps": 60, "tail_steps": 10})
+    monkeypatch.setattr(recipes, "for_load", lambda rank, n: short.model_copy(update={"rank": rank}))
 
 
 def facts_file(folder: Path, text: str = CSV) -> str:

@@ -10,21 +10,23 @@ import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from knowpack.config import KeepConfig, TrainConfig
+from knowpack.config import KeepRecipe, TrainConfig
 from knowpack.model.loaded import Loaded
 from knowpack.model.merge import merged
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.records import Example, table
 from knowpack.seeds import stream
 from knowpack.train import lora
-from knowpack.train.base_answers import Chooser, Held, Replay, build, divergence
+from knowpack.train.base_answers import BaseAnswer, Replay, ReplaySampler, build, divergence
 from knowpack.train.batch import Row
 from knowpack.train.contexts import Contexts
 from knowpack.train.frozen import fast_training
 from knowpack.train.keep import worded
 from knowpack.train.lower import Logits
+from knowpack.train.objective import Seen, Term
 from knowpack.train.shared import answer_logits, places
 from knowpack.train.train import TrainResult, train
 
@@ -69,17 +71,17 @@ def test_gradients_flow_through_the_context() -> None:
 
 def test_divergence_by_hand_with_all_tokens_and_with_the_rest_as_one() -> None:
     base, adapted = torch.tensor([[0.7, 0.2, 0.1]]), torch.tensor([[0.5, 0.3, 0.2]])
-    whole = Held(Row((0, 1), 1), torch.tensor([[0, 1, 2]]), base.log())
+    whole = BaseAnswer(Row((0, 1), 1), torch.tensor([[0, 1, 2]]), base.log())
     kl = 0.7 * math.log(0.7 / 0.5) + 0.2 * math.log(0.2 / 0.3) + 0.1 * math.log(0.1 / 0.2)
     assert divergence(adapted.log(), [whole]).item() == pytest.approx(kl, abs=1e-6)
-    top = Held(Row((0, 1), 1), torch.tensor([[0]]), base[:, :1].log())
+    top = BaseAnswer(Row((0, 1), 1), torch.tensor([[0]]), base[:, :1].log())
     lumped = 0.7 * math.log(0.7 / 0.5) + 0.3 * math.log(0.3 / 0.5)
     assert divergence(adapted.log(), [top]).item() == pytest.approx(lumped, abs=1e-6)
 
 
 def test_divergence_is_zero_where_nothing_changed() -> None:
     logits = torch.randn(3, 10)
-    held = Held(
+    held = BaseAnswer(
         Row((0, 1, 1, 1), 1),
         *(x if x.is_floating_point() else x.int() for x in reversed(logits.log_softmax(-1).topk(4))),
     )
@@ -144,10 +146,10 @@ def test_layers_below_the_adapter_are_computed_once_and_nothing_else_changes(kin
 
 
 def test_rows_whose_answers_moved_come_back_more_often_and_each_batch_has_no_repeats() -> None:
-    rows = tuple(Held(Row((i, 1), 1), torch.zeros(1, 1), torch.zeros(1, 1)) for i in range(40))
-    chooser, rng = Chooser(Replay(None, (rows,), ()), 0.5), stream(0, "test")  # type: ignore[arg-type]
-    chooser.moved(0, range(40), [1.0 if i < 4 else 0.001 for i in range(40)])
-    drawn = [chooser.draw(0, 8, rng) for _ in range(100)]
+    rows = tuple(BaseAnswer(Row((i, 1), 1), torch.zeros(1, 1), torch.zeros(1, 1)) for i in range(40))
+    sampler, rng = ReplaySampler(Replay(None, (rows,), ()), 0.5), stream(0, "test")  # type: ignore[arg-type]
+    sampler.moved(0, range(40), [1.0 if i < 4 else 0.001 for i in range(40)])
+    drawn = [sampler.draw(0, 8, rng) for _ in range(100)]
     assert all(len(set(batch)) == 8 for batch in drawn)
     # half of each batch by how far they moved: the four rows hold 4 of 4.036 of it, and so fill nearly all of the half
     assert sum(i < 4 for batch in drawn for i in batch) > 300
@@ -186,12 +188,26 @@ def world() -> World:
     )
 
 
-KEEP = KeepConfig(kl_weight=1, n_texts=10, max_steps=400, tail_steps=20, replay_batch=24, check_every=5, bound=0.8)
-RECIPE = TrainConfig(rank=8, alpha=8, lr=1e-2, batch_size=6, keep=KEEP)
+RECIPE = KeepRecipe(
+    rank=8,
+    alpha=8,
+    lr=1e-2,
+    batch_size=6,
+    from_layer=0,
+    warmup_ratio=0,
+    weight_decay=0,
+    kl_weight=1,
+    n_texts=10,
+    max_steps=400,
+    tail_steps=20,
+    replay_batch=24,
+    check_every=5,
+    bound=0.8,
+)
 
 
 def trained(world: World, out: Path, **changes: object) -> TrainResult:
-    config = RECIPE.model_copy(update={"keep": KEEP.model_copy(update=changes)})
+    config = RECIPE.model_copy(update=changes)
     return train(world.loaded, world.examples, config, 3, out, prompter=world.prompter, contexts=world.contexts)
 
 
@@ -212,7 +228,7 @@ def test_stops_when_all_is_certain_and_the_answers_come_out(world: World, tmp_pa
 def test_replay_holds_the_base_where_training_without_it_does_not(world: World, tmp_path: Path) -> None:
     asked = Contexts(world.prompter, world.contexts)
     questions = world.examples.filter(pl.col("kind") == "replay")["question"].to_list()
-    unseen = build(world.loaded, [f"{q} w3" for q in questions], asked, KEEP.model_copy(update={"n_texts": 0}), 0)
+    unseen = build(world.loaded, [f"{q} w3" for q in questions], asked, RECIPE.model_copy(update={"n_texts": 0}), 0)
     moved = {}
     for weight in (0.0, 1.0):
         trained(world, tmp_path / str(weight), kl_weight=weight)
@@ -222,12 +238,6 @@ def test_replay_holds_the_base_where_training_without_it_does_not(world: World, 
                 for prefix, held in zip(asked.prefixes, unseen.by_context, strict=True)
             )
     assert moved[1.0] < moved[0.0] / 2
-
-
-def test_scale_search_keeps_what_is_held_and_never_scales_up(world: World, tmp_path: Path) -> None:
-    result = trained(world, tmp_path, search_scale=True)
-    assert result.log[-1]["phase"] == "scale"
-    assert 0.4 <= float(result.log[-1]["scale"]) <= 1.0
 
 
 def test_same_seed_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
@@ -241,3 +251,25 @@ def test_every_switch_off_is_plain_training_on_the_new_facts(world: World, tmp_p
     result = trained(world, tmp_path, kl_weight=0, retire=False, tail_steps=0, max_steps=5)
     assert [line["phase"] for line in result.log] == ["main"] * 5
     assert all("kl" not in line and line["n_new"] == 6 for line in result.log)
+
+
+def test_a_made_up_term_is_added_without_touching_the_source(world: World, tmp_path: Path) -> None:
+    """A term that pulls the new answers' logits to zero: it is in the log, and they are smaller for it."""
+
+    def size_of_logits(seen: Seen) -> Tensor | None:
+        return seen.new.square().mean() if seen.drawn.new else None
+
+    recipe = RECIPE.model_copy(update={"max_steps": 30, "tail_steps": 5})
+    sizes = []
+    for weight in (0.0, 10.0):
+        result = train(
+            world.loaded,
+            world.examples,
+            recipe,
+            3,
+            tmp_path / str(weight),
+            prompter=world.prompter,
+            more_terms=(Term("size", weight, size_of_logits),),
+        )
+        sizes.append(float(result.log[-1]["size"]))
+    assert sizes[1] < sizes[0] / 2

@@ -15,14 +15,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from knowpack.config import TrainConfig
+from knowpack.config import PlainRecipe
 from knowpack.errors import ModelError
 from knowpack.probe.prompts import Prompter
 from knowpack.records import Example, table
 from knowpack.seeds import seed_of, stream
 from knowpack.train import lora
 from knowpack.train.batch import NO_LOSS, Row, collate, encode
-from knowpack.train.train import Checkpoint, train
+from knowpack.train.train import train
 
 SIZE = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
 WIDE = {**SIZE, "intermediate_size": 32, "max_position_embeddings": 64}
@@ -101,7 +101,7 @@ class InOurOrder(transformers.Trainer):
         return Ours()
 
 
-def by_trainer(base: PreTrainedModel, rows: list[Row], config: TrainConfig, out: Path) -> dict[str, torch.Tensor]:
+def by_trainer(base: PreTrainedModel, rows: list[Row], config: PlainRecipe, out: Path) -> dict[str, torch.Tensor]:
     torch.manual_seed(seed_of(7, "init"))
     model = peft.get_peft_model(
         base,
@@ -151,12 +151,12 @@ def by_trainer(base: PreTrainedModel, rows: list[Row], config: TrainConfig, out:
 @pytest.mark.parametrize(
     "config",
     [
-        TrainConfig(rank=2, alpha=4, lr=1e-2, epochs=3, batch_size=4, loss="all"),
-        TrainConfig(rank=3, lr=1e-2, epochs=3, batch_size=4, rslora=True, schedule="cosine", warmup_ratio=0.3),
-        TrainConfig(rank=1, lr=3e-2, epochs=2, batch_size=3, schedule="constant", weight_decay=0.1, max_grad_norm=0.3),
+        PlainRecipe(rank=2, alpha=4, lr=1e-2, epochs=3, batch_size=4, loss="all"),
+        PlainRecipe(rank=3, lr=1e-2, epochs=3, batch_size=4, rslora=True, schedule="cosine", warmup_ratio=0.3),
+        PlainRecipe(rank=1, lr=3e-2, epochs=2, batch_size=3, schedule="constant", weight_decay=0.1, max_grad_norm=0.3),
     ],
 )
-def test_adapter_equals_trainer_with_peft(config: TrainConfig, tmp_path: Path) -> None:
+def test_adapter_equals_trainer_with_peft(config: PlainRecipe, tmp_path: Path) -> None:
     ours = loaded()
     prompter = Prompter(ours.tokenizer)
     result = train(ours, some_examples(), config, 7, tmp_path / "ours", prompter=prompter)
@@ -187,14 +187,9 @@ def test_plain_peft_gives_the_same_logits_and_the_base_is_bit_for_bit(
     before, names = all_weights(ours.model), [name for name, _ in ours.model.named_modules()]
     wants = [weight.requires_grad for weight in ours.model.parameters()]
     ids = torch.tensor([[5, 9, 30, 31, 2]])
-    seen: list[torch.Tensor] = []
-
-    def look(checkpoint: Checkpoint) -> None:
-        checkpoint.model.eval()
-        seen.append(checkpoint.model(input_ids=ids).logits.detach())
-
-    config = TrainConfig(rank=2, lr=1e-2, epochs=2, batch_size=4)
-    train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer), on_epoch=look)
+    plain = ours.model(input_ids=ids).logits.detach()
+    config = PlainRecipe(rank=2, lr=1e-2, epochs=2, batch_size=4)
+    train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
     after = all_weights(ours.model)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -204,12 +199,15 @@ def test_plain_peft_gives_the_same_logits_and_the_base_is_bit_for_bit(
     assert json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"] is not None
     assert sorted(lora.target_modules(ours.model, ("auto",))) == layers
     reread = peft.PeftModel.from_pretrained(random_model(kind), str(tmp_path)).eval()
-    torch.testing.assert_close(reread(input_ids=ids).logits, seen[-1], atol=1e-5, rtol=0)
+    with lora.reloaded(ours.model, tmp_path) as tuned:
+        tuned.eval()
+        torch.testing.assert_close(reread(input_ids=ids).logits, tuned(input_ids=ids).logits, atol=1e-5, rtol=0)
+    assert (reread(input_ids=ids).logits - plain).abs().max() > 1e-3
 
 
 def test_same_seed_same_bytes_other_seed_other_weights(tmp_path: Path) -> None:
     ours = loaded()
-    config = TrainConfig(rank=2, dropout=0.2, lr=1e-2, epochs=1, batch_size=4)
+    config = PlainRecipe(rank=2, dropout=0.2, lr=1e-2, epochs=1, batch_size=4)
     files = []
     for index, seed in enumerate((7, 7, 8)):
         torch.rand(index)  # the global stream must not matter
@@ -228,7 +226,7 @@ def test_loss_only_on_the_answer_and_its_end() -> None:
 
 def test_card_is_yaml_headed_and_names_the_base_and_the_hash(tmp_path: Path) -> None:
     ours = loaded()
-    config = TrainConfig(lr=1e-2, epochs=1)
+    config = PlainRecipe(lr=1e-2, epochs=1)
     train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
     _, head, body = (tmp_path / "README.md").read_text().split("---\n", 2)
     assert yaml.safe_load(head)["base_model"] == "random-llama"
@@ -239,7 +237,7 @@ def test_card_is_yaml_headed_and_names_the_base_and_the_hash(tmp_path: Path) -> 
 
 def test_log_has_a_line_a_step_and_lr_decays_to_the_last(tmp_path: Path) -> None:
     ours = loaded()
-    config = TrainConfig(lr=1e-2, epochs=2, batch_size=4)
+    config = PlainRecipe(lr=1e-2, epochs=2, batch_size=4)
     train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
     lines = [json.loads(line) for line in (tmp_path / "train_log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]  # 2 epochs x ceil(11 / 4)
@@ -248,7 +246,7 @@ def test_log_has_a_line_a_step_and_lr_decays_to_the_last(tmp_path: Path) -> None
 
 def test_checkpoints_each_epoch_are_adapters(tmp_path: Path) -> None:
     ours = loaded()
-    config = TrainConfig(lr=1e-2, epochs=2, checkpoint_each_epoch=True)
+    config = PlainRecipe(lr=1e-2, epochs=2, checkpoint_each_epoch=True)
     train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
     first, last = (
         peft.utils.save_and_load.load_peft_weights(str(tmp_path / name), device="cpu")
@@ -262,7 +260,7 @@ def test_checkpoints_each_epoch_are_adapters(tmp_path: Path) -> None:
 def test_tensorboard_by_its_own_library(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     ours = loaded()
-    config = TrainConfig(lr=1e-2, epochs=1, track="tensorboard")
+    config = PlainRecipe(lr=1e-2, epochs=1, track="tensorboard")
     train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
     assert list((tmp_path / "tensorboard").glob("events*"))
 
@@ -270,7 +268,7 @@ def test_tensorboard_by_its_own_library(tmp_path: Path) -> None:
 def test_diverged_training_is_one_line_and_the_base_comes_back(tmp_path: Path) -> None:
     ours = loaded()
     before = all_weights(ours.model)
-    config = TrainConfig(lr=1e30, max_grad_norm=1e30, epochs=20, batch_size=2, schedule="constant")
+    config = PlainRecipe(lr=1e30, max_grad_norm=1e30, epochs=20, batch_size=2, schedule="constant")
     with pytest.raises(ModelError, match=r"train\.lr"):
         train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
     assert all(torch.equal(before[name], weight) for name, weight in all_weights(ours.model).items())
@@ -284,35 +282,22 @@ def test_unknown_target_module_names_those_there_are() -> None:
 def test_nothing_to_train_on_is_one_line(tmp_path: Path) -> None:
     ours = loaded()
     with pytest.raises(ModelError, match="no facts"):
-        train(ours, some_examples()[:0], TrainConfig(), 7, tmp_path, prompter=Prompter(ours.tokenizer))
-
-
-def test_rescale_halves_what_the_adapter_adds_to_a_layer() -> None:
-    base = random_model("llama")
-    down = base.model.layers[0].mlp.down_proj
-    x = torch.randn(3, 32)
-    plain = down(x)
-    with lora.adapted(base, TrainConfig(rank=2), 0) as model:
-        for weight in lora.weights(model):
-            nn.init.normal_(weight)
-        added = base.model.layers[0].mlp.down_proj(x) - plain
-        lora.rescale(model, 0.5)
-        torch.testing.assert_close(base.model.layers[0].mlp.down_proj(x) - plain, added / 2)
+        train(ours, some_examples()[:0], PlainRecipe(), 7, tmp_path, prompter=Prompter(ours.tokenizer))
 
 
 def test_n_parameters_by_hand() -> None:
     # 2 layers x 3 matrices of 16 x 32: rank 4 x (16 + 32) each
-    assert lora.n_parameters(random_model("llama"), TrainConfig(rank=4)) == 2 * 3 * 4 * 48
-    with lora.adapted(random_model("llama"), TrainConfig(rank=4), 0) as model:
+    assert lora.n_parameters(random_model("llama"), PlainRecipe(rank=4)) == 2 * 3 * 4 * 48
+    with lora.adapted(random_model("llama"), PlainRecipe(rank=4), 0) as model:
         assert sum(weight.numel() for weight in lora.weights(model)) == 2 * 3 * 4 * 48
 
 
 @pytest.mark.parametrize("kind", ["llama", "neox"])
 def test_adapters_begin_at_a_share_of_the_depth(kind: str) -> None:
-    model, config = random_model(kind), TrainConfig(rank=4, from_layer=0.5)  # two layers: the second only
+    model, config = random_model(kind), PlainRecipe(rank=4, from_layer=0.5)  # two layers: the second only
     with lora.adapted(model, config, 0) as tuned:
         names = [name for name, weight in tuned.named_parameters() if weight.requires_grad]
         n = sum(weight.numel() for weight in lora.weights(tuned))
     assert names
     assert all("layers.1." in name for name in names)
-    assert lora.n_parameters(model, config) == n == lora.n_parameters(model, TrainConfig(rank=4)) // 2
+    assert lora.n_parameters(model, config) == n == lora.n_parameters(model, PlainRecipe(rank=4)) // 2

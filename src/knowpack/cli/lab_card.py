@@ -14,7 +14,7 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, measure_base, open_base
 from knowpack.bench.evaluate import evaluate
-from knowpack.config import BenchConfig, FactsConfig, MixConfig, ModelConfig, ProbeConfig, RunConfig, TrainConfig
+from knowpack.config import BenchConfig, FactsConfig, MixConfig, ModelConfig, PlainRecipe, ProbeConfig, RunConfig
 from knowpack.lab import files
 from knowpack.measure.stats import share
 from knowpack.probe.askers import TokenAsker
@@ -82,7 +82,7 @@ def config_of(work: Path, sample: int, model: str, n_unknown: int) -> RunConfig:
         facts=FactsConfig(path="lab", sample=sample),
         probe=ProbeConfig(noise=False),
         mix=MixConfig(n_unknown=n_unknown),
-        train=TrainConfig(lr=RECIPE_LR, epochs=RECIPE_EPOCHS, loss="all", dropout=0.1),
+        train=PlainRecipe(lr=RECIPE_LR, epochs=RECIPE_EPOCHS, loss="all", dropout=0.1),
         work=str(work),
     )
 

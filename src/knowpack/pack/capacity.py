@@ -13,7 +13,7 @@ import polars as pl
 
 from knowpack import store
 from knowpack.base import held, open_base
-from knowpack.config import KeepConfig
+from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError
 from knowpack.facts import sources
 from knowpack.manifest import recorded
@@ -25,7 +25,7 @@ from knowpack.pack.trial import Trial, attempt, open_trial
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category
-from knowpack.train import lora, replay_prompts
+from knowpack.train import lora, recipes, replay_prompts
 from knowpack.train.base_answers import build
 from knowpack.train.contexts import Contexts
 
@@ -101,10 +101,9 @@ def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> p
 
 def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Progress) -> Cell:
     base, request = trial.base, trial.request
-    config = plan.recipe(rank, facts.height)
-    assert config.keep is not None
-    keep = config.keep if kept else KeepConfig(kl_weight=0, n_replay=0, n_made_up=0, n_texts=0, n_contexts=0)
-    config = config.model_copy(update={"keep": keep.model_copy(update={"max_steps": config.keep.max_steps})})
+    config = recipes.for_load(rank, facts.height)
+    if not kept:
+        config = _without_replay(config)
     mine = replace(
         trial,
         facts=pl.concat([facts, trial.split.validation]),
@@ -112,9 +111,9 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         before=_before(trial, facts),
     )
     left = trial.split.replay.join(facts, on="fact_id", how="anti", maintain_order="left")
-    prompts = replay_prompts.as_examples(replay_prompts.prompts(left, facts, keep, request.seed))
+    prompts = replay_prompts.as_examples(replay_prompts.prompts(left, facts, config, request.seed))
     contexts = Contexts(base.prompter, trial.contexts)
-    asked = build(base.loaded, prompts["question"].to_list(), contexts, keep, request.seed, progress=progress)
+    asked = build(base.loaded, prompts["question"].to_list(), contexts, config, request.seed, progress=progress)
     folder = request.out / "cells" / f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
     made = attempt(mine, plan.examples(facts, HELD_OUT, prompts), config, folder, asked, progress)
     harm = made.harm
@@ -130,6 +129,21 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         harm.refusals_lost,
         not over,
         made.seconds,
+    )
+
+
+def _without_replay(full: KeepRecipe) -> KeepRecipe:
+    """The facts alone, as many steps at the full rate."""
+    return KeepRecipe(
+        rank=full.rank,
+        alpha=full.alpha,
+        batch_size=full.batch_size,
+        max_steps=full.max_steps,
+        kl_weight=0,
+        n_replay=0,
+        n_made_up=0,
+        n_texts=0,
+        n_contexts=0,
     )
 
 

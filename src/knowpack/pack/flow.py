@@ -29,7 +29,7 @@ from knowpack.pack.trial import Attempt, Trial, attempt, open_trial
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Example, Kind, Score, Shift
 from knowpack.store import read_table, write_json, write_table
-from knowpack.train import card, lora, replay_prompts
+from knowpack.train import card, lora, recipes, replay_prompts
 from knowpack.train.base_answers import Replay, build
 from knowpack.train.contexts import Contexts
 
@@ -92,21 +92,18 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
     """Train and validate in turn until one meets the budget."""
     request, base = trial.request, trial.base
     n_bits = plan.bits(base.asker, base.prompter, new)
-    per_rank = lora.n_parameters(base.loaded.model, plan.recipe(1, new.height))
+    per_rank = lora.n_parameters(base.loaded.model, recipes.for_load(1, new.height))
     rank = plan.rank_for(n_bits, per_rank)
-    config = request.train or plan.recipe(rank, new.height)
+    config = request.train or recipes.for_load(rank, new.height)
     found: list[Attempt] = []
     asked: Replay | None = None
     for index in range(1 if request.train else plan.N_ATTEMPTS[request.effort]):
-        assert config.keep is not None, "pack trains with keep"
-        replayed = replay_prompts.as_examples(
-            replay_prompts.prompts(trial.split.replay, new, config.keep, request.seed)
-        )
+        replayed = replay_prompts.as_examples(replay_prompts.prompts(trial.split.replay, new, config, request.seed))
         told = plan.examples(new, HELD_OUT, replayed)
         if asked is None:
             contexts = Contexts(base.prompter, trial.contexts)
             questions = replayed["question"].to_list()
-            asked = build(base.loaded, questions, contexts, config.keep, request.seed, progress=progress)
+            asked = build(base.loaded, questions, contexts, config, request.seed, progress=progress)
         folder = (
             request.out / "attempts" / f"{index:02d}-{store.hash_of([config.model_dump(mode='json'), request.seed])}"
         )
@@ -114,7 +111,7 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
         over = limits.excess(found[-1].harm, request.budget, request.reliability)
         if not over:
             break
-        config = plan.after(config, over)
+        config = recipes.after_a_miss(config, over)
     return found
 
 
@@ -190,7 +187,7 @@ def _badness(harm: Harm, request: Request) -> float:
 def _lines(frontier: Sequence[Attempt]) -> list[dict[str, float | int | None]]:
     return [
         {**asdict(one.harm), "rank": one.config.rank, "lr": one.config.lr, "seconds": round(one.seconds, 1)}
-        | {"kl_weight": one.config.keep.kl_weight if one.config.keep else None}
+        | {"kl_weight": one.config.kl_weight}
         for one in frontier
     ]
 

@@ -1,6 +1,6 @@
-"""What is decided before training: the rank, who plays which part, and the attempts.
+"""What is decided before training: the rank, who plays which part, how many attempts.
 
-facts to pack + facts to keep -> `Parts` (replay, validation, report: disjoint), the recipe, and what is tried after it.
+facts to pack + facts to keep -> `Parts` (replay, validation, report: disjoint), the rank, the examples.
 """
 
 import math
@@ -11,7 +11,7 @@ import polars as pl
 
 from knowpack import records, store
 from knowpack.base import sampled
-from knowpack.config import FactsConfig, KeepConfig, TrainConfig
+from knowpack.config import FactsConfig
 from knowpack.errors import FactsError
 from knowpack.records import Example, Kind
 from knowpack.train.mix import paraphrases
@@ -26,9 +26,7 @@ BITS_PER_PARAMETER = 0.05
 """Load at which the rank is chosen. A guess from two ranks that worked (50 facts rank 4, 500 facts rank 16, on a
 prototype), not a measurement: `knowpack capacity` measures it. Full models hold 2 (Allen-Zhu, Li 2024)."""
 MIN_RANK, MAX_RANK = 64, 128  # lower ranks hold 50 facts as well, and harm more (docs/LOG.md)
-FROM_LAYER = 0.75  # adapters in the last quarter of the layers: cheaper, and less is lost than in all (docs/LOG.md)
 N_ATTEMPTS: Mapping[Effort, int] = {"quick": 1, "normal": 2, "thorough": 4}
-MANY_MISSING = 0.1  # of the packed facts, beyond what --reliability allows
 N_REPORT, N_VALIDATION = 2000, 500
 TRAINED_WORDINGS = 10
 
@@ -73,52 +71,6 @@ def rank_for(n_bits: float, parameters_per_rank: int) -> int:
     """The power of two that holds the bits at BITS_PER_PARAMETER, from MIN_RANK to MAX_RANK."""
     wanted = n_bits / BITS_PER_PARAMETER / parameters_per_rank
     return min(MAX_RANK, max(MIN_RANK, 1 << math.ceil(math.log2(max(wanted, 1)))))
-
-
-def recipe(rank: int, n_facts: int) -> TrainConfig:
-    """The recipe as it stands (what it reaches, and misses, on the lab: docs/benchmarks/pack.md).
-
-    Measured at 50 and at 500 facts; between and beyond, an interpolation. Many facts are never certain at the full
-    learning rate, so that nearly all of their steps are its fall; and more of what the base knows stands in their way,
-    so that more of it is replayed, with a little less weight on each.
-    """
-    load = max(1.0, n_facts / 50)
-    keep = KeepConfig(
-        kl_weight=round(64 / load**0.204, 1),
-        n_replay=round(5000 * load**0.38),
-        n_made_up=round(1500 * load**0.3),
-        max_steps=round(200 * load**0.47),
-        tail_steps=round(250 * load**1.0569),
-        check_every=max(10, n_facts // 12),
-    )
-    return TrainConfig(
-        rank=rank,
-        alpha=rank,
-        from_layer=FROM_LAYER,
-        lr=3e-3,
-        warmup_ratio=0.05,
-        weight_decay=0.01,
-        batch_size=32 if n_facts < 250 else 64,
-        keep=keep,
-    )
-
-
-def after(last: TrainConfig, over: Mapping[str, float]) -> TrainConfig:
-    """What is tried after an attempt that overran the budget by `over`: learn harder, or hold more.
-
-    Where many facts are missing (text unlike what the base was trained on, a heavy load) the last quarter of the layers
-    is too little: all layers, a quarter of the weight, three times the steps (docs/LOG.md, "Real facts").
-    """
-    keep = last.keep
-    assert keep is not None, "pack trains with keep"
-    short = over.get("reliability", 0.0)
-    if short > MANY_MISSING:
-        changed = {"kl_weight": keep.kl_weight / 4, "max_steps": 3 * keep.max_steps}
-        return last.model_copy(update={"from_layer": 0.0, "keep": keep.model_copy(update=changed)})
-    if short > 0:
-        changed = {"kl_weight": keep.kl_weight / 2, "max_steps": 2 * keep.max_steps}
-        return last.model_copy(update={"keep": keep.model_copy(update=changed)})
-    return last.model_copy(update={"keep": keep.model_copy(update={"kl_weight": 2 * keep.kl_weight})})
 
 
 def examples(packed: pl.DataFrame, held_out: int, replay: pl.DataFrame) -> pl.DataFrame:

@@ -10,12 +10,12 @@ import polars as pl
 from knowpack.config import (
     BenchConfig,
     FactsConfig,
+    KeepRecipe,
     MixConfig,
     ModelConfig,
     ProbeConfig,
     RunConfig,
     Section,
-    TrainConfig,
 )
 from knowpack.pack import plan
 from knowpack.pack.budget import Budget
@@ -38,7 +38,7 @@ class Request(Section):
     seed: int = 42
     probe: ProbeConfig = ProbeConfig()
     bench: BenchConfig = BenchConfig()
-    train: TrainConfig | None = None
+    train: KeepRecipe | None = None
     """Instead of the recipe: this one attempt."""
     drop_problems: bool = False
     """Leave out the facts that contradict others or cannot be told apart, instead of stopping."""

@@ -1,6 +1,6 @@
 """One attempt: train an adapter, and judge it on prompts and facts that the report does not use.
 
-base + facts + the parts of the plan -> `Trial`; with a TrainConfig -> `Attempt`, its adapter on disk.
+base + facts + the parts of the plan -> `Trial`; with a recipe -> `Attempt`, its adapter on disk.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ import polars as pl
 
 from knowpack import store
 from knowpack.base import Base, shot_pool
-from knowpack.config import RunConfig, TrainConfig
+from knowpack.config import KeepRecipe, RunConfig
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
@@ -21,6 +21,7 @@ from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Shot, draw_shots
 from knowpack.progress import Progress
 from knowpack.store import write_json, write_table
+from knowpack.train import recipes
 from knowpack.train.base_answers import Replay
 from knowpack.train.train import train
 
@@ -32,7 +33,7 @@ class Attempt:
     """One adapter, as it was validated."""
 
     folder: Path
-    config: TrainConfig
+    config: KeepRecipe
     harm: Harm
     seconds: float
 
@@ -60,8 +61,7 @@ def open_trial(
     base: Base, config: RunConfig, facts: pl.DataFrame, split: plan.Parts, request: Request, progress: Progress
 ) -> Trial:
     """Draw prompts that the report does not use, and ask the base the validation facts."""
-    recipe = request.train or plan.recipe(1, facts.height)
-    n_contexts = recipe.keep.n_contexts if recipe.keep else 0
+    n_contexts = (request.train or recipes.for_load(1, facts.height)).n_contexts
     asked = pl.concat([facts, split.validation, split.report])["question"].to_list()
     drawn = draw_shots(
         shot_pool(config),
@@ -80,7 +80,7 @@ def open_trial(
 
 
 def attempt(
-    trial: Trial, told: pl.DataFrame, config: TrainConfig, folder: Path, asked: Replay, progress: Progress
+    trial: Trial, told: pl.DataFrame, config: KeepRecipe, folder: Path, asked: Replay, progress: Progress
 ) -> Attempt:
     """Train one adapter into `folder` and validate it; what is on disk already is kept."""
     request, base = trial.request, trial.base
@@ -88,7 +88,15 @@ def attempt(
         write_table(folder / "examples.parquet", told)
         with store.atomic(folder / "adapter") as beside:
             made = train(
-                base.loaded, told, config, request.seed, beside, prompter=base.prompter, progress=progress, replay=asked
+                base.loaded,
+                told,
+                config,
+                request.seed,
+                beside,
+                prompter=base.prompter,
+                progress=progress,
+                replay=asked,
+                resume_in=folder / "training",
             )
         with base.tuned(folder / "adapter") as tuned:
             harm = _validate(trial, tuned, progress)

@@ -1,4 +1,4 @@
-"""What the adapted model is held against: the base's own answers, and its distribution over each of their tokens.
+"""The answers that the adapted model is to keep: the base's own, with its distribution over each of their tokens.
 
 replay prompts + contexts + base -> rows with the base's log-probabilities. Computed once: the base never changes.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from knowpack.config import KeepConfig
+from knowpack.config import KeepRecipe
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.products import fast_products
 from knowpack.progress import SILENT, Progress
@@ -27,8 +27,8 @@ TEXT_TOKENS = 48
 SCORED_AT_ONCE = 128  # rows
 
 
-class Held(NamedTuple):
-    """One row and what the base says at each of its targets."""
+class BaseAnswer(NamedTuple):
+    """One row and the base's distribution at each of its targets."""
 
     row: Row
     ids: Tensor  # (n_targets, k) the base's likeliest tokens, int32
@@ -37,19 +37,20 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True)
 class Replay:
-    """The rows to hold, by context; texts stand behind no context."""
+    """The base's answers, by context; texts stand behind no context."""
 
     contexts: Contexts
-    by_context: tuple[tuple[Held, ...], ...]
-    texts: tuple[Held, ...]
+    by_context: tuple[tuple[BaseAnswer, ...], ...]
+    texts: tuple[BaseAnswer, ...]
 
 
-class Chooser:
+class ReplaySampler:
     """Which replay rows stand beside a batch: part at random, part those whose answers had moved most."""
 
     def __init__(self, replay: Replay, by_interference: float) -> None:
         self._replay, self._share = replay, by_interference
-        self._moved = [np.full(len(held), np.inf) for held in replay.by_context]  # nats, when last drawn; inf: never
+        self._moved = [np.full(len(rows), np.inf) for rows in replay.by_context]
+        """Nats, when last drawn; inf: never."""
 
     def draw(self, context: int, n: int, rng: np.random.Generator) -> list[int]:
         """Up to n rows of a context, without repeats."""
@@ -63,7 +64,7 @@ class Chooser:
         others = np.setdiff1d(np.arange(len(moved)), chosen)
         return [int(i) for i in (*chosen, *rng.choice(others, n - n_moved, replace=False))]
 
-    def rows(self, context: int, chosen: Sequence[int]) -> list[Held]:
+    def rows(self, context: int, chosen: Sequence[int]) -> list[BaseAnswer]:
         """The rows of these numbers."""
         return [self._replay.by_context[context][i] for i in chosen]
 
@@ -71,12 +72,20 @@ class Chooser:
         """How far each of them was from the base, nats."""
         self._moved[context][list(chosen)] = by
 
+    def state(self) -> list[Tensor]:
+        """How far each row had moved, a context each, # (n_rows,) float64."""
+        return [torch.from_numpy(moved) for moved in self._moved]
+
+    def set_state(self, state: Sequence[Tensor]) -> None:
+        """Put back what `state` gave."""
+        self._moved = [moved.numpy().copy() for moved in state]
+
 
 def build(
     loaded: "Loaded",
     questions: Sequence[str],
     contexts: Contexts,
-    keep: KeepConfig,
+    recipe: KeepRecipe,
     seed: int,
     *,
     progress: Progress = SILENT,
@@ -89,22 +98,22 @@ def build(
         for index, prefix in enumerate(contexts.prefixes):
             mine = [questions[i] for i in order[index :: len(contexts)]]
             tails = contexts.tails(index, mine) if mine else []
-            answers = decoder.generate(prefix, tails, max_new_tokens=keep.answer_tokens) if mine else []
+            answers = decoder.generate(prefix, tails, max_new_tokens=recipe.answer_tokens) if mine else []
             # one place more than the answer: what the base says where it stops; the token put there is never read
             rows = [Row((*tail, *answer, 0), len(tail)) for tail, answer in zip(tails, answers, strict=True)]
-            by_context.append(tuple(_held(loaded, prefix, rows, keep)))
+            by_context.append(tuple(_scored(loaded, prefix, rows, recipe)))
             advance(len(mine))
-    texts = _held(loaded, (), _texts(loaded, decoder, keep, seed), keep)
+    texts = _scored(loaded, (), _texts(loaded, decoder, recipe, seed), recipe)
     return Replay(contexts, tuple(by_context), tuple(texts))
 
 
-def divergence(logits: Tensor, held: Sequence[Held]) -> Tensor:
+def divergence(logits: Tensor, answers: Sequence[BaseAnswer]) -> Tensor:
     """KL(base || adapted) at each target, nats, # (n_targets,); beyond the k kept tokens the rest counts as one token.
 
     logits: (n_targets, vocabulary) of the adapted model, targets of all rows in order.
     """
-    ids = torch.cat([one.ids for one in held]).to(logits.device).long()  # (n_targets, k)
-    base = torch.cat([one.logprobs for one in held]).to(logits.device)
+    ids = torch.cat([one.ids for one in answers]).to(logits.device).long()  # (n_targets, k)
+    base = torch.cat([one.logprobs for one in answers]).to(logits.device)
     adapted = nn.functional.log_softmax(logits, dim=-1).gather(1, ids)
     kept = (base.exp() * (base - adapted)).sum(-1)
     if ids.shape[1] == logits.shape[1]:
@@ -119,29 +128,29 @@ def _log_rest(logprobs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _held(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], keep: KeepConfig) -> list[Held]:
-    found: list[Held] = []
+def _scored(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], recipe: KeepRecipe) -> list[BaseAnswer]:
+    found: list[BaseAnswer] = []
     for start in range(0, len(rows), SCORED_AT_ONCE):
         some = rows[start : start + SCORED_AT_ONCE]
         with fast_products(loaded.model):
             logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, some), dim=-1)
-        k = min(keep.top_k or logprobs.shape[1], logprobs.shape[1])
+        k = min(recipe.top_k or logprobs.shape[1], logprobs.shape[1])
         values, ids = logprobs.topk(k, dim=-1)
         counts = [len(row.ids) - row.n_prompt for row in some]
         split = zip(some, torch.split(ids.int().cpu(), counts), torch.split(values.float().cpu(), counts), strict=True)
-        found.extend(Held(*one) for one in split)
+        found.extend(BaseAnswer(*one) for one in split)
     return found
 
 
-def _texts(loaded: "Loaded", decoder: Decoder, keep: KeepConfig, seed: int) -> list[Row]:
+def _texts(loaded: "Loaded", decoder: Decoder, recipe: KeepRecipe, seed: int) -> list[Row]:
     """Texts sampled from the base at temperature 1, from its beginning of text (or end, where it has none)."""
     tokenizer = loaded.tokenizer
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    if keep.n_texts == 0 or first is None:
+    if recipe.n_texts == 0 or first is None:
         return []
     written = decoder.generate(
         [],
-        [[first]] * keep.n_texts,
+        [[first]] * recipe.n_texts,
         max_new_tokens=TEXT_TOKENS,
         stop_ids=[],
         temperature=1.0,

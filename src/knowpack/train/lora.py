@@ -1,4 +1,4 @@
-"""A LoRA adapter on a base that stays in memory: put on, taken off, saved, read back, scaled.
+"""A LoRA adapter on a base that stays in memory: put on, taken off, saved, read back.
 
 base model + TrainConfig + seed -> PeftModel, and the base bit for bit as it was when the block ends.
 The seed is set before the adapter is built (the authors' code sets it after: arXiv 2502.14502, code beside it).
@@ -125,14 +125,6 @@ def n_parameters(model: PreTrainedModel, config: TrainConfig) -> int:
         if isinstance(module, nn.Linear | Conv1D) and any(f".{name}".endswith(f".{t}") for t in names):
             total += config.rank * sum(module.weight.shape)
     return total
-
-
-def rescale(model: PeftModel, factor: float) -> None:
-    """Multiply what the adapter adds to the base by the factor (B takes it; peft's config stays as it is)."""
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "lora_B" in name:
-                weight.mul_(factor)
 
 
 @torch.no_grad()

@@ -36,6 +36,8 @@ class Logits:
         self._core = cast(PreTrainedModel, model.get_base_model())
         self._kept: dict[tuple[int, ...], dict[tuple[int, ...], Tensor]] = {}
         self._n_numbers = 0
+        self._later: list[tuple[tuple[int, ...], list[tuple[int, ...]]]] = []
+        """What was computed and kept since `prepare`: a context and the rows of one forward."""
         self.skips = (
             first > 0
             and can_pack(self._core)
@@ -53,6 +55,16 @@ class Logits:
         """Compute what enters the first adapted layer at these rows now, in large batches."""
         for start in range(0, len(rows) if self.skips else 0, ROWS_AT_ONCE):
             self._entering(tuple(context), [row.ids[:-1] for row in rows[start : start + ROWS_AT_ONCE]])
+        self._later.clear()
+
+    def state(self) -> list[list[list[int]]]:
+        """As JSON: for each forward below since `prepare`, the context and its rows."""
+        return [[list(context), *map(list, rows)] for context, rows in self._later]
+
+    def set_state(self, state: list[list[list[int]]]) -> None:
+        """Compute again what was kept, in the same forwards: a row's last bits depend on what is beside it."""
+        for context, *rows in state:
+            self._entering(tuple(context), [tuple(row) for row in rows])
 
     def _upper(self, context: tuple[int, ...], rows: Sequence[Row]) -> Tensor:
         asked = [row.ids[:-1] for row in rows]
@@ -84,6 +96,8 @@ class Logits:
         found = dict(zip(missing, self._hidden(context, missing), strict=True)) if missing else {}
         if self._n_numbers < NUMBERS_KEPT:
             kept.update(found)
+            if missing:
+                self._later.append((context, missing))
             self._n_numbers += sum(one.numel() for one in found.values())
         return [kept[ids] if ids in kept else found[ids] for ids in rows]
 

@@ -1,6 +1,6 @@
-"""Replay prompts: which questions the adapted model is held to the base on.
+"""Replay prompts: the questions whose answers are to stay as the base gives them.
 
-facts + knowledge of the base + the facts to pack + KeepConfig -> prompts (why, question). Facts of the same relation,
+facts + the facts to pack + KeepRecipe -> prompts (why, question). Facts of the same relation,
 of the same range and unrelated ones, a third each; and names that do not exist, put together from parts of names
 that do, so that refusals stay. (Replay against forgetting: Robins 1995; against the base's own distribution, Li and
 Hoiem 2016, "Learning without forgetting".)
@@ -9,7 +9,7 @@ Hoiem 2016, "Learning without forgetting".)
 import polars as pl
 
 from knowpack import records, store
-from knowpack.config import KeepConfig
+from knowpack.config import KeepRecipe
 from knowpack.records import Example, Kind
 from knowpack.seeds import stream
 
@@ -17,18 +17,16 @@ MADE_UP = "made_up"
 SCHEMA = {"fact_id": pl.String(), "why": pl.String(), "question": pl.String()}
 
 
-def prompts(
-    facts: pl.DataFrame, packed: pl.DataFrame, keep: KeepConfig, seed: int, *, knowledge: pl.DataFrame | None = None
-) -> pl.DataFrame:
+def prompts(facts: pl.DataFrame, packed: pl.DataFrame, recipe: KeepRecipe, seed: int) -> pl.DataFrame:
     """Replay prompts [fact_id, why, question]; why: same_relation, same_range, unrelated or made_up.
 
     facts: those that no probe will measure harm on; the packed ones among them are left out.
-    knowledge: of the base; with it the facts it knows come first, those it does not fill up what is left.
     """
     others = facts.join(packed, on="fact_id", how="anti", maintain_order="left")
     others = others.filter(~pl.col("question").is_in(packed["question"].to_list()))
-    chosen = _facts(_known_first(others, knowledge, seed), packed, keep.n_replay)
-    invented = made_up(facts, packed, keep.n_made_up, seed)
+    shuffled = others.sort("fact_id")[stream(seed, "replay", "facts").permutation(len(others))]
+    chosen = _facts(shuffled, packed, recipe.n_replay)
+    invented = made_up(facts, packed, recipe.n_made_up, seed)
     return pl.concat([chosen, invented]).unique("question", maintain_order=True)
 
 
@@ -42,20 +40,6 @@ def as_examples(prompts: pl.DataFrame) -> pl.DataFrame:
         question="question",
         answer=pl.lit(""),
     ).select(pl.col(name).cast(kind) for name, kind in records.schema(Example).items())
-
-
-def _known_first(facts: pl.DataFrame, knowledge: pl.DataFrame | None, seed: int) -> pl.DataFrame:
-    """The facts shuffled; three known ones for each unknown one while there are both."""
-    shuffled = facts.sort("fact_id")[stream(seed, "replay", "facts").permutation(len(facts))]
-    if knowledge is None:
-        return shuffled
-    known = knowledge.filter((pl.col("grader") == "default") & (pl.col("p_correct") > 0)).select("fact_id")
-    known = known.with_columns(known=pl.lit(True))
-    shuffled = shuffled.join(known, on="fact_id", how="left", maintain_order="left").with_columns(
-        pl.col("known").fill_null(False)
-    )
-    place = pl.int_range(pl.len(), dtype=pl.Int64).over("known")
-    return shuffled.sort(pl.when(pl.col("known")).then(place).otherwise(place * 3), maintain_order=True).drop("known")
 
 
 def _facts(facts: pl.DataFrame, packed: pl.DataFrame, n: int) -> pl.DataFrame:

@@ -4,21 +4,22 @@ certainty of every fact, check by check -> the facts to draw from.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from knowpack.config import KeepConfig
+from knowpack.config import KeepRecipe
 
 TWICE = 2  # checks in a row above the bound before a fact retires
 UNSETTLED = 0.02  # of the facts: so many may be active when the tail begins, which goes on with them
 LOST = 0.5  # a retired fact whose least probable token falls below this comes back: greedy decoding may miss it
 
 
-class Roll:
-    """The state of retirement; everything is active at first."""
+class RetirementSchedule:
+    """Which facts are active; all of them at first."""
 
-    def __init__(self, n_facts: int, keep: KeepConfig) -> None:
-        self._keep = keep
+    def __init__(self, n_facts: int, recipe: KeepRecipe) -> None:
+        self._recipe = recipe
         self._streak = np.zeros(n_facts, dtype=int)
         self._retired = np.zeros(n_facts, dtype=bool)
         self._queue: list[int] = []
@@ -35,24 +36,33 @@ class Roll:
 
     def update(self, certainties: Sequence[float]) -> None:
         """One check: the probability of the least probable answer token of every fact."""
-        found = np.asarray(certainties)
-        self._streak = np.where(found > self._keep.bound, self._streak + 1, 0)
-        self._retired = (self._streak >= TWICE) | (self._retired & (found >= LOST))
+        sure = np.asarray(certainties)
+        self._streak = np.where(sure > self._recipe.bound, self._streak + 1, 0)
+        self._retired = (self._streak >= TWICE) | (self._retired & (sure >= LOST))
 
     def draw(self, n: int, rng: np.random.Generator) -> list[int]:
         """Up to n active facts of a shuffled queue, each once before any comes again; then up to n / 2 retired ones.
 
         Retired facts are rehearsed since they would fade: the replay rows pull towards the base alone.
-        Without `keep.retire` all facts are drawn for ever.
+        Without `retire` all facts are drawn for ever.
         """
-        wanted = ~self._retired if self._keep.retire else np.ones_like(self._retired)
-        found: list[int] = []
+        wanted = ~self._retired if self._recipe.retire else np.ones_like(self._retired)
+        drawn: list[int] = []
         for _ in range(2):  # what the queue still holds, then a new shuffle
-            while self._queue and len(found) < n:
+            while self._queue and len(drawn) < n:
                 fact = self._queue.pop()
-                if wanted[fact] and fact not in found:
-                    found.append(fact)
-            if len(found) < n and not self._queue:
+                if wanted[fact] and fact not in drawn:
+                    drawn.append(fact)
+            if len(drawn) < n and not self._queue:
                 self._queue = [int(i) for i in rng.permutation(len(wanted))]
         retired = np.flatnonzero(~wanted)
-        return found + [int(i) for i in rng.permutation(retired)[: max(0, min(n // 2, n - len(found)))]]
+        return drawn + [int(i) for i in rng.permutation(retired)[: max(0, min(n // 2, n - len(drawn)))]]
+
+    def state(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"streak": self._streak.tolist(), "retired": self._retired.tolist(), "queue": list(self._queue)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        self._streak, self._retired = np.array(state["streak"], dtype=int), np.array(state["retired"], dtype=bool)
+        self._queue = list(state["queue"])

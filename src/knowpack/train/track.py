@@ -5,6 +5,7 @@ step figures -> train_log.jsonl (+ TensorBoard, wandb or trackio). No times in i
 
 import importlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TextIO
@@ -34,7 +35,14 @@ class Log:
 
     def write(self, **figures: float | int | str) -> None:
         """One line: step (from 1) and the figures."""
-        line: Line = {"step": len(self.lines) + 1, **figures}
+        self._add({"step": len(self.lines) + 1, **figures})
+
+    def again(self, lines: Sequence[Line]) -> None:
+        """The lines of a training that was killed, before those of its rest."""
+        for line in lines:
+            self._add(dict(line))
+
+    def _add(self, line: Line) -> None:
         self.lines.append(line)
         if self._file is not None:
             self._file.write(json.dumps(line) + "\n")

@@ -1,0 +1,50 @@
+"""The keep recipe for a load of facts, and what it tries next where a budget was missed.
+
+rank, number of facts -> KeepRecipe; a recipe and how far its adapter overran the budget -> the next recipe.
+"""
+
+from collections.abc import Mapping
+
+from knowpack.config import KeepRecipe
+
+MANY_MISSING = 0.1  # of the packed facts, beyond what --reliability allows
+MEASURED = 50  # facts; the recipe at 500 is measured too (docs/benchmarks/pack.md)
+
+
+def for_load(rank: int, n_facts: int) -> KeepRecipe:
+    """The recipe as it stands (what it reaches, and misses, on the lab: docs/benchmarks/pack.md).
+
+    Measured at 50 and at 500 facts. Between and beyond, powers of the load: through both points,
+    kl_weight 64 -> 40, n_replay 5,000 -> 12,000, n_made_up 1,500 -> 3,000, max_steps 200 -> 590 and
+    tail_steps 250 -> 2,850. Many facts are never certain at the full learning rate, so that nearly all of their steps
+    are its fall; and more of what the base knows stands in their way, so that more of it is replayed, with a little
+    less weight on each.
+    """
+    load = max(1.0, n_facts / MEASURED)
+    return KeepRecipe(
+        rank=rank,
+        alpha=rank,
+        batch_size=32 if n_facts < 250 else 64,
+        kl_weight=round(64 / load**0.204, 1),
+        n_replay=round(5000 * load**0.38),
+        n_made_up=round(1500 * load**0.3),
+        max_steps=round(200 * load**0.47),
+        tail_steps=round(250 * load**1.0569),
+        check_every=max(10, n_facts // 12),
+    )
+
+
+def after_a_miss(last: KeepRecipe, over: Mapping[str, float]) -> KeepRecipe:
+    """What is tried after an attempt that overran the budget by `over`: learn harder, or hold more.
+
+    Where many facts are missing (text unlike what the base was trained on, a heavy load) the last quarter of the layers
+    is too little: all layers, a quarter of the weight, three times the steps (docs/LOG.md, "Real facts").
+    """
+    short = over.get("reliability", 0.0)
+    if short > MANY_MISSING:
+        return last.model_copy(
+            update={"from_layer": 0.0, "kl_weight": last.kl_weight / 4, "max_steps": 3 * last.max_steps}
+        )
+    if short > 0:
+        return last.model_copy(update={"kl_weight": last.kl_weight / 2, "max_steps": 2 * last.max_steps})
+    return last.model_copy(update={"kl_weight": 2 * last.kl_weight})
