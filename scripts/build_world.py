@@ -1,0 +1,132 @@
+"""Build src/knowpack/facts/data/world.parquet: real facts that small models know in part.
+
+Packages with data (world-requirements.txt) + tables by hand (world/*.yaml) -> Fact table. Run it as
+
+    pip install -r scripts/world-requirements.txt
+    PYTHONPATH=src python scripts/build_world.py
+
+Two builds give the same bytes. What is left out, and why, is counted and printed; the data card has the figures.
+"""
+
+import argparse
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+from world import cities, countries, elements
+from world.drafts import Draft, table
+
+from knowpack import records
+from knowpack.facts.columns import MIN_CHARS
+from knowpack.facts.lint import words
+from knowpack.records import Fact, fact_id_of
+
+SOURCE = "world"
+HEAD, TORSO = 0.2, 0.5
+"""Where head and torso end, as shares of a relation's subjects, the best known first."""
+OUT = Path(__file__).parent.parent / "src/knowpack/facts/data/world.parquet"
+
+
+def main() -> None:
+    """Build, write, and print what was kept and left out."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=OUT)
+    out = parser.parse_args().out
+    dropped: Counter[str] = Counter()
+    facts = worded(single(drafts(), dropped), dropped)
+    frame = records.table(facts, Fact)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    frame.write_parquet(out, compression="zstd", compression_level=19, row_group_size=len(frame), statistics=False)
+    with pl.Config(tbl_rows=60, tbl_hide_dataframe_shape=True):
+        print(frame.group_by("relation", maintain_order=True).agg(
+            n=pl.len(), objects=pl.col("object").n_unique(),
+            head=(pl.col("popularity") == "head").sum(), torso=(pl.col("popularity") == "torso").sum(),
+            tail=(pl.col("popularity") == "tail").sum(),
+        ))  # fmt: skip
+    print(f"{len(frame):,} facts, {frame['relation'].n_unique()} relations, {out.stat().st_size / 1e6:.2f} MB: {out}")
+    for reason, n in sorted(dropped.items()):
+        print(f"left out {n:5d}  {reason}")
+
+
+def drafts() -> list[Draft]:
+    """Everything the packages say, in the order of the wordings' relations."""
+    parts = [countries.drafts(), countries.languages(), cities.drafts(), cities.american(), cities.subdivided(),
+             cities.airports(), elements.drafts()]  # fmt: skip
+    order = {relation: n for n, relation in enumerate(table("wordings"))}
+    return sorted((draft for part in parts for draft in part), key=lambda d: (order[d.relation], -d.weight, d.subject))
+
+
+def single(found: Iterable[Draft], dropped: Counter[str]) -> list[Draft]:
+    """One object a subject and relation, and no answer that is found inside another object's."""
+    by_subject = defaultdict(list)
+    for draft in found:
+        by_subject[(draft.relation, words(draft.subject))].append(draft)
+    kept = []
+    for group in by_subject.values():
+        if len({draft.object for draft in group}) == 1:
+            kept.append(group[0])
+        else:
+            dropped[f"{group[0].relation}: a subject with several objects"] += len(group)
+    inside = _inside(kept)
+    for draft in kept:
+        if (draft.relation, draft.object) in inside:
+            dropped[f"{draft.relation}: an answer that stands in another object's name"] += 1
+    return [draft for draft in kept if (draft.relation, draft.object) not in inside]
+
+
+def _inside(found: list[Draft]) -> set[tuple[str, str]]:
+    """(relation, object) of which a name stands, as whole words, in a name of another object of the relation."""
+    names: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for draft in found:
+        names[draft.relation][draft.object] |= {words(name) for name in (draft.object, *draft.aliases)}
+    bad = set()
+    for relation, objects in names.items():
+        text = {obj: "\n".join(sorted(own)) for obj, own in objects.items()}
+        every = "\n".join(text.values())
+        for obj, own in objects.items():
+            if any(every.count(name) > text[obj].count(name) for name in own):
+                bad.add((relation, obj))
+    return bad
+
+
+def worded(found: list[Draft], dropped: Counter[str]) -> list[Fact]:
+    """Drafts -> facts, without those whose answer is too short or stands in a wording."""
+    wordings = table("wordings")
+    kept = []
+    for draft, rank in zip(found, _popularity(found), strict=True):
+        wording = wordings[draft.relation]
+        questions = [_filled(template, draft) for template in wording["questions"]]
+        answers = (draft.object, *(alias for alias in draft.aliases if words(alias) != "  "))
+        if any(len(answer) < MIN_CHARS for answer in answers):
+            dropped[f"{draft.relation}: an answer of one character"] += 1
+        elif any(words(answer) in words(question) for answer in answers for question in questions):
+            dropped[f"{draft.relation}: an answer that stands in a wording"] += 1
+        else:
+            question, *others = questions
+            identity = fact_id_of(SOURCE, draft.subject, draft.relation, draft.object, question)
+            kept.append(Fact(identity, question, answers, tuple(others), draft.subject, draft.relation, draft.object,
+                             wording["domain"], wording["range"], rank, SOURCE))  # fmt: skip
+    return kept
+
+
+def _filled(template: str, draft: Draft) -> str:
+    text = template.format(s=draft.shown or draft.subject, **draft.places)
+    return text[0].upper() + text[1:]
+
+
+def _popularity(found: list[Draft]) -> list[str]:
+    """Within each relation, by inhabitants, speakers or age: the first fifth head, three tenths torso, half tail."""
+    by_relation = defaultdict(list)
+    for n, draft in enumerate(found):
+        by_relation[draft.relation].append(n)
+    rank = {}
+    for members in by_relation.values():  # the drafts come with the best known first
+        for place, n in enumerate(members):
+            share = place / len(members)
+            rank[n] = "head" if share < HEAD else "torso" if share < TORSO else "tail"
+    return [rank[n] for n in range(len(found))]
+
+
+if __name__ == "__main__":
+    main()

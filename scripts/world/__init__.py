@@ -1,0 +1,1 @@
+"""The parts of scripts/build_world.py: packages with data -> drafts of facts -> world.parquet."""
