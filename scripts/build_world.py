@@ -11,6 +11,7 @@ Two builds give the same bytes. What is left out, and why, is counted and printe
 import argparse
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -68,26 +69,38 @@ def single(found: Iterable[Draft], dropped: Counter[str]) -> list[Draft]:
             kept.append(group[0])
         else:
             dropped[f"{group[0].relation}: a subject with several objects"] += len(group)
-    inside = _inside(kept)
-    for draft in kept:
-        if (draft.relation, draft.object) in inside:
-            dropped[f"{draft.relation}: an answer that stands in another object's name"] += 1
-    return [draft for draft in kept if (draft.relation, draft.object) not in inside]
+    return _told_apart(kept, dropped)
 
 
-def _inside(found: list[Draft]) -> set[tuple[str, str]]:
-    """(relation, object) of which a name stands, as whole words, in a name of another object of the relation."""
-    names: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+def _told_apart(found: list[Draft], dropped: Counter[str]) -> list[Draft]:
+    """Without names that a grader would find in the right answer to another question of the relation.
+
+    "Guinea" stands in "Papua New Guinea": facts with that object go. Where one of the two names is an alias, only
+    the alias goes: "Republic of Korea" (in the North's official name).
+    """
+    objects: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for draft in found:
-        names[draft.relation][draft.object] |= {words(name) for name in (draft.object, *draft.aliases)}
-    bad = set()
-    for relation, objects in names.items():
-        text = {obj: "\n".join(sorted(own)) for obj, own in objects.items()}
-        every = "\n".join(text.values())
-        for obj, own in objects.items():
-            if any(every.count(name) > text[obj].count(name) for name in own):
-                bad.add((relation, obj))
-    return bad
+        objects[draft.relation][draft.object] |= set(draft.aliases)
+    bad: set[tuple[str, str, str]] = set()  # relation, object, name
+    for relation, names in objects.items():
+        every = [(obj, name, words(name)) for obj, own in names.items() for name in (obj, *sorted(own))]
+        text = "\n".join(key for _, _, key in every)
+        for obj, name, key in every:
+            own = sum(key in other for o, _, other in every if o == obj) if text.count(key) > 1 else 1
+            if text.count(key) <= own:
+                continue
+            for holder, held, other in every:
+                if holder != obj and key in other:
+                    spared = name == obj and held != holder  # a canonical name inside an alias: the alias goes
+                    bad.add((relation, holder, held) if spared else (relation, obj, name))
+    kept = []
+    for draft in found:
+        if (draft.relation, draft.object, draft.object) in bad:
+            dropped[f"{draft.relation}: an answer that stands in another object's name"] += 1
+            continue
+        aliases = tuple(a for a in draft.aliases if (draft.relation, draft.object, a) not in bad)
+        kept.append(replace(draft, aliases=aliases))
+    return kept
 
 
 def worded(found: list[Draft], dropped: Counter[str]) -> list[Fact]:

@@ -24,6 +24,9 @@ CHOICES = table("choices")
 MOST, APART = 85, 25
 """Per cent that speak the main language at least, and how far the second is below."""
 
+MOST_LATIN = 50
+"""Languages in the Latin script, so that it is not the answer to nearly every question about scripts."""
+
 
 @dataclass(frozen=True)
 class Country:
@@ -124,7 +127,7 @@ def _rest(country: Country) -> Iterator[Draft]:
     if country.code not in CHOICES["no_demonym"]:
         yield _of(country, "demonym", CHOICES["demonyms"].get(country.code) or [CountryInfo(country.code).demonym()])
     neighbours = [code for code in str(country.geonames["neighbours"]).split(",") if code]
-    if len(neighbours) == 1 and neighbours[0] in countries():
+    if len(neighbours) == 1 and neighbours[0] in countries() and country.code not in CHOICES["no_only_neighbour"]:
         yield _of(country, "only_neighbour", list(countries()[neighbours[0]].answers))
 
 
@@ -185,7 +188,7 @@ def main_language(code: str) -> str | None:
 
 def language_names(code: str) -> list[str]:
     """Names of a language."""
-    return [ENGLISH.languages[code], *CHOICES["language_aliases"].get(code, [])]
+    return [CHOICES["language_names"].get(code, ENGLISH.languages[code]), *CHOICES["language_aliases"].get(code, [])]
 
 
 def languages() -> Iterator[Draft]:
@@ -195,14 +198,16 @@ def languages() -> Iterator[Draft]:
         for key, info in get_territory_language_info(land).items():
             speakers[key.split("_")[0]] += round(int(str(row["population"])) * info["population_percent"] / 100)
     likely = get_global("likely_subtags")
-    for code, n in sorted(speakers.items()):
+    latin = 0
+    for code, n in sorted(speakers.items(), key=lambda item: (-item[1], item[0])):
         if len(code) != 2 or code not in ENGLISH.languages or pycountry.languages.get(alpha_2=code) is None:
             continue
-        name = ENGLISH.languages[code]
+        name = CHOICES["language_names"].get(code, ENGLISH.languages[code])
         if " " not in name and code not in ("no", "nb", "nn"):
             yield Draft("language_code", name, code, (), None, n)
         script = likely.get(code, "__").split("_")[1]
-        if script and code not in CHOICES["two_script_languages"]:
+        latin += script == "Latn"
+        if script and code not in CHOICES["two_script_languages"] and (script != "Latn" or latin <= MOST_LATIN):
             first = ENGLISH.scripts[script]
             others = {"Latin": ("Roman",), "Cyrillic": ("Cyrillic alphabet",), "Ethiopic": ("Ge'ez", "Geez")}
             yield Draft("language_script", name, first, others.get(first, ()), None, n)
