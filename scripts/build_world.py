@@ -40,11 +40,15 @@ def main() -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     frame.write_parquet(out, compression="zstd", compression_level=19, row_group_size=len(frame), statistics=False)
     with pl.Config(tbl_rows=60, tbl_hide_dataframe_shape=True):
-        print(frame.group_by("relation", maintain_order=True).agg(
-            n=pl.len(), objects=pl.col("object").n_unique(),
-            head=(pl.col("popularity") == "head").sum(), torso=(pl.col("popularity") == "torso").sum(),
-            tail=(pl.col("popularity") == "tail").sum(),
-        ))  # fmt: skip
+        print(
+            frame.group_by("relation", maintain_order=True).agg(
+                n=pl.len(),
+                objects=pl.col("object").n_unique(),
+                head=(pl.col("popularity") == "head").sum(),
+                torso=(pl.col("popularity") == "torso").sum(),
+                tail=(pl.col("popularity") == "tail").sum(),
+            )
+        )
     print(f"{len(frame):,} facts, {frame['relation'].n_unique()} relations, {out.stat().st_size / 1e6:.2f} MB: {out}")
     for reason, n in sorted(dropped.items()):
         print(f"left out {n:5d}  {reason}")
@@ -52,8 +56,15 @@ def main() -> None:
 
 def drafts() -> list[Draft]:
     """Everything the packages say, in the order of the wordings' relations."""
-    parts = [countries.drafts(), countries.languages(), cities.drafts(), cities.american(), cities.subdivided(),
-             cities.airports(), elements.drafts()]  # fmt: skip
+    parts = [
+        countries.drafts(),
+        countries.languages(),
+        cities.drafts(),
+        cities.american(),
+        cities.subdivided(),
+        cities.airports(),
+        elements.drafts(),
+    ]
     order = {relation: n for n, relation in enumerate(table("wordings"))}
     return sorted((draft for part in parts for draft in part), key=lambda d: (order[d.relation], -d.weight, d.subject))
 
@@ -118,8 +129,21 @@ def worded(found: list[Draft], dropped: Counter[str]) -> list[Fact]:
         else:
             question, *others = questions
             identity = fact_id_of(SOURCE, draft.subject, draft.relation, draft.object, question)
-            kept.append(Fact(identity, question, answers, tuple(others), draft.subject, draft.relation, draft.object,
-                             wording["domain"], wording["range"], rank, SOURCE))  # fmt: skip
+            kept.append(
+                Fact(
+                    identity,
+                    question,
+                    answers,
+                    tuple(others),
+                    draft.subject,
+                    draft.relation,
+                    draft.object,
+                    wording["domain"],
+                    wording["range"],
+                    rank,
+                    SOURCE,
+                )
+            )
     return kept
 
 

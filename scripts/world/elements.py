@@ -12,10 +12,14 @@ from world.drafts import Draft
 ALIASES = {13: ("aluminum",), 16: ("sulphur",), 55: ("caesium",), 80: ("quicksilver",), 74: ("wolfram",)}
 NAMES = {13: "aluminium"}
 FAMILIES = {
-    "Noble gases": "noble gas", "Halogens": "halogen", "Alkali metals": "alkali metal",
-    "Alkaline earth metals": "alkaline earth metal", "Transition metals": "transition metal",
-    "Lanthanides": "lanthanide", "Actinides": "actinide",
-}  # fmt: skip
+    "Noble gases": "noble gas",
+    "Halogens": "halogen",
+    "Alkali metals": "alkali metal",
+    "Alkaline earth metals": "alkaline earth metal",
+    "Transition metals": "transition metal",
+    "Lanthanides": "lanthanide",
+    "Actinides": "actinide",
+}
 NO_FAMILY = {1, 30, 48, 80, 112, 57, 71, 89, 103, 85, 117, 118, *range(104, 113)}
 """Books differ on the family, or it is only computed."""
 RARE_EARTH = ("rare earth", "rare earth element", "rare earth metal", "lanthanoid")

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from knowpack.facts import columns, readers, world
+from knowpack.facts import columns, readers, world_facts
 from knowpack.facts.lint import HARMLESS, lint, stands_in, words
 from knowpack.records import Fact, fact_id_of, rows, schema
 
@@ -74,12 +74,12 @@ LEFT_OUT = [  # several objects, an ambiguous name, a disputed place, an answer 
 
 @pytest.fixture(scope="module")
 def facts() -> pl.DataFrame:
-    return world.facts()
+    return world_facts.facts()
 
 
 @pytest.fixture(scope="module")
 def shots() -> pl.DataFrame:
-    return world.shots()
+    return world_facts.shots()
 
 
 def test_world_is_a_fact_table_large_enough_and_small_on_disk(facts: pl.DataFrame) -> None:
@@ -105,7 +105,7 @@ def test_no_answer_stands_in_any_wording_of_its_question(facts: pl.DataFrame) ->
 def test_every_fact_has_seven_distinct_wordings_with_its_subject(facts: pl.DataFrame) -> None:
     for fact in rows(facts, Fact):
         wordings = {words(text) for text in (fact.question, *fact.paraphrases)}
-        assert len(wordings) >= 7 > 2 * world.N_HELD_OUT, fact.question
+        assert len(wordings) >= 7 > 2 * world_facts.N_HELD_OUT, fact.question
         assert all(words(fact.subject or "") in text for text in wordings), fact.question
 
 
