@@ -155,7 +155,17 @@ def _chosen(own: Attended, tokens: Tensor) -> Attended:
 
 
 def _merge(own: Attended, shared: Attended | None) -> Tensor:
-    """Both parts as if one softmax had gone over them -> (tokens, heads, head_dim)."""
+    """Both parts as if one softmax had gone over them -> (tokens, heads, head_dim).
+
+    For one query q let s_j = scale q.k_j, and split its keys into two sets P (prefix) and R (its own row). With
+    Z_S = sum over j in S of exp(s_j), lse_S = log Z_S and o_S = sum over S of exp(s_j) v_j / Z_S, one softmax over
+    both is
+        o = (Z_P o_P + Z_R o_R) / (Z_P + Z_R) = w o_P + (1 - w) o_R,
+        w = Z_P / (Z_P + Z_R) = 1 / (1 + exp(lse_R - lse_P)) = sigmoid(lse_P - lse_R).
+    Only the difference of the two log-sum-exps is needed, so no exp can overflow. A part that comes undivided (`out`
+    = Z_S o_S up to its own maximum) brings its divisor as `share`, which goes into its weight. A query that sees none
+    of P has lse_P near -1e30, so w = 0.
+    """
     if shared is None:
         return own.out if own.share is None else own.out * own.share.to(own.out.dtype)[..., None]
     of_shared, dtype = torch.sigmoid(shared.lse - own.lse), own.out.dtype  # (tokens, heads)

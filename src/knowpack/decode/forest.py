@@ -117,7 +117,15 @@ def plan(requests: Sequence[Request]) -> Trunk:
 
 
 def _one_row(table: _Sorted, low: int, high: int, common: int, depth: int) -> bool:
-    """Whether the inputs low..high, all with `common` tokens after depth, go through the model as one row."""
+    """Whether the inputs low..high, all with `common` tokens after depth, go through the model as one row.
+
+    How many nodes their prefix tree has below depth: let the inputs be x_low < ... < x_(high-1), sorted by their
+    tokens. The first brings len(x_low) - depth nodes. A later x_j brings those of its tokens that lie beyond its
+    longest common prefix with any input before it; in sorted order no input before is closer than its neighbour
+    x_(j-1), so these are len(x_j) - shared[j]. With total[i] = sum over j < i of (len(x_j) - shared[j]) the sum is
+        n = len(x_low) - depth + total[high] - total[low + 1],
+    in constant time for any low and high.
+    """
     n_tokens = int(table.lengths[low] - depth + table.total[high] - table.total[low + 1])
     if high - low == 1 or n_tokens <= SMALL_ROW:
         return True

@@ -89,7 +89,17 @@ class _Product(torch.autograd.Function):
 
 
 class _Adapted(torch.autograd.Function):
-    """x (..., in), weight (out, in), a (rank, in), b (out, rank) -> W x + scale B (A x); gradients of x, a and b."""
+    """x (..., in), weight (out, in), a (rank, in), b (out, rank) -> W x + scale B (A x); gradients of x, a and b.
+
+    With the n tokens as rows, X (n, in), Y (n, out), U = X A^T (n, rank), s the scale and G = dL/dY (n, out):
+        Y  = X W^T + s U B^T
+        dU = s G B                     (n, rank)
+        dX = G W + dU A                (n, in)    the only product with W: it is kept transposed, as `product` wants
+        dA = dU^T X                    (rank, in)
+        dB = s G^T U                   (out, rank)
+    W is frozen and gets none. Beside X only U is kept for the way back, rank numbers a token instead of peft's three
+    tensors as wide as Y; the second summands of Y and dX are added inside the product (addmm).
+    """
 
     @staticmethod
     def forward(
