@@ -1,6 +1,8 @@
 """One run and a study of them on a random model: what is made, what is kept, what a failure leaves."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,10 @@ import pytest
 import tiny
 from knowpack import run as stages
 from knowpack import store
-from knowpack.base import measure_base, open_base, sampled
+from knowpack.base import folder_lock, measure_base, open_base, sampled
 from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig
 from knowpack.diff import diff
-from knowpack.errors import ConfigError, FactsError, ModelError
+from knowpack.errors import ConfigError, FactsError, HeldError, ModelError, StoreError
 from knowpack.manifest import begin
 from knowpack.model.load import load
 from knowpack.model.loaded import weights_hash
@@ -198,3 +200,28 @@ def test_a_sample_keeps_the_proportions() -> None:
     assert taken.height == 30
     assert taken["relation"].value_counts()["count"].to_list() == [10, 10, 10]
     assert sampled(facts, FactsConfig(sample=30))["fact_id"].equals(taken["fact_id"])
+
+
+def test_a_folder_that_another_holds_is_waited_for_and_the_wait_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    other = store.lock(tmp_path)
+
+    class Telling:
+        @contextmanager
+        def stage(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+            said.append(label)
+            other.__exit__(None, None, None)  # the other process ends meanwhile
+            yield lambda n: None
+
+    other.__enter__()
+    with folder_lock(tmp_path, Telling()), pytest.raises(HeldError), store.lock(tmp_path):
+        pass
+    assert said == [f"waiting for another process that works in {tmp_path}"]
+    with store.lock(tmp_path):
+        pass  # it was let go
+
+
+def test_a_folder_that_cannot_be_written_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot write"), folder_lock(tmp_path / "file", SILENT):
+        pass

@@ -6,7 +6,7 @@ measurement (DESIGN: one base, many adapters).
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import polars as pl
 from knowpack import store
 from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import TransformersAsker, open_asker, weights_of
-from knowpack.errors import ConfigError, StoreError
+from knowpack.errors import ConfigError, HeldError
 from knowpack.facts import sources
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.shifts import shifts
@@ -107,7 +107,7 @@ def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
 
 def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> None:
     """Ask the base everything, and a second time under other prompts; what is on disk already is kept."""
-    with held(base.folder, progress):
+    with folder_lock(base.folder, progress):
         if not (base.folder / "probe.json").is_file():
             store.write_table(base.folder / "facts.parquet", base.facts)
             store.write_json(base.folder / "probe.json", _described(base, config))
@@ -162,21 +162,15 @@ def shot_pool(config: RunConfig) -> pl.DataFrame:
 
 
 @contextmanager
-def held(folder: Path, progress: Progress) -> Iterator[None]:
+def folder_lock(folder: Path, progress: Progress) -> Iterator[None]:
     """Hold a folder for this process; wait, and say so, while another holds it."""
-    try:
-        handle = store.lock(folder)
-        handle.__enter__()
-    except StoreError as error:
-        if "another knowpack process" not in str(error):
-            raise
-        with progress.stage(f"waiting for another process that works in {folder}", None):
-            handle = store.lock(folder, LONGEST_WAIT_SECONDS)
-            handle.__enter__()
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(store.lock(folder))
+        except HeldError:
+            with progress.stage(f"waiting for another process that works in {folder}", None):
+                stack.enter_context(store.lock(folder, LONGEST_WAIT_SECONDS))
         yield
-    finally:
-        handle.__exit__(None, None, None)
 
 
 def _ask(base: Base, folder: Path, shots: list[list[Shot]], config: ProbeConfig, progress: Progress) -> None:

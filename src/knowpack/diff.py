@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
-from knowpack.base import Base, held, measure_base, open_base
+from knowpack.base import Base, folder_lock, measure_base, open_base
 from knowpack.config import ModelConfig, RunConfig
 from knowpack.decode.transformers_asker import open_asker
 from knowpack.errors import ConfigError, ModelError
@@ -35,7 +35,7 @@ def diff(
     with _tuned(base, after, whole) as tuned:  # what cannot be used is said before the base is asked everything
         _check_same(out, tuned.identity.weights)
     measure_base(base, config, progress)
-    with held(out, progress), recorded(out):
+    with folder_lock(out, progress), recorded(out):
         begin(out, config, base, {"after": after.model_dump(mode="json")})
         if given is not None:
             store.write_table(out / "examples.parquet", given)

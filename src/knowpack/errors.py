@@ -5,6 +5,7 @@ KnowpackError            exit code 2
 ├── FactsError           a fact file that cannot be read, or facts that cannot be used
 ├── ModelError           a model, tokenizer or adapter that cannot be loaded or does not fit
 ├── StoreError           the work directory: full disk, truncated table, unwritable folder
+│   └── HeldError        another process works in the same folder
 ├── BenchError           an unknown task, missing benchmark data
 └── BudgetError          exit code 3: a harm budget that could not be met
 """
@@ -30,6 +31,10 @@ class ModelError(KnowpackError):
 
 class StoreError(KnowpackError):
     """The work directory: a full disk, a truncated table, a folder that cannot be written."""
+
+
+class HeldError(StoreError):
+    """Another process works in the same folder."""
 
 
 class BenchError(KnowpackError):

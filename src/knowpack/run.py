@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from knowpack import records, store
-from knowpack.base import Base, held, measure_base, open_base, shot_pool
+from knowpack.base import Base, folder_lock, measure_base, open_base, shot_pool
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
@@ -43,7 +43,7 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
     check(config, base)
     measure_base(base, config, progress)
     folder = folder_of(config, base)
-    with held(folder, progress), recorded(folder):
+    with folder_lock(folder, progress), recorded(folder):
         begin(folder, config, base)
         make_examples(folder, config, base)
         make_adapter(folder, config, base, progress)

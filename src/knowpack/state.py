@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from knowpack import store
-from knowpack.errors import ConfigError, KnowpackError
+from knowpack.errors import ConfigError, StoreError
 
 STAGES = ("mix", "train", "probe", "knowledge", "shifts", "bench", "figures")  # in the order of run.py
 
@@ -52,7 +52,7 @@ def _is_held(folder: Path) -> bool:
     try:
         with store.lock(folder):
             return False
-    except KnowpackError:
+    except StoreError:  # another process holds it, or it is not ours to write in
         return True
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import records
-from knowpack.errors import StoreError
+from knowpack.errors import HeldError, StoreError
 
 FULL = "No space left"  # what every system and library says of a full disk
 
@@ -166,7 +166,7 @@ class Chunks:
 
 @contextmanager
 def lock(folder: Path, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold `folder` for one process. Raises StoreError if another still holds it after the wait."""
+    """Hold `folder` for one process. Raises HeldError if another still holds it after the wait."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".lock").open("a")
@@ -180,7 +180,7 @@ def lock(folder: Path, wait_seconds: float = 0.0) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    raise StoreError(
+                    raise HeldError(
                         f"another knowpack process works in {folder}; wait for it, or give another --out / work"
                     ) from None
                 time.sleep(0.2)

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from knowpack import store
-from knowpack.base import Base, held, open_base
+from knowpack.base import Base, folder_lock, open_base
 from knowpack.config import RunConfig, StudyConfig
 from knowpack.errors import ConfigError, KnowpackError
 from knowpack.manifest import failure
@@ -25,7 +25,7 @@ def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
     if not runs:
         raise ConfigError(f"the study {config.name} has no cells; add some under cells:")
     folder = Path(config.base.work) / "studies" / config.name
-    with held(folder, progress):
+    with folder_lock(folder, progress):
         settings = config.model_dump(mode="json")
         store.write_text(folder / "study.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         base: Base | None = None

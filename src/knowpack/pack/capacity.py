@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 import polars as pl
 
 from knowpack import store
-from knowpack.base import held, open_base
+from knowpack.base import folder_lock, open_base
 from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError
 from knowpack.facts import sources
@@ -57,7 +57,7 @@ class Cell:
 def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progress: Progress = SILENT) -> pl.DataFrame:
     """Train every rank x load twice -> a row a cell, sorted; resumes. `request.facts` is not read."""
     known = sources.load(request.known)
-    with held(request.out, progress), recorded(request.out):
+    with folder_lock(request.out, progress), recorded(request.out):
         split = plan.parts(known, known.head(0), request.seed)
         store.write_table(request.out / "facts.parquet", split.report)
         base = open_base(config_of(request, split.report), progress)

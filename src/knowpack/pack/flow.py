@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import run, store
-from knowpack.base import held, measure_base, open_base
+from knowpack.base import folder_lock, measure_base, open_base
 from knowpack.config import fingerprint
 from knowpack.errors import BudgetError, FactsError
 from knowpack.facts import sources
@@ -52,7 +52,7 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
     """Facts -> adapter and report. Raises BudgetError (exit code 3), all files written, where no attempt fits."""
     facts, problems = screened(request)
     known = sources.load(request.known)
-    with held(request.out, progress), recorded(request.out):
+    with folder_lock(request.out, progress), recorded(request.out):
         split = plan.parts(known, facts, request.seed)
         write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
         config = config_of(request, facts)

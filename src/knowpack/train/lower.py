@@ -4,12 +4,12 @@ context ids + rows -> logits as `shared.answer_logits` gives them. The hidden st
 are kept, row by row; a step of training then runs the layers from there on. An architecture whose layers cannot be
 entered in the middle (it scales embeddings, adds positions) is run whole.
 
-Why they may be left out: let h_l = f_l(h_(l-1)) be the hidden states after layer l, and theta the adapter's weights, all
-of them in layers >= first. Then h_(first-1) depends on the token ids alone: it is the same at every step, so it is stored;
-and dh_(first-1)/dtheta = 0, so no gradient goes below. Attention is causal, so that the states of a context do not
-depend on the row behind it, and those of a row, once computed behind its context, hold all that the lower layers' keys
-and values of the context had to give. The layers above need the context's keys and values anew each step, with their
-gradients. (Dropout below the first adapter is off: the base has none, peft's is inside its layers.)
+Why they may be left out: let h_l = f_l(h_(l-1)) be the hidden states after layer l, and theta the adapter's weights,
+all of them in layers >= first. Then h_(first-1) depends on the token ids alone: it is the same at every step, so it is
+stored; and dh_(first-1)/dtheta = 0, so no gradient goes below. Attention is causal, so that the states of a context do
+not depend on the row behind it; and those of a row, once computed behind its context, hold all that the context's
+keys and values in the lower layers had to give. The layers above need the context's keys and values at each step, with
+their gradients. (No dropout is left out: the base is run without, and peft's is inside the adapted layers.)
 """
 
 from collections.abc import Iterator, Sequence
