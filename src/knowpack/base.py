@@ -84,7 +84,7 @@ class Base:
 
 def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
     """Load the model, the facts and the prompts; nothing is measured yet."""
-    facts = sampled(sources.load(config.facts.path), config.facts)
+    facts = sampled(sources.load(facts_of(config)), config.facts)
     pool = shot_pool(config)
     with progress.stage(f"loading {config.model.name}", None):
         asker = open_asker(config.model, config.probe.batch_size)
@@ -151,14 +151,12 @@ def shot_pool(config: RunConfig) -> pl.DataFrame:
     """The pool of few-shot examples [question, answer] of a config; empty where no shots are asked."""
     if config.probe.n_shots == 0:
         return pl.DataFrame(schema={"question": pl.String(), "answer": pl.String()})
-    if config.probe.shots != "auto":
-        return sources.load_shots(config.probe.shots)
-    if config.facts.path == "lab" or config.model.name == "lab":
-        return sources.load_shots("lab")
-    raise ConfigError(
-        f"no few-shot examples for the model {config.model.name}: give probe.shots (on the command line --shots) a "
-        "table with question and answer columns, for example TriviaQA rows, or set probe.n_shots=0"
-    )
+    return sources.load_shots(sources.shots_for(config.model.name, facts_of(config), config.probe.shots))
+
+
+def facts_of(config: RunConfig) -> str:
+    """Which facts a run asks: a source's name, or a file."""
+    return sources.facts_for(config.model.name, config.facts.path)
 
 
 @contextmanager

@@ -32,8 +32,8 @@ class ModelConfig(Section):
 class FactsConfig(Section):
     """Which facts."""
 
-    path: str = "lab"
-    """A fact table (parquet, CSV, JSONL) or lab."""
+    path: str = "auto"
+    """A fact table (parquet, CSV, JSONL), world, lab; auto: the lab's for the lab, world for every other model."""
     sample: int | None = Field(None, ge=1)
     """Take this many, stratified by relation and popularity; None = all."""
     sample_seed: int = 0
@@ -46,7 +46,7 @@ class ProbeConfig(Section):
     n_shots: int = Field(4, ge=0)
     max_new_tokens: int = Field(32, ge=1)
     shots: str = "auto"
-    """auto (the lab's pool, for the lab), or a table with question and answer(s) columns."""
+    """general, lab, or a table with question and answer(s) columns; auto: the lab's for the lab, else general."""
     shots_seed: int = 0
     noise: bool = True
     """Ask the base a second time, with prompts disjoint from the first: the noise floor."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from knowpack import records, store
-from knowpack.base import Base, folder_lock, measure_base, open_base, shot_pool
+from knowpack.base import Base, facts_of, folder_lock, measure_base, open_base, shot_pool
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
@@ -198,7 +198,7 @@ def _held_to_the_base(config: RunConfig, base: Base, examples: pl.DataFrame) -> 
     recipe = config.train
     assert isinstance(recipe, KeepRecipe)
     packed = base.facts.filter(pl.col("fact_id").is_in(examples["fact_id"].unique().to_list()))
-    apart = sources.load(config.facts.path).join(base.facts, on="fact_id", how="anti", maintain_order="left")
+    apart = sources.load(facts_of(config)).join(base.facts, on="fact_id", how="anti", maintain_order="left")
     facts = apart if apart.height >= min(recipe.n_replay, ENOUGH_APART) else base.facts
     return replay_prompts.as_examples(replay_prompts.prompts(facts, packed, recipe, config.seed))
 

@@ -59,7 +59,7 @@ def diff(
     tuned: Annotated[
         str | None, typer.Option("--tuned", help="A whole fine-tuned model instead of an adapter.")
     ] = None,
-    facts: Facts = "lab",
+    facts: Facts = "auto",
     trained: Annotated[Path | None, typer.Option("--trained", help="What it was trained on, where known.")] = None,
     shots: Shots = "auto",
     sample: Sample = None,

@@ -8,8 +8,15 @@ import typer
 app = typer.Typer(no_args_is_help=True)
 
 Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")]
-Known = Annotated[str, typer.Option("--known", help="The facts to keep: harm is measured on them. A table, or lab.")]
-Shots = Annotated[str, typer.Option("--shots", help="Few-shot pool: question and answer columns; auto = the lab's.")]
+Known = Annotated[
+    str,
+    typer.Option(
+        "--known", help="The facts to keep: harm is measured on them. A table, world, lab; auto: by the model."
+    ),
+]
+Shots = Annotated[
+    str, typer.Option("--shots", help="Few-shot pool: question and answer columns, general or lab; auto: by the model.")
+]
 Limits = Annotated[
     list[str],
     typer.Option(
@@ -28,7 +35,7 @@ def pack_command(
     facts: Annotated[str, typer.Argument(help="The facts to pack: CSV, JSONL or parquet.")],
     out: Out,
     model: Model = "lab",
-    known: Known = "lab",
+    known: Known = "auto",
     limits: Limits = [],  # noqa: B006
     reliability: Annotated[float, typer.Option(help="Share of right answers that is wanted.", min=0, max=1)] = 0.99,
     effort: Annotated[str, typer.Option(help="quick, normal or thorough: how many attempts.")] = "normal",
@@ -84,7 +91,7 @@ def pack_command(
 def capacity_command(
     out: Out,
     model: Model = "lab",
-    known: Known = "lab",
+    known: Known = "auto",
     ranks: Annotated[str, typer.Option(help="Ranks, separated by commas.")] = "1,4,16",
     loads: Annotated[str, typer.Option(help="Numbers of facts, separated by commas.")] = "50,100,200,400",
     limits: Limits = [],  # noqa: B006

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
     from knowpack.config import RunConfig
 
-Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")]
+Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, a GGUF file, smollm2 or lab.")]
 Adapter = Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")]
-Facts = Annotated[str, typer.Option("--facts", help="A fact table (parquet, CSV, JSONL), or lab.")]
+Facts = Annotated[
+    str, typer.Option("--facts", help="A fact table (parquet, CSV, JSONL), world or lab; auto: by the model.")
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder or file to write.")]
 Shots = Annotated[
     str, typer.Option("--shots", help="Few-shot pool: a table with question and answer; auto = the lab's.")
@@ -29,7 +31,7 @@ def probe_command(
     out: Out,
     model: Model = "lab",
     adapter: Adapter = None,
-    facts: Facts = "lab",
+    facts: Facts = "auto",
     shots: Shots = "auto",
     sample: Sample = None,
     settings: Set = [],  # noqa: B006
@@ -110,7 +112,7 @@ def config_of(
     *,
     model: str,
     adapter: str | None = None,
-    facts: str = "lab",
+    facts: str = "auto",
     shots: str = "auto",
     sample: int | None = None,
     work: str = "work",

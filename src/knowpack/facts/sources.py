@@ -1,21 +1,71 @@
-"""A fact table by name: "lab", or a file.
+"""A fact table, or a pool of few-shot examples, by name: the package's own sources, or a file.
 
-"lab" | path -> Fact table. A parquet file with the columns of Fact is read as it is; any other table is imported
-with the usual column names (see columns.guess).
+"lab" | "world" | path -> Fact table; "lab" | "general" | path -> pool [question, answer]. "auto" is the lab's for the
+lab's model, and `world` with `general` for every other one: the lab's invented world is never asked of another model
+unless it is named. A parquet file with the columns of Fact is read as it is; any other table is imported with the
+usual column names (see columns.guess).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from knowpack.errors import FactsError
-from knowpack.facts import columns, readers
+from knowpack.facts import columns, readers, world_facts
+from knowpack.lab import files as lab_files
 from knowpack.records import Fact, schema
 from knowpack.store import read_table
 
+AUTO = "auto"
+LAB_MODEL = "lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A named source inside the package. To add one, add a line to SOURCES (docs/extending.md)."""
+
+    about: str
+    licence: str
+    facts: Callable[[], pl.DataFrame] | None = None
+    """-> Fact table."""
+    shots: Callable[[], pl.DataFrame] | None = None
+    """-> pool of few-shot examples [question, answer]."""
+
+
+SOURCES: dict[str, Source] = {
+    "lab": Source(
+        "the lab's invented world, which only the lab's model knows",
+        "Apache-2.0",
+        facts=lambda: lab_files.facts(),
+        shots=lambda: lab_files.shots(),
+    ),
+    "world": Source(
+        "places, money, languages, elements and codes, which small models know in part (facts/data/README.md)",
+        "CC BY 4.0 (GeoNames) and others, see facts/data/README.md",
+        facts=world_facts.facts,
+    ),
+    "general": Source(
+        "questions of general knowledge, none of them a fact of world", "Apache-2.0", shots=world_facts.shots
+    ),
+}
+
+
+def facts_for(model: str, name: str = AUTO) -> str:
+    """The facts that a model is asked: those named, or by default the lab's for the lab, `world` for all others."""
+    return ("lab" if model == LAB_MODEL else "world") if name == AUTO else name
+
+
+def shots_for(model: str, facts: str, name: str = AUTO) -> str:
+    """The pool of few-shot examples: the one named, else the lab's for the lab or its facts, else `general`."""
+    if name != AUTO:
+        return name
+    return "lab" if model == LAB_MODEL or facts == "lab" else "general"
+
 
 def load(source: str | Path) -> pl.DataFrame:
-    """The facts of the lab or of a file, table of Fact, checked. Raises FactsError or StoreError in one line."""
+    """The facts of a named source or of a file, table of Fact, checked. Raises FactsError or StoreError in one line."""
     facts = load_unchecked(source)
     check(facts, str(source))
     return facts
@@ -23,25 +73,27 @@ def load(source: str | Path) -> pl.DataFrame:
 
 def load_unchecked(source: str | Path) -> pl.DataFrame:
     """The same without the checks, for lint."""
-    if str(source) == "lab":
-        from knowpack.lab.files import facts
-
-        return facts()
+    named = SOURCES.get(str(source))
+    if named is not None and named.facts is not None:
+        return named.facts()
     path = Path(source)
     if not path.is_file():
-        raise FactsError(f"there is no fact file {path}; expected lab, or a parquet, CSV or JSONL file")
+        known = ", ".join(name for name, one in SOURCES.items() if one.facts)
+        raise FactsError(f"there is no fact file {path}; expected {known}, or a parquet, CSV or JSONL file")
     if path.suffix == ".parquet" and path.stat().st_size and _is_fact_table(path):
         return read_table(path, Fact)
     return columns.facts_of(readers.rows(str(path)), columns.Columns(), source=path.name.split(".")[0]).facts
 
 
 def load_shots(source: str | Path) -> pl.DataFrame:
-    """A pool of few-shot examples: columns question, answer (the canonical one). The lab's own for "lab"."""
-    if str(source) == "lab":
-        from knowpack.lab.files import shots
-
-        return shots()
+    """A pool of few-shot examples: columns question, answer (the canonical one)."""
+    named = SOURCES.get(str(source))
+    if named is not None and named.shots is not None:
+        return named.shots()
     path = Path(source)
+    if not path.exists():
+        known = ", ".join(name for name, one in SOURCES.items() if one.shots)
+        raise FactsError(f"there is no pool of few-shot examples {path}; expected {known}, or a table of questions")
     found = columns.facts_of(readers.rows(str(path)), columns.Columns(), source=path.name, drop_bad=True)
     return found.facts.select("question", answer=pl.col("answers").list.first())
 

@@ -20,7 +20,7 @@ from knowpack.manifest import recorded
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
-from knowpack.pack.request import HELD_OUT, Request, config_of
+from knowpack.pack.request import HELD_OUT, Request, config_of, known_of
 from knowpack.pack.trial import Trial, attempt, open_trial
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
@@ -56,7 +56,7 @@ class Cell:
 
 def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progress: Progress = SILENT) -> pl.DataFrame:
     """Train every rank x load twice -> a row a cell, sorted; resumes. `request.facts` is not read."""
-    known = sources.load(request.known)
+    known = sources.load(known_of(request))
     with folder_lock(request.out, progress), recorded(request.out):
         split = plan.parts(known, known.head(0), request.seed)
         store.write_table(request.out / "facts.parquet", split.report)

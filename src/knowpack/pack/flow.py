@@ -23,7 +23,7 @@ from knowpack.manifest import begin, recorded
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
 from knowpack.pack.budget import Harm
-from knowpack.pack.request import HELD_OUT, Request, config_of
+from knowpack.pack.request import HELD_OUT, Request, config_of, known_of
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, MEANING, Problem, screen
 from knowpack.pack.trial import Attempt, Trial, attempt, open_trial
 from knowpack.progress import SILENT, Progress
@@ -51,7 +51,7 @@ class Outcome:
 def pack(request: Request, progress: Progress = SILENT) -> Outcome:
     """Facts -> adapter and report. Raises BudgetError (exit code 3), all files written, where no attempt fits."""
     facts, problems = screened(request)
-    known = sources.load(request.known)
+    known = sources.load(known_of(request))
     with folder_lock(request.out, progress), recorded(request.out):
         split = plan.parts(known, facts, request.seed)
         write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))

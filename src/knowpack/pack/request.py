@@ -17,6 +17,7 @@ from knowpack.config import (
     RunConfig,
     Section,
 )
+from knowpack.facts import sources
 from knowpack.pack import plan
 from knowpack.pack.budget import Budget
 
@@ -29,8 +30,8 @@ class Request(Section):
     facts: str = ""
     """The table of facts to pack."""
     out: Path
-    known: str = "lab"
-    """The facts that harm is measured on, and that are replayed."""
+    known: str = "auto"
+    """The facts that harm is measured on, and that are replayed; auto: the lab's for the lab, else world."""
     model: ModelConfig = ModelConfig()
     budget: Budget = Budget()
     reliability: float = 0.99
@@ -59,6 +60,11 @@ def config_of(request: Request, facts: pl.DataFrame) -> RunConfig:
     )
 
 
+def known_of(request: Request) -> str:
+    """The facts that must be kept: a source's name, or a file."""
+    return sources.facts_for(request.model.name, request.known)
+
+
 def _shots_of(request: Request) -> str:
-    """The lab's pool goes with the lab's facts; the report's table is a file, so it must be named."""
-    return "lab" if request.probe.shots == "auto" and request.known == "lab" else request.probe.shots
+    """By the facts to keep: the report's own table is a file, which says nothing of its pool."""
+    return sources.shots_for(request.model.name, known_of(request), request.probe.shots)
