@@ -15,7 +15,7 @@ MOST_ROOT_MODULES = 14
 # From the bottom up. A room may import from strictly lower layers, and from itself.
 LAYERS = [
     {"errors", "seeds", "progress"},
-    {"settings"},
+    {"settings", "presets"},
     {"records", "config"},
     {"store", "paper"},
     {"state", "lab"},

@@ -28,6 +28,7 @@ from knowpack.records import Knowledge, Response, Shift
 from knowpack.seeds import stream
 
 LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
+SHOTS = {"shots", "shots_seed", "shots_in_order", "shot_answers"}  # the shots themselves are in the key
 NOT_IN_THE_KEY = {"noise", "n_held_out_forms"}  # probe settings that leave the first set of answers as it is
 
 
@@ -93,7 +94,7 @@ def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
         asker.tokenizer, chat=probe_config.chat, system=probe_config.system, second_bos=probe_config.second_bos
     )
     shots = draw_shots(
-        pool, probe_config.n_prompts, probe_config.n_shots, probe_config.shots_seed, exclude=facts["question"].to_list()
+        pool, probe_config.n_prompts, probe_config.n_shots, probe_config.draw_seed, exclude=facts["question"].to_list()
     )
     key = {
         **asker.identity._asdict(),
@@ -151,7 +152,8 @@ def shot_pool(config: RunConfig) -> pl.DataFrame:
     """The pool of few-shot examples [question, answer] of a config; empty where no shots are asked."""
     if config.probe.n_shots == 0:
         return pl.DataFrame(schema={"question": pl.String(), "answer": pl.String()})
-    return sources.load_shots(sources.shots_for(config.model.name, facts_of(config), config.probe.shots))
+    name = sources.shots_for(config.model.name, facts_of(config), config.probe.shots)
+    return sources.load_shots(name, config.probe.shot_answers)
 
 
 def facts_of(config: RunConfig) -> str:
@@ -199,7 +201,7 @@ def _measure_noise(base: Base, config: RunConfig, progress: Progress) -> None:
         shot_pool(config),
         config.probe.n_prompts,
         config.probe.n_shots,
-        config.probe.shots_seed,
+        config.probe.draw_seed,
         exclude=base.facts["question"].to_list(),
         skip=config.probe.n_prompts,
     )
@@ -212,14 +214,14 @@ def _asks(config: RunConfig) -> dict[str, object]:
     return (
         config.model_dump(include={"model", "facts", "work"})
         | _probe_key(config)
-        | {"pool": (config.probe.shots, config.probe.shots_seed)}
+        | {"pool": (config.probe.shots, config.probe.draw_seed, config.probe.shot_answers)}
     )
 
 
 def _probe_key(config: RunConfig) -> dict[str, object]:
     section = fingerprint(config, "probe")["probe"]
     assert isinstance(section, dict)
-    return {name: value for name, value in section.items() if name not in NOT_IN_THE_KEY | {"shots", "shots_seed"}}
+    return {name: value for name, value in section.items() if name not in NOT_IN_THE_KEY | SHOTS}
 
 
 def _described(base: Base, config: RunConfig) -> dict[str, object]:

@@ -1,18 +1,20 @@
 """What a run is: frozen sections, and what of them changes a result.
 
 settings.py reads them from YAML and dotted overrides. `fingerprint` leaves out what changes no
-result (device, batch size, paths). Defaults are what we stand behind; `preset: paper` on a section sets what the
-paper or its authors' code does (arXiv 2502.14502, section 4 and the code beside it).
+result (device, batch size, paths). Defaults are what we stand behind; `preset: paper` and `preset: authors` on a run
+or a study set what the paper's text says or its authors' code does (presets/).
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from knowpack import presets
 from knowpack.settings import KIND, changed
 from knowpack.settings import Section as Section
 
-PAPER_SEEDS = (42, 1337, 10824)  # Pletenev et al. 2025, section 4
+Preset = Literal["paper", "authors"]
 
 
 class ModelConfig(Section):
@@ -48,6 +50,10 @@ class ProbeConfig(Section):
     shots: str = "auto"
     """general, lab, or a table with question and answer(s) columns; auto: the lab's for the lab, else general."""
     shots_seed: int = 0
+    shots_in_order: bool = False
+    """The pool's first rows in order, n_shots a prompt (authors' code: rows 0 to 39); else drawn by shots_seed."""
+    shot_answers: Literal["canonical", "normalized_alias"] = "canonical"
+    """normalized_alias: the first alias in TriviaQA's normal form (authors' code)."""
     noise: bool = True
     """Ask the base a second time, with prompts disjoint from the first: the noise floor."""
     n_samples: int = Field(0, ge=0)
@@ -65,6 +71,17 @@ class ProbeConfig(Section):
     batch_size: int = Field(128, ge=1)
     drafts: bool = True
 
+    @property
+    def draw_seed(self) -> int | None:
+        """What the shots are drawn by; None = they are not drawn, but taken in order."""
+        return None if self.shots_in_order else self.shots_seed
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ProbeConfig":
+        if self.shots_in_order and self.shots_seed:
+            raise ValueError(f"probe.shots_in_order takes the pool's first rows and reads no {self.shots_seed=}")
+        return self
+
 
 class MixConfig(Section):
     """What is trained on (paper: section 4.1)."""
@@ -77,6 +94,8 @@ class MixConfig(Section):
     extra_from: Literal["anywhere", "same_relation", "same_domain", "same_range"] = "anywhere"
     extra_facts: str | None = None
     """Take the HighlyKnown facts from this fact table instead."""
+    cap_extra: bool = False
+    """Where there are fewer HighlyKnown facts than n x k, take all there are (authors' code); else it is an error."""
     held_out_wordings: int = Field(2, ge=0)
     """The last wordings of each fact's list, never trained on."""
     first_rows: bool = False
@@ -101,6 +120,8 @@ class TrainConfig(Section):
     batch_size: int = Field(16, ge=1)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
+    init_seed: int | None = None
+    """Seed of the adapter's first weights; None = the run's. (Authors' code: the run's seed does not reach them.)"""
     checkpoint_seconds: float = Field(120.0, ge=0)
     """Training that is killed goes on from a state that is at most this old; 0 = one each step."""
     track: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
@@ -113,6 +134,8 @@ class PlainRecipe(TrainConfig):
     epochs: int = Field(10, ge=1)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     loss: Literal["answer", "all"] = "answer"
+    group_by_length: bool = False
+    """Examples of about one length in a batch, as transformers' Trainer groups them (authors' code)."""
     checkpoint_each_epoch: bool = False
     """Keep the adapter of each epoch and measure its reliability (the paper's Figure 2)."""
 
@@ -198,6 +221,8 @@ class RunConfig(Section):
     """One cell: everything that one run does."""
 
     label: str = "run"
+    preset: Preset | None = None
+    """Sets what is not set beside it: paper, what the paper's text says; authors, what its authors' code does."""
     seed: int = 42
     grader: Literal["default", "paper"] = "default"
     """Which grader decides the mix; both are always stored."""
@@ -209,6 +234,17 @@ class RunConfig(Section):
     bench: BenchConfig = BenchConfig()
     work: str = "work"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, data: object) -> object:
+        return presets.beneath(data) if isinstance(data, Mapping) else data
+
+    @classmethod
+    def spelled_out(cls, settings: Mapping[str, object]) -> dict[str, object]:
+        """A preset among dotted settings sets all that it stands for but what is set beside it."""
+        name = settings.get("preset")
+        return {**(presets.dotted(str(name)) if name is not None else {}), **settings}
+
     @model_validator(mode="after")
     def _held_out(self) -> "RunConfig":
         if self.probe.n_held_out_forms > self.mix.held_out_wordings:
@@ -219,14 +255,45 @@ class RunConfig(Section):
         return self
 
 
+class Cell(NamedTuple):
+    """One run of a grid."""
+
+    run: RunConfig
+    sham: RunConfig | None
+    """The same training on facts that were HighlyKnown already; None = not asked."""
+
+
 class StudyConfig(Section):
     """A grid of runs: the base run, the cells (dotted settings that differ) and the seeds."""
 
     name: str = "study"
+    preset: Preset | None = None
+    """The base run's preset, and the seeds of its source."""
     seeds: tuple[int, ...] = (42,)
+    sham: bool = False
+    """Beside each cell a sham: the same training on facts that were HighlyKnown. A cell's own `sham` comes first."""
     base: RunConfig = RunConfig()
     cells: tuple[dict[str, str | int | float | bool | None], ...] = ()
     """Each a label and the dotted settings of the run it changes: {label: "50+10 HK", mix.n_unknown: 50, ...}."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, data: object) -> object:
+        if not isinstance(data, Mapping) or data.get("preset") is None:
+            return data
+        base, name = data.get("base", {}), data["preset"]
+        below = {"preset": name, **base} if isinstance(base, Mapping) else base
+        return {"seeds": presets.named(str(name)).seeds, **data, "base": below}
+
+    @classmethod
+    def spelled_out(cls, settings: Mapping[str, object]) -> dict[str, object]:
+        """A preset, of the study or of its base, sets all that it stands for but what is set beside it."""
+        found: dict[str, object] = {}
+        if (name := settings.get("preset")) is not None:
+            found = {"seeds": list(presets.named(str(name)).seeds), **presets.dotted(str(name), "base.")}
+        if (name := settings.get("base.preset")) is not None:
+            found |= presets.dotted(str(name), "base.")
+        return {**found, **settings}
 
     @model_validator(mode="after")
     def _cells(self) -> "StudyConfig":
@@ -235,13 +302,25 @@ class StudyConfig(Section):
             raise ValueError(f"every cell needs a label of its own; got {labels}")
         return self
 
-    def runs(self) -> list[RunConfig]:
-        """All runs of the grid, cells in order, seeds within a cell."""
+    def grid(self) -> list[Cell]:
+        """The runs of the grid, cells in order, seeds within a cell, each with its sham where one is asked."""
         found = []
         for cell in self.cells:
+            settings = {key: value for key, value in cell.items() if key != "sham"}
             for seed in self.seeds:
-                found.append(changed(self.base, {**cell, "seed": seed}))
+                run = changed(self.base, {**settings, "seed": seed})
+                wanted = cell.get("sham", self.sham) and not run.mix.sham
+                found.append(Cell(run, _sham_of(run) if wanted else None))
         return found
+
+    def runs(self) -> list[RunConfig]:
+        """All runs, a sham before the run that it stands beside."""
+        return [run for cell in self.grid() for run in (cell.sham, cell.run) if run is not None]
+
+
+def _sham_of(run: RunConfig) -> RunConfig:
+    mix = run.mix.model_copy(update={"sham": True})
+    return run.model_copy(update={"label": f"sham of {run.label}", "mix": mix})
 
 
 NOT_A_RESULT = {

@@ -215,7 +215,7 @@ def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Pro
         shot_pool(config),
         recipe.n_contexts,
         recipe.n_shots,
-        config.probe.shots_seed,
+        config.probe.draw_seed,
         exclude=base.facts["question"].to_list(),
         skip=2 * config.probe.n_prompts,
     )

@@ -18,6 +18,11 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @classmethod
+    def spelled_out(cls, settings: Mapping[str, object]) -> dict[str, object]:
+        """Dotted settings, those that stand for others written out; a plain section has none."""
+        return dict(settings)
+
 
 S = TypeVar("S", bound=Section)
 KIND = "recipe"
@@ -34,7 +39,7 @@ def load(path: Path, section: type[S], overrides: Sequence[str] = ()) -> S:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds {type(data).__name__}, expected settings as `key: value`")
-    return _build(section, _with(section, data, _parsed(overrides)), str(path))
+    return _build(section, _with(section, data, section.spelled_out(_parsed(overrides))), str(path))
 
 
 def override(config: S, overrides: Sequence[str]) -> S:
@@ -44,7 +49,7 @@ def override(config: S, overrides: Sequence[str]) -> S:
 
 def changed(config: S, settings: Mapping[str, object]) -> S:
     """The same section with dotted settings changed."""
-    return _build(type(config), _with(type(config), _given(config), settings), "the settings")
+    return _build(type(config), _with(type(config), _given(config), config.spelled_out(settings)), "the settings")
 
 
 def _given(section: BaseModel) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import polars as pl
 from knowpack.errors import FactsError
 from knowpack.facts import columns, readers, world_facts
 from knowpack.lab import files as lab_files
+from knowpack.facts.shot_answers import normal_form, normalized
 from knowpack.records import Fact, schema
 from knowpack.store import read_table
 
@@ -85,16 +86,23 @@ def load_unchecked(source: str | Path) -> pl.DataFrame:
     return columns.facts_of(readers.rows(str(path)), columns.Columns(), source=path.name.split(".")[0]).facts
 
 
-def load_shots(source: str | Path) -> pl.DataFrame:
-    """A pool of few-shot examples: columns question, answer (the canonical one)."""
+def load_shots(source: str | Path, answers: str = "canonical") -> pl.DataFrame:
+    """A pool of few-shot examples: columns question, answer.
+
+    answers: canonical, or normalized_alias: the first alias, in TriviaQA's normal form (the authors' code).
+    """
     named = SOURCES.get(str(source))
     if named is not None and named.shots is not None:
-        return named.shots()
+        pool = named.shots()
+        plain = [normal_form(answer) for answer in pool["answer"]]
+        return pool if answers == "canonical" else pool.with_columns(answer=pl.Series(plain))
     path = Path(source)
     if not path.exists():
         known = ", ".join(name for name, one in SOURCES.items() if one.shots)
         raise FactsError(f"there is no pool of few-shot examples {path}; expected {known}, or a table of questions")
-    found = columns.facts_of(readers.rows(str(path)), columns.Columns(), source=path.name, drop_bad=True)
+    rows = readers.rows(str(path))
+    kept = rows if answers == "canonical" else normalized(rows)
+    found = columns.facts_of(kept, columns.Columns(), source=path.name, drop_bad=True)
     return found.facts.select("question", answer=pl.col("answers").list.first())
 
 

@@ -67,7 +67,7 @@ def open_trial(
         shot_pool(config),
         n_contexts + N_VALIDATION_PROMPTS,
         config.probe.n_shots,
-        config.probe.shots_seed,
+        config.probe.draw_seed,
         exclude=asked,
         skip=2 * config.probe.n_prompts,
     )

@@ -8,6 +8,7 @@ question.", user "Question: ...", assistant "Answer: ..."), through the tokenize
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -197,11 +198,11 @@ def common_prefix(sequences: Sequence[Sequence[int]], *, keep_one: bool = True) 
 
 
 def draw_shots(
-    pool: pl.DataFrame, n_prompts: int, n_shots: int, seed: int, *, exclude: Sequence[str] = (), skip: int = 0
+    pool: pl.DataFrame, n_prompts: int, n_shots: int, seed: int | None, *, exclude: Sequence[str] = (), skip: int = 0
 ) -> list[list[Shot]]:
     """Draw n_prompts x n_shots disjoint shots (paper: 10 x 4, from TriviaQA).
 
-    pool: columns question, answer. exclude: questions that may not serve (those of the facts).
+    pool: columns question, answer. seed: None = the pool's rows in order. exclude: questions that may not serve (those of the facts).
     skip: leave out the first `skip` prompts of the seed's list, for a second, disjoint set (the noise floor).
     Raises FactsError if the pool is too small.
     """
@@ -214,8 +215,8 @@ def draw_shots(
             f"the shot pool has {free.height} questions that are not among the facts; "
             f"{wanted} are needed for {skip + n_prompts} prompts x {n_shots} shots"
         )
-    order = stream(seed, "shots").permutation(free.height)[skip * n_shots : wanted]
-    chosen = [Shot(*free.select("question", "answer").row(int(index))) for index in order]
+    order = np.arange(free.height) if seed is None else stream(seed, "shots").permutation(free.height)
+    chosen = [Shot(*free.select("question", "answer").row(int(index))) for index in order[skip * n_shots : wanted]]
     return [chosen[start : start + n_shots] for start in range(0, len(chosen), n_shots)]
 
 

@@ -75,7 +75,7 @@ def adapted(model: PreTrainedModel, config: TrainConfig, seed: int) -> Iterator[
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores W transposed
     )
     with _restored(model), torch.random.fork_rng(devices=_cuda(model)):
-        torch.manual_seed(seed_of(seed, "init"))
+        torch.manual_seed(seed_of(seed if config.init_seed is None else config.init_seed, "init"))
         wrapped = get_peft_model(model, settings)
         torch.manual_seed(seed_of(seed, "dropout"))
         try:

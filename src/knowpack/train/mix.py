@@ -131,11 +131,12 @@ def _extra_pool(facts: pl.DataFrame, category: dict[str, str], extra: pl.DataFra
 def _extras(chosen: pl.DataFrame, pool: pl.DataFrame, config: MixConfig) -> pl.DataFrame:
     """k facts of the pool for each chosen fact: from anywhere, or from the same relation, domain or range.
 
-    Every group is one list, and takes its head: the sets nest in n and in k.
+    Every group is one list, and takes its head: the sets nest in n and in k. With cap_extra a list that is too short
+    is taken whole, as the authors' code does.
     """
     k = config.n_highly_known
     if config.extra_from == "anywhere":
-        if len(pool) < k * len(chosen):
+        if len(pool) < k * len(chosen) and not config.cap_extra:
             raise FactsError(
                 f"mix.n_highly_known={k} for each of {len(chosen)} facts needs {k * len(chosen)} HighlyKnown facts, "
                 f"there are {len(pool)}; lower it, or give more with mix.extra_facts"
@@ -146,7 +147,7 @@ def _extras(chosen: pl.DataFrame, pool: pl.DataFrame, config: MixConfig) -> pl.D
     there = pool.drop_nulls(group).group_by(group).agg(there=pl.len().cast(pl.Int64))
     short = wanted.join(there, on=group, how="left", maintain_order="left").with_columns(pl.col("there").fill_null(0))
     short = short.filter(pl.col("there") < pl.col("wanted"))
-    if len(short):
+    if len(short) and not config.cap_extra:
         name, need, got = short.row(0)
         which = f"{group} {name!r}" if name is not None else f"facts without a {group}"
         raise FactsError(

@@ -14,8 +14,7 @@ from torch import nn
 from transformers import get_scheduler
 
 from knowpack.config import PlainRecipe, TrainConfig
-from knowpack.seeds import stream
-from knowpack.train import lora, resume
+from knowpack.train import lora, order, resume
 from knowpack.train.batch import NO_LOSS, Batch, Row, collate, logits
 from knowpack.train.frozen import fast_training
 from knowpack.train.resume import Run, State
@@ -33,8 +32,8 @@ def fit(run: Run, config: PlainRecipe, rows: Sequence[Row], epochs_in: Path | No
         advance(loop.step)
         while loop.step < loop.n_steps:
             epoch, place = divmod(loop.step, loop.steps_an_epoch)
-            order = stream(run.seed, "order", epoch).permutation(len(rows))[place * config.batch_size :]
-            loop.one_step(epoch, collate([rows[i] for i in order[: config.batch_size]], model.device))
+            taken = order.of_epoch([len(row.ids) for row in rows], config, run.seed, epoch)[place * config.batch_size :]
+            loop.one_step(epoch, collate([rows[i] for i in taken[: config.batch_size]], model.device))
             if epochs_in is not None and loop.step % loop.steps_an_epoch == 0:
                 lora.save(model, epochs_in / f"epoch-{epoch + 1:02d}")
             run.checkpoints.offer(loop.state)
