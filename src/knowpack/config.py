@@ -255,7 +255,7 @@ class RunConfig(Section):
         return self
 
 
-class Cell(NamedTuple):
+class GridCell(NamedTuple):
     """One run of a grid."""
 
     run: RunConfig
@@ -302,7 +302,7 @@ class StudyConfig(Section):
             raise ValueError(f"every cell needs a label of its own; got {labels}")
         return self
 
-    def grid(self) -> list[Cell]:
+    def grid(self) -> list[GridCell]:
         """The runs of the grid, cells in order, seeds within a cell, each with its sham where one is asked."""
         found = []
         for cell in self.cells:
@@ -310,7 +310,7 @@ class StudyConfig(Section):
             for seed in self.seeds:
                 run = changed(self.base, {**settings, "seed": seed})
                 wanted = cell.get("sham", self.sham) and not run.mix.sham
-                found.append(Cell(run, _sham_of(run) if wanted else None))
+                found.append(GridCell(run, _sham_of(run) if wanted else None))
         return found
 
     def runs(self) -> list[RunConfig]:

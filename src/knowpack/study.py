@@ -4,8 +4,10 @@ StudyConfig -> `work/studies/<name>/`: study.yaml, runs.txt (one run folder's na
 measured once. Running it again continues; adding cells extends.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
+import polars as pl
 import torch
 import yaml
 
@@ -14,7 +16,9 @@ from knowpack.base import Base, folder_lock, open_base
 from knowpack.config import RunConfig, StudyConfig
 from knowpack.errors import ConfigError, KnowpackError
 from knowpack.manifest import failure
+from knowpack.measure import shifts
 from knowpack.progress import SILENT, Progress
+from knowpack.records import Shift
 from knowpack.run import check, folder_of, run
 from knowpack.state import read_state
 
@@ -41,7 +45,20 @@ def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
                 if read_state(folder_of(cell, base)).state != "done":
                     _run_one(cell, base, progress)
                 advance(1)
+        for cell, sham in config.grid():
+            if sham is not None:
+                base = _base_for(cell, base, progress)
+                _beside(folder_of(cell, base), folder_of(sham, base), base.facts)
     return folder
+
+
+def _beside(cell: Path, sham: Path, facts: pl.DataFrame) -> None:
+    """Write sham.json into a finished cell's folder: what the sham's training cost, and the cell's figures minus it."""
+    if any(read_state(folder).state != "done" for folder in (cell, sham)):
+        return
+    moved, other = (store.read_table(folder / "shifts.parquet", Shift) for folder in (cell, sham))
+    found = [figure for figure in shifts.summary(moved, facts, sham=other) if "sham" in figure.name]
+    store.write_json(cell / "sham.json", [asdict(figure) for figure in found])
 
 
 def _run_one(cell: RunConfig, base: Base, progress: Progress) -> None:

@@ -192,3 +192,12 @@ def test_messages_are_the_turns_of_the_probe() -> None:
         }
     ]
     assert [turn["role"] for turn in stage.to_messages(examples, system="")[0]["messages"]] == ["user", "assistant"]
+
+
+def test_capped_extras_are_all_that_there_are() -> None:
+    facts = world(60, 30)
+    found = made(facts=facts, n_unknown=40, n_highly_known=1, cap_extra=True)
+    assert sorted(ids(found, Kind.HIGHLY_KNOWN)) == sorted(f for f in facts["fact_id"] if f.startswith("h"))
+    groups = records.table([fact("u0", "rare"), fact("u1", "common"), fact("h0", "rare"), fact("h1", "none")], Fact)
+    near = made(facts=groups, n_unknown=2, n_highly_known=2, extra_from="same_relation", cap_extra=True)
+    assert ids(near, Kind.HIGHLY_KNOWN) == ["h0"]

@@ -14,8 +14,8 @@ import polars as pl
 
 from knowpack.errors import FactsError
 from knowpack.facts import columns, readers, world_facts
-from knowpack.lab import files as lab_files
 from knowpack.facts.shot_answers import normal_form, normalized
+from knowpack.lab import files as lab_files
 from knowpack.records import Fact, schema
 from knowpack.store import read_table
 

@@ -202,7 +202,7 @@ def draw_shots(
 ) -> list[list[Shot]]:
     """Draw n_prompts x n_shots disjoint shots (paper: 10 x 4, from TriviaQA).
 
-    pool: columns question, answer. seed: None = the pool's rows in order. exclude: questions that may not serve (those of the facts).
+    pool: columns question, answer. exclude: questions that may not serve (those of the facts). seed: None = in order.
     skip: leave out the first `skip` prompts of the seed's list, for a second, disjoint set (the noise floor).
     Raises FactsError if the pool is too small.
     """

@@ -46,6 +46,12 @@ class Measured(NamedTuple):
         found = (one.measure for one in self.cells if (one.label, one.grader, one.name) == (label, grader, name))
         return next(found, None)
 
+    def capped(self) -> str:
+        """In words: the cells that have fewer HighlyKnown facts than n x k, since there are no more."""
+        found = {run.label: run.extras for run in self.source.runs if run.extras}
+        short = [f"{label} has {e.added:,} of {e.asked:,}" for label, e in found.items() if e.added < e.asked]
+        return f" Capped at the HighlyKnown facts that there are: {'; '.join(short)}." if short else ""
+
     def labels(self) -> list[tuple[str, Cell]]:
         """The cells, in order of first appearance."""
         return list(dict.fromkeys((run.label, run.cell) for run in self.source.runs))

@@ -24,6 +24,8 @@ NAMES: dict[str, str] = {
     "noise_lost": "Noise floor of known facts lost",
     "harm": "Facts that fell",
     "harm_net": "Facts that fell, net of the noise floor",
+    "sham_harm": "Facts that fell under a sham adapter",
+    "harm_net_sham": "Facts that fell, net of a sham adapter",
     "gain": "Facts that rose",
     "positive": "Positive shift, trained facts too",
     "negative": "Negative shift, trained facts too",

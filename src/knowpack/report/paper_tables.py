@@ -111,7 +111,7 @@ def grid(measured: Measured, grader: Grader, number: int, title: str, names: dic
     for name in names:
         heads += [measures.NAMES.get(name, name), f"paper: {names[name].replace('_', ' ')}"]
     stem = reference.TABLES[number].removesuffix(".csv")
-    return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number))
+    return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number) + measured.capped())
 
 
 def benchmarks(measured: Measured, number: int, title: str) -> Table:

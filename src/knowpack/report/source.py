@@ -31,6 +31,14 @@ class Cell(NamedTuple):
     k: int
 
 
+class Extras(NamedTuple):
+    """HighlyKnown facts in a mix."""
+
+    added: int
+    asked: int
+    """n x k; more than `added` where mix.cap_extra took all there were."""
+
+
 class Unfinished(NamedTuple):
     """A cell without results."""
 
@@ -96,8 +104,19 @@ class Run:
 
     @cached_property
     def figures(self) -> dict[str, dict[str, Estimate]]:
-        """figures.json: grader -> name -> measure."""
-        return read_figures(self.folder / "figures.json", str(self.config("grader") or "default"))
+        """figures.json, and sham.json beside a sham: grader -> name -> measure."""
+        grader = str(self.config("grader") or "default")
+        found = read_figures(self.folder / "figures.json", grader)
+        for name, more in read_figures(self.folder / "sham.json", grader).items():
+            found[name] = found.get(name, {}) | more
+        return found
+
+    @cached_property
+    def extras(self) -> Extras | None:
+        """How many HighlyKnown facts were added, of how many asked; None = none asked, or no training set."""
+        n, k = (_int(self.config("mix", key)) for key in ("n_unknown", "n_highly_known"))
+        examples = self.examples() if n * k and not self.config("mix", "sham") else None
+        return None if examples is None else Extras(int((examples["kind"] == "highly_known").sum()), n * k)
 
     @cached_property
     def scores(self) -> pl.DataFrame | None:

@@ -56,7 +56,8 @@ def cells(measured: Measured, grader: Grader) -> Table:
     heads = ("cell", "n", "added", "k", "seeds", *(measures.NAMES[name] for name in names))
     note = "Intervals (95%): over facts, those of one relation together; with several seeds over facts and seeds."
     missing = "; ".join(f"{one.name}: {one.state}" for one in measured.source.unfinished)
-    return Table("cells", "Every cell", heads, rows, note + (f" Not finished: {missing}." if missing else ""))
+    note += measured.capped() + (f" Not finished: {missing}." if missing else "")
+    return Table("cells", "Every cell", heads, rows, note)
 
 
 def matrix(measured: Measured, grader: Grader) -> Table:
