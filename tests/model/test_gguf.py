@@ -14,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import tiny
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
+from knowpack.model import gguf_files
 from knowpack.model.gguf_files import find
 from knowpack.model.load import load
 from knowpack.model.merge import merged
@@ -158,6 +159,7 @@ def test_no_gguf_file_several_and_none(file: Path, tmp_path: Path) -> None:
 
 def test_a_missing_package_gguf_is_named_with_the_line_to_type(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)
+    gguf_files._tensors.cache_clear()
     with pytest.raises(ModelError, match=r"pip install 'knowpack\[gguf\]'"):
         find(str(file))
 

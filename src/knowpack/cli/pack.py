@@ -1,9 +1,12 @@
 """`knowpack pack` and `knowpack capacity`. Parsing and printing only."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from knowpack.pack.request import Request
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -24,6 +27,10 @@ Limits = Annotated[
     ),
 ]
 Tasks = Annotated[list[str], typer.Option("--task", help="A benchmark to hold; several times for several.")]
+Sample = Annotated[
+    int | None, typer.Option("--sample", help="Facts to measure harm on; a quarter as many judge the attempts.", min=8)
+]
+Set = Annotated[list[str], typer.Option("--set", help="Any other setting, dotted: --set probe.n_prompts=5")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 Seed = Annotated[int, typer.Option("--seed")]
 Work = Annotated[str, typer.Option("--work", help="The work directory: base answers are kept there and shared.")]
@@ -41,6 +48,8 @@ def pack_command(
     effort: Annotated[str, typer.Option(help="quick, normal or thorough: how many attempts.")] = "normal",
     task: Tasks = [],  # noqa: B006
     shots: Shots = "auto",
+    sample: Sample = None,
+    settings: Set = [],  # noqa: B006
     seed: Seed = 42,
     drop_problems: Annotated[bool, typer.Option(help="Leave out contradictory facts instead of stopping.")] = False,
     work: Work = "work",
@@ -56,6 +65,7 @@ def pack_command(
     from knowpack.pack import budget, plan
     from knowpack.pack.flow import pack
     from knowpack.pack.request import Request
+    from knowpack.settings import override
 
     efforts = {name: name for name in plan.EFFORTS}
     if effort not in efforts:
@@ -74,6 +84,7 @@ def pack_command(
         drop_problems=drop_problems,
         work=work,
     )
+    request = override(_sized(request, sample), settings)
     outcome = pack(request, progress(quiet))
     for problem in outcome.problems:
         typer.echo(f"left out ({problem.check}): {problem.detail}")
@@ -96,6 +107,8 @@ def capacity_command(
     loads: Annotated[str, typer.Option(help="Numbers of facts, separated by commas.")] = "50,100,200,400",
     limits: Limits = [],  # noqa: B006
     shots: Shots = "auto",
+    sample: Sample = None,
+    settings: Set = [],  # noqa: B006
     seed: Seed = 42,
     work: Work = "work",
     quiet: Quiet = False,
@@ -110,6 +123,7 @@ def capacity_command(
     from knowpack.pack import budget
     from knowpack.pack.capacity import FULL_MODEL_BITS_PER_PARAMETER, capacity, largest
     from knowpack.pack.request import Request
+    from knowpack.settings import override
 
     try:
         wanted_ranks, wanted_loads = ([int(text) for text in option.split(",")] for option in (ranks, loads))
@@ -125,6 +139,7 @@ def capacity_command(
         probe=ProbeConfig(shots=shots),
         work=work,
     )
+    request = override(_sized(request, sample), settings)
     table = capacity(request, wanted_ranks, wanted_loads, progress(quiet))
     typer.echo("replay  rank  facts  bits/parameter  recall  known lost  refusals lost  within budget")
     for row in table.iter_rows(named=True):
@@ -147,3 +162,10 @@ def _held(n: int | None, bits: float | None, most: int) -> str:
     if n is None:
         return "none of these loads"
     return f"{'at least ' if n == most else ''}{n} facts ({bits:.3f} bits a parameter)"
+
+
+def _sized(request: "Request", sample: int | None) -> "Request":
+    """So many facts report the harm, and a quarter as many judge the attempts."""
+    if sample is None:
+        return request
+    return request.model_copy(update={"n_report": sample, "n_validation": max(2, sample // 4)})

@@ -5,6 +5,7 @@ A packaged model lies in an installed Python package; the package is looked at, 
 """
 
 from collections import Counter
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -66,11 +67,9 @@ def quantization(found: Gguf) -> str | None:
     """The type that most of the weights are stored in: Q4_1, Q4_K, F32 ...; None where the file is not here."""
     if found.path is None:
         return None
-    from gguf import GGUFReader
-
     sizes: Counter[str] = Counter()
-    for tensor in GGUFReader(str(found.path)).tensors:
-        sizes[tensor.tensor_type.name] += int(tensor.n_elements)
+    for kind, n_elements, _ in _tensors(str(found.path), found.path.stat().st_mtime_ns):
+        sizes[kind] += n_elements
     return sizes.most_common(1)[0][0] if sizes else None
 
 
@@ -95,14 +94,22 @@ def _check(path: Path) -> None:
     if magic != MAGIC:
         raise ModelError(f"{path} is no GGUF file: it begins with {magic!r}")
     try:
-        from gguf import GGUFReader
+        ends = [end for _, _, end in _tensors(str(path), path.stat().st_mtime_ns)]
     except ImportError:
         raise ModelError(f"{path} is a GGUF file; reading it needs: pip install 'knowpack[gguf]'") from None
-    try:
-        reader = GGUFReader(str(path))
-        ends = [int(tensor.data_offset) + int(tensor.n_bytes) for tensor in reader.tensors]
     except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
         said = " ".join(str(error).split())[:200]
         raise ModelError(f"{path} cannot be read to its end (truncated?): {said}; fetch it again") from None
     if not ends or max(ends) > path.stat().st_size:
         raise ModelError(f"{path} is truncated: {path.stat().st_size} bytes, its tensors need {max(ends, default=0)}")
+
+
+@cache
+def _tensors(path: str, changed_at: int) -> list[tuple[str, int, int]]:
+    """(type, elements, where it ends in the file) of each tensor; reading a vocabulary of 49,152 takes seconds."""
+    from gguf import GGUFReader
+
+    return [
+        (tensor.tensor_type.name, int(tensor.n_elements), int(tensor.data_offset) + int(tensor.n_bytes))
+        for tensor in GGUFReader(path).tensors
+    ]

@@ -5,8 +5,12 @@ code off unless asked for, float32 on a CPU. An adapter named in the config is m
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import torch
 from safetensors import SafetensorError
@@ -27,8 +31,9 @@ def load(config: ModelConfig) -> Loaded:
     found = gguf_files.find(config.name)
     source = _source(config.name) if found is None else found.source
     file = None if found is None else found.file
-    tokenizer = _tokenizer(source, file, config)
-    model = _model(source, file, config, device)
+    with _no_bars():
+        tokenizer = _tokenizer(source, file, config)
+        model = _model(source, file, config, device)
     stored = None if found is None else gguf_files.quantization(found)
     loaded = Loaded(model, tokenizer, config.name, device, weights_hash(model), stored)
     if len(tokenizer) > loaded.n_vocabulary:
@@ -132,6 +137,23 @@ def _model(source: str, gguf_file: str | None, config: ModelConfig, device: torc
 def _only(**given: str | None) -> dict[str, str]:
     """The arguments that are given: None is not the same as absent to every class of transformers."""
     return {name: value for name, value in given.items() if value is not None}
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without transformers' own progress bars, which break ours; the one for GGUF is a plain tqdm of its module."""
+    from tqdm import tqdm
+    from transformers import modeling_gguf_pytorch_utils as of_gguf
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    with patch.object(of_gguf, "tqdm", partial(tqdm, disable=True)):
+        try:
+            yield
+        finally:
+            if shown:
+                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _as_plain(model: "PreTrainedModel") -> None:

@@ -58,7 +58,7 @@ def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progr
     """Train every rank x load twice -> a row a cell, sorted; resumes. `request.facts` is not read."""
     known = sources.load(known_of(request))
     with folder_lock(request.out, progress), recorded(request.out):
-        split = plan.parts(known, known.head(0), request.seed)
+        split = plan.parts(known, known.head(0), request.seed, request.n_report, request.n_validation)
         store.write_table(request.out / "facts.parquet", split.report)
         base = open_base(config_of(request, split.report), progress)
         empty = known.head(0)
@@ -101,7 +101,7 @@ def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> p
 
 def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Progress) -> Cell:
     base, request = trial.base, trial.request
-    config = recipes.for_load(rank, facts.height)
+    config = recipes.for_model(request.model.name, rank, facts.height)
     if not kept:
         config = _without_replay(config)
     mine = replace(

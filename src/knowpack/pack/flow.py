@@ -53,7 +53,7 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
     facts, problems = screened(request)
     known = sources.load(known_of(request))
     with folder_lock(request.out, progress), recorded(request.out):
-        split = plan.parts(known, facts, request.seed)
+        split = plan.parts(known, facts, request.seed, request.n_report, request.n_validation)
         write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
         config = config_of(request, facts)
         base = open_base(config, progress)
@@ -92,9 +92,9 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
     """Train and validate in turn until one meets the budget."""
     request, base = trial.request, trial.base
     n_bits = plan.bits(base.asker, base.prompter, new)
-    per_rank = lora.n_parameters(base.loaded.model, recipes.for_load(1, new.height))
+    per_rank = lora.n_parameters(base.loaded.model, recipes.for_model(request.model.name, 1, new.height))
     rank = plan.rank_for(n_bits, per_rank)
-    config = request.train or recipes.for_load(rank, new.height)
+    config = request.train or recipes.for_model(request.model.name, rank, new.height)
     found: list[Attempt] = []
     asked: Replay | None = None
     for index in range(1 if request.train else plan.N_ATTEMPTS[request.effort]):

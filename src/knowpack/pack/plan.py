@@ -39,7 +39,9 @@ class Parts(NamedTuple):
     report: pl.DataFrame
 
 
-def parts(known: pl.DataFrame, packed: pl.DataFrame, seed: int) -> Parts:
+def parts(
+    known: pl.DataFrame, packed: pl.DataFrame, seed: int, n_report: int = N_REPORT, n_validation: int = N_VALIDATION
+) -> Parts:
     """Split the facts to keep, stratified by relation and popularity; at most half of them report, a sixth validate."""
     others = known.join(packed, on="fact_id", how="anti", maintain_order="left")
     others = others.filter(~pl.col("question").is_in(packed["question"].to_list()))
@@ -48,9 +50,9 @@ def parts(known: pl.DataFrame, packed: pl.DataFrame, seed: int) -> Parts:
             f"harm is measured on facts that are not packed, and there are {others.height}; give a larger table with "
             "--known (at least 20 facts)"
         )
-    report = sampled(others, FactsConfig(sample=min(N_REPORT, others.height // 2), sample_seed=seed))
+    report = sampled(others, FactsConfig(sample=min(n_report, others.height // 2), sample_seed=seed))
     rest = others.join(report, on="fact_id", how="anti", maintain_order="left")
-    validation = sampled(rest, FactsConfig(sample=min(N_VALIDATION, rest.height // 3), sample_seed=seed + 1))
+    validation = sampled(rest, FactsConfig(sample=min(n_validation, rest.height // 3), sample_seed=seed + 1))
     replay = rest.join(validation, on="fact_id", how="anti", maintain_order="left")
     return Parts(replay, validation, report)
 

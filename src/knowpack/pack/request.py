@@ -6,6 +6,7 @@ facts, model, budget, effort -> `Request` -> RunConfig.
 from pathlib import Path
 
 import polars as pl
+from pydantic import Field
 
 from knowpack.config import (
     BenchConfig,
@@ -32,6 +33,10 @@ class Request(Section):
     out: Path
     known: str = "auto"
     """The facts that harm is measured on, and that are replayed; auto: the lab's for the lab, else world."""
+    n_report: int = Field(plan.N_REPORT, ge=1)
+    """Of the facts to keep, so many measure the harm that is reported: more show less."""
+    n_validation: int = Field(plan.N_VALIDATION, ge=1)
+    """And so many judge each attempt."""
     model: ModelConfig = ModelConfig()
     budget: Budget = Budget()
     reliability: float = 0.99

@@ -61,7 +61,7 @@ def open_trial(
     base: Base, config: RunConfig, facts: pl.DataFrame, split: plan.Parts, request: Request, progress: Progress
 ) -> Trial:
     """Draw prompts that the report does not use, and ask the base the validation facts."""
-    n_contexts = (request.train or recipes.for_load(1, facts.height)).n_contexts
+    n_contexts = (request.train or recipes.for_model(request.model.name, 1, facts.height)).n_contexts
     asked = pl.concat([facts, split.validation, split.report])["question"].to_list()
     drawn = draw_shots(
         shot_pool(config),
