@@ -55,6 +55,10 @@ def evaluate(asker: "TokenAsker", config: BenchConfig, out: Path, *, progress: P
     if not config.tasks:
         raise BenchError("no benchmark task is named; for example --tasks mmlu,truthfulqa_mc1,arc_easy")
     settings = config.model_dump(mode="json", include=set(SETTINGS))
+    if config.include is not None:
+        from knowpack.bench.tasks import included
+
+        settings["include"] = included(config)
     with lock(out):
         todo = [name for name in config.tasks if not is_done(out / name, settings, asker.identity.weights)]
         if todo:

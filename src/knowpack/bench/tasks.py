@@ -49,12 +49,13 @@ class Benchmark(NamedTuple):
 def load(names: Sequence[str], config: BenchConfig) -> list[Benchmark]:
     """Build the named tasks. Raises BenchError for an unknown name or unusable data."""
     with TemporaryDirectory() as folder, quiet():
-        manager = _manager(names, [])
+        own = _own(config)
+        manager = _manager(names, own)
         shotless: set[str] = set()
         if config.data is not None:
             leaves = sorted({leaf for name in names for leaf in _leaves(manager, name)})
             shotless = redirect(manager, leaves, Path(config.data), Path(folder))
-            manager = _manager(names, [Path(folder)])
+            manager = _manager(names, [*own, Path(folder)])
         return [_build(manager, name, config, shotless) for name in names]
 
 
@@ -152,6 +153,25 @@ def _manager(names: Sequence[str], more: Sequence[Path]) -> TaskManager:
             hint = f"near names: {', '.join(near)}" if near else "see `lm-eval ls tasks`"
             raise BenchError(f"unknown benchmark task {name!r}; {hint}")
     return manager
+
+
+def _own(config: BenchConfig) -> list[Path]:
+    """The folder of the user's own tasks, where one is named."""
+    if config.include is None:
+        return []
+    folder = Path(config.include)
+    if not any(folder.rglob("*.yaml")):
+        raise BenchError(f"bench.include={folder} holds no task: expected a folder with lm-eval's YAML files")
+    return [folder]
+
+
+def included(config: BenchConfig) -> str | None:
+    """Hash of the user's own tasks: every file of their folder, by name and bytes."""
+    digest = hashlib.blake2b(digest_size=8)
+    for folder in _own(config):
+        for file in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+            digest.update(str(file.relative_to(folder)).encode() + hashlib.blake2b(file.read_bytes()).digest())
+    return digest.hexdigest() if config.include is not None else None
 
 
 def _lab() -> list[Path]:
