@@ -49,7 +49,7 @@ def test_mass_of_true_choices_is_normalised_by_hand() -> None:
 def test_lm_eval_finds_and_loads_every_task_without_a_network() -> None:
     from lm_eval.tasks import TaskManager
 
-    manager = TaskManager(include_path=files.task_manager_paths(), include_defaults=False)
+    manager = TaskManager(include_path=[str(files.task_dir())], include_defaults=False)
     assert sorted(manager.all_subtasks) == TASKS
     tasks = manager.load(["lab_mc", "lab_truth_mc2", "lab_reading"])["tasks"]
     mc = tasks["lab_mc"]

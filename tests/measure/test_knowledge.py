@@ -87,8 +87,6 @@ def test_empty_input_raises() -> None:
     empty = responses({})
     with pytest.raises(FactsError, match="no greedy answers"):
         knowledge.knowledge_map(empty)
-    with pytest.raises(FactsError, match="at least one"):
-        knowledge.answered(empty)
     with pytest.raises(FactsError, match="empty knowledge map"):
         knowledge.summary(knowledge.knowledge_map(responses({"f": ["no"]})).clear())
 
@@ -111,12 +109,3 @@ def test_summary_counts_and_leaves_out_a_category_that_was_not_measured() -> Non
     assert found["high"][0] == pytest.approx(0.9544, abs=1e-3)
     sampled = knowledge.summary(knowledge.knowledge_map(responses({"a": ["no"]}, {"a": ["no"]})))
     assert sampled["category"].to_list().count("WeaklyKnown") == 2
-
-
-def test_answered_is_the_mean_over_facts_by_form() -> None:
-    frame = responses({"a": ["yes", "no"], "b": ["yes", "yes"], "c": ["no", "no"], "d": ["no", "yes"]})
-    held_out = frame.filter(pl.col("fact_id") == "a").with_columns(form=pl.lit(3, dtype=pl.Int64))
-    found = knowledge.answered(pl.concat([frame, held_out])).filter(pl.col("grader") == "default")
-    assert found.select("form", "n_facts", "share").rows() == [(0, 4, 0.5), (3, 1, 0.5)]
-    assert found["low"][0] < 0.5 < found["high"][0]
-    assert found["low"][1] < 0.05 < 0.95 < found["high"][1]  # one fact says next to nothing

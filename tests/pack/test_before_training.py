@@ -1,5 +1,7 @@
 """What pack decides and names before any training: problems, budget, rank, parts, replay prompts."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -8,7 +10,10 @@ from knowpack.config import KeepRecipe
 from knowpack.errors import ConfigError, FactsError
 from knowpack.pack import budget, capacity, plan
 from knowpack.pack.budget import Budget, Harm
+from knowpack.pack.flow import best_of
+from knowpack.pack.request import Request
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, screen
+from knowpack.pack.trial import Attempt
 from knowpack.records import Fact, Knowledge, fact_id_of, table
 from knowpack.seeds import stream
 from knowpack.train import replay_prompts
@@ -215,3 +220,18 @@ def test_the_largest_load_held_by_hand() -> None:
 )
 def test_the_largest_load_tried_is_a_lower_bound(n: int | None, bits: float | None, told: str) -> None:
     assert _held(n, bits, 200) == told
+
+
+def test_the_best_attempt_overruns_by_the_least_in_all_and_of_equals_is_the_first() -> None:
+    request = Request(out=Path("out"), budget=Budget(known_lost=0.03, refusals_lost=0.05), reliability=0.99)
+
+    def attempt(reliability: float, known_lost: float | None, refusals_lost: float | None) -> Attempt:
+        return Attempt(Path("a"), KeepRecipe(), Harm(reliability, known_lost, refusals_lost), 1.0)
+
+    none_learned = attempt(0.5, 0.0, 0.0)  # over by .49
+    harmful = attempt(1.0, 0.13, 0.1)  # over by .10 + .05
+    near = attempt(0.98, 0.05, None)  # over by .01 + .02
+    within = attempt(0.99, 0.03, 0.05)  # at each limit, which is within it
+    assert best_of([none_learned, harmful, near], request) is near
+    assert best_of([none_learned, harmful], request) is harmful
+    assert best_of([near, within, attempt(1.0, 0.0, 0.0)], request) is within

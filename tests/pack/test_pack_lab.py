@@ -65,8 +65,10 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
     strict = CliRunner().invoke(
         app, ["pack", facts_file(tmp_path), *options, "--reliability", "1", "--budget", "known_lost=0"]
     )
-    if strict.exception is not None:
-        assert isinstance(strict.exception, BudgetError)
-        assert strict.exception.exit_code == 3
-        assert "frontier" in str(strict.exception)
+    assert isinstance(strict.exception, BudgetError), "n_packed x prompts answers are not all right after 60 steps"
+    assert strict.exception.exit_code == 3
+    assert "frontier" in str(strict.exception)
+    judged = json.loads((out / "pack.json").read_text())
+    assert not judged["met"]
+    assert judged["measured"] == told["measured"]
     assert (out / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns == trained

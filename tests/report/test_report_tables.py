@@ -9,6 +9,7 @@ import pytest
 import synthetic
 
 from knowpack import records
+from knowpack.config import RunConfig
 from knowpack.errors import StoreError
 from knowpack.measure import stats
 from knowpack.paper import reference
@@ -16,6 +17,7 @@ from knowpack.records import Estimate, Shift
 from knowpack.report import formats, measures, source, tables
 from knowpack.report.measured import Measured, Table, Value, measure
 from knowpack.report.source import Cell
+from knowpack.settings import override
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +195,17 @@ def test_a_run_without_base_benchmarks_or_log_is_still_reported(tmp_path: Path) 
     names = {table.name for table in tables.tables(measure(given), "default")}
     assert {"table1_categories", "matrix", "cells"} <= names
     assert "benchmarks" not in names
+
+
+@pytest.mark.parametrize(
+    ("settings", "cell"),
+    [
+        (["mix.n_unknown=50"], Cell(50, "none", 0)),
+        (["mix.n_unknown=50", "mix.n_highly_known=10"], Cell(50, "highly_known", 10)),
+        (["mix.n_unknown=50", "mix.n_paraphrase=10", "train.recipe=keep"], Cell(50, "pack", 0)),
+        (["mix.n_unknown=50", "mix.n_paraphrase=10", "train.lr=1e-2"], Cell(50, "paraphrase", 10)),
+    ],
+)
+def test_a_cell_is_read_off_the_settings_that_a_manifest_holds(settings: list[str], cell: Cell) -> None:
+    config = override(RunConfig(), settings).model_dump(mode="json")
+    assert source.Run(Path("run"), {"config": config}, None).cell == cell

@@ -6,7 +6,7 @@ examples, the instructions of a task. A row is a whole subtree that goes through
 all its choices. No torch here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -65,17 +65,6 @@ class Trunk:
     """Length with all parents'."""
     rows: list[Row] = field(default_factory=list)
     children: list["Trunk"] = field(default_factory=list)
-
-    def n_tokens(self) -> int:
-        """Tokens to compute for it and all below."""
-        below = sum(child.n_tokens() for child in self.children)
-        return len(self.ids) + sum(len(row.ids) for row in self.rows) + below
-
-    def walk(self) -> Iterator["Trunk"]:
-        """Itself and all below, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
 
 
 @dataclass(frozen=True)

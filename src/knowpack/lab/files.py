@@ -67,8 +67,3 @@ def model_dir() -> Path:
 def task_dir() -> Path:
     """The folder of the lab's lm-eval task files, with their data."""
     return benchmarks.FOLDER
-
-
-def task_manager_paths() -> list[str]:
-    """What lm-eval's TaskManager takes as include_path."""
-    return [str(task_dir())]

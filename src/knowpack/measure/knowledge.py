@@ -51,26 +51,6 @@ def summary(knowledge: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(lines, schema=columns, orient="row")
 
 
-def answered(responses: pl.DataFrame) -> pl.DataFrame:
-    """Response table -> one row a form and grader: share of greedy answers that are correct.
-
-    Columns: form (0 the question, k its k-th paraphrase), grader, n_facts, share 0..1, low, high (over facts:
-    the answers to one fact under several prompts are no independent draws).
-    """
-    greedy = responses.filter(pl.col("sample") == 0)
-    if greedy.is_empty():
-        raise FactsError("got no greedy answers; the share answered needs at least one")
-    lines = []
-    for form in greedy["form"].unique().sort():
-        asked = greedy.filter(pl.col("form") == form)
-        for grader in GRADERS:
-            shares = asked.group_by("fact_id", maintain_order=True).agg(p=_correct(grader).mean())
-            share = stats.share(shares["p"].to_numpy())
-            lines.append((form, grader, share.n, share.value, share.low, share.high))
-    columns = ["form", "grader", "n_facts", "share", "low", "high"]
-    return pl.DataFrame(lines, schema=columns, orient="row")
-
-
 def _under(grader: Grader, greedy: pl.DataFrame, sampled: pl.DataFrame, tops: pl.DataFrame) -> pl.DataFrame:
     counted = greedy.group_by("fact_id", maintain_order=True).agg(
         grader=pl.lit(grader),

@@ -64,13 +64,13 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
         if new.is_empty():
             raise FactsError(f"the base answers all {facts.height} facts already, under every prompt; nothing to pack")
         frontier = _attempts(trial, new, progress)
-        best = min(range(len(frontier)), key=lambda i: _badness(frontier[i].harm, request))
-        harm = _report(trial, new, frontier[best], progress)
+        best = best_of(frontier, request)
+        harm = _report(trial, new, best, progress)
         base.check_unchanged()
     outcome = Outcome(
         request.out, harm, limits.excess(harm, request.budget, request.reliability), _lines(frontier), problems
     )
-    _finish(outcome, request, trial, new, frontier[best])
+    _finish(outcome, request, trial, new, best)
     return outcome
 
 
@@ -180,8 +180,9 @@ def _finish(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame,
         )
 
 
-def _badness(harm: Harm, request: Request) -> float:
-    return sum(limits.excess(harm, request.budget, request.reliability).values())
+def best_of(frontier: Sequence[Attempt], request: Request) -> Attempt:
+    """The attempt that overran the budget by the least, summed over its limits; of equals the first."""
+    return min(frontier, key=lambda one: sum(limits.excess(one.harm, request.budget, request.reliability).values()))
 
 
 def _lines(frontier: Sequence[Attempt]) -> list[dict[str, float | int | None]]:

@@ -78,7 +78,7 @@ class Run:
         n, hk, pa = (_int(self.config("mix", key)) for key in ("n_unknown", "n_highly_known", "n_paraphrase"))
         if self.config("mix", "sham"):
             return Cell(n, "sham", hk or pa)
-        if isinstance(self.config("train", "keep"), dict):  # another recipe: no cell of the paper's
+        if self.config("train", "recipe") == "keep":  # another recipe: no cell of the paper's
             return Cell(n, "pack", 0)
         if (hk and pa) or not isinstance(self.config("mix"), dict):
             return Cell(n, "other", hk + pa)
@@ -105,9 +105,8 @@ class Run:
     @cached_property
     def figures(self) -> dict[str, dict[str, Estimate]]:
         """figures.json, and sham.json beside a sham: grader -> name -> measure."""
-        grader = str(self.config("grader") or "default")
-        found = read_figures(self.folder / "figures.json", grader)
-        for name, more in read_figures(self.folder / "sham.json", grader).items():
+        found = read_figures(self.folder / "figures.json")
+        for name, more in read_figures(self.folder / "sham.json").items():
             found[name] = found.get(name, {}) | more
         return found
 
@@ -220,18 +219,19 @@ def load(folder: Path) -> Source:
     return Source(folder, run.label, kind, (run,), ())
 
 
-def read_figures(path: Path, grader: str) -> dict[str, dict[str, Estimate]]:
-    """figures.json -> grader -> name -> measure; a list of Figure records, or an object by name for one grader."""
+def read_figures(path: Path) -> dict[str, dict[str, Estimate]]:
+    """figures.json (a list of Figure records) -> grader -> name -> measure."""
     found: dict[str, dict[str, Estimate]] = {}
     if not path.is_file():
         return found
-    value = store.read_json(path)
-    rows = value if isinstance(value, list) else [{"name": k, "grader": grader, **v} for k, v in dict(value).items()]  # type: ignore[call-overload]
+    rows = store.read_json(path)
+    if not isinstance(rows, list):
+        raise StoreError(f"{path} holds {type(rows).__name__}, expected a list of figures; remove it and run again")
     for row in rows:
         if isinstance(row.get("value"), int | float) and math.isfinite(row["value"]):  # NaN: nothing to measure
             known = {name: row[name] for name in Estimate._fields if row.get(name) is not None}
             measure = Estimate(**known)
-            found.setdefault(row.get("grader") or grader, {})[row["name"]] = measure
+            found.setdefault(row["grader"], {})[row["name"]] = measure
     return found
 
 

@@ -4,7 +4,7 @@ Example table -> rows (ids, where the loss begins) -> batches (batch, seq).
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -40,12 +40,6 @@ def encode(examples: pl.DataFrame, prompter: "Prompter", loss: str) -> list[Row]
         encoded = prompter.example(question, answer)
         found.append(Row(tuple(encoded.ids), encoded.n_prompt if loss == "answer" else 1))
     return found
-
-
-def batches(rows: Sequence[Row], size: int, device: torch.device) -> Iterator[Batch]:
-    """Rows in the order given, `size` at a time."""
-    for start in range(0, len(rows), size):
-        yield collate(rows[start : start + size], device)
 
 
 def collate(rows: Sequence[Row], device: torch.device) -> Batch:
