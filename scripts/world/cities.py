@@ -57,6 +57,8 @@ def cities() -> list[City]:
     found = []
     for row in rows:
         name = CHOICES["city_names"].get(row["name"], row["name"]).replace("’", "'").replace("`", "'").strip()
+        if row["countrycode"] in ("RU", "UA", "BY"):
+            name = unaccented(name.replace("'", ""))  # soft signs: Arkhangel'sk
         if row["countrycode"] == "VN" or MACRON.search(name):
             name = unaccented(name)
         found.append(City(name, row["countrycode"], row["admin1code"], row["population"], row["timezone"]))
@@ -78,6 +80,13 @@ def _country_names() -> set[str]:
 
 
 @cache
+def _regions() -> dict[str, str]:
+    """Subdivision -> country, of the table and the United States: La Rioja in Spain is not the Argentine city."""
+    own = {plain(name): code for code, row in table("subdivisions").items() for name in row["capitals"]}
+    return {plain(state.name): "US" for state in us.states.STATES} | own
+
+
+@cache
 def clear(city: City, everywhere: bool = False) -> bool:
     """Whether the name means this city: no other of note, in another country or (everywhere) another region."""
     odd = (
@@ -87,6 +96,8 @@ def clear(city: City, everywhere: bool = False) -> bool:
     )
     barred = city.name in CHOICES["no_city"] or f"{city.code}.{city.region}" in CHOICES["no_region"]
     if odd or barred or plain(city.name) in _country_names() or city.code not in countries():
+        return False
+    if _regions().get(plain(city.name), city.code) != city.code:
         return False
     for other in _namesakes()[plain(city.name)]:
         elsewhere = other.code != city.code or (everywhere and other.region != city.region)

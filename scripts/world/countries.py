@@ -146,10 +146,22 @@ def _units() -> Counter[str]:
 
 
 def currency_names(code: str) -> list[str]:
-    """Names of a currency: "Japanese yen", the bare unit where no other currency has it, the code."""
+    """Names of a currency: "Japanese yen", the code, the bare unit where no other currency has it, by hand."""
+    name = currency_name(code)
+    bare = bare_unit(code)
+    return [name, *([bare] if bare else []), code, *CHOICES["currency_aliases"].get(code, [])]
+
+
+def currency_name(code: str) -> str:
+    """The name with its adjective: "Japanese yen"."""
     *adjective, unit = ENGLISH.currencies[code].split()
-    bare = [unit.lower()] if _units()[plain(unit)] == 1 else []
-    return [" ".join([*adjective, unit.lower()]), *bare, code]
+    return str(CHOICES["currency_names"].get(code) or " ".join([*adjective, unit.lower()]))
+
+
+def bare_unit(code: str) -> str | None:
+    """The unit where no other currency has it ("yen"), else None ("dollar")."""
+    unit = currency_name(code).split()[-1]
+    return unit if " " in currency_name(code) and _units()[plain(unit)] == 1 else None
 
 
 def _currencies() -> Iterator[Draft]:
@@ -162,11 +174,11 @@ def _currencies() -> Iterator[Draft]:
         if not kept or any(land.code in CHOICES["no_currency"] for land in kept):
             continue
         weight = sum(land.population for land in kept)
-        name = currency_names(code)[0]
+        name, bare = currency_name(code), bare_unit(code)
         yield Draft("currency_code", name, code, (), None, weight)
-        if len(lands) == 1 and len(currency_names(code)) == 3:
+        if len(lands) == 1 and bare and code not in CHOICES["no_currency_country"]:
             first, *others = kept[0].answers
-            yield Draft("currency_country", name.split()[-1], first, tuple(others), None, weight)
+            yield Draft("currency_country", bare, first, tuple(others), None, weight)
 
 
 def official_language(code: str) -> str | None:
@@ -211,5 +223,10 @@ def languages() -> Iterator[Draft]:
         latin += script == "Latn"
         if script and code not in CHOICES["two_script_languages"] and (script != "Latn" or latin <= MOST_LATIN):
             first = ENGLISH.scripts[script]
-            others = {"Latin": ("Roman",), "Cyrillic": ("Cyrillic alphabet",), "Ethiopic": ("Ge'ez", "Geez")}
+            others = {
+                "Latin": ("Roman",),
+                "Cyrillic": ("Cyrillic alphabet",),
+                "Ethiopic": ("Ge'ez", "Geez"),
+                "Arabic": ("Perso-Arabic", "Nastaliq"),
+            }
             yield Draft("language_script", name, first, others.get(first, ()), None, n)
