@@ -1,0 +1,38 @@
+"""What the pages for contributors name is there: files, functions, tests."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("docs/extending.md", "CONTRIBUTING.md")
+PLACES = ("", "src/knowpack/", "tests/", "docs/")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_contributors_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./]+\.(?:py|md|yaml))`", text)) | set(re.findall(r"\]\(([\w./]+\.md)\)", text))
+    assert len(named) > 5
+    missing = [name for name in named if not any((ROOT / place / name).exists() for place in PLACES)]
+    missing = [name for name in missing if not (ROOT / page).parent.joinpath(name).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("measure/causes.py", ["RULES", "_by_grader"]),
+        ("measure/evidence.py", ["class CauseRule", "class Evidence"]),
+        ("train/objective.py", ["class Term", "class Seen", "class Drawn", "def terms"]),
+        ("train/keep.py", ["class Loop", "def _draw", "def state", "def go_on_from"]),
+        ("train/shared.py", ["def can_pack"]),
+        ("probe/askers.py", ["class TokenAsker", "class Identity"]),
+        ("facts/sources.py", ["SOURCES", "class Source", "def check"]),
+        ("decode/transformers_asker.py", ["def open_asker", "def weights_of"]),
+    ],
+)
+def test_every_name_that_extending_md_names_is_there(file: str, names: list[str]) -> None:
+    text = (ROOT / "src" / "knowpack" / file).read_text(encoding="utf-8")
+    assert [name for name in names if name not in text] == []
