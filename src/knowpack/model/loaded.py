@@ -26,6 +26,8 @@ class Loaded:
     """16 hex digits over the content of all weights; an adapter's share included."""
     quantization: str | None = None
     """How the weights were stored in a GGUF file before they were dequantized: Q4_1, Q4_K; None: as they are."""
+    largest_logit_change: float | None = None
+    """What the adapter in the weights moves, on a few rows of ids (live.py); None: there is no adapter in them."""
 
     @property
     def n_vocabulary(self) -> int:

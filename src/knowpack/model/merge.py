@@ -1,156 +1,188 @@
 """An adapter merged into the weights, and the base bit for bit as it was afterwards.
 
-Loaded base + adapter folder, hub name, or peft model on that base -> Loaded whose weights hold the adapter. The
-arithmetic is peft's own (rsLoRA, DoRA, rank and alpha patterns); the layers it touches are set aside and put back.
+Loaded base + adapter folder or hub name -> Loaded whose weights hold the adapter. The arithmetic is peft's own
+(rsLoRA, DoRA, PiSSA, biases, saved modules, experts' parameters). Peft may write into any weight while it loads, so
+what it may touch is set aside before, and the merged weights are compared with plain peft (live.py).
 """
 
-import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
-from peft import PeftModel
-from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from peft import PeftModel, get_peft_model_state_dict
+from torch import Tensor, nn
 
 from knowpack.errors import ModelError
+from knowpack.model.adapter import PREFIX, AdapterFiles, check_fits, read_adapter
+from knowpack.model.live import check_merge, largest_change, logits_on, rows_of_ids
 from knowpack.model.loaded import Loaded, one_line, weights_hash
-
-WEIGHTS = "adapter_model.safetensors"
-CONFIG = "adapter_config.json"
 
 
 @contextmanager
-def merged(loaded: Loaded, adapter: str | Path | PeftModel) -> Iterator[Loaded]:
+def merged(loaded: Loaded, adapter: str | Path) -> Iterator[Loaded]:
     """Within, the weights hold the adapter; after, every weight and module of the base is as it was.
 
     The base is changed in place: do not use it, or a Decoder of it, inside the block.
     """
-    if isinstance(adapter, PeftModel):
-        with _merged_in_place(loaded, adapter) as inside:
-            yield inside
-        return
-    folder = adapter_folder(str(adapter))
-    check_fits(loaded, folder)
-    model = loaded.model
-    modules = dict(model.named_modules(remove_duplicate=False))
-    wanted = {name: weight.requires_grad for name, weight in model.named_parameters()}
-    aside: list[tuple[torch.nn.Parameter, Tensor]] = []
-    training = model.training
+    files = read_adapter(adapter)
+    check_fits(loaded, files)
+    aside = _Aside(loaded.model, files)
     try:
-        _merge(model, folder, aside, loaded.device)
-        model.train(False)
-        name = f"{loaded.name} + {Path(adapter).name}"
-        yield replace(loaded, name=name, weights_hash=weights_hash(model))
+        yield _tuned(loaded, files)
     finally:
-        _put_back(model, modules)
-        for weight, before in aside:
-            weight.data = before
-        for name, weight in model.named_parameters():
-            weight.requires_grad_(wanted[name])
-        model.train(training)
+        aside.put_back()
 
 
 def merge_for_good(loaded: Loaded, adapter: str | Path) -> Loaded:
     """The same without a way back: for a model that is only ever used with its adapter."""
-    folder = adapter_folder(str(adapter))
-    check_fits(loaded, folder)
-    _merge(loaded.model, folder, [], loaded.device)
-    loaded.model.train(False)
-    name = f"{loaded.name} + {Path(adapter).name}"
-    return replace(loaded, name=name, weights_hash=weights_hash(loaded.model))
+    files = read_adapter(adapter)
+    check_fits(loaded, files)
+    return _tuned(loaded, files)
 
 
-def adapter_folder(name: str) -> Path:
-    """A folder with an adapter's config and safetensors, fetched from the hub where it is no folder."""
-    folder = Path(name)
-    if not folder.exists() and name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        from huggingface_hub import snapshot_download
+def _tuned(loaded: Loaded, files: AdapterFiles) -> Loaded:
+    """Merge, compare with peft, and say how far the logits moved."""
+    name, model = str(files.folder), loaded.model
+    ids = rows_of_ids(loaded.n_vocabulary, _trained_tokens(files), loaded.device)
+    base = logits_on(model, ids)
+    _untie(model, files)
+    wrapped = _wrap(loaded, files)
+    peft = logits_on(wrapped, ids)
+    change = largest_change(base, peft, name)
+    if change == 0:
+        warnings.warn(f"the adapter {name} changes no logit: it is measured, and it is the base", stacklevel=4)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tied weights: they are untied
+            wrapped.merge_and_unload(safe_merge=True)
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        raise ModelError(f"the adapter {name} cannot be merged: {one_line(error)}") from None
+    model.train(False)
+    check_merge(peft, logits_on(model, ids), base, name, half=model.dtype != torch.float32)
+    return replace(
+        loaded,
+        name=f"{loaded.name} + {files.folder.name}",
+        weights_hash=weights_hash(model),
+        largest_logit_change=change,
+    )
 
+
+def _wrap(loaded: Loaded, files: AdapterFiles) -> PeftModel:
+    """Plain peft's model. Raises ModelError where tensors are missing, or some would be ignored."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what peft warns of is checked below, or refused by the comparison
         try:
-            folder = Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS]))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"no adapter folder {name}, and the hub gave none: {one_line(error)}") from None
-    if not folder.is_dir():
-        raise ModelError(f"no adapter folder {name}; expected a folder with {CONFIG} and {WEIGHTS}")
-    if not (folder / CONFIG).exists():
-        raise ModelError(f"{name} has no {CONFIG}; expected a PEFT adapter")
-    if not (folder / WEIGHTS).exists():
-        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-        found = "pickled weights, which can run code when read" if pickled else "no weights"
-        raise ModelError(f"{name} has {found}; expected {WEIGHTS}")
-    return folder
-
-
-def check_fits(loaded: Loaded, folder: Path) -> None:
-    """Raise ModelError in one line where the adapter is no LoRA, or was made for another base."""
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        kind, base = config.get("peft_type"), config.get("base_model_name_or_path")
-        with safe_open(folder / WEIGHTS, framework="pt") as tensors:
-            shapes = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
-    except (OSError, ValueError, AttributeError, SafetensorError) as error:
-        raise ModelError(f"the adapter {folder} cannot be read: {one_line(error)}") from None
-    if kind != "LORA":
-        raise ModelError(f"the adapter {folder} is of type {kind}; expected LORA")
-    modules = dict(loaded.model.named_modules())
-    for key, shape in shapes.items():
-        path, part, _ = key.removeprefix("base_model.model.").partition(".lora_A.")
-        if not part:
-            continue
-        module = modules.get(path)
-        weight = getattr(module, "weight", None)
-        if weight is None or shape[-1] not in weight.shape:
-            has = "has no such layer" if weight is None else f"has {tuple(weight.shape)} there"
+            wrapped = PeftModel.from_pretrained(loaded.model, str(files.folder), torch_device=str(loaded.device))
+            expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+            raise ModelError(f"the adapter {files.folder} cannot be put on this model: {one_line(error)}") from None
+    missing = sorted(expected - files.shapes.keys())
+    if missing:
+        raise ModelError(
+            f"the adapter {files.folder} lacks {len(missing)} of its {len(expected)} tensors, for example {missing[0]}"
+        )
+    embeddings = {name for name, _ in _embeddings(loaded.model)}
+    for key in sorted(files.shapes.keys() - expected):
+        if _plain(key).rpartition(".")[0] not in embeddings:
             raise ModelError(
-                f"the adapter {folder} does not fit {loaded.name}: its {path} takes {shape[-1]} inputs, "
-                f"the model {has}; it was made for {base}"
+                f"the adapter {files.folder} has a tensor that peft does not read: {key}; it would be ignored"
             )
+    return wrapped
 
 
-def _merge(model: torch.nn.Module, folder: Path, aside: list[tuple[torch.nn.Parameter, Tensor]], device: Any) -> None:
-    """Merge by peft; `aside` gets every weight it replaces. Peft's safe merge writes into new storage."""
-    try:
-        wrapped = PeftModel.from_pretrained(model, str(folder), torch_device=str(device))
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"the adapter {folder} cannot be put on this model: {one_line(error)}") from None
-    for module in wrapped.modules():
-        if isinstance(module, LoraLayer):
-            aside.extend((weight, weight.data) for weight in module.get_base_layer().parameters(recurse=False))
-    try:
-        wrapped.merge_and_unload(safe_merge=True)
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"the adapter {folder} cannot be merged: {one_line(error)}") from None
+class _Slot(NamedTuple):
+    """Where a weight stands in the model, and what it held."""
+
+    parent: nn.Module
+    child: str
+    weight: nn.Parameter
+    values: Tensor
+    wants_gradient: bool
 
 
-def _put_back(model: torch.nn.Module, modules: dict[str, torch.nn.Module]) -> None:
-    """Set every module that peft replaced back in its place; drop what peft left on the model."""
-    for name, module in modules.items():
-        parent, _, child = name.rpartition(".")
-        if child and getattr(modules[parent], child) is not module:
-            setattr(modules[parent], child, module)
-    for left in ("peft_config", "_hf_peft_config_loaded"):
-        if left in model.__dict__:
-            delattr(model, left)
+class _Aside:
+    """All that peft may replace or write into: modules, weights, training mode.
+
+    Most of its changes put new storage in place of the old, for which a reference is enough. A clone is taken of
+    what it writes into: biases, saved embeddings, trained tokens, layers whose rest an initialisation rewrites.
+    """
+
+    def __init__(self, model: nn.Module, files: AdapterFiles) -> None:
+        self._model, self._training = model, model.training
+        self._modules = dict(model.named_modules(remove_duplicate=False))
+        cloned = {id(weight): weight.data.clone() for name, weight in _named(model) if _written_into(name, files)}
+        self._slots = [
+            _Slot(module, child, weight, cloned.get(id(weight), weight.data), weight.requires_grad)
+            for module in model.modules()
+            for child, weight in module._parameters.items()
+            if weight is not None
+        ]
+
+    def put_back(self) -> None:
+        """Everything as it was; what peft left on the model is dropped."""
+        for name, module in self._modules.items():
+            parent, _, child = name.rpartition(".")
+            if child and getattr(self._modules[parent], child) is not module:
+                setattr(self._modules[parent], child, module)
+        for parent, child, weight, values, wants_gradient in self._slots:
+            parent._parameters[child] = weight
+            weight.data = values
+            weight.requires_grad_(wants_gradient)
+        for left in ("peft_config", "_hf_peft_config_loaded"):
+            self._model.__dict__.pop(left, None)
+        self._model.train(self._training)
 
 
-@contextmanager
-def _merged_in_place(loaded: Loaded, adapter: PeftModel) -> Iterator[Loaded]:
-    layers = [module for module in adapter.modules() if isinstance(module, LoraLayer)]
-    weights = [weight for layer in layers for weight in layer.get_base_layer().parameters(recurse=False)]
-    aside = [(weight, weight.data) for weight in weights]
-    training = adapter.training
-    adapter.eval()
-    try:
-        adapter.merge_adapter(safe_merge=True)
-        yield replace(loaded, name=f"{loaded.name} + adapter", weights_hash=weights_hash(loaded.model))
-    finally:
-        for weight, before in aside:
-            weight.data = before
-        for layer in layers:
-            layer.merged_adapters.clear()
-        adapter.train(training)
+def _named(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """All weights by all their names: one that is tied has several."""
+    return iter(model.named_parameters(remove_duplicate=False))
+
+
+def _written_into(name: str, files: AdapterFiles) -> bool:
+    """Whether peft may write into the storage of this weight while it loads or merges this adapter."""
+    settings = files.settings
+    stored = {_plain(key) for key in files.shapes}
+    layer, _, kind = name.rpartition(".")
+    rewrites = settings.get("init_lora_weights") not in (True, False, None, "gaussian", "orthogonal")
+    return (
+        name in stored
+        or (settings.get("bias") not in (None, "none") and kind == "bias")
+        or (bool(settings.get("trainable_token_indices")) and any(key.startswith(f"{layer}.token") for key in stored))
+        or (rewrites and any(key.startswith(f"{layer}.lora_") for key in stored))
+    )
+
+
+def _plain(key: str) -> str:
+    """A tensor of the file by the name that its weight has in the model."""
+    return key.removeprefix(PREFIX).replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+
+
+def _trained_tokens(files: AdapterFiles) -> list[int]:
+    """Tokens whose embeddings the adapter holds: only rows with them show its effect."""
+    given = files.settings.get("trainable_token_indices")
+    lists = given.values() if isinstance(given, dict) else [given]
+    return [token for one in lists if isinstance(one, list) for token in one if isinstance(token, int)]
+
+
+def _embeddings(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Input and output embeddings by name."""
+    ends = [model.get_input_embeddings(), model.get_output_embeddings()]  # type: ignore[operator]
+    return [(name, module) for name, module in model.named_modules() if any(module is end for end in ends)]
+
+
+def _untie(model: nn.Module, files: AdapterFiles) -> None:
+    """Give a tied lm_head a weight of its own, where only one of the two gets a LoRA or is saved whole.
+
+    Plain peft adds its part to one of them and reads the shared weight in both; merged, the part would be in both.
+    """
+    pair = _embeddings(model)
+    shared = len(pair) == 2 and pair[0][1].weight is pair[1][1].weight
+    stored = [_plain(key) for key in files.shapes]
+    touched = [name for name, _ in pair if any(key.startswith((f"{name}.lora_", f"{name}.weight")) for key in stored)]
+    if shared and touched and not files.settings.get("ensure_weight_tying"):
+        output = pair[1][1]
+        output.weight = nn.Parameter(output.weight.data, requires_grad=False)  # the same numbers until one is merged
