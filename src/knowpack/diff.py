@@ -12,7 +12,7 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, folder_lock, measure_base, open_base
 from knowpack.config import ModelConfig, RunConfig
-from knowpack.decode.transformers_asker import open_asker
+from knowpack.decode.transformers_asker import live_change, open_asker
 from knowpack.errors import ConfigError, ModelError
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded
@@ -34,6 +34,7 @@ def diff(
     whole = None if after.adapter is not None else _whole(base, after)
     with _tuned(base, after, whole) as tuned:  # what cannot be used is said before the base is asked everything
         _check_same(out, tuned.identity.weights)
+    base.check_unchanged()  # or else the next line would keep a changed base's answers as the clean one's
     measure_base(base, config, progress)
     with folder_lock(out, progress), recorded(out):
         begin(out, config, base, {"after": after.model_dump(mode="json")})
@@ -41,7 +42,9 @@ def diff(
             store.write_table(out / "examples.parquet", given)
         with _tuned(base, after, whole) as tuned:
             _check_same(out, tuned.identity.weights)
-            store.write_json(out / "tuned.json", {"weights_hash": tuned.identity.weights})
+            store.write_json(
+                out / "tuned.json", {"weights_hash": tuned.identity.weights, "largest_logit_change": live_change(tuned)}
+            )
             measure(out, config, base, tuned, progress)
         base.check_unchanged()
     return out
@@ -69,7 +72,8 @@ def _whole(base: Base, after: ModelConfig) -> TokenAsker:
 def _check_same(folder: Path, tuned_hash: str) -> None:
     """A diff folder belongs to one tuned model."""
     path = folder / "tuned.json"
-    if path.is_file() and store.read_json(path) != {"weights_hash": tuned_hash}:
+    known = store.read_json(path) if path.is_file() else None
+    if known is not None and not (isinstance(known, dict) and known.get("weights_hash") == tuned_hash):
         raise ConfigError(f"{folder} holds the diff of another model or adapter; give another --out")
 
 

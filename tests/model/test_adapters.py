@@ -1,4 +1,4 @@
-"""Adapters that rewrite the base, sit on tied weights, lack tensors or come from elsewhere; plain peft is the oracle."""
+"""Adapters that rewrite the base, sit on tied weights, lack tensors or come from elsewhere; plain peft decides."""
 
 import json
 import warnings

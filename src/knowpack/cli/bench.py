@@ -36,8 +36,9 @@ def run(
         return
     from knowpack.bench.evaluate import evaluate
     from knowpack.cli.console import progress
+    from knowpack.cli.stages import say_live
     from knowpack.config import BenchConfig, ModelConfig
-    from knowpack.decode.transformers_asker import open_asker
+    from knowpack.decode.transformers_asker import live_change, open_asker
 
     names = tuple(name.strip() for name in tasks.split(",") if name.strip())
     config = BenchConfig(
@@ -50,6 +51,7 @@ def run(
         batch_size=batch_size,
     )
     asker = open_asker(ModelConfig(name=model, adapter=adapter, device=device))
+    say_live(live_change(asker))
     scores = evaluate(asker, config, out, progress=progress(quiet))
     shown = Table(title=f"{asker.name}: benchmarks", title_justify="left")
     for column in ("task", "metric", "value", "stderr", "n"):

@@ -25,6 +25,7 @@ from knowpack.cli.stages import (
     config_of,
     mix_command,
     probe_command,
+    say_live,
     train_command,
 )
 from knowpack.errors import ConfigError, KnowpackError
@@ -74,6 +75,7 @@ def diff(
     from knowpack.cli.console import progress
     from knowpack.config import ModelConfig
     from knowpack.diff import diff as diff_model
+    from knowpack.store import read_json
 
     if (adapter is None) == (tuned is None):
         raise ConfigError("give one of --adapter and --tuned: what is the model to be compared with?")
@@ -81,7 +83,10 @@ def diff(
         model=model, facts=facts, shots=shots, sample=sample, work=work, settings=["label=diff", *settings]
     )
     after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
-    _finish(diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet)), quiet)
+    folder = diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet))
+    told = read_json(folder / "tuned.json")
+    say_live(told.get("largest_logit_change") if isinstance(told, dict) else None)
+    _finish(folder, quiet)
 
 
 @app.command()

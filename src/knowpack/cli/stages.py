@@ -43,10 +43,12 @@ def probe_command(
     """
     from knowpack.base import probe_into
     from knowpack.cli.console import progress
+    from knowpack.decode.transformers_asker import live_change
     from knowpack.measure.knowledge import summary
 
     config = config_of(model=model, adapter=adapter, facts=facts, shots=shots, sample=sample, settings=settings)
     base = probe_into(config, out, progress(quiet))
+    say_live(live_change(base.asker))
     print_table(summary(base.knowledge), f"{model}: what it knows of {base.facts.height:,} facts")
     typer.echo(f"answers and knowledge map: {out}")
 
@@ -129,6 +131,13 @@ def config_of(
         work=work,
     )
     return override(plain, settings)
+
+
+def say_live(change: float | None) -> None:
+    """Whether the adapter does anything at all. change: the largest of a logit; None: there is no adapter."""
+    if change is not None:
+        said = f"live: it moves a logit by up to {change:.3g}" if change else "not live: it moves no logit"
+        typer.echo(f"this adapter is {said}")
 
 
 def print_table(frame: "pl.DataFrame", title: str) -> None:

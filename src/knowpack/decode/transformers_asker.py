@@ -110,6 +110,11 @@ def open_asker(config: ModelConfig, batch_size: int = BATCH_ROWS) -> TokenAsker:
     return TransformersAsker(load(config), batch_size)
 
 
+def live_change(asker: TokenAsker) -> float | None:
+    """The largest change of a logit that the asker's adapter makes; None where it has none, or is served elsewhere."""
+    return asker.loaded.largest_logit_change if isinstance(asker, TransformersAsker) else None
+
+
 def weights_of(asker: TokenAsker, use: str) -> Loaded:
     """The weights in memory. Raises ModelError where the model is somewhere else. use: what they are needed for."""
     if not isinstance(asker, TransformersAsker):

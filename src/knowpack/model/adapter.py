@@ -117,8 +117,9 @@ def other_base(loaded: Loaded, adapter: AdapterFiles) -> str | None:
         )
     given = adapter.base_name
     names = {_last(name) for name in (loaded.name, str(loaded.model.name_or_path)) if name}
-    if given is None or not names or _last(given) in names:
-        return None
+    on_the_hub = given is not None and given.count("/") == 1 and not given.startswith((".", "/", "~"))
+    if given is None or not on_the_hub or not names or _last(given) in names:
+        return None  # folders are called anything
     return f"the adapter {adapter.folder} was made for {given}, and is put on {loaded.name}: is that its base?"
 
 

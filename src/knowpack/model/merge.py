@@ -185,4 +185,5 @@ def _untie(model: nn.Module, files: AdapterFiles) -> None:
     touched = [name for name, _ in pair if any(key.startswith((f"{name}.lora_", f"{name}.weight")) for key in stored)]
     if shared and touched and not files.settings.get("ensure_weight_tying"):
         output = pair[1][1]
-        output.weight = nn.Parameter(output.weight.data, requires_grad=False)  # the same numbers until one is merged
+        values = output.get_parameter("weight").data  # the same numbers until one of the two is merged
+        output.weight = nn.Parameter(values, requires_grad=False)

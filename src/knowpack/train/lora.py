@@ -147,7 +147,7 @@ def effect(model: PeftModel, ids: Tensor) -> float:
 def save(model: PeftModel, out: Path) -> None:
     """adapter_config.json and adapter_model.safetensors, as any peft reads them."""
     out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(str(out), safe_serialization=True)
+    model.save_pretrained(str(out), safe_serialization=True, save_embedding_layers=False)
 
 
 def _cuda(model: PreTrainedModel) -> list[torch.device]:

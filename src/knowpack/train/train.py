@@ -16,6 +16,7 @@ import torch
 from knowpack import store
 from knowpack.config import NOT_A_RESULT, KeepRecipe, PlainRecipe
 from knowpack.errors import ModelError
+from knowpack.model.adapter import write_made_on
 from knowpack.model.loaded import Loaded
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.progress import SILENT, Progress
@@ -90,6 +91,7 @@ def train(
     if not math.isclose(effect, again, rel_tol=1e-2, abs_tol=1e-4):
         raise ModelError(f"the saved adapter is not the trained one: logits move by {again:.4g}, not {effect:.4g}")
     card.write(out, loaded.name, loaded.weights_hash, examples, config, seed)
+    write_made_on(out, loaded)
     if resume_in is not None and resume_in.is_dir():
         for epoch in sorted(resume_in.glob("epoch-*")):
             shutil.move(epoch, out / epoch.name)
