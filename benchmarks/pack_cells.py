@@ -11,9 +11,11 @@ import polars as pl
 from knowpack import store
 from knowpack.config import KeepRecipe, MixConfig, PlainRecipe, ProbeConfig
 from knowpack.decode.decoder import Decoder
+from knowpack.measure import harm
 from knowpack.measure.knowledge import knowledge_map
+from knowpack.measure.stakes import Draw, untrained
 from knowpack.model.merge import merged
-from knowpack.pack import budget, plan
+from knowpack.pack import plan
 from knowpack.pack.request import HELD_OUT
 from knowpack.probe.probe import probe
 from knowpack.train import recipes, replay_prompts
@@ -166,6 +168,7 @@ def measured(world: World, cell: Cell, facts: pl.DataFrame, trained: set[str], d
         return found
     before, noise = knowledge_map(world.base_report), knowledge_map(world.base_noise)
     after = knowledge_map(ask(world.report, world.shots, drafts=world.base_report))
+    fresh = knowledge_map(ask(world.report, world.noise_shots, drafts=world.base_noise))
     scores = world.scores(decoder.loaded, cell.name)
     falls = [100 * (value - scores[task]) for task, value in world.base_scores.items()]
     found |= {"bench_fall_points": sum(falls) / len(falls), "bench_worst_points": max(falls), "scores": scores}
@@ -175,16 +178,14 @@ def measured(world: World, cell: Cell, facts: pl.DataFrame, trained: set[str], d
     found["known_reworded_fall_points"] = 100 * (right(world.base_other_wordings) - right(reworded))
     found["known_fall_points"] = 100 * (_p(before, known) - _p(after, known))
     found["never_shown_wordings"] = right(ask(facts, world.shots[:5], forms=(-1, -2)))
-    raw, floor = budget.known_lost(before, after, trained), budget.known_lost(before, noise, trained)
-    assert raw is not None, "the lab has HighlyKnown facts"
-    assert floor is not None
-    found |= {"known_lost_raw": raw, "noise": floor, "known_lost": raw - floor}
-    lost = budget.refusals_lost(before, after, trained)
+    counted = untrained(before, after, [Draw(noise, fresh)], world.report, trained, "default")
+    for figure in (harm.known_lost_raw, harm.known_lost_floor, harm.known_lost_net, harm.refusals_kept):
+        estimate = figure(counted)
+        found[figure.__name__] = None if estimate is None else estimate.value
     both = before.filter(pl.col("grader") == "default").join(
         after.filter(pl.col("grader") == "default"), on="fact_id", suffix="_after"
     )
     found |= {
-        "refusals_kept": None if lost is None else 1 - lost,
         "refused_before": float(both["p_refused"].mean()),  # type: ignore[arg-type]
         "refused_after": float(both["p_refused_after"].mean()),  # type: ignore[arg-type]
         "down": float((both["p_correct_after"] < both["p_correct"]).mean()),  # type: ignore[arg-type]

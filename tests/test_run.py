@@ -18,7 +18,7 @@ from knowpack.manifest import begin
 from knowpack.model.load import load
 from knowpack.model.loaded import weights_hash
 from knowpack.progress import SILENT
-from knowpack.records import Knowledge, Response, Shift
+from knowpack.records import Figure, Knowledge, Response, Shift
 from knowpack.settings import override
 from knowpack.state import cells, listing
 from knowpack.study import study
@@ -129,6 +129,26 @@ def test_diff_of_an_adapter_from_anywhere(config: RunConfig, done: Path, tmp_pat
     out = diff(config, after, tmp_path / "diff", done / "examples.parquet")
     ours = store.read_table(out / "shifts.parquet", Shift)
     assert ours.equals(store.read_table(done / "shifts.parquet", Shift))
+
+
+def test_an_adapter_that_changes_nothing_does_no_harm_net_of_noise(tmp_path: Path) -> None:
+    """On the lab, whose facts do flip from prompt to prompt: the floor is not 0, every net figure is."""
+    from peft import LoraConfig, get_peft_model
+
+    lab = RunConfig(facts=FactsConfig(sample=250), work=str(tmp_path / "work"))
+    lab = override(lab, ["probe.n_prompts=4", "probe.max_new_tokens=8"])
+    loaded = load(lab.model)
+    null = get_peft_model(loaded.model, LoraConfig(r=1, target_modules=["down_proj"]))  # type: ignore[arg-type]  # B is 0
+    null.save_pretrained(tmp_path / "null")
+    out = diff(lab, lab.model.model_copy(update={"adapter": str(tmp_path / "null")}), tmp_path / "diff")
+    figures = [Figure(**one) for one in json.loads((out / "figures.json").read_text())]
+    found = {one.name: one for one in figures if one.grader == "default"}
+    assert found["harm_floor"].value > 0
+    for name in ("known_lost_net", "harm_net", "gain_net", "refusals_lost_net"):
+        assert found[name].value == 0.0, name
+        assert found[name].low < 0.0 < found[name].high, name  # type: ignore[operator]
+        assert "draw" in found[name].method
+    assert sorted(path.name for path in out.glob("fresh-*")) == ["fresh-1", "fresh-2"]
 
 
 def test_diff_says_that_there_is_no_adapter_before_it_asks_the_base(config: RunConfig, tmp_path: Path) -> None:

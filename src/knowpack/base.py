@@ -18,18 +18,19 @@ from knowpack.decode.transformers_asker import TransformersAsker, open_asker, we
 from knowpack.errors import ConfigError, HeldError
 from knowpack.facts import sources
 from knowpack.measure.knowledge import knowledge_map
-from knowpack.measure.shifts import shifts
+from knowpack.measure.stakes import at_stake
 from knowpack.model.loaded import Loaded
 from knowpack.probe.askers import TokenAsker
+from knowpack.probe.fresh import fresh_sets
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter, Shot, draw_shots
 from knowpack.progress import SILENT, Progress
-from knowpack.records import Knowledge, Response, Shift
+from knowpack.records import Knowledge, Response
 from knowpack.seeds import stream
 
 LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
 SHOTS = {"shots", "shots_seed", "shots_in_order", "shot_answers"}  # the shots themselves are in the key
-NOT_IN_THE_KEY = {"noise", "n_held_out_forms"}  # probe settings that leave the first set of answers as it is
+NOT_IN_THE_KEY = {"noise", "n_floors", "n_held_out_forms"}  # they leave the first set of answers as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,10 @@ class Base:
         """What the base knows (Knowledge table, both graders)."""
         return store.read_table(self.folder / "knowledge.parquet", Knowledge)
 
-    @property
-    def noise(self) -> pl.DataFrame | None:
-        """The base against itself under the second prompts (Shift table); None = not measured."""
-        path = self.folder / "noise" / "shifts.parquet"
-        return store.read_table(path, Shift) if path.is_file() else None
+    def fresh(self, number: int) -> pl.DataFrame | None:
+        """What the base knows under the number-th set of fresh prompts, from 1 (Knowledge); None = not asked."""
+        path = self.folder / fresh_name(number) / "knowledge.parquet"
+        return store.read_table(path, Knowledge) if path.is_file() else None
 
 
 def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
@@ -107,14 +107,13 @@ def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
 
 
 def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> None:
-    """Ask the base everything, and a second time under other prompts; what is on disk already is kept."""
+    """Ask the base everything, and again under fresh prompts; what is on disk already is kept."""
     with folder_lock(base.folder, progress):
         if not (base.folder / "probe.json").is_file():
             store.write_table(base.folder / "facts.parquet", base.facts)
             store.write_json(base.folder / "probe.json", _described(base, config))
-        _ask(base, base.folder, base.shots, config.probe, progress)
-        if config.probe.noise and config.probe.n_shots:
-            _measure_noise(base, config, progress)
+        _ask(base.asker, base, base.facts, base.shots, config.probe, base.folder, None, progress)
+        ask_fresh(base, base.asker, base.folder, config, progress)
         if config.bench.tasks:
             from knowpack.bench.evaluate import evaluate
 
@@ -173,41 +172,44 @@ def folder_lock(folder: Path, progress: Progress) -> Iterator[None]:
         yield
 
 
-def _ask(base: Base, folder: Path, shots: list[list[Shot]], config: ProbeConfig, progress: Progress) -> None:
-    responses = folder / "responses.parquet"
+def fresh_name(number: int) -> str:
+    """The folder of a set of fresh prompts, in the base's as in a run's."""
+    return f"fresh-{number}"
+
+
+def ask_fresh(base: Base, asker: TokenAsker, into: Path, config: RunConfig, progress: Progress) -> None:
+    """Ask the base, or the base with an adapter, under every set of fresh prompts.
+
+    The first set asks all facts, the others those with something to lose. -> into/fresh-1/, into/fresh-2/, ...
+    """
+    plain = config.probe.model_copy(update={"logprob": False, "n_samples": 0})
+    for number, shots in enumerate(fresh_sets(shot_pool(config), config.probe, base.facts["question"].to_list()), 1):
+        name = fresh_name(number)
+        chosen = base.facts if number == 1 else base.facts.join(at_stake(base.knowledge), on="fact_id", how="semi")
+        if chosen.is_empty():
+            return
+        theirs = base.folder / (name if into != base.folder else "") / "responses.parquet"
+        drafts = store.scan_table(theirs, Response)
+        _ask(asker, base, chosen, shots, plain, into / name, drafts, progress)
+
+
+def _ask(
+    asker: TokenAsker,
+    base: Base,
+    facts: pl.DataFrame,
+    shots: list[list[Shot]],
+    config: ProbeConfig,
+    into: Path,
+    drafts: pl.LazyFrame | None,
+    progress: Progress,
+) -> None:
+    """responses.parquet and knowledge.parquet of these facts under these prompts; what is there is kept."""
+    responses = into / "responses.parquet"
     if not responses.is_file():
-        drafts = base.responses if folder != base.folder else None
-        probe(
-            base.asker,
-            base.facts,
-            shots,
-            base.prompter,
-            config,
-            chunks=store.Chunks(responses),
-            drafts=drafts,
-            progress=progress,
-        )
-    if not (folder / "knowledge.parquet").is_file():
-        asked = store.read_table(responses, Response)
-        store.write_table(folder / "knowledge.parquet", knowledge_map(asked))
-
-
-def _measure_noise(base: Base, config: RunConfig, progress: Progress) -> None:
-    """The noise floor: how many facts "shift" when only the few-shot prompts change."""
-    folder = base.folder / "noise"
-    if (folder / "shifts.parquet").is_file():
-        return
-    others = draw_shots(
-        shot_pool(config),
-        config.probe.n_prompts,
-        config.probe.n_shots,
-        config.probe.draw_seed,
-        exclude=base.facts["question"].to_list(),
-        skip=config.probe.n_prompts,
-    )
-    _ask(base, folder, others, config.probe.model_copy(update={"logprob": False}), progress)
-    after = store.read_table(folder / "knowledge.parquet", Knowledge)
-    store.write_table(folder / "shifts.parquet", shifts(base.knowledge, after, set(), base.facts))
+        chunks = store.Chunks(responses)
+        probe(asker, facts, shots, base.prompter, config, chunks=chunks, drafts=drafts, progress=progress)
+    if not (into / "knowledge.parquet").is_file():
+        store.write_table(into / "knowledge.parquet", knowledge_map(store.read_table(responses, Response)))
 
 
 def _asks(config: RunConfig) -> dict[str, object]:

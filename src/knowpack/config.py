@@ -55,7 +55,10 @@ class ProbeConfig(Section):
     shot_answers: Literal["canonical", "normalized_alias"] = "canonical"
     """normalized_alias: the first alias in TriviaQA's normal form (authors' code)."""
     noise: bool = True
-    """Ask the base a second time, with prompts disjoint from the first: the noise floor."""
+    """Ask base and adapter again under fresh prompts, disjoint from the first: the noise floor, and harm net of it."""
+    n_floors: int = Field(2, ge=1)
+    """Fresh sets of n_prompts prompts. The first asks all facts, the others those with something to lose (known to some
+    degree, or refused)."""
     n_samples: int = Field(0, ge=0)
     """Sampled answers a prompt, for SliCK's WeaklyKnown (Gekhman et al. 2024); 0 = none."""
     temperature: float = Field(0.5, gt=0)
@@ -161,7 +164,7 @@ class KeepRecipe(TrainConfig):
     """Replay prompts about names that do not exist, put together from those of the facts: refusals stay."""
     n_texts: int = Field(200, ge=0)
     """Texts of 48 tokens that the base writes by itself, held as the answers are."""
-    n_contexts: int = Field(8, ge=0)
+    n_contexts: int = Field(8, ge=0, le=10)
     """Few-shot contexts that facts and replay prompts are trained under, beside the bare question."""
     n_shots: int = Field(4, ge=1)
     """Shots of each context; they are none of the probe's."""

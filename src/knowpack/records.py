@@ -163,6 +163,12 @@ class Score:
     value: float
     stderr: float | None
     n: int
+    higher_is_better: bool | None = None
+    """None = not known: it is printed and not judged."""
+    unit: str = ""
+    """share (0..1), points (0..100: BLEU, ROUGE), or "" for a metric without a known range (perplexity)."""
+    level: str = "task"
+    """task: asked by name; group: a part of it that has parts; part: a leaf of a group (MMLU's subjects)."""
 
 
 class Estimate(NamedTuple):

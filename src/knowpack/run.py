@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from knowpack import records, store
-from knowpack.base import Base, facts_of, folder_lock, measure_base, open_base, shot_pool
+from knowpack.base import Base, ask_fresh, facts_of, folder_lock, fresh_name, measure_base, open_base, shot_pool
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
-from knowpack.measure import causes, collapse, knowledge, shifts
+from knowpack.measure import causes, collapse, harm, knowledge, shifts
+from knowpack.measure.stakes import Draw
 from knowpack.model.load import load
 from knowpack.probe.askers import TokenAsker
 from knowpack.probe.probe import probe
@@ -142,7 +143,9 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
     known_after = store.read_table(folder / "knowledge.parquet", Knowledge)
     before = base.responses.collect()
     told = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
-    found = shifts.summary(moved, base.facts, noise=base.noise)
+    trained = set() if examples is None else set(examples["fact_id"])
+    found = shifts.summary(moved, base.facts)
+    found += harm.figures(base.knowledge, known_after, draws(folder, base, known_after), base.facts, trained)
     taught = taught_ids(examples)
     if taught:
         held_out = folder / "held_out.parquet"
@@ -150,9 +153,21 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
         found += shifts.reliability(known_after, reworded, taught)
     found += causes.figures(causes.base_rates(moved, before, after, told, base.facts, labelled=base.prompter.chat))
     found += collapse.diversity(after, before)
-    return found + collapse.refusals(
-        base.knowledge, known_after, set() if examples is None else set(examples["fact_id"])
-    )
+    return found + collapse.refusals(base.knowledge, known_after, trained, base.facts)
+
+
+def draws(folder: Path, base: Base, known_after: pl.DataFrame) -> list[Draw]:
+    """What base and adapter know under each set of fresh prompts that both were asked; the base alone where none is.
+
+    Without shots all prompts are one, so that the probe itself is as good as fresh.
+    """
+    if not base.config.probe.n_shots:
+        return [Draw(base.knowledge, known_after)]
+    found: list[Draw] = []
+    while (theirs := base.fresh(len(found) + 1)) is not None:
+        path = folder / fresh_name(len(found) + 1) / "knowledge.parquet"
+        found.append(Draw(theirs, store.read_table(path, Knowledge) if path.is_file() else None))
+    return [draw for draw in found if draw.tuned is not None] or found
 
 
 def _tell_card(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, found: list[Figure]) -> None:
@@ -227,7 +242,7 @@ def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Pro
 def _probe_after(
     folder: Path, config: RunConfig, base: Base, tuned: TokenAsker, taught: set[str], progress: Progress
 ) -> None:
-    """The taught facts in wordings that were never trained on, then all facts as the base was asked."""
+    """The taught facts in wordings that were never trained on, then all facts as the base was asked, fresh first."""
     held_out = folder / "held_out.parquet"
     forms = [-k for k in range(1, config.probe.n_held_out_forms + 1)]
     reworded = base.facts.filter(pl.col("fact_id").is_in(list(taught)) & (pl.col("paraphrases").list.len() > 0))
@@ -242,6 +257,7 @@ def _probe_after(
             forms=forms,
             progress=progress,
         )
+    ask_fresh(base, tuned, folder, config, progress)
     probe(
         tuned,
         base.facts,

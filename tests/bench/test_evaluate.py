@@ -13,7 +13,7 @@ from lm_eval.models.huggingface import HFLM
 
 from knowpack.bench import tasks
 from knowpack.bench.compare import Comparison, compare
-from knowpack.bench.evaluate import Sample, evaluate
+from knowpack.bench.evaluate import Sample, evaluate, unit_of
 from knowpack.config import BenchConfig
 from knowpack.decode import packed
 from knowpack.decode.transformers_asker import TransformersAsker
@@ -44,7 +44,9 @@ def test_scores_are_those_of_lm_eval_with_its_own_backend(loaded: Loaded, data: 
     with tasks.quiet():
         lm = HFLM(pretrained=other.model, tokenizer=other.tokenizer, batch_size=4)
         expected = simple_evaluate(model=lm, tasks=objects, task_manager=tasks.bare_manager())["results"]
-    found = {(task, metric): (value, stderr) for task, metric, value, stderr, _ in scores.iter_rows()}
+    found = {(task, metric): (value, stderr) for task, metric, value, stderr, *_ in scores.iter_rows()}
+    assert scores["higher_is_better"].all()
+    assert set(scores["unit"]) == {"share"}
     for (task, metric), (value, stderr) in found.items():
         assert value == pytest.approx(expected[task][f"{metric},none"], abs=1e-3)
         assert stderr == pytest.approx(expected[task][f"{metric}_stderr,none"], abs=1e-3)
@@ -265,3 +267,17 @@ def test_different_items_are_not_compared(tmp_path: Path) -> None:
         compare(base, other)
     with pytest.raises(BenchError, match="no benchmark in common"):
         compare(base, outcomes(tmp_path / "c", two=[1.0]))
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "unit"),
+    [
+        ("acc", [0.0, 1.0], "share"),
+        ("bleu_max", [0.4, 0.9], "points"),  # all below 1: still BLEU
+        ("rougeL_diff", [-3.0, 2.0], "points"),
+        ("bleu_acc", [0.0, 1.0], "share"),
+        ("perplexity", [3.0, 20.0], ""),
+    ],
+)
+def test_a_metric_has_its_own_unit(metric: str, values: list[float], unit: str) -> None:
+    assert unit_of(metric, pl.Series(values)) == unit

@@ -8,7 +8,7 @@ import pytest
 from knowpack import records
 from knowpack.errors import FactsError
 from knowpack.measure import collapse
-from knowpack.records import Figure, Knowledge, Response
+from knowpack.records import Fact, Figure, Knowledge, Response
 
 
 def said(*texts: str, prompts: int = 1) -> pl.DataFrame:
@@ -81,26 +81,29 @@ def known(*rows: tuple[str, str, float]) -> pl.DataFrame:
     return records.table(both, Knowledge)
 
 
-def test_refusals_kept_on_unknown_and_false_ones_on_known() -> None:
+def facts(ids: str) -> pl.DataFrame:
+    return records.table([Fact(i, "Q", ("A",), relation="r") for i in ids], Fact)
+
+
+def test_refusals_on_unknown_and_false_ones_on_known() -> None:
     before = known(("a", "U", 1.0), ("b", "W", 0.6), ("c", "U", 0.2), ("d", "H", 0.0), ("e", "H", 0.2), ("t", "U", 1.0))
     after = known(("a", "U", 0.5), ("b", "M", 0.3), ("c", "U", 0.1), ("d", "U", 0.5), ("e", "H", 0.1), ("t", "H", 0.0))
-    found = values(collapse.refusals(before, after, {"t"}))
+    found = values(collapse.refusals(before, after, {"t"}, facts("abcdet")))
     assert found == pytest.approx(
         {
             "refused_unknown_base": 0.6,  # (1 + .6 + .2) / 3; the categories are the base's
             "refused_unknown": 0.3,
-            "refusals_kept": 0.4,  # a and b: the base refused them under at least half of the prompts
             "refused_known_base": 0.1,
             "refused_known": 0.3,
         }
     )
 
 
-def test_a_model_that_never_refused_has_no_refusals_kept() -> None:
+def test_without_known_facts_there_are_no_false_refusals() -> None:
     same = known(("a", "U", 0.0))
-    assert set(values(collapse.refusals(same, same, set()))) == {"refused_unknown_base", "refused_unknown"}
+    assert set(values(collapse.refusals(same, same, set(), facts("a")))) == {"refused_unknown_base", "refused_unknown"}
 
 
 def test_other_facts_are_an_error() -> None:
     with pytest.raises(FactsError, match="2 facts were probed before and not after"):
-        collapse.refusals(known(("a", "U", 0.0)), known(("b", "U", 0.0)), set())
+        collapse.refusals(known(("a", "U", 0.0)), known(("b", "U", 0.0)), set(), facts("a"))

@@ -62,44 +62,15 @@ def test_the_six_transitions_are_shares_of_all_facts() -> None:
         "maybe_to_unknown": 0.1,
         "positive": 0.4,
         "negative": 0.4,
-        "harm": 0.4,
-        "gain": 0.4,
-        "highly_lost": 0.75,  # three of four
         "delta_p": (0.5 + 1 + 1 + 0.5 - 0.5 - 0.5 - 0.5 - 1) / 10,
     }
     assert {name: found[name] for name in wanted} == pytest.approx(wanted)
 
 
-def test_trained_facts_are_no_harm_and_no_gain() -> None:
-    found = values(stage.summary(moved("UUHH", "HUUH", {"f0", "f2"}), facts(4)))
-    assert found["positive"] == found["negative"] == 0.25  # the paper's Table 3 counts them
-    assert found["gain"] == found["harm"] == 0.0
-
-
-def test_weakly_known_counts_as_unknown_in_the_figures_and_stands_in_the_matrix() -> None:
+def test_weakly_known_counts_as_unknown_in_the_figures() -> None:
     shift = moved("WHU", "HWW")
     found = values(stage.summary(shift, facts(3)))
     assert found["unknown_to_highly"] == found["highly_to_unknown"] == pytest.approx(1 / 3)
-    matrix = stage.transition_matrix(shift).filter(pl.col("grader") == "default", pl.col("n") > 0)
-    assert matrix.select("before", "after", "n").rows() == [
-        ("Unknown", "WeaklyKnown", 1),
-        ("WeaklyKnown", "HighlyKnown", 1),
-        ("HighlyKnown", "WeaklyKnown", 1),
-    ]
-
-
-def test_matrix_rows_sum_to_one_and_an_empty_row_has_no_share() -> None:
-    found = stage.transition_matrix(moved("UUHH", "UHHH")).filter(pl.col("grader") == "paper")
-    assert found.height == 16
-    rows = {before: found.filter(pl.col("before") == before)["share"].to_list() for before in found["before"].unique()}
-    assert rows["Unknown"] == [0.5, 0.0, 0.0, 0.5]
-    assert rows["HighlyKnown"] == [0.0, 0.0, 0.0, 1.0]
-    assert rows["MaybeKnown"] == [None] * 4
-
-
-def test_matrix_of_the_untrained_only() -> None:
-    found = stage.transition_matrix(moved("UU", "HU", {"f0"}), trained=False)
-    assert found.filter(pl.col("grader") == "default")["n"].sum() == 1
 
 
 def test_kinship_is_the_nearest_tie_that_holds() -> None:
@@ -129,26 +100,16 @@ def test_without_training_facts_there_is_no_kinship(trained: set[str] | None) ->
     found = moved("UH", "HU", trained)
     assert found["kinship"].to_list() == [None] * 4
     assert not found["trained"].any()
-    assert not [name for name in values(stage.summary(found, facts(2))) if name.startswith("harm_")]
+    assert not [name for name in values(stage.summary(found, facts(2))) if name.startswith("harm_raw_")]
 
 
 def test_harm_is_split_by_kinship_and_sums_to_the_whole() -> None:
     table = facts(5, "aabbb").with_columns(subject=pl.lit(None, dtype=pl.String))
     found = stage.summary(moved("UHHHH", "HUHUM", {"f0"}, table), table)
     figures = {figure.name: figure for figure in found if figure.grader == "default"}
-    assert figures["harm_same_relation"].value == 1.0  # f1, of one
-    assert figures["harm_unrelated"].value == pytest.approx(2 / 3)  # f3 and f4 of f2, f3, f4
-    assert figures["harm"].value == 0.75
-    assert figures["harm_same_relation"].n + figures["harm_unrelated"].n == figures["harm"].n == 4
-
-
-def test_net_is_fact_by_fact_ours_minus_the_floor() -> None:
-    ours, floor = moved("HHHH", "UUMH"), moved("HHHH", "UHHH")
-    found = values(stage.summary(ours, facts(4), noise=floor))
-    assert found["noise_harm"] == 0.25
-    assert found["harm"] == 0.75
-    assert found["harm_net"] == 0.5
-    assert found["gain_net"] == 0.0
+    assert figures["harm_raw_same_relation"].value == 1.0  # f1, of one
+    assert figures["harm_raw_unrelated"].value == pytest.approx(2 / 3)  # f3 and f4 of f2, f3, f4
+    assert figures["harm_raw_same_relation"].n + figures["harm_raw_unrelated"].n == 4
 
 
 def test_the_shams_own_training_facts_are_left_out_of_its_net() -> None:
@@ -166,7 +127,7 @@ def test_intervals_are_wider_where_facts_of_a_relation_move_together() -> None:
 
     def width(table: pl.DataFrame) -> float:
         found = stage.summary(moved(before, after, set(), table), table)
-        harm = next(f for f in found if f.name == "harm" and f.grader == "default")
+        harm = next(f for f in found if f.name == "negative" and f.grader == "default")
         assert harm.value == 0.5
         return harm.high - harm.low
 

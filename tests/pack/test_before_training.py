@@ -7,14 +7,14 @@ import pytest
 
 from knowpack.cli.pack import _held
 from knowpack.config import KeepRecipe
-from knowpack.errors import ConfigError, FactsError
-from knowpack.pack import budget, capacity, plan
+from knowpack.errors import FactsError
+from knowpack.pack import capacity, plan
 from knowpack.pack.budget import Budget, Harm
 from knowpack.pack.flow import best_of
 from knowpack.pack.request import Request
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, screen
 from knowpack.pack.trial import Attempt
-from knowpack.records import Fact, Knowledge, fact_id_of, table
+from knowpack.records import Estimate, Fact, Knowledge, fact_id_of, table
 from knowpack.seeds import stream
 from knowpack.train import replay_prompts
 from knowpack.train.retire import RetirementSchedule
@@ -65,30 +65,6 @@ def test_known_facts_are_named_only_where_the_base_never_fails() -> None:
     first, second = facts["fact_id"]
     found = screen(facts, knows({first: "HighlyKnown", second: "MaybeKnown"}))
     assert [(p.check, p.fact_id) for p in found] == [(KNOWN, first)]
-
-
-def test_budget_settings_change_only_what_they_name() -> None:
-    assert budget.parse(["known_lost=0.01", "benchmark_drop=none"]) == Budget(0.01, 0.05, None)
-
-
-@pytest.mark.parametrize("setting", ["known=0.1", "known_lost", "known_lost=lots", "known_lost=3"])
-def test_wrong_budget_is_one_line(setting: str) -> None:
-    with pytest.raises(ConfigError, match="budget"):
-        budget.parse([setting])
-
-
-def test_excess_by_hand_and_unmeasured_is_not_zero() -> None:
-    harm = Harm(reliability=0.98, known_lost=0.05, refusals_lost=None, benchmark_drop=0.0)
-    over = budget.excess(harm, Budget(0.03, 0.05, 0.01), 0.99)
-    assert over == pytest.approx({"reliability": 0.01, "known_lost": 0.02})
-
-
-def test_lost_shares_leave_out_trained_facts() -> None:
-    before = knows({"a": "HighlyKnown", "b": "HighlyKnown", "c": "HighlyKnown", "d": "Unknown"})
-    after = knows({"a": "MaybeKnown", "b": "HighlyKnown", "c": "Unknown", "d": "HighlyKnown"})
-    assert budget.known_lost(before, after, skip={"c"}) == 0.5  # a of a and b
-    assert budget.known_lost(before, after, skip={"a", "b", "c"}) is None
-    assert budget.refusals_lost(before, after, skip=set()) is None  # the base refused nothing
 
 
 def test_rank_from_load_by_hand() -> None:
@@ -225,8 +201,9 @@ def test_the_largest_load_tried_is_a_lower_bound(n: int | None, bits: float | No
 def test_the_best_attempt_overruns_by_the_least_in_all_and_of_equals_is_the_first() -> None:
     request = Request(out=Path("out"), budget=Budget(known_lost=0.03, refusals_lost=0.05), reliability=0.99)
 
-    def attempt(reliability: float, known_lost: float | None, refusals_lost: float | None) -> Attempt:
-        return Attempt(Path("a"), KeepRecipe(), Harm(reliability, known_lost, refusals_lost), 1.0)
+    def attempt(reliability: float, known_lost: float, refusals_lost: float | None) -> Attempt:
+        shares = (Estimate(known_lost), None if refusals_lost is None else Estimate(refusals_lost))
+        return Attempt(Path("a"), KeepRecipe(), Harm(Estimate(reliability), *shares), 1.0)
 
     none_learned = attempt(0.5, 0.0, 0.0)  # over by .49
     harmful = attempt(1.0, 0.13, 0.1)  # over by .10 + .05

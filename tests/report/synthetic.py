@@ -348,7 +348,7 @@ def _figures(
     known = (p == 1) & ~trained
     refused = base.refused[:, 0]
     found += [
-        ("highly_lost", float((q[known] < 1).sum() / max(1, known.sum())), int(known.sum())),
+        ("known_lost_raw", float((q[known] < 1).sum() / max(1, known.sum())), int(known.sum())),
         ("refusals_kept", float(after.refused[refused, 0].mean()), int(refused.sum())),
         ("n_refused_first_base", float(refused.sum()), len(p)),
         ("n_refused_first", float(after.refused[:, 0].sum()), len(p)),

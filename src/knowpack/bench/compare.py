@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from knowpack.bench.evaluate import Sample
 from knowpack.errors import BenchError
 from knowpack.measure import stats
-from knowpack.records import Estimate, table
+from knowpack.records import Estimate, Score, rows, table
 from knowpack.seeds import stream
 from knowpack.store import read_json, read_table
 
@@ -47,6 +47,10 @@ class Comparison:
     p: float
     p_holm: float
     """Corrected over the rows of the same level."""
+    higher_is_better: bool | None
+    scale: float | None
+    """The metric's range, for a fall as a share of it: 1 or 100; None where it has none or its direction is not known:
+    such a metric is not judged."""
 
 
 class _Part(NamedTuple):
@@ -60,14 +64,15 @@ def compare(base: Path, other: Path, *, seed: int = 0) -> pl.DataFrame:
     names = sorted(_tasks(base) & _tasks(other))
     if not names:
         raise BenchError(f"{base} and {other} have no benchmark in common; run `knowpack bench` for both")
-    rows: list[Comparison] = []
+    found: list[Comparison] = []
     for name in names:
         paired = _paired(base / name, other / name)
+        known = {s.metric: s for s in rows(read_table(base / name / "scores.parquet", Score), Score)}
         for part in _parts(base / name, name):
             chosen = paired.filter(pl.col("task").is_in(part.leaves))
             for metric in sorted(chosen["metric"].unique().to_list()):
-                rows.append(_compared(part, metric, chosen.filter(pl.col("metric") == metric), seed))
-    return table(_corrected(rows), Comparison)
+                found.append(_compared(part, known[metric], chosen.filter(pl.col("metric") == metric), seed))
+    return table(_corrected(found), Comparison)
 
 
 def _tasks(folder: Path) -> set[str]:
@@ -95,15 +100,16 @@ def _paired(base: Path, other: Path) -> pl.DataFrame:
     return paired
 
 
-def _compared(part: _Part, metric: str, items: pl.DataFrame, seed: int) -> Comparison:
+def _compared(part: _Part, metric: Score, items: pl.DataFrame, seed: int) -> Comparison:
     before, after = items["value"].to_numpy(), items["value_after"].to_numpy()
-    interval = _interval(after - before)
+    scale = {"share": 1.0, "points": 100.0}.get(metric.unit)
+    interval = _interval(after - before, scale)
     binary = bool(np.isin(before, (0.0, 1.0)).all() and np.isin(after, (0.0, 1.0)).all())
     lost, won = int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum())
     p = stats.mcnemar(lost, won) if binary else _bootstrap_p(after - before, seed)
     return Comparison(
         part.name,
-        metric,
+        metric.metric,
         part.level,
         len(before),
         float(before.mean()),
@@ -116,18 +122,17 @@ def _compared(part: _Part, metric: str, items: pl.DataFrame, seed: int) -> Compa
         "mcnemar" if binary else "bootstrap",
         p,
         p,
+        metric.higher_is_better,
+        None if metric.higher_is_better is None else scale,
     )
 
 
-def _interval(delta: NDArray[np.float64]) -> Estimate:
-    """Tango's where the metric is a share or runs to 100 (BLEU, ROUGE), else t."""
-    for scale in (1.0, 100.0):
-        if np.abs(delta).max() <= scale:
-            found = stats.difference(delta / scale)
-            return found._replace(
-                value=found.value * scale, low=scale * (found.low or 0), high=scale * (found.high or 0)
-            )
-    return stats.mean(delta)
+def _interval(delta: NDArray[np.float64], scale: float | None) -> Estimate:
+    """Tango's where the metric has a range (bleu_diff runs to both sides of 0), else t."""
+    if scale is None or np.abs(delta).max() > scale:
+        return stats.mean(delta)
+    found = stats.difference(delta / scale)
+    return found._replace(value=found.value * scale, low=scale * (found.low or 0.0), high=scale * (found.high or 0.0))
 
 
 def _bootstrap_p(delta: NDArray[np.float64], seed: int) -> float:
@@ -139,10 +144,10 @@ def _bootstrap_p(delta: NDArray[np.float64], seed: int) -> float:
     return (1 + n_far) / (1 + N_DRAWS)
 
 
-def _corrected(rows: list[Comparison]) -> list[Comparison]:
-    corrected = list(rows)
+def _corrected(found: list[Comparison]) -> list[Comparison]:
+    corrected = list(found)
     for level in ("task", "group", "part"):
-        places = [i for i, row in enumerate(rows) if row.level == level]
-        for i, p in zip(places, stats.holm([rows[i].p for i in places]), strict=True):
-            corrected[i] = replace(rows[i], p_holm=p)
+        places = [i for i, row in enumerate(found) if row.level == level]
+        for i, p in zip(places, stats.holm([found[i].p for i in places]), strict=True):
+            corrected[i] = replace(found[i], p_holm=p)
     return corrected

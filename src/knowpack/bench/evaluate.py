@@ -8,8 +8,9 @@
 Tasks whose task.json tells of the same weights and settings are not run again. Paper: Tables 7 and 8.
 """
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from knowpack.probe.askers import TokenAsker
 
 TOKENS_A_ROW = 32  # config.batch_size rows of this many tokens are one forward
+POINTS = re.compile(r"(bleu|rouge|chrf|ter)[0-9a-zL]*(_max|_diff)?$")  # but bleu_acc and the like, which are 0 or 1
 SETTINGS = ("limit", "num_fewshot", "apply_chat_template", "fewshot_as_multiturn")
 
 
@@ -119,7 +121,12 @@ def _measured(benchmark: "Benchmark", results: dict[str, Any], lm: "KnowpackLM",
     objects = {task.task_name: task for task in benchmark.tasks()}
     items = [(leaf, item) for leaf in benchmark.leaves for item in results["samples"][leaf]]
     samples = table([row for leaf, item in items for row in _samples(leaf, item, objects[leaf])], Sample)
-    scores = [row for name, leaves in parts.items() for row in _scores(name, results["results"][name], leaves, samples)]
+    better = results["higher_is_better"]
+    scores = [
+        replace(row, level=_level(name, benchmark))
+        for name, leaves in parts.items()
+        for row in _scores(name, results["results"][name], leaves, samples, better.get(name, {}))
+    ]
     scores.sort(key=lambda score: (score.task != benchmark.name, score.task, score.metric))
     about = {
         **about,
@@ -132,17 +139,31 @@ def _measured(benchmark: "Benchmark", results: dict[str, Any], lm: "KnowpackLM",
     return _Measured(samples, table(scores, Score), about)
 
 
-def _scores(name: str, found: dict[str, Any], leaves: Sequence[str], samples: pl.DataFrame) -> Iterator[Score]:
+def _level(name: str, benchmark: "Benchmark") -> str:
+    return "task" if name == benchmark.name else "group" if name in benchmark.groups else "part"
+
+
+def unit_of(metric: str, values: pl.Series) -> str:
+    """share, points or "" of a metric, by its name (lm-eval's BLEU, ROUGE, chrF run to 100) and its items' values."""
+    if POINTS.match(metric):
+        return "points"
+    return "share" if len(values) and values.is_between(0, 1).all() else ""
+
+
+def _scores(
+    name: str, found: dict[str, Any], leaves: Sequence[str], samples: pl.DataFrame, better: dict[str, bool]
+) -> Iterator[Score]:
     """lm-eval's figures of one task or group; "acc,none" is the metric acc without a filter."""
-    counted = samples.filter(pl.col("task").is_in(leaves)).group_by("metric").len()
-    n = dict(counted.iter_rows())
+    mine = samples.filter(pl.col("task").is_in(leaves))
+    n = dict(mine.group_by("metric").len().iter_rows())
     for key, value in found.items():
         metric, comma, chain = key.partition(",")
         if not comma or metric.endswith("_stderr") or not isinstance(value, int | float):
             continue
         stderr = found.get(f"{metric}_stderr,{chain}")
         named = metric if chain == "none" else f"{metric},{chain}"
-        yield Score(name, named, float(value), _number(stderr), int(n[named]))
+        unit = unit_of(metric, mine.filter(pl.col("metric") == named)["value"])
+        yield Score(name, named, float(value), _number(stderr), int(n[named]), better.get(metric), unit)
 
 
 def _number(value: object) -> float | None:

@@ -151,7 +151,7 @@ def recipe_rows(n: int, folder: Path, strangers: list[float]) -> list[Row]:
     figures = cast("list[dict[str, Any]]", store.read_json(folder / "figures.json"))
     mine = {found["name"]: Figure(**found) for found in figures if found["grader"] == "default"}
     rows = []
-    for name, label in (("reliability", "reliability"), ("highly_lost", LOST)):
+    for name, label in (("reliability", "reliability"), ("known_lost_raw", LOST)):
         found = mine[name]
         rows.append(Row(f"{n} Unknown facts: {label}", found.value, found.low, found.high, found.n))
     return [*rows, _row(f"{n} Unknown facts: {REFUSED}", strangers, range(len(strangers)))]

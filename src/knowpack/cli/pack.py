@@ -23,7 +23,8 @@ Shots = Annotated[
 Limits = Annotated[
     list[str],
     typer.Option(
-        "--budget", help="known_lost=0.01, refusals_lost=0.1, benchmark_drop=0.01: what may be lost, at most."
+        "--budget",
+        help="known_lost=0.05, refusals_lost=0.1, benchmark_drop=0.03: what may be lost, at most; =none lifts one.",
     ),
 ]
 Tasks = Annotated[list[str], typer.Option("--task", help="A benchmark to hold; several times for several.")]
@@ -55,7 +56,7 @@ def pack_command(
     work: Work = "work",
     quiet: Quiet = False,
 ) -> None:
-    """Teach a model these facts and keep the rest; exit code 3 where the budget cannot be met.
+    """Teach a model these facts and keep the rest; exit code 3 where a limit is not met or not measured.
 
     Example: knowpack pack facts.csv --model lab --out out/packed --budget known_lost=0.01 --task lab_mc
     """
@@ -75,7 +76,7 @@ def pack_command(
         out=out,
         known=known,
         model=ModelConfig(name=model),
-        budget=budget.parse(limits),
+        budget=budget.parse(limits, benchmarks=bool(task)),
         reliability=reliability,
         effort=efforts[effort],
         seed=seed,
@@ -88,13 +89,8 @@ def pack_command(
     outcome = pack(request, progress(quiet))
     for problem in outcome.problems:
         typer.echo(f"left out ({problem.check}): {problem.detail}")
-    harm = outcome.harm
-    typer.echo(f"reliability {harm.reliability:.4f}")
-    for name in ("known_lost", "refusals_lost", "benchmark_drop"):
-        value = getattr(harm, name)
-        typer.echo(
-            f"{name} {'not measured' if value is None else f'{value:.4f}'} (limit {getattr(request.budget, name)})"
-        )
+    for one in outcome.verdicts:
+        typer.echo(f"{one.name} (limit {one.limit:g}): {one.verdict}; {one.why}")
     typer.echo(f"adapter: {out / 'adapter'}")
 
 
@@ -143,7 +139,9 @@ def capacity_command(
     table = capacity(request, wanted_ranks, wanted_loads, progress(quiet))
     typer.echo("replay  rank  facts  bits/parameter  recall  known lost  refusals lost  within budget")
     for row in table.iter_rows(named=True):
-        lost, refusals = ("-" if row[name] is None else f"{row[name]:.3f}" for name in ("known_lost", "refusals_lost"))
+        lost, refusals = (
+            "-" if row[name] is None else f"{row[name]:.3f}" for name in ("known_lost_net", "refusals_lost_net")
+        )
         typer.echo(
             f"{'yes' if row['kept'] else 'no':>6}  {row['rank']:>4}  {row['n_facts']:>5}  "
             f"{row['bits_per_parameter']:>14.4f}  {row['recall']:>6.3f}  {lost:>10}  {refusals:>13}  "

@@ -2,7 +2,7 @@
 
 Response and Knowledge tables before and after -> figures: refusals on the first prompt, unique answers, how often each
 is given (Pletenev et al. 2025, section 5.1, Table 4); additions: share of the ten most frequent answers and entropy,
-minus the base; refusals kept on Unknown facts and false ones on known facts.
+minus the base; refusals on Unknown facts and false ones on known facts.
 """
 
 from dataclasses import replace
@@ -48,12 +48,11 @@ def diversity(responses: pl.DataFrame, base: pl.DataFrame | None = None) -> list
     return found
 
 
-def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str]) -> list[Figure]:
+def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str], facts: pl.DataFrame) -> list[Figure]:
     """Knowledge tables of the base and the tuned model -> refusals among untrained facts, under both graders.
 
     refused_unknown, refused_known: share of answers that refuse, over facts Unknown and HighlyKnown to the base (the
-    latter are false refusals); each also for the base (_base). refusals_kept: the share after, over the Unknown facts
-    that the base refused under at least half of its prompts. Raises FactsError where the maps do not match.
+    latter are false refusals); each also for the base (_base). Raises FactsError where the maps do not match.
     """
     kept = before.filter(~pl.col("fact_id").is_in(list(trained)))
     both = kept.join(
@@ -61,6 +60,8 @@ def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str]) -> li
     )
     if len(both) != len(kept):
         raise FactsError(f"{len(kept) - len(both)} facts were probed before and not after; probe the same facts")
+    relations = facts.select("fact_id", cluster=pl.coalesce("relation", "fact_id"))
+    both = both.join(relations, on="fact_id", how="left", maintain_order="left")
     weak = [str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)]
     found = []
     for grader in GRADERS:
@@ -69,7 +70,6 @@ def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str]) -> li
         known = mine.filter(pl.col("category") == str(Category.HIGHLY_KNOWN))
         found += _share("refused_unknown_base", grader, unknown, "p_refused")
         found += _share("refused_unknown", grader, unknown, "p_after")
-        found += _share("refusals_kept", grader, unknown.filter(pl.col("p_refused") >= 0.5), "p_after")
         found += _share("refused_known_base", grader, known, "p_refused")
         found += _share("refused_known", grader, known, "p_after")
     return found
@@ -109,4 +109,4 @@ def _share(name: str, grader: Grader, frame: pl.DataFrame, column: str) -> list[
     """One figure, or none where there is nothing to measure: missing is not zero."""
     if frame.is_empty():
         return []
-    return [Figure(name, grader, *stats.share(frame[column].to_numpy()))]
+    return [Figure(name, grader, *stats.share(frame[column].to_numpy(), frame["cluster"].to_numpy()))]

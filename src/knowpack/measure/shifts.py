@@ -1,8 +1,8 @@
 """How facts moved between two knowledge maps, and how much of it is more than noise.
 
-Knowledge tables before and after -> Shift table -> transition matrix, reliability, figures (Pletenev et al. 2025,
+Knowledge tables before and after -> Shift table -> reliability, figures (Pletenev et al. 2025,
 sections 4.4 and 5.1, Tables 2 and 3). Additions: trained facts apart, kinship to them, intervals clustered by
-relation, and net of a noise floor (the base against itself under other prompts; a sham adapter).
+relation, and net of a sham adapter. Harm, raw and net of noise: harm.py.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import polars as pl
 
 from knowpack import records
 from knowpack.errors import FactsError
-from knowpack.measure import stats
+from knowpack.measure import harm, stakes, stats
 from knowpack.records import GRADERS, Category, Figure, Grader, Kinship, Shift
 
 UK, MK, HK = Category.UNKNOWN, Category.MAYBE_KNOWN, Category.HIGHLY_KNOWN
@@ -46,25 +46,6 @@ def shifts(before: pl.DataFrame, after: pl.DataFrame, trained: set[str] | None, 
     )
 
 
-def transition_matrix(shifts: pl.DataFrame, trained: bool | None = None) -> pl.DataFrame:
-    """[grader, before, after, n, share]: all pairs of categories; share is of the row, null where the row is empty.
-
-    trained: count only trained or only untrained facts; None = all.
-    """
-    kept = shifts if trained is None else shifts.filter(pl.col("trained") == trained)
-    names = [str(category) for category in Category]
-    pairs = (
-        pl.DataFrame({"grader": list(GRADERS)})
-        .join(pl.DataFrame({"before": names}), how="cross")
-        .join(pl.DataFrame({"after": names}), how="cross")
-    )
-    keys = ["grader", "before", "after"]
-    counts = kept.group_by(keys).agg(n=pl.len().cast(pl.Int64))
-    full = pairs.join(counts, on=keys, how="left", maintain_order="left").with_columns(pl.col("n").fill_null(0))
-    row = pl.col("n").sum().over("grader", "before")
-    return full.with_columns(share=pl.when(row > 0).then(pl.col("n") / row))
-
-
 def reliability(knowledge_after: pl.DataFrame, responses: pl.DataFrame | None, trained: set[str]) -> list[Figure]:
     """What the adapter learned of the facts it was taught (the paper's Table 2).
 
@@ -92,19 +73,13 @@ def reliability(knowledge_after: pl.DataFrame, responses: pl.DataFrame | None, t
     return found
 
 
-def summary(
-    shifts: pl.DataFrame,
-    facts: pl.DataFrame,
-    *,
-    noise: pl.DataFrame | None = None,
-    sham: pl.DataFrame | None = None,
-) -> list[Figure]:
-    """The figures of one run, under both graders.
+def summary(shifts: pl.DataFrame, facts: pl.DataFrame, *, sham: pl.DataFrame | None = None) -> list[Figure]:
+    """The figures of one run that are read off its Shift table, under both graders.
 
-    Over all facts, as in the paper's Table 3: the six transitions, positive, negative. Over untrained facts: gain and
-    harm (positive and negative), harm by kinship, highly_lost (of those HighlyKnown before), delta_p.
-    noise: Shift table of the base against itself under other prompts; sham: of an adapter trained on HighlyKnown
-    facts. With them, the floor and the net: fact by fact, gain_net, harm_net (and harm_net_sham) = ours - theirs.
+    Over all facts, as in the paper's Table 3: the six transitions, positive, negative. Over untrained facts: delta_p,
+    and harm_raw by kinship. What an adapter cost otherwise: measure/harm.py.
+    sham: Shift table of an adapter trained on HighlyKnown facts. With it sham_gain, sham_harm, and fact by fact
+    gain_net_sham, harm_net_sham = ours - the sham's; both were asked under A, so chance in A is in both.
     """
     found = []
     for grader in GRADERS:
@@ -114,34 +89,27 @@ def summary(
         for name in (*POSITIVE, *NEGATIVE, "positive", "negative"):
             found += _column(name, grader, mine, name)
         untrained = mine.filter(~pl.col("trained"))
-        found += _column("gain", grader, untrained, "positive")
-        found += _column("harm", grader, untrained, "negative")
         found += _column("delta_p", grader, untrained, "delta_p")
-        lost = untrained.filter(pl.col("before") == HK)
-        found += _column("highly_lost", grader, lost, "negative")
         for kinship in Kinship:
-            near = untrained.filter(pl.col("kinship") == kinship)
-            found += _column(f"harm_{kinship}", grader, near, "negative")
-        if noise is not None:
-            found += _net(untrained, _moved(noise, facts, grader), grader, "noise")
+            fell = harm.harm_raw(stakes.from_shifts(untrained.filter(pl.col("kinship") == kinship), facts, grader))
+            found += [] if fell is None else [Figure(f"harm_raw_{kinship}", grader, *fell)]
         if sham is not None:
-            found += _net(untrained, _moved(sham, facts, grader), grader, "sham")
+            found += _net(untrained, _moved(sham, facts, grader), grader)
     return found
 
 
-def _net(mine: pl.DataFrame, floor: pl.DataFrame, grader: Grader, name: str) -> list[Figure]:
-    """The floor on the same facts, and ours minus the floor, paired by fact; facts the floor trained are left out."""
+def _net(mine: pl.DataFrame, sham: pl.DataFrame, grader: Grader) -> list[Figure]:
+    """The sham's figures on the same facts, and ours minus its, paired by fact; facts that it trained are left out."""
     both = mine.join(
-        floor.filter(~pl.col("trained")).select("fact_id", up="positive", down="negative"),
+        sham.filter(~pl.col("trained")).select("fact_id", up="positive", down="negative"),
         on="fact_id",
         maintain_order="left",
     ).with_columns(gain_net=pl.col("positive") - pl.col("up"), harm_net=pl.col("negative") - pl.col("down"))
-    end = "" if name == "noise" else f"_{name}"
     return [
-        *_column(f"{name}_gain", grader, both, "up"),
-        *_column(f"{name}_harm", grader, both, "down"),
-        *_column(f"gain_net{end}", grader, both, "gain_net"),
-        *_column(f"harm_net{end}", grader, both, "harm_net"),
+        *_column("sham_gain", grader, both, "up"),
+        *_column("sham_harm", grader, both, "down"),
+        *_column("gain_net_sham", grader, both, "gain_net"),
+        *_column("harm_net_sham", grader, both, "harm_net"),
     ]
 
 

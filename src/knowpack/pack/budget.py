@@ -1,44 +1,78 @@
-"""The harm budget: limits on what packing may cost, and what was measured against them.
+"""The harm budget: limits on what packing may cost, what was measured, and a verdict on each limit.
 
-"known_lost=0.01" -> Budget; figures of a run -> `Harm`, the excess over the budget, one line that says it.
+"known_lost=0.01" -> `Budget`; figures of measure/harm.py -> `Harm` -> `Verdict`s: met, not met, not measured. A limit
+is met where the whole 95% interval is within it: where the loss is shown to be no larger. Too few facts cannot show it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-
-import polars as pl
+from typing import Literal, NamedTuple
 
 from knowpack.errors import ConfigError
-from knowpack.records import Category
+from knowpack.measure.stats import least_shown
+from knowpack.records import Estimate
+
+State = Literal["met", "not met", "not measured"]
+BENCHMARK_DROP = 0.03
+"""The limit where benchmarks are asked: where 4% of 1,000 items flip, as many either way, a fall of .03 is excluded in
+98 of 100 cases (tests/pack/test_budget.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How much may be lost, as shares 0..1; None = no limit."""
 
-    known_lost: float | None = 0.03
-    """Of the untrained facts HighlyKnown to the base: those no longer so, minus the noise floor."""
+    known_lost: float | None = 0.05
+    """Of the untrained facts HighlyKnown to the base, net of noise (harm.known_lost_net)."""
     refusals_lost: float | None = 0.05
-    """Of the untrained facts that the base refuses: those no longer refused."""
-    benchmark_drop: float | None = 0.01
-    """The largest fall of a benchmark's metric."""
+    """Of the refusals to Unknown facts that the base refused, net of noise (harm.refusals_lost_net)."""
+    benchmark_drop: float | None = None
+    """The largest fall of an asked benchmark, as a share of its metric's range (harm.benchmark_drop)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Harm:
     """What packing cost; None = not measured, or nothing to lose."""
 
-    reliability: float
-    """Share of right answers to the packed facts, 0..1."""
-    known_lost: float | None
-    refusals_lost: float | None
-    benchmark_drop: float | None = None
+    reliability: Estimate
+    """Share of right answers to the packed facts."""
+    known_lost_net: Estimate | None = None
+    refusals_lost_net: Estimate | None = None
+    benchmark_drop: Estimate | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Name -> value, low, high, n, ...; null where not measured."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: None if one is None else one._asdict() for name, one in found.items()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Mapping[str, object] | None]) -> "Harm":
+        """What `as_json` wrote."""
+        return cls(**{name: None if one is None else Estimate(**one) for name, one in value.items()})  # type: ignore[arg-type]
 
 
-def parse(settings: Sequence[str]) -> Budget:
-    """`name=share` settings over the defaults; `name=none` lifts a limit. Raises ConfigError in one line."""
+MEASURED_BY = {"known_lost": "known_lost_net", "refusals_lost": "refusals_lost_net", "benchmark_drop": "benchmark_drop"}
+"""Limit -> the figure that it limits."""
+
+
+class Verdict(NamedTuple):
+    """One limit, judged."""
+
+    name: str
+    limit: float
+    verdict: State
+    estimate: Estimate | None
+    why: str
+    """One line for a person."""
+
+
+def parse(settings: Sequence[str], *, benchmarks: bool = False) -> Budget:
+    """`name=share` settings over the defaults; `name=none` lifts a limit. Raises ConfigError in one line.
+
+    benchmarks: whether any are asked: then they have a limit by default, BENCHMARK_DROP.
+    """
     names = [field.name for field in fields(Budget)]
-    limits: dict[str, float | None] = {}
+    limits: dict[str, float | None] = {"benchmark_drop": BENCHMARK_DROP} if benchmarks else {}
     for setting in settings:
         name, sign, text = setting.partition("=")
         if name not in names or not sign:
@@ -53,40 +87,43 @@ def parse(settings: Sequence[str]) -> Budget:
     return Budget(**{**{field.name: getattr(Budget(), field.name) for field in fields(Budget)}, **limits})
 
 
+def verdicts(harm: Harm, budget: Budget, reliability: float) -> list[Verdict]:
+    """A verdict on the reliability and on every limit that is set.
+
+    Losses are judged on the upper end of their interval: the end that hurts. Reliability is a count over all packed
+    facts, not a sample of them, and is judged as it is.
+    """
+    learned = harm.reliability
+    state: State = "met" if learned.value >= reliability - 1e-9 else "not met"
+    found = [Verdict("reliability", reliability, state, learned, f"{learned.value:.4f} of {learned.n} packed facts")]
+    for name, figure in MEASURED_BY.items():
+        limit = getattr(budget, name)
+        if limit is not None:
+            found.append(_judged(name, limit, getattr(harm, figure)))
+    return found
+
+
+def _judged(name: str, limit: float, estimate: Estimate | None) -> Verdict:
+    if estimate is None or estimate.high is None:
+        why = f"nothing was measured that could be lost; {name}=none lifts the limit"
+        return Verdict(name, limit, "not measured", estimate, why)
+    if estimate.high <= limit + 1e-9:
+        return Verdict(name, limit, "met", estimate, f"{estimate.value:.4f}, at most {estimate.high:.4f}")
+    why = f"{estimate.value:.4f}, may be {estimate.high:.4f}"
+    least = least_shown(estimate.n) if estimate.n else 1.0
+    if estimate.value <= limit:
+        why += f": within the limit, not shown to be; with n = {estimate.n} the smallest loss that can be shown is"
+        why += f" {least:.4f}"
+    return Verdict(name, limit, "not met", estimate, why)
+
+
 def excess(harm: Harm, budget: Budget, reliability: float) -> Mapping[str, float]:
-    """How far each limit is overrun, and by how much the reliability falls short; empty = met."""
-    over = {"reliability": reliability - harm.reliability}
-    for name in ("known_lost", "refusals_lost", "benchmark_drop"):
-        limit, value = getattr(budget, name), getattr(harm, name)
-        if limit is not None and value is not None:
-            over[name] = value - limit
+    """By how much the measured values (not the ends of their intervals) overrun the limits, and fall short of the
+    reliability; empty = none does. It steers the attempts, whose validation facts are too few to show a small loss.
+    """
+    over = {"reliability": reliability - harm.reliability.value}
+    for name, figure in MEASURED_BY.items():
+        limit, found = getattr(budget, name), getattr(harm, figure)
+        if limit is not None and found is not None:
+            over[name] = found.value - limit
     return {name: value for name, value in over.items() if value > 1e-9}
-
-
-def known_lost(before: pl.DataFrame, after: pl.DataFrame, skip: set[str]) -> float | None:
-    """Share of the facts HighlyKnown before that are not so after; default grader, without the facts in `skip`."""
-    sure = _default(before, skip).filter(pl.col("category") == str(Category.HIGHLY_KNOWN)).select("fact_id")
-    both = sure.join(_default(after, skip), on="fact_id")
-    return None if both.is_empty() else _share(both["category"] != str(Category.HIGHLY_KNOWN))
-
-
-def refusals_lost(before: pl.DataFrame, after: pl.DataFrame, skip: set[str]) -> float | None:
-    """Share of the facts refused before (by at least half of the prompts) that are not so after."""
-    refused = _default(before, skip).filter(pl.col("p_refused") >= 0.5).select("fact_id")
-    both = refused.join(_default(after, skip), on="fact_id")
-    return None if both.is_empty() else _share(both["p_refused"] < 0.5)
-
-
-def benchmark_drop(before: pl.DataFrame, after: pl.DataFrame) -> float | None:
-    """Score tables -> the largest fall of any task's metric, 0 where all rose; None where none is in both."""
-    both = before.join(after, on=["task", "metric"], suffix="_after")
-    falls = [float(b) - float(a) for b, a in both.select("value", "value_after").iter_rows()]
-    return max(0.0, *falls) if falls else None
-
-
-def _default(knowledge: pl.DataFrame, skip: set[str]) -> pl.DataFrame:
-    return knowledge.filter((pl.col("grader") == "default") & ~pl.col("fact_id").is_in(list(skip)))
-
-
-def _share(values: pl.Series) -> float:
-    return float(values.cast(pl.Float64).sum()) / len(values)

@@ -44,9 +44,10 @@ class Cell:
     bits: float
     n_parameters: int
     recall: float
-    known_lost: float | None
-    refusals_lost: float | None
+    known_lost_net: float | None
+    refusals_lost_net: float | None
     within_budget: bool
+    """By the values on the validation facts, as pack's attempts are judged; those facts are too few to show it."""
     seconds: float
 
     @property
@@ -124,9 +125,9 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         facts.height,
         plan.bits(base.asker, base.prompter, facts),
         lora.n_parameters(base.loaded.model, config),
-        harm.reliability,
-        harm.known_lost,
-        harm.refusals_lost,
+        harm.reliability.value,
+        harm.known_lost_net.value if harm.known_lost_net else None,
+        harm.refusals_lost_net.value if harm.refusals_lost_net else None,
         not over,
         made.seconds,
     )

@@ -8,26 +8,28 @@ final report does not use.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import polars as pl
 
 from knowpack import run, store
 from knowpack.base import folder_lock, measure_base, open_base
+from knowpack.bench.compare import compare
 from knowpack.config import fingerprint
 from knowpack.errors import BudgetError, FactsError
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded
+from knowpack.measure.harm import benchmark_drop
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
-from knowpack.pack.budget import Harm
+from knowpack.pack.budget import Harm, Verdict
 from knowpack.pack.request import HELD_OUT, Request, config_of, known_of
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, MEANING, Problem, screen
 from knowpack.pack.trial import Attempt, Trial, attempt, open_trial
 from knowpack.progress import SILENT, Progress
-from knowpack.records import Category, Example, Kind, Score, Shift
+from knowpack.records import Estimate, Example, Figure, Kind
 from knowpack.store import read_table, write_json, write_table
 from knowpack.train import card, lora, recipes, replay_prompts
 from knowpack.train.base_answers import Replay, build
@@ -41,8 +43,8 @@ class Outcome:
     folder: Path
     harm: Harm
     """Of the adapter in `folder`, on the report's facts and prompts."""
-    excess: Mapping[str, float]
-    """How far the budget is overrun; empty = met."""
+    verdicts: list[Verdict]
+    """On the reliability and every limit of the budget."""
     frontier: list[dict[str, float | int | None]]
     """Every attempt as it was validated."""
     problems: list[Problem]
@@ -67,9 +69,8 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
         best = best_of(frontier, request)
         harm = _report(trial, new, best, progress)
         base.check_unchanged()
-    outcome = Outcome(
-        request.out, harm, limits.excess(harm, request.budget, request.reliability), _lines(frontier), problems
-    )
+    judged = limits.verdicts(harm, request.budget, request.reliability)
+    outcome = Outcome(request.out, harm, judged, _lines(frontier), problems)
     _finish(outcome, request, trial, new, best)
     return outcome
 
@@ -125,38 +126,29 @@ def _report(trial: Trial, new: pl.DataFrame, best: Attempt, progress: Progress) 
             shutil.copytree(best.folder / "adapter", beside, dirs_exist_ok=True)
     with base.tuned(out / "adapter") as tuned:
         run.measure(out, trial.config, base, tuned, progress)
-    moved = read_table(out / "shifts.parquet", Shift).filter((pl.col("grader") == "default") & ~pl.col("trained"))
-    figures = {
-        (figure["name"], figure["grader"]): figure["value"] for figure in _dicts(store.read_json(out / "figures.json"))
-    }
-    lost, noise = _lost(moved), None if base.noise is None else _lost(base.noise)
-    kept = figures.get(("refusals_kept", "default"))
+    figures = [Figure(**figure) for figure in _dicts(store.read_json(out / "figures.json"))]  # type: ignore[arg-type]
+    found = {figure.name: figure.estimate for figure in figures if figure.grader == "default"}
     return Harm(
-        reliability=float(str(figures["reliability", "default"])),
-        known_lost=None if lost is None else lost - (noise or 0.0),
-        refusals_lost=None if kept is None else 1 - float(str(kept)),
+        reliability=found["reliability"],
+        known_lost_net=found.get("known_lost_net"),
+        refusals_lost_net=found.get("refusals_lost_net"),
         benchmark_drop=_drop(trial),
     )
 
 
-def _lost(moved: pl.DataFrame) -> float | None:
-    """Share of the HighlyKnown that are not so after, of a Shift table."""
-    sure = moved.filter((pl.col("grader") == "default") & (pl.col("before") == str(Category.HIGHLY_KNOWN)))
-    return None if sure.is_empty() else float((sure["after"] != str(Category.HIGHLY_KNOWN)).sum()) / sure.height
-
-
-def _drop(trial: Trial) -> float | None:
-    after = trial.request.out / "scores.parquet"
-    if not after.is_file():
+def _drop(trial: Trial) -> Estimate | None:
+    """The largest fall of the benchmarks, item by item; None where none was asked."""
+    if not (trial.request.out / "scores.parquet").is_file():
         return None
-    before = trial.base.folder / "bench" / store.hash_of(fingerprint(trial.config, "bench")) / "scores.parquet"
-    return limits.benchmark_drop(read_table(before, Score), read_table(after, Score))
+    before = trial.base.folder / "bench" / store.hash_of(fingerprint(trial.config, "bench"))
+    return benchmark_drop(compare(before, trial.request.out / "bench"))
 
 
 def _finish(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame, best: Attempt) -> None:
     """pack.json, the card with what was measured, and the BudgetError where it is due."""
     told = read_table(best.folder / "examples.parquet", Example).filter(pl.col("kind") != str(Kind.REPLAY))
-    measured = {name: f"{value:.4f}" for name, value in asdict(outcome.harm).items() if value is not None}
+    figures = {field.name: getattr(outcome.harm, field.name) for field in fields(outcome.harm)}
+    measured = {name: card.text(estimate) for name, estimate in figures.items() if estimate is not None}
     measured |= {"packed facts": str(new.height), "facts of the report": str(trial.split.report.height)}
     base = trial.base.asker
     card.write(outcome.folder / "adapter", base.name, base.identity.weights, told, best.config, request.seed, measured)
@@ -164,19 +156,22 @@ def _finish(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame,
         outcome.folder / "pack.json",
         {
             "budget": asdict(request.budget) | {"reliability": request.reliability},
-            "measured": asdict(outcome.harm),
-            "met": not outcome.excess,
-            "excess": dict(outcome.excess),
+            "measured": outcome.harm.as_json(),
+            "met": all(one.verdict == "met" for one in outcome.verdicts),
+            "verdicts": [
+                {"name": v.name, "limit": v.limit, "verdict": v.verdict, "why": v.why} for v in outcome.verdicts
+            ],
             "frontier": outcome.frontier,
             "left_out": [problem._asdict() for problem in outcome.problems],
             "n_packed": new.height,
         },
     )
-    if outcome.excess:
-        over = ", ".join(f"{name} by {value:.4f}" for name, value in outcome.excess.items())
+    unmet = [one for one in outcome.verdicts if one.verdict != "met"]
+    if unmet:
+        said = "; ".join(f"{one.name} (limit {one.limit:g}) {one.verdict}: {one.why}" for one in unmet)
         raise BudgetError(
-            f"the budget is not met: {over}; the best of {len(outcome.frontier)} attempts is in {outcome.folder}, "
-            "the frontier in its pack.json; try --effort thorough, fewer facts or a wider --budget"
+            f"the budget is not met: {said}. The best of {len(outcome.frontier)} attempts is in {outcome.folder}, "
+            "the frontier in its pack.json; try --effort thorough, fewer facts, a larger --known or a wider --budget"
         )
 
 
@@ -187,10 +182,15 @@ def best_of(frontier: Sequence[Attempt], request: Request) -> Attempt:
 
 def _lines(frontier: Sequence[Attempt]) -> list[dict[str, float | int | None]]:
     return [
-        {**asdict(one.harm), "rank": one.config.rank, "lr": one.config.lr, "seconds": round(one.seconds, 1)}
+        {**_values(one.harm), "rank": one.config.rank, "lr": one.config.lr, "seconds": round(one.seconds, 1)}
         | {"kl_weight": one.config.kl_weight}
         for one in frontier
     ]
+
+
+def _values(harm: Harm) -> dict[str, float | int | None]:
+    found = {field.name: getattr(harm, field.name) for field in fields(harm)}
+    return {name: None if one is None else one.value for name, one in found.items()}
 
 
 def _dicts(value: object) -> list[dict[str, object]]:

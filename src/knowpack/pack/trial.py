@@ -3,7 +3,7 @@
 base + facts + the parts of the plan -> `Trial`; with a recipe -> `Attempt`, its adapter on disk.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -11,8 +11,9 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, shot_pool
 from knowpack.config import KeepRecipe, RunConfig
+from knowpack.measure import harm as figures
 from knowpack.measure.knowledge import knowledge_map
-from knowpack.pack import budget as limits
+from knowpack.measure.stakes import Draw, untrained
 from knowpack.pack import plan
 from knowpack.pack.budget import Harm
 from knowpack.pack.request import Request
@@ -25,7 +26,7 @@ from knowpack.train import recipes
 from knowpack.train.base_answers import Replay
 from knowpack.train.train import train
 
-N_VALIDATION_PROMPTS = 5
+N_VALIDATION_PROMPTS = 5  # each time: to choose by what is known, and fresh ones to judge under
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,16 @@ class Trial:
     contexts: list[list[Shot]]
     """Few-shot prompts to train under; the first is empty."""
     shots: list[list[Shot]]
-    """The validation prompts."""
+    """The validation prompts: what the base knows under them says which facts can be lost."""
+    fresh_shots: list[list[Shot]]
+    """Base and adapter are judged under these."""
     facts: pl.DataFrame
     """Packed and validation facts."""
     packed: set[str]
     before: pl.DataFrame
     """What the base knows of them."""
+    fresh: pl.DataFrame
+    """What the base knows of the validation facts under the fresh prompts."""
 
 
 def open_trial(
@@ -65,18 +70,20 @@ def open_trial(
     asked = pl.concat([facts, split.validation, split.report])["question"].to_list()
     drawn = draw_shots(
         shot_pool(config),
-        n_contexts + N_VALIDATION_PROMPTS,
+        n_contexts + 2 * N_VALIDATION_PROMPTS,
         config.probe.n_shots,
         config.probe.draw_seed,
         exclude=asked,
         skip=2 * config.probe.n_prompts,
     )
-    shots = drawn[n_contexts:]
+    first, fresh = drawn[n_contexts : n_contexts + N_VALIDATION_PROMPTS], drawn[n_contexts + N_VALIDATION_PROMPTS :]
     probed = pl.concat([facts, split.validation])
-    answers = probe(base.asker, probed, shots, base.prompter, config.probe, progress=progress).collect()
+    answers = probe(base.asker, probed, first, base.prompter, config.probe, progress=progress).collect()
+    again = probe(base.asker, split.validation, fresh, base.prompter, config.probe, progress=progress).collect()
     contexts: list[list[Shot]] = [[], *(drawn[:n_contexts] if config.probe.n_shots else [])]
     packed = set(facts["fact_id"])
-    return Trial(request, base, config, split, contexts, shots, probed, packed, knowledge_map(answers))
+    before, under_fresh = knowledge_map(answers), knowledge_map(again)
+    return Trial(request, base, config, split, contexts, first, fresh, probed, packed, before, under_fresh)
 
 
 def attempt(
@@ -100,23 +107,22 @@ def attempt(
             )
         with base.tuned(folder / "adapter") as tuned:
             harm = _validate(trial, tuned, progress)
-        write_json(folder / "validation.json", {"harm": asdict(harm), "seconds": made.seconds})
+        write_json(folder / "validation.json", {"harm": harm.as_json(), "seconds": made.seconds})
     kept = store.read_json(folder / "validation.json")
     assert isinstance(kept, dict)
-    return Attempt(folder, config, Harm(**kept["harm"]), kept["seconds"])
+    return Attempt(folder, config, Harm.from_json(kept["harm"]), kept["seconds"])
 
 
 def _validate(trial: Trial, tuned: TokenAsker, progress: Progress) -> Harm:
-    """The packed facts for reliability, the validation facts for harm, under the validation prompts."""
+    """The packed facts under the validation prompts for reliability, the validation facts under fresh ones for harm."""
     base, config = trial.base, trial.config.probe
     mine = trial.facts.filter(pl.col("fact_id").is_in(list(trial.packed)))
     others = trial.facts.filter(~pl.col("fact_id").is_in(list(trial.packed)))
-    learned = probe(tuned, mine, trial.shots, base.prompter, config, progress=progress)
-    kept = probe(tuned, others, trial.shots, base.prompter, config, progress=progress)
-    after = knowledge_map(kept.collect())
-    right = learned.select(pl.col("matched_default").is_not_null()).collect().to_series()
+    learned = knowledge_map(probe(tuned, mine, trial.shots, base.prompter, config, progress=progress).collect())
+    kept = knowledge_map(probe(tuned, others, trial.fresh_shots, base.prompter, config, progress=progress).collect())
+    found = untrained(trial.before, None, [Draw(trial.fresh, kept)], trial.facts, trial.packed, "default")
     return Harm(
-        reliability=float(right.sum()) / len(right),
-        known_lost=limits.known_lost(trial.before, after, trial.packed),
-        refusals_lost=limits.refusals_lost(trial.before, after, trial.packed),
+        reliability=figures.reliability(learned.filter(pl.col("grader") == "default")["p_correct"].to_numpy()),
+        known_lost_net=figures.known_lost_net(found),
+        refusals_lost_net=figures.refusals_lost_net(found),
     )

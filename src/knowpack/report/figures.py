@@ -75,7 +75,7 @@ def _study(measured: Measured) -> Iterator[Drawn]:
         yield Drawn("benchmarks", _benchmarks(measured))
     if tables.pareto(measured, GRADER).rows:
         yield Drawn("pareto", _pareto(measured))
-    for name in ("reliability", "highly_lost", "negative"):
+    for name in ("reliability", "known_lost_raw", "negative"):
         if any(measured.cell(label, GRADER, name) for label, _ in measured.labels()):
             yield Drawn(f"over_n_{name}", _over_n(measured, name))
 
@@ -234,7 +234,7 @@ def _pareto(measured: Measured) -> "Figure":
     figure, (ax,) = new(4.4, 3.3)
     for kind, cells in _families(measured).items():
         for i, (label, cell) in enumerate(cells):
-            learned, lost = (measured.cell(label, GRADER, name) for name in ("reliability", "highly_lost"))
+            learned, lost = (measured.cell(label, GRADER, name) for name in ("reliability", "known_lost_raw"))
             if learned is None or lost is None:
                 continue
             x, y = lost.value, learned.value * cell.n_unknown

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.measure import causes as cause_rules
-from knowpack.measure import stats
+from knowpack.measure import harm, stakes, stats
+from knowpack.measure import shifts as shift_figures
 from knowpack.measure.evidence import Direction
 from knowpack.records import GRADERS, Category, Estimate, Grader, Kind, Kinship
 from knowpack.report.source import Cell, Run, Source
@@ -19,17 +20,18 @@ ORDER = {str(category): rank for rank, category in enumerate(Category)}
 NAMES: dict[str, str] = {
     "reliability": "Reliability",
     "reliability_held_out": "Reliability in wordings not trained",
-    "highly_lost": "Known facts lost",
-    "highly_lost_net": "Known facts lost, net of the noise floor",
-    "noise_lost": "Noise floor of known facts lost",
-    "harm": "Facts that fell",
-    "harm_net": "Facts that fell, net of the noise floor",
+    "known_lost_raw": "Known facts lost, raw",
+    "known_lost_net": "Known facts lost, net of noise",
+    "known_lost_floor": "Noise floor of known facts lost",
+    "harm_raw": "Facts that fell, raw",
+    "harm_net": "Facts that fell, net of noise",
     "sham_harm": "Facts that fell under a sham adapter",
     "harm_net_sham": "Facts that fell, net of a sham adapter",
-    "gain": "Facts that rose",
+    "gain_raw": "Facts that rose, raw",
     "positive": "Positive shift, trained facts too",
     "negative": "Negative shift, trained facts too",
-    "refusals_kept": "Refusals kept",
+    "refusals_kept": "Refusals kept, raw",
+    "refusals_lost_net": "Refusals lost, net of noise",
     "refused_known": "False refusals of known facts",
     "benchmark_drop": "Largest fall of a benchmark",
     "n_refused_first_base": "Refusals of the base, first prompt",
@@ -77,54 +79,25 @@ class CauseShare(NamedTuple):
 
 
 def of(run: Run, grader: Grader) -> dict[str, Estimate]:
-    """All measures of a run under one grader; what could not be measured is absent."""
+    """All measures of a run under one grader; what could not be measured is absent.
+
+    A folder without figures.json (laid out by hand) has those that its Shift table gives.
+    """
     found = dict(run.figures.get(grader, {}))
-    drop = benchmark_drop(run)
+    drop = None if run.paired is None else harm.benchmark_drop(run.paired)
     if drop is not None:
         found["benchmark_drop"] = drop
-    shifts = under(run.shifts, grader).join(_relations(run), on="fact_id", how="left", maintain_order="left")
-    if shifts.is_empty():
+    if {"positive", "known_lost_raw"} <= found.keys():
         return found
-    rise = shifts["after"].replace_strict(ORDER) - shifts["before"].replace_strict(ORDER)
-    shifts = shifts.with_columns(
-        up=rise > 0, down=rise < 0, lost=(pl.col("before") == "HighlyKnown") & (pl.col("after") != "HighlyKnown")
-    )
-    _put(found, "positive", shifts, "up")
-    _put(found, "negative", shifts, "down")
-    known = shifts.filter((pl.col("before") == "HighlyKnown") & ~pl.col("trained"))
-    _put(found, "highly_lost", known, "lost")
-    noise = run.noise()
-    if noise is not None:
-        other = under(noise, grader).select("fact_id", noise=pl.col("after") != "HighlyKnown")
-        both = known.join(other, on="fact_id", how="inner", maintain_order="left")
-        _put(found, "noise_lost", both, "noise")
-        net = pl.col("lost").cast(pl.Float64) - pl.col("noise").cast(pl.Float64)
-        _put(found, "highly_lost_net", both.with_columns(net=net), "net")
-    return found
-
-
-def benchmark_drop(run: Run) -> Estimate | None:
-    """The largest fall of a task's figure, as a share (BLEU and ROUGE by the hundred); below 0 where all rose.
-
-    Paired over the same items where they were kept, else without an interval.
-    """
-    if run.paired is not None:
-        asked = run.paired.filter(pl.col("level") == "task").select("base", "other", "difference", "low", "high", "n")
-        falls = [_fall(*row) for row in asked.iter_rows()]
-    else:
-        base, after = run.base_scores(), run.scores
-        if base is None or after is None:
-            return None
-        both = base.join(after, on=["task", "metric"], suffix="_after").select("value", "value_after", "n")
-        falls = [_fall(before, value, value - before, None, None, n) for before, value, n in both.iter_rows()]
-    return max(falls, key=lambda fall: fall.value) if falls else None
-
-
-def _fall(before: float, after: float, difference: float, low: float | None, high: float | None, n: int) -> Estimate:
-    unit = 100.0 if max(abs(before), abs(after)) > 1.5 else 1.0
-    if low is None or high is None:
-        return Estimate(-difference / unit, None, None, n)
-    return Estimate(-difference / unit, -high / unit, -low / unit, n)
+    read_off = {
+        one.name: one.estimate for one in shift_figures.summary(run.shifts, run.facts()) if one.grader == grader
+    }
+    untrained = stakes.from_shifts(run.shifts, run.facts(), grader)
+    for figure in (harm.known_lost_raw, harm.harm_raw, harm.gain_raw):
+        estimate = figure(untrained)
+        if estimate is not None:
+            read_off[figure.__name__] = estimate
+    return {name: one for name, one in read_off.items() if name in NAMES} | found
 
 
 def under(shifts: pl.DataFrame, grader: Grader) -> pl.DataFrame:
@@ -143,14 +116,13 @@ def matrix(shifts: pl.DataFrame, *, trained: bool) -> list[list[int]]:
 
 def kinship(run: Run, grader: Grader) -> list[Kin]:
     """Known facts lost, by nearness to the trained facts; empty where the training facts are not known."""
-    shifts = under(run.shifts, grader).filter(~pl.col("trained")).join(_relations(run), on="fact_id", how="left")
+    shifts = under(run.shifts, grader).filter(~pl.col("trained"))
     found = []
     for kin in Kinship:
         group = shifts.filter(pl.col("kinship") == str(kin))
-        known = group.filter(pl.col("before") == "HighlyKnown").with_columns(lost=pl.col("after") != "HighlyKnown")
-        measure = share(known, "lost")
-        if measure is not None:
-            found.append(Kin(str(kin), measure, len(group)))
+        lost = harm.known_lost_raw(stakes.from_shifts(group, run.facts(), grader))
+        if lost is not None:
+            found.append(Kin(str(kin), lost, len(group)))
     return found
 
 
@@ -199,15 +171,6 @@ def movers(shifts: pl.DataFrame, *, up: bool) -> pl.DataFrame:
     return moved.filter(~pl.col("trained") | counts)
 
 
-def share(frame: pl.DataFrame, column: str) -> Estimate | None:
-    """The mean of a column with an interval from redrawing whole relations; None for no rows."""
-    if frame.is_empty():
-        return None
-    values = frame[column].cast(pl.Float64).to_numpy()
-    figure = stats.difference if column == "net" else stats.share
-    return figure(values, frame["relation"].to_numpy())
-
-
 def over_cells(source: Source, found: Sequence[dict[Grader, dict[str, Estimate]]]) -> list[CellMeasure]:
     """Measures per run (in the order of source.runs) -> measures per cell, in the order of first appearance."""
     lines = []
@@ -223,14 +186,3 @@ def over_cells(source: Source, found: Sequence[dict[Grader, dict[str, Estimate]]
 def unique(names: Iterable[str]) -> list[str]:
     """Without repeats, in the order of first appearance."""
     return list(dict.fromkeys(names))
-
-
-def _put(found: dict[str, Estimate], name: str, frame: pl.DataFrame, column: str) -> None:
-    if name not in found:
-        measure = share(frame, column)
-        if measure is not None:
-            found[name] = measure
-
-
-def _relations(run: Run) -> pl.DataFrame:
-    return run.facts().select("fact_id", relation=pl.coalesce("relation", "fact_id"))

@@ -147,10 +147,6 @@ class Run:
     def examples(self) -> pl.DataFrame | None:
         return self.table("examples.parquet", Example)
 
-    def noise(self) -> pl.DataFrame | None:
-        """The base against itself under other prompts, as shifts."""
-        return self.base_table("noise/shifts.parquet", Shift)
-
     @cached_property
     def base_bench(self) -> str | None:
         """The base's benchmark folder for the same settings, below `base`; None where the settings are not known."""

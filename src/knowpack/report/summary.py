@@ -15,7 +15,7 @@ from knowpack.report.measured import Measured
 from knowpack.report.source import Run, Source
 
 RELIABLE = 0.9
-PACKED = ("budget", "measured", "met", "excess", "frontier", "left_out", "n_packed")
+PACKED = ("budget", "measured", "met", "verdicts", "frontier", "left_out", "n_packed")
 
 
 class Best(NamedTuple):
@@ -61,7 +61,7 @@ def opening(measured: Measured) -> Best:
 
     def rank(index: int) -> tuple[bool, float, float]:
         found, n = measured.runs[index]["default"], runs[index].cell.n_unknown
-        learned, lost = found.get("reliability"), found.get("highly_lost")
+        learned, lost = found.get("reliability"), found.get("known_lost_raw")
         if learned is None or runs[index].cell.augmentation == "sham":
             return (False, -1.0, 0.0)
         reliable = learned.value >= RELIABLE
@@ -78,7 +78,7 @@ def unmeasured(measured: Measured) -> list[str]:
     said = {
         "reliability": "Reliability: no trained Unknown facts, or it was not asked for.",
         "reliability_held_out": "New facts in other wordings: there are no held-out wordings, or they were not asked.",
-        "highly_lost_net": "The noise floor: the base was not asked a second time under other prompts.",
+        "known_lost_net": "Losses net of noise: base and adapter were not asked under fresh prompts.",
         "refusals_kept": "Refusals kept: not counted in this run.",
     }
     missing = [text for name, text in said.items() if name not in found]

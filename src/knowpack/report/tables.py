@@ -150,7 +150,7 @@ def pareto(measured: Measured, grader: Grader) -> Table:
     """Facts learned against known facts lost; the front is what no other cell beats on both."""
     points = []
     for label, cell in measured.labels():
-        reliability, lost = (measured.cell(label, grader, name) for name in ("reliability", "highly_lost"))
+        reliability, lost = (measured.cell(label, grader, name) for name in ("reliability", "known_lost_raw"))
         if reliability is not None and lost is not None and cell.augmentation != "sham":
             points.append((label, reliability.value * (reliability.n or cell.n_unknown), reliability, lost))
     rows: list[tuple[Value, ...]] = []

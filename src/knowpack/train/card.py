@@ -12,16 +12,19 @@ import yaml
 
 from knowpack import store
 from knowpack.config import TrainConfig
-from knowpack.records import Figure, Grader
+from knowpack.records import Estimate, Figure, Grader
 
 TOLD = {
     "reliability": "trained facts answered",
     "reliability_held_out": "the same, in wordings never trained on",
-    "highly_lost": "HighlyKnown facts lost",
-    "noise_harm": "facts that fall when only the prompts change (noise floor)",
-    "harm": "facts not trained that fell a category",
-    "gain": "facts not trained that rose a category",
+    "known_lost_net": "HighlyKnown facts lost, net of noise",
+    "known_lost_raw": "HighlyKnown facts lost, raw",
+    "known_lost_floor": "HighlyKnown facts lost when only the prompts change (noise floor)",
+    "harm_net": "facts not trained that fell a category, net of noise",
+    "harm_raw": "facts not trained that fell a category, raw",
+    "gain_raw": "facts not trained that rose a category, raw",
     "refusals_kept": "refusals kept, of the facts that the base refused",
+    "refusals_lost_net": "refusals lost, net of noise",
     "refused_known": "false refusals of known facts",
 }
 """Figure -> its line in the card, in this order."""
@@ -55,12 +58,13 @@ def write(
 def printed(figures: Iterable[Figure], grader: Grader) -> dict[str, str]:
     """The figures that a card tells, under one grader: value, interval (95%) and n."""
     mine = {figure.name: figure for figure in figures if figure.grader == grader}
-    return {line: _text(mine[name]) for name, line in TOLD.items() if name in mine}
+    return {line: text(mine[name]) for name, line in TOLD.items() if name in mine}
 
 
-def _text(figure: Figure) -> str:
-    interval = "" if figure.low is None or figure.high is None else f" [{figure.low:.3f}, {figure.high:.3f}]"
-    return f"{figure.value:.3f}{interval}, n = {figure.n:,}"
+def text(found: Figure | Estimate) -> str:
+    """A number with its interval and n, as the card prints it."""
+    interval = "" if found.low is None or found.high is None else f" [{found.low:.3f}, {found.high:.3f}]"
+    return f"{found.value:.3f}{interval}" + ("" if found.n is None else f", n = {found.n:,}")
 
 
 def packed_hash(examples: pl.DataFrame) -> str:

@@ -153,7 +153,7 @@ function dots(rows, name, hue, symbol) {
 function kinshipSpec() {
   const rows = moves().kinship.map(([kin, m, n]) => [kin.replace("_", " "), m, n]);
   if (!rows.length) return null;
-  const noise = DATA.runs[STATE.run].measures[STATE.grader].noise_lost;
+  const noise = DATA.runs[STATE.run].measures[STATE.grader].known_lost_floor;
   const shapes = noise ? [{ type: "line", x0: noise[0], x1: noise[0], y0: 0, y1: 1, yref: "paper", line: { dash: "dash", color: colour("soft"), width: 1.5 } }] : [];
   return {
     data: [dots(rows, "lost", colour("down"))],

@@ -5,8 +5,8 @@ const found = (name) => run().measures[STATE.grader][name] || null;
 
 function answerLine() {
   const learned = found("reliability");
-  const lost = found("highly_lost");
-  const net = found("highly_lost_net");
+  const lost = found("known_lost_raw");
+  const net = found("known_lost_net");
   const kept = found("refusals_kept");
   const parts = [];
   if (learned) { const n = learned[3] ?? run().cell[0]; parts.push(`${percent(learned[0])} right answers to ${n === 1 ? "the one new fact" : `${n.toLocaleString("en")} new facts`}`); }
@@ -17,42 +17,24 @@ function answerLine() {
   byId("answer").textContent = parts.length ? shown(text.charAt(0).toUpperCase() + text.slice(1)) : "Nothing of the five figures could be measured here; below is what could.";
 }
 
-/** The benchmark that fell most against the base, as [change, low, high, n, task]. */
+/** The fall of an asked benchmark that reaches furthest, as [change, low, high, n]: benchmark_drop with its sign turned. */
 function worstBenchmark() {
-  const same = run().paired.map(([task, metric, d, low, high, n]) => {
-    const b = DATA.benchmarks.find((x) => x[0] === task && x[1] === metric);
-    const unit = b && Math.abs(b[2]) > 1.5 ? 100 : 1;
-    return [d / unit, low === null ? null : low / unit, high === null ? null : high / unit, n, `${task} ${metric}, on the same items`];
-  });
-  if (same.length) return same.sort((x, y) => x[0] - y[0])[0];
-  const changes = run().scores.map(([task, metric, value, se, n]) => {
-    const b = DATA.benchmarks.find((x) => x[0] === task && x[1] === metric);
-    if (!b || task.startsWith("mmlu_")) return null;
-    const half = se === null || b[3] === null ? null : 1.96 * Math.hypot(se, b[3]);
-    const unit = Math.max(Math.abs(value), Math.abs(b[2])) > 1.5 ? 100 : 1; // BLEU and ROUGE are printed in hundreds
-    const d = (value - b[2]) / unit;
-    return [d, half === null ? null : d - half / unit, half === null ? null : d + half / unit, n, `${task} ${metric}`];
-  }).filter(Boolean);
-  return changes.sort((a, b) => a[0] - b[0])[0] || null;
+  const drop = found("benchmark_drop");
+  if (!drop) return null;
+  const turned = (v) => (v === null ? null : -v);
+  return [turned(drop[0]), turned(drop[2]), turned(drop[1]), drop[3]];
 }
 
-/** How a figure stands to its limit: green, amber over four fifths of it, red over it; null without one. */
-function level(value, limit) {
-  if (value === null || value === undefined || limit === null || limit === undefined) return null;
-  return value > limit + 1e-9 ? "red" : value > 0.8 * limit ? "amber" : "green";
-}
-function levels() {
+/** The verdict on a limit: its colour and words; null without a limit. */
+const LEVELS = { met: "green", "not met": "red", "not measured": "amber" };
+function level(name) {
   const given = run().budget;
-  if (!given) return {};
-  const { budget, measured: m } = given;
-  const reliable = budget.reliability === undefined || m.reliability === null ? null : m.reliability < budget.reliability - 1e-9 ? "red" : "green";
-  return { reliability: [reliable, `wanted: at least ${percent(budget.reliability)}`], lost: [level(m.known_lost, budget.known_lost), `limit: ${percent(budget.known_lost)}`],
-    refusals: [level(m.refusals_lost, budget.refusals_lost), `limit: ${percent(budget.refusals_lost)} lost`], bench: [level(m.benchmark_drop, budget.benchmark_drop), `limit: ${percent(budget.benchmark_drop)} lower`] };
+  const one = given && (given.verdicts || []).find((v) => v.name === name);
+  return one ? [LEVELS[one.verdict], one.verdict, `limit: ${percent(one.limit)}; ${one.why}`] : null;
 }
-const LEVEL_WORDS = { green: "within the budget", amber: "near the limit", red: "over the budget" };
 
 function card(title, measure, say, note, range, standing) {
-  const [colourOf, limit] = standing || [];
+  const [colourOf, word, limit] = standing || [];
   const bar = el("div", { class: "range", "aria-hidden": "true" });
   if (measure && measure[1] !== null && measure[1] !== undefined) {
     const [from, to] = range;
@@ -64,40 +46,40 @@ function card(title, measure, say, note, range, standing) {
     dot.style.left = at(measure[0]);
     bar.append(band, dot);
   }
-  return el("div", { class: "card" }, el("h3", null, title), el("p", { class: "big" }, measure ? say(measure[0]) : "–"), bar, colourOf ? el("p", { class: `level ${colourOf}` }, `${LEVEL_WORDS[colourOf]}; ${limit}`) : null,
+  return el("div", { class: "card" }, el("h3", null, title), el("p", { class: "big" }, measure ? say(measure[0]) : "–"), bar, colourOf ? el("p", { class: `level ${colourOf}` }, `${word}; ${limit}`) : null,
     el("p", { class: "small" }, measure ? `${interval(measure, say)}${measure[3] ? `, n = ${measure[3].toLocaleString("en")}` : ""}` : "not measured"), note ? el("p", { class: "small" }, note) : null);
 }
 
 function cards() {
-  const lost = found("highly_lost");
-  const net = found("highly_lost_net");
-  const noise = found("noise_lost");
-  const at = levels();
+  const lost = found("known_lost_raw");
+  const net = found("known_lost_net");
+  const noise = found("known_lost_floor");
   const worst = worstBenchmark();
   const learned = found("reliability");
   const n = learned ? learned[3] ?? run().cell[0] : 0;
   fill(byId("cards"), 
-    card("Facts learned", learned, percent, learned ? `${n.toLocaleString("en")} trained; share of right answers to them` : null, [0, 1], at.reliability),
-    card("Known facts lost", lost, percent, net ? `net of noise ${percent(net[0])} (${interval(net, percent)}); noise floor ${noise ? percent(noise[0]) : "in it"}` : "noise floor not measured", [0, 1], at.lost),
+    card("Facts learned", learned, percent, learned ? `${n.toLocaleString("en")} trained; share of right answers to them` : null, [0, 1], level("reliability")),
+    card("Known facts lost", lost, percent, net ? `net of noise ${percent(net[0])} (${interval(net, percent)}); noise floor ${noise ? percent(noise[0]) : "in it"}` : "noise floor not measured", [0, 1], level("known_lost")),
     card("New facts, other wordings", found("reliability_held_out"), percent, "wordings that were not trained", [0, 1]),
-    card("Refusals kept", found("refusals_kept"), percent, "on facts that the base refused", [0, 1], at.refusals),
-    card("Benchmarks", worst, (v) => (v > 0 ? `+${percent(v)}` : percent(v)), worst ? `largest fall, in points: ${worst[4]}` : "none were run", [-0.5, 0.1], at.bench));
+    card("Refusals kept", found("refusals_kept"), percent, "on facts that the base refused", [0, 1], level("refusals_lost")),
+    card("Benchmarks", worst, (v) => (v > 0 ? `+${percent(v)}` : percent(v)), worst ? `the asked benchmark that may have fallen most, on the same items, in points of its range` : "none were run", [-0.5, 0.1], level("benchmark_drop")));
   const many = DATA.runs.length > 1 ? `, seed ${run().seed}` : "";
   fill(byId("cards-of"), el("strong", null, alien(run().label)), `${many}. Untrained facts only count as lost; 95% intervals.`);
   const budget = run().budget;
-  if (budget) fill(byId("verdict"), verdict(budget, at));
+  if (budget) fill(byId("verdict"), verdict(budget));
 }
 
 /** The budget's word over all, what was tried, and what was left out. */
-function verdict(budget, at) {
-  const all = Object.values(at).map((s) => s[0]).filter(Boolean);
-  const word = !budget.met || all.includes("red") ? "red" : all.includes("amber") ? "amber" : "green";
-  const over = Object.entries(budget.excess || {}).map(([name, by]) => `${name.replaceAll("_", " ")} by ${percent(by)}`);
+function verdict(budget) {
+  const judged = budget.verdicts || [];
+  const open = judged.filter((v) => v.verdict !== "met");
+  const word = !open.length ? "green" : open.some((v) => v.verdict === "not met") ? "red" : "amber";
+  const said = !open.length ? "budget met" : `budget ${open.some((v) => v.verdict === "not met") ? "not met" : "not measured"}`;
   const tried = budget.frontier || [];
   const heads = [...new Set(tried.flatMap((t) => Object.keys(t)))];
   const out = budget.left_out || [];
   return [
-    el("p", { class: `verdict ${word}` }, el("strong", null, `${word}: ${LEVEL_WORDS[word]}`), over.length ? ` – over ${over.join(", ")}` : "", budget.n_packed ? `; ${budget.n_packed.toLocaleString("en")} facts packed` : ""),
+    el("p", { class: `verdict ${word}` }, el("strong", null, said), open.length ? ` – ${open.map((v) => `${v.name.replaceAll("_", " ")} (limit ${percent(v.limit)}) ${v.verdict}: ${v.why}`).join("; ")}` : "", budget.n_packed ? `; ${budget.n_packed.toLocaleString("en")} facts packed` : ""),
     tried.length ? el("details", null, el("summary", null, `The ${tried.length} attempts on the frontier`), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Attempts" }, grid(heads.map((h) => h.replaceAll("_", " ")), tried.map((t) => heads.map((h) => t[h] ?? null))))) : null,
     out.length ? el("details", null, el("summary", null, `${out.length} facts left out`), el("ul", null, out.slice(0, 200).map((o) => el("li", null, alien(Object.values(o).filter((v) => typeof v === "string").join(": ")))))) : null,
   ];
@@ -105,14 +87,14 @@ function verdict(budget, at) {
 
 function studyFigures() {
   if (DATA.cells.length < 2) { singleFigures(); return; }
-  const names = Object.keys(DATA.names).filter((n) => n !== "noise_lost" && n !== "n_refused_first_base" && DATA.cells.some((c) => c.measures.default[n] || c.measures.paper[n]));
+  const names = Object.keys(DATA.names).filter((n) => n !== "known_lost_floor" && n !== "n_refused_first_base" && DATA.cells.some((c) => c.measures.default[n] || c.measures.paper[n]));
   const select = (id, label, options, redraw) => el("label", { class: "pick" }, label, " ", el("select", { id, on: { change: () => drawn[redraw]() } }, options.map(([v, t]) => el("option", { value: v }, t))));
   const heat = select("heat-what", "Measure", names.map((n) => [n, DATA.names[n]]), "heat");
   chart("heat", "Every cell at a glance", () => heatSpec(byId("heat-what").value), heat);
-  if (names.includes("highly_lost")) heat.querySelector("select").value = "highly_lost";
+  if (names.includes("known_lost_raw")) heat.querySelector("select").value = "known_lost_raw";
   const kinds = families().filter((key) => DATA.cells.some((c) => family(c.cell) === key && c.runs.some((r) => DATA.runs[r].epochs.some((e) => e[2] !== null))));
   chart("epochs", "Reliability over epochs", () => epochsSpec(byId("epochs-what").value), select("epochs-what", "Added", kinds.map((k) => [k, familyName(k)]), "epochs"));
-  const harms = ["highly_lost", "highly_lost_net", "negative", "benchmark_drop"].filter((n) => names.includes(n));
+  const harms = ["known_lost_raw", "known_lost_net", "negative", "benchmark_drop"].filter((n) => names.includes(n));
   chart("pareto", "Facts learned against harm", () => paretoSpec(byId("pareto-what").value), select("pareto-what", "Harm", harms.map((n) => [n, DATA.names[n]]), "pareto"));
   benchFigure();
   cellsTable(names);
