@@ -14,7 +14,7 @@ from knowpack.errors import StoreError
 from knowpack.measure import stats
 from knowpack.paper import reference
 from knowpack.records import Estimate, Shift
-from knowpack.report import formats, measures, source, tables
+from knowpack.report import formats, measures, source, summary, tables
 from knowpack.report.measured import Measured, Table, Value, measure
 from knowpack.report.source import Cell
 from knowpack.settings import override
@@ -133,6 +133,20 @@ def test_pareto_front_is_what_no_cell_beats_on_both(measured: Measured) -> None:
     for learned, lost, mark in points:
         better = [o for o in points if o[0] >= learned and o[1] <= lost and o[:2] != (learned, lost)]
         assert (mark == "front") == (not better)
+
+
+def test_table_one_has_an_interval_for_every_share(measured: Measured) -> None:
+    table = next(t for t in tables.tables(measured, "default") if t.name == "table1_categories")
+    shares = [row[2] for row in table.rows]
+    assert all(isinstance(share, Estimate) and share.low < share.high for share in shares)  # type: ignore[operator]
+    assert sum(share.value for share in shares) == pytest.approx(1.0)  # type: ignore[union-attr]
+
+
+def test_the_page_says_that_its_opening_cell_was_picked_and_picks_no_seed(measured: Measured) -> None:
+    best = summary.opening(measured)
+    mine = [run.seed for run in measured.source.runs if run.label == measured.source.runs[best.run].label]
+    assert measured.source.runs[best.run].seed == mine[0]
+    assert "picked by their means over seeds" in best.why
 
 
 def test_csv_splits_measures_and_disarms_formulas() -> None:

@@ -5,7 +5,9 @@ Measured -> Table records under one grader, each with a note that says whose mod
 
 from collections.abc import Sequence
 
-from knowpack.measure import causes
+import polars as pl
+
+from knowpack.measure import causes, stats
 from knowpack.paper import reference
 from knowpack.records import Category, Estimate, Grader
 from knowpack.report import measures
@@ -20,13 +22,14 @@ def categories(given: Source, grader: Grader) -> Table:
     """Table 1: the facts by what the base knows."""
     rows: list[tuple[Value, ...]] = []
     paper = {str(name): int(n) for name, n in reference.table(1).iter_rows()}
-    before = measures.under(given.runs[0].shifts, grader)["before"]
+    relations = given.facts.select("fact_id", cluster=pl.coalesce("relation", "fact_id"))
+    shifts = measures.under(given.runs[0].shifts, grader).join(relations, on="fact_id", how="left")
     for category in Category:
-        n = int((before == str(category)).sum())
-        if n or str(category) in paper:
+        held = (shifts["before"] == str(category)).to_numpy()
+        if held.any() or str(category) in paper:
             theirs = paper.get(str(category))
-            shares = (n / len(before), theirs / sum(paper.values()) if theirs is not None else None)
-            rows.append((str(category), n, shares[0], theirs, shares[1]))
+            share = stats.share(held, shifts["cluster"].to_numpy())
+            rows.append((str(category), int(held.sum()), share, theirs, theirs and theirs / sum(paper.values())))
     heads = ("category", "facts", "share", "paper: facts", "paper: share")
     return Table("table1_categories", "Facts by what the base knows (paper: Table 1)", heads, rows, _whose(1))
 
