@@ -129,7 +129,7 @@ def _log_rest(logprobs: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _scored(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], recipe: KeepRecipe) -> list[BaseAnswer]:
-    found: list[BaseAnswer] = []
+    answers: list[BaseAnswer] = []
     for start in range(0, len(rows), SCORED_AT_ONCE):
         some = rows[start : start + SCORED_AT_ONCE]
         with fast_products(loaded.model):
@@ -138,8 +138,8 @@ def _scored(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], recipe
         values, ids = logprobs.topk(k, dim=-1)
         counts = [len(row.ids) - row.n_prompt for row in some]
         split = zip(some, torch.split(ids.int().cpu(), counts), torch.split(values.float().cpu(), counts), strict=True)
-        found.extend(BaseAnswer(*one) for one in split)
-    return found
+        answers.extend(BaseAnswer(*one) for one in split)
+    return answers
 
 
 def _texts(loaded: "Loaded", decoder: Decoder, recipe: KeepRecipe, seed: int) -> list[Row]:

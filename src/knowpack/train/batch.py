@@ -35,11 +35,11 @@ class Batch(NamedTuple):
 
 def encode(examples: pl.DataFrame, prompter: "Prompter", loss: str) -> list[Row]:
     """Examples -> rows, in order: the zero-shot conversation; the loss on the answer, or on every token."""
-    found = []
+    rows = []
     for question, answer in examples.select("question", "answer").iter_rows():
         encoded = prompter.example(question, answer)
-        found.append(Row(tuple(encoded.ids), encoded.n_prompt if loss == "answer" else 1))
-    return found
+        rows.append(Row(tuple(encoded.ids), encoded.n_prompt if loss == "answer" else 1))
+    return rows
 
 
 def collate(rows: Sequence[Row], device: torch.device) -> Batch:
@@ -57,8 +57,8 @@ def collate(rows: Sequence[Row], device: torch.device) -> Batch:
 def logits(model: PeftModel, batch: Batch) -> Tensor:
     """The logits of the last n_keep positions, # (batch, n_keep, vocabulary)."""
     if "logits_to_keep" in inspect.signature(model.get_base_model().forward).parameters:
-        found = model(input_ids=batch.ids, use_cache=False, logits_to_keep=batch.n_keep).logits
+        kept = model(input_ids=batch.ids, use_cache=False, logits_to_keep=batch.n_keep).logits
     else:
-        found = model(input_ids=batch.ids, use_cache=False).logits[:, -batch.n_keep :]
-    assert isinstance(found, Tensor)
-    return found
+        kept = model(input_ids=batch.ids, use_cache=False).logits[:, -batch.n_keep :]
+    assert isinstance(kept, Tensor)
+    return kept

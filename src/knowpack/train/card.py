@@ -14,7 +14,7 @@ from knowpack import store
 from knowpack.config import TrainConfig
 from knowpack.records import Estimate, Figure, Grader
 
-TOLD = {
+LINES = {
     "reliability": "trained facts answered",
     "reliability_held_out": "the same, in wordings never trained on",
     "known_lost_net": "HighlyKnown facts lost, net of noise",
@@ -58,7 +58,7 @@ def write(
 def printed(figures: Iterable[Figure], grader: Grader) -> dict[str, str]:
     """The figures that a card tells, under one grader: value, interval (95%) and n."""
     mine = {figure.name: figure for figure in figures if figure.grader == grader}
-    return {line: text(mine[name]) for name, line in TOLD.items() if name in mine}
+    return {line: text(mine[name]) for name, line in LINES.items() if name in mine}
 
 
 def text(found: Figure | Estimate) -> str:

@@ -26,12 +26,12 @@ class Contexts:
     def tails(self, context: int, questions: Sequence[str]) -> list[list[int]]:
         """Ids of each question behind the context's prefix, up to where the answer begins."""
         prefix, batch = self.prefixes[context], self.prompter.batch(self.shots[context], questions)
-        found = []
+        tails = []
         for tail in batch.tails:
             ids = [*batch.prefix, *tail]
             assert ids[: len(prefix)] == prefix, "a question changed how its context is tokenized"
-            found.append(ids[len(prefix) :])
-        return found
+            tails.append(ids[len(prefix) :])
+        return tails
 
     def rows(self, context: int, questions: Sequence[str], answers: Sequence[Sequence[int]]) -> list[Row]:
         """Questions with their answers' ids (the end of turn included) -> rows with the loss on the answers."""

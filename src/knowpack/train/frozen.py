@@ -60,8 +60,8 @@ def _is_plain(layer: LoraLinear) -> bool:
 def _linear(layer: nn.Linear, transposed: Tensor, x: Tensor) -> Tensor:
     if x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1]:
         return nn.functional.linear(x, layer.weight)
-    found: Tensor = _Product.apply(x, layer.weight, transposed)  # type: ignore[no-untyped-call]
-    return found
+    out: Tensor = _Product.apply(x, layer.weight, transposed)  # type: ignore[no-untyped-call]
+    return out
 
 
 def _adapted(layer: LoraLinear, transposed: Tensor, x: Tensor) -> Tensor:
@@ -70,8 +70,8 @@ def _adapted(layer: LoraLinear, transposed: Tensor, x: Tensor) -> Tensor:
         return plain
     name = layer.active_adapters[0]
     a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
-    found: Tensor = _Adapted.apply(x, layer.base_layer.weight, transposed, a, b, layer.scaling[name])  # type: ignore[no-untyped-call]
-    return found
+    out: Tensor = _Adapted.apply(x, layer.base_layer.weight, transposed, a, b, layer.scaling[name])  # type: ignore[no-untyped-call]
+    return out
 
 
 class _Product(torch.autograd.Function):

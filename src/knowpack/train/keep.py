@@ -35,8 +35,8 @@ def fit(run: Run, config: KeepRecipe, replay: Replay, summands: Sequence[Term]) 
     loop = Loop(run, config, replay, summands)
     loop.go_on_from(run.checkpoints.load())
     run.model.train()
-    with fast_training(run.model), run.progress.stage("training steps", loop.phases.most_steps) as advance:
-        advance(loop.phases.step)
+    left = loop.phases.most_steps - loop.phases.step
+    with fast_training(run.model), run.progress.stage("training steps", left) as advance:
         while (phase := loop.phases.next(loop.schedule.settled)) is not None:
             loop.one_step(phase)
             run.checkpoints.offer(loop.state)
@@ -67,8 +67,8 @@ class Loop:
             group["lr"] = phase.lr
         drawn, numbers = self._draw()
         seen = self._see(drawn)
-        found = total(seen, self._summands)
-        found.loss.backward()  # type: ignore[no-untyped-call]
+        objective = total(seen, self._summands)
+        objective.loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._weights, self._config.max_grad_norm)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -81,7 +81,7 @@ class Loop:
             self.schedule.update(certainties(self._logits, self._new, self._replay.contexts, self._rng))
             self._model.train()
         n_active = self.schedule.n_active
-        self._log.write(phase=phase.name, lr=phase.lr, n_active=n_active, n_new=len(drawn.new), **found.figures)
+        self._log.write(phase=phase.name, lr=phase.lr, n_active=n_active, n_new=len(drawn.new), **objective.figures)
 
     def _draw(self) -> tuple[Drawn, list[int]]:
         """The rows of a step, and the numbers of its replay rows among those of the context."""

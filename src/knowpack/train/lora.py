@@ -31,13 +31,13 @@ def target_modules(model: nn.Module, wanted: Sequence[str]) -> list[str]:
     if tuple(wanted) == ("auto",):
         inside = [name for name in linear if MLP_PARTS & set(name.split("."))]
         outside = {name.rsplit(".", 1)[-1] for name in set(linear) - set(inside)}
-        found = {_shortest(name, outside) for name in inside}
-        if not found:
+        names = {_shortest(name, outside) for name in inside}
+        if not names:
             raise ModelError(
                 f"{type(model).__name__} has no MLP layer that target_modules=auto finds; name the layers, "
                 f"for example train.target_modules=[{linear[-1].rsplit('.', 1)[-1] if linear else '...'}]"
             )
-        return sorted(found)
+        return sorted(names)
     missing = [name for name in wanted if not any(f".{layer}".endswith(f".{name}") for layer in linear)]
     if missing:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))

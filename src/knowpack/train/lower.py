@@ -74,11 +74,11 @@ class Logits:
             self._entering(tuple(context), [tuple(row) for row in rows])
 
     def _upper(self, context: tuple[int, ...], rows: Sequence[Row]) -> Tensor:
-        asked = [row.ids[:-1] for row in rows]
-        entering = self._entering(context, asked)
+        inputs = [row.ids[:-1] for row in rows]
+        entering = self._entering(context, inputs)
         with attached(self._core), self._layers_above():
             prefix = self._prefix(context) if context else None
-            packed = pack([Tree(ids) for ids in asked], self._core.device)
+            packed = pack([Tree(ids) for ids in inputs], self._core.device)
             places = wanted_places(packed, rows)
             return self._run(prefix, packed, torch.cat(entering), places)[: sum(len(r.ids) - r.n_prompt for r in rows)]
 
@@ -100,13 +100,13 @@ class Logits:
             self._kept[()][context] = self._hidden((), [context])[0]
         kept = self._kept.setdefault(context, {})
         missing = [ids for ids in dict.fromkeys(rows) if ids not in kept]
-        found = dict(zip(missing, self._hidden(context, missing), strict=True)) if missing else {}
+        computed = dict(zip(missing, self._hidden(context, missing), strict=True)) if missing else {}
         if self._n_numbers < NUMBERS_KEPT:
-            kept.update(found)
+            kept.update(computed)
             if missing:
                 self._later.append((context, missing))
-            self._n_numbers += sum(one.numel() for one in found.values())
-        return [kept[ids] if ids in kept else found[ids] for ids in rows]
+            self._n_numbers += sum(one.numel() for one in computed.values())
+        return [kept[ids] if ids in kept else computed[ids] for ids in rows]
 
     def _hidden(self, context: tuple[int, ...], rows: Sequence[tuple[int, ...]]) -> list[Tensor]:
         caught: list[Tensor] = []
@@ -136,14 +136,14 @@ class Logits:
 
     def _stack_name(self) -> str:
         n_layers = self._core.config.num_hidden_layers
-        found = [
+        stacks = [
             name
             for name, child in self._core.base_model.named_children()
             if isinstance(child, nn.ModuleList) and len(child) == n_layers
         ]
-        if len(found) != 1:
+        if len(stacks) != 1:
             raise NotImplementedError("no single list of layers")
-        return found[0]
+        return stacks[0]
 
     @contextmanager
     def _layers_above(self) -> Iterator[None]:

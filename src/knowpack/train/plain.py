@@ -28,8 +28,7 @@ def fit(run: Run, config: PlainRecipe, rows: Sequence[Row], epochs_in: Path | No
     loop = Loop(run, rows, config)
     loop.go_on_from(run.checkpoints.load())
     model.train()
-    with fast_training(model), run.progress.stage("training steps", loop.n_steps) as advance:
-        advance(loop.step)
+    with fast_training(model), run.progress.stage("training steps", loop.n_steps - loop.step) as advance:
         while loop.step < loop.n_steps:
             epoch, place = divmod(loop.step, loop.steps_an_epoch)
             taken = order.of_epoch([len(row.ids) for row in rows], config, run.seed, epoch)[place * config.batch_size :]
@@ -55,8 +54,8 @@ class Loop:
 
     def one_step(self, epoch: int, batch: Batch) -> None:
         """Forward, backward, one step of the optimizer and of the schedule; a line in the log."""
-        found = logits(self._model, batch).flatten(0, 1).float()
-        loss = nn.functional.cross_entropy(found, batch.targets.flatten(), ignore_index=NO_LOSS)
+        predicted = logits(self._model, batch).flatten(0, 1).float()
+        loss = nn.functional.cross_entropy(predicted, batch.targets.flatten(), ignore_index=NO_LOSS)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self._weights, self._config.max_grad_norm)
         lr = self._schedule.get_last_lr()[0]

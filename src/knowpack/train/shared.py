@@ -89,7 +89,7 @@ def run(
     """One forward over packed rows, from their ids or from hidden states (tokens, hidden) -> (wanted, vocabulary)."""
     n_before = len(prefix) if prefix else 0
     positions = rows.positions + n_before
-    found: Tensor = core(
+    logits: Tensor = core(
         input_ids=rows.ids[None] if hidden is None else None,
         inputs_embeds=None if hidden is None else hidden[None],
         position_ids=positions[None],
@@ -97,7 +97,7 @@ def run(
         logits_to_keep=torch.tensor(wanted, device=core.device),
         knowpack_step=Step((Behind(prefix, None),), rows, positions, n_before + rows.longest - 1),
     ).logits[0]
-    return found.float()
+    return logits.float()
 
 
 def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:

@@ -62,16 +62,24 @@ def train(
     killed; the same call goes on from there, to the same bytes, and removes it at the end.
     """
     replayed = examples["kind"] == str(Kind.REPLAY)
-    asked, examples = examples.filter(replayed), examples.filter(~replayed)
+    to_replay, examples = examples.filter(replayed), examples.filter(~replayed)
     if examples.is_empty():
         raise ModelError("there is nothing to train on: the example table has no facts to learn")
     if isinstance(config, KeepRecipe) and replay is None:
-        questions = asked["question"].to_list()
+        questions = to_replay["question"].to_list()
         replay = build(loaded, questions, Contexts(prompter, contexts), config, seed, progress=progress)
     first = prompter.example(*examples.select("question", "answer").row(0)).ids
     prefixes = replay.contexts.prefixes if replay is not None else []
     settings = config.model_dump(mode="json", exclude=NOT_A_RESULT["train"])
-    key = [loaded.weights_hash, store.hash_table(examples), store.hash_table(asked), first, prefixes, settings, seed]
+    key = [
+        loaded.weights_hash,
+        store.hash_table(examples),
+        store.hash_table(to_replay),
+        first,
+        prefixes,
+        settings,
+        seed,
+    ]
     checkpoints = Checkpoints(resume_in, store.hash_of(key), config.checkpoint_seconds)
     with lora.adapted(loaded.model, config, seed) as model, track.Log(out, config, seed) as log:
         run = Run(model, examples, seed, log, checkpoints, progress)
