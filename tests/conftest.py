@@ -1,6 +1,7 @@
 """Fixtures shared by all rooms."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the public data (../shared, or KNOWPACK_SHARED) are not here")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is remembered of files stays out of the user's cache."""
+    before = os.environ.get("KNOWPACK_CACHE")
+    os.environ["KNOWPACK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    del os.environ["KNOWPACK_CACHE"]
+    if before is not None:
+        os.environ["KNOWPACK_CACHE"] = before
 
 
 @pytest.fixture(params=sorted(CONFIGS))

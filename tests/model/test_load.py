@@ -148,3 +148,101 @@ def test_a_checkpoint_that_no_one_here_trained(shared: Path) -> None:
     found = Decoder(loaded).generate(prefix, tails, max_new_tokens=32)
     for tail, answer in zip(tails, found, strict=True):
         assert same(loaded, prefix + tail, answer, plain(loaded, prefix + tail, 32))
+
+
+def test_a_checkpoint_with_a_tensor_missing_is_refused_not_filled_with_random_numbers(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    refused(folder, r"lacks 1 tensors.*model\.layers\.1\.mlp\.up_proj\.weight")
+
+
+def test_more_layers_declared_than_stored_and_a_config_of_another_architecture_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 50, "layer_types": None}))
+    refused(folder, r"lacks 423 tensors.*model\.layers\.10")  # 47 layers of 9
+    other = {"model_type": "gpt_neox", "architectures": ["GPTNeoXForCausalLM"], "num_attention_heads": 4}
+    (folder / "config.json").write_text(json.dumps({**config, **other}))
+    refused(folder, r"lacks \d+ tensors")
+
+
+def test_fewer_layers_declared_than_stored_is_said(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 2, "layer_types": None}))
+    with pytest.warns(UserWarning, match="9 tensors that its config does not use"):
+        load(ModelConfig(name=str(folder)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_in_the_weights_is_refused(folder: Path, value: float) -> None:
+    llama = build("llama").model
+    with torch.no_grad():
+        llama.get_input_embeddings().weight[3, 4] = value
+    llama.save_pretrained(folder)
+    refused(folder, r"NaN or infinite numbers in model\.embed_tokens\.weight")
+
+
+@pytest.mark.parametrize("change", [{"hidden_size": -1}, {"num_attention_heads": 0}, {"rope_parameters": 3}])
+def test_a_config_that_makes_no_sense_is_one_line(folder: Path, change: dict[str, object]) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    refused(folder, "cannot load|no tokenizer|lacks")
+
+
+def test_weights_are_hashed_once_a_file_and_again_when_it_changes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from knowpack.model import load as loading
+
+    monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("knowpack.model.remembered.SETTLED_SECONDS", -1.0)
+    hashed: list[str] = []
+
+    def counted(model: torch.nn.Module) -> str:
+        hashed.append(weights_hash(model))
+        return hashed[-1]
+
+    monkeypatch.setattr(loading, "weights_hash", counted)
+    first = load(ModelConfig(name=str(folder))).weights_hash
+    assert [load(ModelConfig(name=str(folder))).weights_hash, *hashed] == [first, first]
+    assert load(ModelConfig(name=str(folder), dtype="bfloat16")).weights_hash != first  # other numbers in memory
+    build("llama", seed=1).model.save_pretrained(folder)
+    assert load(ModelConfig(name=str(folder))).weights_hash == build("llama", seed=1).weights_hash
+    assert len(hashed) == 3
+
+
+def test_a_file_written_a_moment_ago_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from knowpack.model.remembered import hash_once
+
+    monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "f").write_text("a")
+    assert hash_once([tmp_path / "f"], "x", lambda: "first") == "first"
+    assert hash_once([tmp_path / "f"], "x", lambda: "second") == "second"  # it may have changed within one tick
+
+
+def test_a_gguf_file_is_dequantized_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from knowpack.model import converted
+
+    from .test_gguf import llama, written
+
+    monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "cache"))
+    file = written(tmp_path / "tiny.gguf", llama())
+    first = load(ModelConfig(name=str(file)))
+    assert converted.folder_for(file).is_dir()
+    (converted.folder_for(file) / "model.safetensors").touch()
+    monkeypatch.setattr(converted.store, "atomic", lambda path: pytest.fail("it was dequantized again"))
+    again = load(ModelConfig(name=str(file)))
+    assert again.weights_hash == first.weights_hash
+    assert again.model.name_or_path == str(file)  # in adapters: the file, not a folder of the cache
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from .test_gguf import llama, written
+
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "file"))
+    loaded = load(ModelConfig(name=str(written(tmp_path / "tiny.gguf", llama()))))
+    assert loaded.quantization == "F32"
+    assert not hasattr(loaded.model.config, "quantization_config")

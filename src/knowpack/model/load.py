@@ -5,6 +5,7 @@ code off unless asked for, float32 on a CPU. An adapter named in the config is m
 """
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import torch
-from safetensors import SafetensorError
 
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
 from knowpack.model import gguf_files
-from knowpack.model.loaded import Loaded, one_line, weights_hash
+from knowpack.model.converted import converted
+from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
 from knowpack.model.merge import merge_for_good
+from knowpack.model.remembered import hash_once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,14 +30,15 @@ if TYPE_CHECKING:
 def load(config: ModelConfig) -> Loaded:
     """Model and tokenizer by hub name, folder or `lab`. Raises ModelError in one line."""
     device = _device(config.device)
-    found = gguf_files.find(config.name)
-    source = _source(config.name) if found is None else found.source
-    file = None if found is None else found.file
+    gguf = gguf_files.find(config.name, config.revision)
     with _no_bars():
+        source, file = (_source(config.name), None) if gguf is None else _dequantized(gguf, config)
         tokenizer = _tokenizer(source, file, config)
         model = _model(source, file, config, device)
-    stored = None if found is None else gguf_files.quantization(found)
-    loaded = Loaded(model, tokenizer, config.name, device, weights_hash(model), stored)
+    if gguf is not None:
+        model.config._name_or_path = model.name_or_path = config.name  # not the cache's folder, in adapters
+    stored = None if gguf is None else gguf_files.quantization(gguf)
+    loaded = Loaded(model, tokenizer, config.name, device, _hash(model, source, config), stored)
     if len(tokenizer) > loaded.n_vocabulary:
         raise ModelError(
             f"{config.name}: the tokenizer has {len(tokenizer)} tokens, the model {loaded.n_vocabulary}; "
@@ -89,6 +92,32 @@ def _source(name: str) -> str:
     return name
 
 
+def _dequantized(gguf: gguf_files.Gguf, config: ModelConfig) -> tuple[str, str | None]:
+    """Source and file for transformers: the cache's folder; the GGUF file itself where that cannot be written."""
+    whole = config.model_copy(update={"dtype": "float32"})  # 4-bit weights times their scale need all bits
+    folder = converted(
+        gguf.path,
+        lambda: _tokenizer(gguf.source, gguf.file, config),
+        lambda: _read(gguf.source, gguf.file, whole, torch.device("cpu")),
+    )
+    return (gguf.source, gguf.file) if folder is None else (str(folder), None)
+
+
+def _hash(model: "PreTrainedModel", source: str, config: ModelConfig) -> str:
+    """The hash of the weights, after a look for NaN; of a folder that has not changed, as it was found before."""
+    import transformers
+
+    def look() -> str:
+        check_finite(model, config.name)
+        return weights_hash(model)
+
+    folder = Path(source)
+    if config.trust_remote_code or not folder.is_dir():
+        return look()
+    files = [*folder.glob("*.safetensors"), *folder.glob("config.json")]
+    return hash_once(files, ["weights", str(model.dtype), transformers.__version__], look)
+
+
 def _tokenizer(source: str, gguf_file: str | None, config: ModelConfig) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
@@ -99,7 +128,7 @@ def _tokenizer(source: str, gguf_file: str | None, config: ModelConfig) -> "PreT
             trust_remote_code=config.trust_remote_code,
             **_only(gguf_file=gguf_file),
         )
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+    except Exception as error:  # a tokenizer's files make transformers raise anything
         raise ModelError(f"no tokenizer for {config.name}: {one_line(error)}") from None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
@@ -108,30 +137,50 @@ def _tokenizer(source: str, gguf_file: str | None, config: ModelConfig) -> "PreT
 
 
 def _model(source: str, gguf_file: str | None, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
-    from transformers import AutoModelForCausalLM
-
-    names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    auto: torch.dtype | str = torch.float32 if device.type == "cpu" else "auto"
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source,
-            revision=config.revision,
-            dtype=names.get(config.dtype, auto),
-            trust_remote_code=config.trust_remote_code,
-            use_safetensors=True,
-            **_only(gguf_file=gguf_file),
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-        raise ModelError(f"cannot load {config.name}: {one_line(error)}") from None
-    if gguf_file is not None:
-        _as_plain(model)
+    model = _read(source, gguf_file, config, device)
     model.to(device)  # type: ignore[arg-type]
     model.train(False)
     if device.type == "cpu":
         _own(model)
         _reuse_memory()
-    found: PreTrainedModel = model
-    return found
+    return model
+
+
+def _read(source: str, gguf_file: str | None, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
+    """By transformers. Raises ModelError in one line, also where tensors are missing: they would be random numbers."""
+    from transformers import AutoModelForCausalLM
+
+    model: PreTrainedModel
+    found: dict[str, set[str]]
+    names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    auto: torch.dtype | str = torch.float32 if device.type == "cpu" else "auto"
+    try:
+        model, found = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
+            source,
+            revision=config.revision,
+            dtype=names.get(config.dtype, auto),
+            trust_remote_code=config.trust_remote_code,
+            use_safetensors=True,
+            output_loading_info=True,
+            **_only(gguf_file=gguf_file),
+        )
+    except Exception as error:  # a config can make any class of transformers raise anything
+        raise ModelError(f"cannot load {config.name}: {one_line(error)}") from None
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{config.name} lacks {len(missing)} tensors that its config asks for, for example {missing[0]}: "
+            "the file is not whole, or the config is another model's"
+        )
+    unused = sorted(found["unexpected_keys"])
+    if unused:
+        warnings.warn(
+            f"{config.name} has {len(unused)} tensors that its config does not use, for example {unused[0]}",
+            stacklevel=4,
+        )
+    if gguf_file is not None:
+        _as_plain(model)
+    return model
 
 
 def _only(**given: str | None) -> dict[str, str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from knowpack.errors import ModelError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -58,6 +60,13 @@ def weights_hash(model: torch.nn.Module) -> str:
     for name, digest in zip(names, digests, strict=True):
         whole.update(name.encode() + b"\0" + digest)
     return whole.hexdigest()
+
+
+def check_finite(model: torch.nn.Module, name: str) -> None:
+    """Raise ModelError where a weight is NaN or infinite: everything such a model says is noise."""
+    for key, weight in model.named_parameters():
+        if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
+            raise ModelError(f"{name} has NaN or infinite numbers in {key}; the file is damaged, or training diverged")
 
 
 def tensor_hash(tensor: torch.Tensor) -> bytes:

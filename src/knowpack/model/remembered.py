@@ -1,0 +1,59 @@
+"""What was worked out from large files, remembered in the user's cache: hashes, and GGUF files as safetensors.
+
+A file is known by its path, size, times and inode; one that changed is read again. Nothing here is needed for a right
+answer: a cache that cannot be read or written is done without.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from knowpack import store
+from knowpack.errors import StoreError
+
+VARIABLE = "KNOWPACK_CACHE"
+SETTLED_SECONDS = 2.0
+"""A file younger than this may change again within one tick of its clock: it is not remembered yet."""
+
+
+def cache_dir() -> Path:
+    """$KNOWPACK_CACHE, else knowpack in the user's cache directory (XDG)."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        return Path(given)
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "knowpack"
+
+
+def hash_once(files: Sequence[Path], of: object, work_out: Callable[[], str]) -> str:
+    """The text that `work_out` gives for these files, remembered until one of them changes. of: what else it is of."""
+    stamps = [_stamp(file) for file in sorted(files)]
+    if not stamps or any(stamp is None for stamp in stamps):
+        return work_out()
+    path = cache_dir() / "hashes" / f"{store.hash_of([stamps, of])}.json"
+    with suppress(OSError, ValueError):
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(known, str):
+            return known
+    found = work_out()
+    if [_stamp(file) for file in sorted(files)] == stamps and _settled(files):
+        with suppress(StoreError):
+            store.write_json(path, found)
+    return found
+
+
+def _stamp(file: Path) -> list[object] | None:
+    """What changes when a file is written or put in place of another."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return [str(file.resolve()), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev]
+
+
+def _settled(files: Sequence[Path]) -> bool:
+    newest = max(max(file.stat().st_mtime, file.stat().st_ctime) for file in files)
+    return time.time() - newest > SETTLED_SECONDS
