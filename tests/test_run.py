@@ -170,7 +170,7 @@ def test_diff_of_a_whole_model_against_itself_finds_nothing(config: RunConfig, t
 def test_a_diff_folder_belongs_to_one_adapter(config: RunConfig, done: Path, tmp_path: Path) -> None:
     diff(config, config.model, tmp_path / "diff")
     after = config.model.model_copy(update={"adapter": str(done / "adapter")})
-    with pytest.raises(ConfigError, match="another model or adapter"):
+    with pytest.raises(ConfigError, match="other model or adapter"):
         diff(config, after, tmp_path / "diff")
 
 

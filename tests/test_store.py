@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -11,8 +12,9 @@ import pytest
 from safetensors import SafetensorError
 
 from knowpack import records, store
-from knowpack.errors import StoreError
+from knowpack.errors import HeldError, StoreError
 from knowpack.records import Knowledge
+from knowpack.store import lease, process
 
 
 def knowledge(n: int) -> pl.DataFrame:
@@ -121,3 +123,102 @@ def test_what_a_killed_process_was_writing_is_removed_and_what_a_live_one_writes
         assert not torn.exists()
         assert mine.exists()
         assert other.exists()
+
+
+def test_a_lease_of_a_process_that_is_gone_is_taken_over(tmp_path: Path) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    left = tmp_path / ".lock" / f"{process.machine()}-{gone.stdout.strip()}-aaaa"
+    left.parent.mkdir()
+    left.write_text("{}")
+    with store.lock(tmp_path):
+        assert not left.exists()
+        assert len(list((tmp_path / ".lock").iterdir())) == 1
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_lease_from_another_machine_holds_while_its_heart_beats(tmp_path: Path) -> None:
+    """Its process number means nothing here: number 1 runs on every machine."""
+    other = tmp_path / ".lock" / "0badf00d-1-aaaa"
+    other.parent.mkdir()
+    other.write_text('{"host": "node7", "born": "5"}')
+    with pytest.raises(HeldError, match="1 on node7"), store.lock(tmp_path):
+        pass
+    long_ago = other.stat().st_mtime - lease.STALE_SECONDS - 1
+    os.utime(other, (long_ago, long_ago))
+    with store.lock(tmp_path):
+        assert not other.exists()
+
+
+def test_a_number_that_was_given_to_a_new_process_holds_nothing(tmp_path: Path) -> None:
+    mine = tmp_path / ".lock" / f"{process.machine()}-{os.getpid()}-aaaa"
+    mine.parent.mkdir()
+    mine.write_text('{"host": "here", "born": "1"}')  # this process was not started one tick after the boot
+    with store.lock(tmp_path):
+        assert not mine.exists()
+
+
+def _count(folder: Path, n: int) -> None:
+    for _ in range(n):
+        with store.lock(folder, 600):
+            count = folder / "count"
+            before = int(count.read_text()) if count.exists() else 0
+            time.sleep(0.001)
+            count.write_text(str(before + 1))
+
+
+def test_processes_that_count_under_the_lock_lose_no_count(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=_count, args=(tmp_path, 10)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (tmp_path / "count").read_text() == "30"
+
+
+def test_a_folder_with_foreign_files_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    with pytest.raises(StoreError, match="holds other files"), store.atomic(tmp_path / "out") as beside:
+        beside.mkdir()
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
+
+
+def test_every_flipped_byte_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "k.parquet"
+    store.write_manifest(tmp_path, {"files": {}})
+    store.write_table(path, knowledge(3))
+    store.record_all(tmp_path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 37):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(StoreError, match=r"k\.parquet is damaged.*remove it and run the same command again"):
+            store.read_table(path, Knowledge)
+        assert [damage.path for damage in store.verify(tmp_path)] == [path]
+    path.write_bytes(whole)
+    assert store.read_table(path, Knowledge).height == 3
+    assert not list(store.verify(tmp_path))
+
+
+def test_a_flipped_byte_in_a_manifest_is_named(tmp_path: Path) -> None:
+    store.write_manifest(tmp_path, {"label": "50", "files": {}})
+    path = tmp_path / "manifest.json"
+    path.write_text(path.read_text().replace('"50"', '"51"'))
+    with pytest.raises(StoreError, match=r"manifest\.json is damaged"):
+        store.read_json(path)
+
+
+def test_json_nested_too_deep_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(StoreError, match=r"deep\.json"):
+        store.read_json(path)
+
+
+def test_parts_of_a_table_that_is_whole_are_swept(tmp_path: Path) -> None:
+    """A kill between the whole table and the removal of its parts left them for ever."""
+    chunks = store.Chunks(tmp_path / "r.parquet")
+    chunks.append(knowledge(2))
+    store.write_table(tmp_path / "r.parquet", knowledge(2))
+    with store.lock(tmp_path):
+        assert not chunks.folder.exists()

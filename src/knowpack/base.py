@@ -15,7 +15,7 @@ import polars as pl
 from knowpack import store
 from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import TransformersAsker, open_asker, weights_of
-from knowpack.errors import ConfigError, HeldError
+from knowpack.errors import HeldError
 from knowpack.facts import sources
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import at_stake
@@ -108,28 +108,59 @@ def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
 
 def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> None:
     """Ask the base everything, and again under fresh prompts; what is on disk already is kept."""
+    if is_measured(base, config):  # read by all, held by none
+        return
     with folder_lock(base.folder, progress):
-        if not (base.folder / "probe.json").is_file():
+        if not store.read_manifest(base.folder):
+            store.write_manifest(base.folder, {"command": "knowpack", "base_hash": base.folder.name, "files": {}})
+        if not (base.folder / "facts.parquet").is_file():
             store.write_table(base.folder / "facts.parquet", base.facts)
+        if not (base.folder / "probe.json").is_file():
             store.write_json(base.folder / "probe.json", _described(base, config))
         _ask(base.asker, base, base.facts, base.shots, config.probe, base.folder, None, progress)
         ask_fresh(base, base.asker, base.folder, config, progress)
         if config.bench.tasks:
             from knowpack.bench.evaluate import evaluate
 
-            folder = base.folder / "bench" / store.hash_of(fingerprint(config, "bench"))
-            if not (folder / "scores.parquet").is_file():
-                store.write_table(
-                    folder / "scores.parquet", evaluate(base.asker, config.bench, folder, progress=progress)
-                )
+            evaluate(base.asker, config.bench, bench_folder(base, config), progress=progress)
+        store.record_all(base.folder)
+        manifest = store.read_manifest(base.folder)
+        measured = manifest.get("measured")
+        keys = {_measured_key(config), *(measured if isinstance(measured, list) else [])}
+        store.write_manifest(base.folder, manifest | {"measured": sorted(keys)})
+
+
+def is_measured(base: Base, config: RunConfig) -> bool:
+    """Is all there that `measure_base` makes for this config?"""
+    measured = store.read_manifest(base.folder).get("measured")
+    if not isinstance(measured, list) or _measured_key(config) not in measured:
+        return False
+    return not store.lacking(base.folder) and not store.lacking(bench_folder(base, config))
+
+
+def _measured_key(config: RunConfig) -> str:
+    return store.hash_of([fingerprint(config, "probe"), bench_key(config)])
+
+
+def bench_folder(base: Base, config: RunConfig) -> Path:
+    """Where the base's own scores lie."""
+    return base.folder / "bench" / store.hash_of(bench_key(config))
+
+
+def bench_key(config: RunConfig) -> dict[str, object]:
+    """What changes the scores: the settings, and the content of benchmark data in a folder."""
+    key = fingerprint(config, "bench")
+    if config.bench.tasks and config.bench.data is not None:
+        from knowpack.bench.data import content
+
+        return key | {"bench_data": content(Path(config.bench.data))}
+    return key
 
 
 def probe_into(config: RunConfig, out: Path, progress: Progress = SILENT) -> Base:
     """Probe config.model (its adapter merged, where it names one) into a folder of the user's choice."""
     base = replace(open_base(config, progress), folder=out)
-    described = out / "probe.json"
-    if described.is_file() and store.read_json(described) != _described(base, config):
-        raise ConfigError(f"{out} holds the probe of another model, other facts or prompts; give another --out")
+    store.claim(out, "knowpack probe", _described(base, config))
     measure_base(base, config, progress)
     return base
 

@@ -10,16 +10,18 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
-from knowpack.base import Base, folder_lock, measure_base, open_base
+from knowpack.base import Base, bench_key, measure_base, open_base
 from knowpack.config import ModelConfig, RunConfig
 from knowpack.decode.transformers_asker import live_change, open_asker
-from knowpack.errors import ConfigError, ModelError
+from knowpack.errors import ModelError
 from knowpack.facts import sources
-from knowpack.manifest import begin, recorded
+from knowpack.manifest import begin, owned
 from knowpack.probe.askers import TokenAsker
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
 from knowpack.run import measure
+
+DIFF = "knowpack diff"
 
 
 def diff(
@@ -33,21 +35,31 @@ def diff(
     given = None if examples is None else _as_examples(examples)
     whole = None if after.adapter is not None else _whole(base, after)
     with _tuned(base, after, whole) as tuned:  # what cannot be used is said before the base is asked everything
-        _check_same(out, tuned.identity.weights)
+        asked = _request(base, config, tuned, given)
+    store.refuse_other(out, DIFF, asked)
     base.check_unchanged()  # or else the next line would keep a changed base's answers as the clean one's
     measure_base(base, config, progress)
-    with folder_lock(out, progress), recorded(out):
+    with owned(out, DIFF, asked, progress):
         begin(out, config, base, {"after": after.model_dump(mode="json")})
-        if given is not None:
+        if given is not None and not (out / "examples.parquet").is_file():
             store.write_table(out / "examples.parquet", given)
         with _tuned(base, after, whole) as tuned:
-            _check_same(out, tuned.identity.weights)
-            store.write_json(
-                out / "tuned.json", {"weights_hash": tuned.identity.weights, "largest_logit_change": live_change(tuned)}
-            )
+            if not (out / "tuned.json").is_file():
+                told = {"weights_hash": tuned.identity.weights, "largest_logit_change": live_change(tuned)}
+                store.write_json(out / "tuned.json", told)
             measure(out, config, base, tuned, progress)
         base.check_unchanged()
     return out
+
+
+def _request(base: Base, config: RunConfig, tuned: TokenAsker, given: pl.DataFrame | None) -> dict[str, object]:
+    """A diff folder belongs to one tuned model, one base and the questions that both were asked."""
+    return {
+        "model or adapter": tuned.identity.weights,
+        "base, facts or prompts": base.folder.name,
+        "training examples": None if given is None else store.hash_table(given),
+        "benchmarks": store.hash_of(bench_key(config)),
+    }
 
 
 @contextmanager
@@ -67,14 +79,6 @@ def _whole(base: Base, after: ModelConfig) -> TokenAsker:
     if theirs != ours:
         raise ModelError(f"{after.name} has a vocabulary of {theirs}, the base {ours}: not tuned from this base")
     return tuned
-
-
-def _check_same(folder: Path, tuned_hash: str) -> None:
-    """A diff folder belongs to one tuned model."""
-    path = folder / "tuned.json"
-    known = store.read_json(path) if path.is_file() else None
-    if known is not None and not (isinstance(known, dict) and known.get("weights_hash") == tuned_hash):
-        raise ConfigError(f"{folder} holds the diff of another model or adapter; give another --out")
 
 
 def _as_examples(path: Path) -> pl.DataFrame:

@@ -1,11 +1,13 @@
-"""What a run's folder says of itself: config.yaml, manifest.json (versions, hashes, seconds a stage), status.json.
+"""What a run's folder says of itself: manifest.json (request, versions, hashes, seconds a stage), status.json.
 
-A stage is done when its file exists; `stage` hands out the file while it is still to be made.
+A stage is done when its file exists; `stage` hands out the file while it is still to be made, or to be made again
+because a file that was finished is gone. config.yaml is the manifest's config for a person and for `knowpack run`.
 """
 
+import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -13,27 +15,81 @@ from pathlib import Path
 import yaml
 
 from knowpack import store
-from knowpack.base import Base
+from knowpack.base import Base, folder_lock
 from knowpack.config import RunConfig
+from knowpack.errors import ConfigError
+from knowpack.progress import Progress
 
+MADE_OF_THE_LAST = (
+    "examples.parquet",
+    "adapter",
+    "train_log.jsonl",
+    "held_out.parquet",
+    *(f"fresh-{number}" for number in range(1, 10)),
+    "responses.parquet",
+    "knowledge.parquet",
+    "shifts.parquet",
+    "scores.parquet",
+    "bench",
+    "figures.json",
+)  # a run's files: each is made of those before it
 PACKAGES = ("knowpack", "torch", "transformers", "peft", "lm_eval", "polars", "numpy")
 
 
 @contextmanager
-def stage(folder: Path, name: str, file: str) -> Iterator[Path | None]:
-    """Yield the stage's file if it is still to be made, else None; its time goes to the manifest."""
+def stage(folder: Path, name: str, file: str, also: Sequence[str] = ()) -> Iterator[Path | None]:
+    """Yield the stage's file if it is still to be made, else None; its time and hashes go to the manifest.
+
+    also: files that the stage makes beside it, where it has something to put in them. A stage that is made again, and
+    comes out otherwise, takes what was made of it along.
+    """
     path = folder / file
-    if path.exists():
+    known = {one: told for one, told in store.recorded_files(folder).items() if _belongs(one, (file, *also))}
+    if path.exists() and all((folder / one).is_file() for one in known):
+        store.record(folder, file, *also, again=False)
         yield None
         return
     started = time.perf_counter()
     yield path
-    if path.exists():
-        manifest = _manifest(folder)
-        stages = manifest.get("stages")
-        done = {"seconds": round(time.perf_counter() - started, 3), "done_at": _now()}
-        manifest["stages"] = {**(stages if isinstance(stages, dict) else {}), name: done}
-        store.write_json(folder / "manifest.json", manifest)
+    if not path.exists():
+        return
+    _done(folder, name, time.perf_counter() - started)
+    store.record(folder, file, *also)
+    now = store.recorded_files(folder)
+    if any(now[one] != told for one, told in known.items()) and file in MADE_OF_THE_LAST:
+        store.forget(folder, *MADE_OF_THE_LAST[MADE_OF_THE_LAST.index(file) + 1 :])
+
+
+def start_from(folder: Path, adapter: str) -> None:
+    """The adapter that a folder is about, by name; where it was another one, all that was made of that goes."""
+    manifest = store.read_manifest(folder)
+    if manifest.get("adapter_of") == adapter:
+        return
+    if "adapter_of" in manifest:
+        store.forget(folder, *MADE_OF_THE_LAST)
+    store.write_manifest(folder, store.read_manifest(folder) | {"adapter_of": adapter})
+
+
+@contextmanager
+def owned(folder: Path, command: str, request: dict[str, object], progress: Progress) -> Iterator[None]:
+    """A folder of the user's choice: of this request alone, held by this process, its state recorded."""
+    store.refuse_other(folder, command, request)
+    with folder_lock(folder, progress):
+        store.claim(folder, command, request)
+        with recorded(folder):
+            yield
+
+
+def _done(folder: Path, name: str, seconds: float) -> None:
+    manifest = store.read_manifest(folder)
+    stages = manifest.get("stages")
+    done = {"seconds": round(seconds, 3), "done_at": _now()}
+    manifest["stages"] = {**(stages if isinstance(stages, dict) else {}), name: done}
+    store.write_manifest(folder, manifest)
+
+
+def _belongs(name: str, given: Sequence[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}/") for one in given)
 
 
 def failure(error: Exception) -> str:
@@ -43,30 +99,40 @@ def failure(error: Exception) -> str:
 
 @contextmanager
 def recorded(folder: Path) -> Iterator[None]:
-    """Keep status.json: running, then done, or failed with the error in one line."""
+    """Keep status.json: running, then done, or failed with the error in one line. Done: every file has its hash."""
     store.write_json(folder / "status.json", {"state": "running"})
     try:
         yield
     except Exception as error:
         store.write_json(folder / "status.json", {"state": "failed", "error": failure(error)})
         raise
+    store.record_all(folder)
     store.write_json(folder / "status.json", {"state": "done"})
 
 
 def begin(folder: Path, config: RunConfig, base: Base, more: dict[str, object] | None = None) -> None:
-    """Write config.yaml and the manifest, once."""
-    if (folder / "manifest.json").is_file():
-        return
-    settings = config.model_dump(mode="json")
-    store.write_text(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-    manifest: dict[str, object] = {
+    """Write the manifest, in one step and once; config.yaml is made of it where it is not there."""
+    manifest = store.read_manifest(folder)
+    if manifest.get("base_hash", base.folder.name) != base.folder.name:
+        raise ConfigError(f"{folder} was begun with another model, other facts or prompts; give another --out")
+    if "run_id" not in manifest:
+        manifest = _described(folder, config, base) | (more or {}) | manifest
+        store.write_manifest(folder, manifest)
+    if not (folder / "config.yaml").is_file():
+        settings = manifest["config"]
+        store.write_text(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    store.record(folder, "config.yaml", again=False)
+
+
+def _described(folder: Path, config: RunConfig, base: Base) -> dict[str, object]:
+    return {
         "run_id": folder.name,
         "label": config.label,
         "seed": config.seed,
-        "config": settings,
+        "config": config.model_dump(mode="json"),
         "facts_hash": store.hash_table(base.facts),
         "base_hash": base.folder.name,
-        "base_dir": str(base.folder.resolve()),
+        "base_dir": os.path.relpath(base.folder, folder),
         "base_weights_hash": base.asker.identity.weights,
         "versions": {name: version(name) for name in PACKAGES},
         "machine": {
@@ -76,14 +142,8 @@ def begin(folder: Path, config: RunConfig, base: Base, more: dict[str, object] |
         },
         "command": "knowpack run config.yaml",
         "stages": {},
+        "files": {},
     }
-    store.write_json(folder / "manifest.json", manifest | (more or {}))
-
-
-def _manifest(folder: Path) -> dict[str, object]:
-    manifest = store.read_json(folder / "manifest.json")
-    assert isinstance(manifest, dict)
-    return manifest
 
 
 def _now() -> str:

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from knowpack import records, store
-from knowpack.base import Base, ask_fresh, facts_of, folder_lock, fresh_name, measure_base, open_base, shot_pool
+from knowpack.base import (
+    Base,
+    ask_fresh,
+    bench_key,
+    facts_of,
+    folder_lock,
+    fresh_name,
+    measure_base,
+    open_base,
+    shot_pool,
+)
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
@@ -33,18 +43,21 @@ if TYPE_CHECKING:
     from knowpack.train.base_answers import Replay
     from knowpack.train.train import TrainResult
 
+TRAIN = "knowpack train"
+LONGEST_SLUG = 80  # characters of a label in the folder's name
 ENOUGH_APART = 1000  # facts beside those probed, to replay from them alone
 
 
-def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT) -> Path:
+def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT, *, wait: bool = True) -> Path:
     """All stages of one cell; what is on disk already is kept. base: from another run of the same model and facts.
+    wait: for another process that holds the run; else HeldError.
     Raises the KnowpackError of the stage that failed, after writing it to status.json.
     """
     base = base or open_base(config, progress)
     check(config, base)
     measure_base(base, config, progress)
     folder = folder_of(config, base)
-    with folder_lock(folder, progress), recorded(folder):
+    with folder_lock(folder, progress) if wait else store.lock(folder), recorded(folder):
         begin(folder, config, base)
         make_examples(folder, config, base)
         make_adapter(folder, config, base, progress)
@@ -62,8 +75,8 @@ def check(config: RunConfig, base: Base) -> None:
 
 def folder_of(config: RunConfig, base: Base) -> Path:
     """work/runs/<label>-<hash>; the hash covers the base with its facts and prompts, and all settings but the label."""
-    settings = fingerprint(config, "seed", "grader", "probe", "mix", "train", "bench")
-    slug = re.sub(r"[^a-z0-9]+", "-", config.label.lower()).strip("-") or "run"
+    settings = fingerprint(config, "seed", "grader", "probe", "mix", "train") | bench_key(config)
+    slug = re.sub(r"[^a-z0-9]+", "-", config.label.lower()).strip("-")[:LONGEST_SLUG] or "run"
     return Path(config.work) / "runs" / f"{slug}-{store.hash_of([base.folder.name, settings])}"
 
 
@@ -82,12 +95,12 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
     """Stage 2: the LoRA adapter, and its reliability after each epoch where that is asked (Figure 2)."""
     from knowpack.train.train import train
 
-    with stage(folder, "train", "adapter") as path:
+    with stage(folder, "train", "adapter", ["train_log.jsonl"]) as path:
         if not path:
             return
         examples = store.read_table(folder / "examples.parquet", Example)
         held_to = _replay(config, base, examples, progress)
-        with store.atomic(path) as beside:
+        with store.atomic(path, replace=True) as beside:
             train(
                 base.loaded,
                 examples,
@@ -101,15 +114,23 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
             )
             if isinstance(config.train, PlainRecipe) and config.train.checkpoint_each_epoch:
                 _measure_epochs(beside, config, base, examples, progress)
-    log = (folder / "adapter" / "train_log.jsonl").read_text(encoding="utf-8")
-    store.write_text(folder / "train_log.jsonl", log)
+        keep_log(folder)
+
+
+def keep_log(folder: Path) -> None:
+    """The adapter's training log beside the run's tables, where the report looks for it."""
+    log = folder / "adapter" / "train_log.jsonl"
+    if log.is_file():
+        store.write_text(folder / "train_log.jsonl", log.read_text(encoding="utf-8"))
 
 
 def measure(folder: Path, config: RunConfig, base: Base, tuned: TokenAsker, progress: Progress) -> None:
     """Stages 3 to 7: what the tuned model answers, what moved and why, the benchmarks, the figures."""
     examples = _examples(folder)
     taught = taught_ids(examples)
-    with stage(folder, "probe", "responses.parquet") as path:
+    keep_log(folder)  # a kill may have come just before it
+    beside = ["held_out.parquet", *(fresh_name(number + 1) for number in range(config.probe.n_floors))]
+    with stage(folder, "probe", "responses.parquet", beside) as path:
         if path:
             _probe_after(folder, config, base, tuned, taught, progress)
     after = store.read_table(folder / "responses.parquet", Response)
@@ -180,13 +201,25 @@ def _tell_card(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFr
 
 
 def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress = SILENT) -> "TrainResult":
-    """Train on an example table alone, into a folder of the user's choice."""
-    from knowpack.train.train import train
+    """Train on an example table alone, into a folder of the user's choice; what is there already is kept."""
+    from knowpack.train import track
+    from knowpack.train.train import TrainResult, train
 
     told = store.read_table(examples, Example)
     loaded = load(config.model)
     prompter = Prompter(loaded.tokenizer, chat=config.probe.chat, system=config.probe.system)
-    with store.atomic(out) as beside:
+    settings = fingerprint(config, "seed", "train") | {"chat": prompter.chat, "system": prompter.system}
+    asked: dict[str, object] = {
+        "examples": store.hash_table(told),
+        "model": loaded.weights_hash,
+        "settings": store.hash_of(settings),
+    }
+    out = out.absolute()
+    store.refuse_other(out, TRAIN, asked)
+    kept = store.read_manifest(out)
+    if kept and not store.lacking(out):
+        return TrainResult(out, track.read(out), float(str(kept["seconds"])), float(str(kept["effect"])))
+    with store.atomic(out, replace=bool(kept)) as beside:
         made = train(
             loaded,
             told,
@@ -197,6 +230,9 @@ def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress 
             progress=progress,
             resume_in=out.with_name(f".{out.name}.training"),
         )
+        told_of = {"command": TRAIN, "request": asked, "seconds": made.seconds, "effect": made.effect, "files": {}}
+        store.write_manifest(beside, told_of)
+        store.record_all(beside)
     return replace(made, adapter_dir=out)
 
 
@@ -258,6 +294,8 @@ def _probe_after(
             progress=progress,
         )
     ask_fresh(base, tuned, folder, config, progress)
+    if (folder / "responses.parquet").is_file():
+        return
     probe(
         tuned,
         base.facts,

@@ -35,25 +35,23 @@ def cells(study: Path) -> Iterator[Cell]:
 
 
 def read_state(folder: Path) -> Cell:
-    """How one run stands, from its status.json."""
+    """How one run stands, from its status.json and manifest; what is damaged stands as it must be treated."""
     path = folder / "status.json"
     if not path.is_file():
         return Cell(folder, "missing", None)
-    status = store.read_json(path)
-    if not isinstance(status, dict) or "state" not in status:
-        return Cell(folder, "failed", f"{path} has no state")
-    state = str(status["state"])
-    if state == "running" and not _is_held(folder):
-        state = "stopped"
-    return Cell(folder, state, status.get("error"))
-
-
-def _is_held(folder: Path) -> bool:
     try:
-        with store.lock(folder):
-            return False
-    except StoreError:  # another process holds it, or it is not ours to write in
-        return True
+        status = store.read_json(path)
+        lacking = store.lacking(folder)
+    except StoreError as error:
+        return Cell(folder, "stopped", str(error))
+    if not isinstance(status, dict) or "state" not in status:
+        return Cell(folder, "stopped", f"{path} has no state")
+    state = str(status["state"])
+    if state == "running" and store.holder(folder) is None:
+        state = "stopped"
+    if state == "done" and lacking:
+        return Cell(folder, "stopped", f"{', '.join(lacking[:3])} is gone; the same command makes it again")
+    return Cell(folder, state, status.get("error"))
 
 
 class Line(NamedTuple):
@@ -84,9 +82,12 @@ def _cells(folder: Path) -> Iterator[Cell]:
 
 
 def _line(cell: Cell) -> Line:
-    path = cell.folder / "manifest.json"
-    manifest = store.read_json(path) if path.is_file() else {}
-    stages = manifest.get("stages", {}) if isinstance(manifest, dict) else {}
+    try:
+        manifest = store.read_manifest(cell.folder)
+    except StoreError as error:
+        return Line(cell.folder.name, cell.state, "", 0.0, cell.error or str(error))
+    found = manifest.get("stages")
+    stages = found if isinstance(found, dict) else {}
     known = [name for name in STAGES if name in stages] + sorted(set(stages) - set(STAGES))
     seconds = sum(float(stage["seconds"]) for stage in stages.values())
     return Line(cell.folder.name, cell.state, " ".join(known), seconds, cell.error)

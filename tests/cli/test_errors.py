@@ -15,6 +15,7 @@ from transformers.utils import logging
 import tiny
 from knowpack import store
 from knowpack.cli import main as cli
+from knowpack.errors import StoreError
 
 Fails = Callable[..., str]
 
@@ -244,7 +245,7 @@ def test_a_table_on_a_full_disk_is_one_line_and_leaves_the_old_one(
         raise pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)")
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
-    with pytest.raises(store.StoreError, match=r"^the disk is full: .*t\.parquet was not written; free some space"):
+    with pytest.raises(StoreError, match=r"^the disk is full: .*t\.parquet was not written; free some space"):
         store.write_table(path, pl.DataFrame({"a": [2]}))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

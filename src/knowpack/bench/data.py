@@ -18,9 +18,10 @@ import yaml
 
 from knowpack.errors import BenchError
 from knowpack.progress import SILENT, Progress
-from knowpack.store import atomic, write_table, write_text
+from knowpack.store import atomic, hash_file, hash_of, write_table, write_text
 
 LETTERS = "ABCDE"
+WRITTEN = "as `knowpack bench prepare` wrote it."
 SPLITS = ("train", "validation", "dev", "test")
 PATHS = {
     "cais/mmlu": "mmlu",
@@ -74,6 +75,9 @@ def prepare(raw: Path, out: Path, *, truthfulqa: str = "v1", progress: Progress 
     present = [name for name in readers if (raw / name).is_dir()]
     if not present:
         raise BenchError(f"{raw} holds none of the folders {', '.join(readers)}; expected at least one")
+    taken = [out / name for name in present if not _is_free(out / name)]
+    if taken:
+        raise BenchError(f"{taken[0]} holds files that `knowpack bench prepare` did not write; give another --out")
     written = []
     with progress.stage("preparing benchmark data", len(present)) as advance:
         for benchmark in present:
@@ -83,6 +87,12 @@ def prepare(raw: Path, out: Path, *, truthfulqa: str = "v1", progress: Progress 
             written += _write(out / benchmark, benchmark, parts)
             advance(1)
     return written
+
+
+def content(folder: Path) -> str:
+    """16 hex digits over all tables of a prepared folder: other data are another measurement."""
+    files = sorted(file for place in PATHS.values() for file in (folder / place).rglob("*.parquet"))
+    return hash_of([[file.relative_to(folder).as_posix(), hash_file(file)] for file in files])
 
 
 def subjects() -> list[str]:
@@ -101,11 +111,19 @@ def _write(folder: Path, benchmark: str, parts: list[_Part]) -> list[Prepared]:
         configs.setdefault(part.name, []).append({"split": part.split, "path": file})
     listed = [{"config_name": name, "data_files": files} for name, files in configs.items()]
     head = yaml.safe_dump({"configs": listed}, sort_keys=False, width=100)
-    with atomic(folder) as beside:
+    with atomic(folder, replace=True) as beside:
         for part in parts:
             write_table(beside / part.name / f"{part.split}.parquet", part.frame)
-        write_text(beside / "README.md", f"---\n{head}---\n{benchmark}, as `knowpack bench prepare` wrote it.\n")
+        write_text(beside / "README.md", f"---\n{head}---\n{benchmark}, {WRITTEN}\n")
     return [Prepared(benchmark, part.name, part.split, part.frame.height) for part in parts]
+
+
+def _is_free(folder: Path) -> bool:
+    """Nothing there, or what `prepare` wrote."""
+    card = folder / "README.md"
+    if not folder.exists():
+        return True
+    return folder.is_dir() and (not any(folder.iterdir()) or (card.is_file() and WRITTEN in _text(card)))
 
 
 def _mmlu(folder: Path) -> Iterator[_Part]:

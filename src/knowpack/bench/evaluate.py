@@ -5,7 +5,8 @@
     out/lm_eval/<model>/         lm-eval's own results_*.json and samples_*.jsonl
     out/partial/                 answers of a bench that was interrupted
 
-Tasks whose task.json tells of the same weights and settings are not run again. Paper: Tables 7 and 8.
+Tasks whose task.json tells of the same weights, settings and data are not run again; a folder is of one model.
+Paper: Tables 7 and 8.
 """
 
 import re
@@ -16,17 +17,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from knowpack import store
+from knowpack.bench.data import content
 from knowpack.config import BenchConfig
 from knowpack.errors import BenchError
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Score, table
-from knowpack.store import hash_of, lock, read_json, read_table, write_json, write_table
+from knowpack.store import hash_of, lock, read_json, read_table, remove, write_json, write_table
 
 if TYPE_CHECKING:
     from knowpack.bench.lm import KnowpackLM
     from knowpack.bench.tasks import Benchmark
     from knowpack.probe.askers import TokenAsker
 
+BENCH = "knowpack bench"
 TOKENS_A_ROW = 32  # config.batch_size rows of this many tokens are one forward
 POINTS = re.compile(r"(bleu|rouge|chrf|ter)[0-9a-zL]*(_max|_diff)?$")  # but bleu_acc and the like, which are 0 or 1
 SETTINGS = ("limit", "num_fewshot", "apply_chat_template", "fewshot_as_multiturn")
@@ -61,28 +65,39 @@ def evaluate(asker: "TokenAsker", config: BenchConfig, out: Path, *, progress: P
         from knowpack.bench.tasks import included
 
         settings["include"] = included(config)
+    if config.data is not None:
+        settings["data"] = content(Path(config.data))
+    request: dict[str, object] = {"model or adapter": asker.identity.weights}
+    store.refuse_other(out, BENCH, request)
     with lock(out):
-        todo = [name for name in config.tasks if not is_done(out / name, settings, asker.identity.weights)]
+        store.claim(out, BENCH, request)
+        of = hash_of([settings, asker.identity.weights])
+        todo = [name for name in config.tasks if not _is_done(out, name, of)]
         if todo:
-            _run(asker, config, todo, settings, out, progress)
+            _run(asker, config, todo, {"of": of, "settings": settings}, out, progress)
+        remove(out / "partial")
         scores = pl.concat([read_table(out / name / "scores.parquet", Score) for name in config.tasks])
-        write_table(out / "scores.parquet", scores)
+        if todo or not (out / "scores.parquet").is_file() or not read_table(out / "scores.parquet").equals(scores):
+            store.forget(out, "scores.parquet")
+            write_table(out / "scores.parquet", scores)
+        store.record_all(out)
     return scores
 
 
-def is_done(folder: Path, settings: dict[str, object], weights_hash: str) -> bool:
-    """Whether this task was measured on these weights with these settings."""
-    if not (folder / "task.json").is_file():
+def _is_done(out: Path, task: str, of: str) -> bool:
+    """Whether this task was measured on these weights, with these settings and data, and all of it is there."""
+    folder = out / task
+    if any(name.startswith(f"{task}/") for name in store.lacking(out)) or not (folder / "task.json").is_file():
         return False
     known = read_json(folder / "task.json")
-    return isinstance(known, dict) and known.get("of") == hash_of([settings, weights_hash])
+    return isinstance(known, dict) and known.get("of") == of
 
 
 def _run(
     asker: "TokenAsker",
     config: BenchConfig,
     todo: Sequence[str],
-    settings: dict[str, object],
+    about: dict[str, object],
     out: Path,
     progress: Progress,
 ) -> None:
@@ -94,18 +109,17 @@ def _run(
     benchmarks = tasks.load(todo, config)
     tasks.check_gold(benchmarks, config.limit)
     journal = Journal(out / "partial", asker.identity.weights)
-    of = hash_of([settings, asker.identity.weights])
     with tasks.quiet(), progress.stage("benchmarks", None):
         n_tokens = config.batch_size and TOKENS_A_ROW * config.batch_size
         lm = KnowpackLM(weights_of(asker, "a benchmark"), n_tokens=n_tokens, journal=journal, progress=progress)
         results = harness.run(lm, benchmarks, config)
-        measured = [_measured(benchmark, results, lm, {"of": of, "settings": settings}) for benchmark in benchmarks]
+        measured = [_measured(benchmark, results, lm, about) for benchmark in benchmarks]
         harness.save(results, lm, config, out / "lm_eval")  # after the samples are taken: it rewrites them
     for benchmark, each in zip(benchmarks, measured, strict=True):
+        store.forget(out, benchmark.name)  # of other settings or data
         write_table(out / benchmark.name / "samples.parquet", each.samples)
         write_table(out / benchmark.name / "scores.parquet", each.scores)
         write_json(out / benchmark.name / "task.json", each.about)
-    journal.remove()
 
 
 class _Measured(NamedTuple):

@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass, replace
 import polars as pl
 
 from knowpack import store
-from knowpack.base import folder_lock, open_base
+from knowpack.base import open_base
 from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError
 from knowpack.facts import sources
-from knowpack.manifest import recorded
+from knowpack.manifest import owned
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
-from knowpack.pack.request import HELD_OUT, Request, config_of, known_of
+from knowpack.pack.request import HELD_OUT, Request, config_of, identity, known_of
 from knowpack.pack.trial import Trial, attempt, open_trial
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
@@ -48,7 +48,6 @@ class Cell:
     refusals_lost_net: float | None
     within_budget: bool
     """By the values on the validation facts, as pack's attempts are judged; those facts are too few to show it."""
-    seconds: float
 
     @property
     def bits_per_parameter(self) -> float:
@@ -58,9 +57,10 @@ class Cell:
 def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progress: Progress = SILENT) -> pl.DataFrame:
     """Train every rank x load twice -> a row a cell, sorted; resumes. `request.facts` is not read."""
     known = sources.load(known_of(request))
-    with folder_lock(request.out, progress), recorded(request.out):
+    with owned(request.out, "knowpack capacity", identity(request, known.head(0), known), progress):
         split = plan.parts(known, known.head(0), request.seed, request.n_report, request.n_validation)
-        store.write_table(request.out / "facts.parquet", split.report)
+        if not (request.out / "facts.parquet").is_file():
+            store.write_table(request.out / "facts.parquet", split.report)
         base = open_base(config_of(request, split.report), progress)
         empty = known.head(0)
         trial = open_trial(base, base.config, empty, split, request, progress)
@@ -129,7 +129,6 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         harm.known_lost_net.value if harm.known_lost_net else None,
         harm.refusals_lost_net.value if harm.refusals_lost_net else None,
         not over,
-        made.seconds,
     )
 
 

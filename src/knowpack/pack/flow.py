@@ -15,17 +15,16 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import run, store
-from knowpack.base import folder_lock, measure_base, open_base
+from knowpack.base import bench_folder, measure_base, open_base
 from knowpack.bench.compare import compare
-from knowpack.config import fingerprint
 from knowpack.errors import BudgetError, FactsError
 from knowpack.facts import sources
-from knowpack.manifest import begin, recorded
+from knowpack.manifest import begin, owned, stage, start_from
 from knowpack.measure.harm import benchmark_drop
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
 from knowpack.pack.budget import Harm, Verdict
-from knowpack.pack.request import HELD_OUT, Request, config_of, known_of
+from knowpack.pack.request import HELD_OUT, Request, config_of, identity, known_of
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, MEANING, Problem, screen
 from knowpack.pack.trial import Attempt, Trial, attempt, open_trial
 from knowpack.progress import SILENT, Progress
@@ -54,11 +53,13 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
     """Facts -> adapter and report. Raises BudgetError (exit code 3), all files written, where no attempt fits."""
     facts, problems = screened(request)
     known = sources.load(known_of(request))
-    with folder_lock(request.out, progress), recorded(request.out):
+    with owned(request.out, "knowpack pack", identity(request, facts, known), progress):
         split = plan.parts(known, facts, request.seed, request.n_report, request.n_validation)
-        write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
+        if not (request.out / "facts.parquet").is_file():
+            write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
         config = config_of(request, facts)
         base = open_base(config, progress)
+        begin(request.out, config, base)
         measure_base(base, config, progress)
         trial = open_trial(base, config, facts, split, request, progress)
         problems += screen(facts, trial.before)
@@ -69,9 +70,10 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
         best = best_of(frontier, request)
         harm = _report(trial, new, best, progress)
         base.check_unchanged()
-    judged = limits.verdicts(harm, request.budget, request.reliability)
-    outcome = Outcome(request.out, harm, judged, _lines(frontier), problems)
-    _finish(outcome, request, trial, new, best)
+        judged = limits.verdicts(harm, request.budget, request.reliability)
+        outcome = Outcome(request.out, harm, judged, _lines(frontier), problems)
+        _write(outcome, request, trial, new, best)
+    _raise_if_missed(outcome)
     return outcome
 
 
@@ -105,9 +107,8 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
             contexts = Contexts(base.prompter, trial.contexts)
             questions = replayed["question"].to_list()
             asked = build(base.loaded, questions, contexts, config, request.seed, progress=progress)
-        folder = (
-            request.out / "attempts" / f"{index:02d}-{store.hash_of([config.model_dump(mode='json'), request.seed])}"
-        )
+        key = store.hash_of([config.model_dump(mode="json"), request.seed, store.hash_table(told)])
+        folder = request.out / "attempts" / f"{index:02d}-{key}"
         found.append(attempt(trial, told, config, folder, asked, progress))
         over = limits.excess(found[-1].harm, request.budget, request.reliability)
         if not over:
@@ -119,11 +120,13 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
 def _report(trial: Trial, new: pl.DataFrame, best: Attempt, progress: Progress) -> Harm:
     """The best attempt's adapter in the run's place, probed as the report asks, and its harm."""
     out, base = trial.request.out, trial.base
-    begin(out, trial.config, base, {"command": "knowpack pack"})
-    shutil.copy2(best.folder / "examples.parquet", out / "examples.parquet")
-    if not (out / "adapter").exists():
-        with store.atomic(out / "adapter") as beside:
-            shutil.copytree(best.folder / "adapter", beside, dirs_exist_ok=True)
+    start_from(out, best.folder.name)
+    if not (out / "examples.parquet").is_file():
+        write_table(out / "examples.parquet", read_table(best.folder / "examples.parquet", Example))
+    with stage(out, "adapter", "adapter") as path:
+        if path:
+            with store.atomic(path, replace=True) as beside:
+                shutil.copytree(best.folder / "adapter", beside, dirs_exist_ok=True)
     with base.tuned(out / "adapter") as tuned:
         run.measure(out, trial.config, base, tuned, progress)
     figures = [Figure(**figure) for figure in _dicts(store.read_json(out / "figures.json"))]  # type: ignore[arg-type]
@@ -140,12 +143,11 @@ def _drop(trial: Trial) -> Estimate | None:
     """The largest fall of the benchmarks, item by item; None where none was asked."""
     if not (trial.request.out / "scores.parquet").is_file():
         return None
-    before = trial.base.folder / "bench" / store.hash_of(fingerprint(trial.config, "bench"))
-    return benchmark_drop(compare(before, trial.request.out / "bench"))
+    return benchmark_drop(compare(bench_folder(trial.base, trial.config), trial.request.out / "bench"))
 
 
-def _finish(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame, best: Attempt) -> None:
-    """pack.json, the card with what was measured, and the BudgetError where it is due."""
+def _write(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame, best: Attempt) -> None:
+    """pack.json, and the card with what was measured."""
     told = read_table(best.folder / "examples.parquet", Example).filter(pl.col("kind") != str(Kind.REPLAY))
     figures = {field.name: getattr(outcome.harm, field.name) for field in fields(outcome.harm)}
     measured = {name: card.text(estimate) for name, estimate in figures.items() if estimate is not None}
@@ -166,6 +168,10 @@ def _finish(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame,
             "n_packed": new.height,
         },
     )
+    store.record(outcome.folder, "pack.json")
+
+
+def _raise_if_missed(outcome: Outcome) -> None:
     unmet = [one for one in outcome.verdicts if one.verdict != "met"]
     if unmet:
         said = "; ".join(f"{one.name} (limit {one.limit:g}) {one.verdict}: {one.why}" for one in unmet)
@@ -182,8 +188,7 @@ def best_of(frontier: Sequence[Attempt], request: Request) -> Attempt:
 
 def _lines(frontier: Sequence[Attempt]) -> list[dict[str, float | int | None]]:
     return [
-        {**_values(one.harm), "rank": one.config.rank, "lr": one.config.lr, "seconds": round(one.seconds, 1)}
-        | {"kl_weight": one.config.kl_weight}
+        {**_values(one.harm), "rank": one.config.rank, "lr": one.config.lr, "kl_weight": one.config.kl_weight}
         for one in frontier
     ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 from pydantic import Field
 
+from knowpack import store
 from knowpack.config import (
     BenchConfig,
     FactsConfig,
@@ -63,6 +64,18 @@ def config_of(request: Request, facts: pl.DataFrame) -> RunConfig:
         bench=request.bench,
         work=request.work,
     )
+
+
+def identity(request: Request, facts: pl.DataFrame, known: pl.DataFrame) -> dict[str, object]:
+    """What decides an adapter, besides the base's weights: whose folder --out is. A budget may change: the attempts
+    that are there are judged by it."""
+    settings = request.model_dump(mode="json", include={"seed", "probe", "bench", "train", "n_report", "n_validation"})
+    return {
+        "facts": store.hash_table(facts),
+        "facts to keep": store.hash_table(known),
+        "model": request.model.model_dump(mode="json", exclude={"device"}),
+        "settings": store.hash_of(settings),
+    }
 
 
 def known_of(request: Request) -> str:

@@ -11,6 +11,7 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, shot_pool
 from knowpack.config import KeepRecipe, RunConfig
+from knowpack.manifest import stage
 from knowpack.measure import harm as figures
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import Draw, untrained
@@ -36,7 +37,6 @@ class Attempt:
     folder: Path
     config: KeepRecipe
     harm: Harm
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -91,26 +91,30 @@ def attempt(
 ) -> Attempt:
     """Train one adapter into `folder` and validate it; what is on disk already is kept."""
     request, base = trial.request, trial.base
-    if not (folder / "validation.json").is_file():
+    place = folder.relative_to(request.out).as_posix()
+    if not (folder / "examples.parquet").is_file():
         write_table(folder / "examples.parquet", told)
-        with store.atomic(folder / "adapter") as beside:
-            made = train(
-                base.loaded,
-                told,
-                config,
-                request.seed,
-                beside,
-                prompter=base.prompter,
-                progress=progress,
-                replay=asked,
-                resume_in=folder / "training",
-            )
-        with base.tuned(folder / "adapter") as tuned:
-            harm = _validate(trial, tuned, progress)
-        write_json(folder / "validation.json", {"harm": harm.as_json(), "seconds": made.seconds})
+    with stage(request.out, f"train {folder.name}", f"{place}/adapter") as path:
+        if path:
+            with store.atomic(path, replace=True) as beside:
+                train(
+                    base.loaded,
+                    told,
+                    config,
+                    request.seed,
+                    beside,
+                    prompter=base.prompter,
+                    progress=progress,
+                    replay=asked,
+                    resume_in=folder / "training",
+                )
+    with stage(request.out, f"validate {folder.name}", f"{place}/validation.json") as path:
+        if path:
+            with base.tuned(folder / "adapter") as tuned:
+                write_json(path, {"harm": _validate(trial, tuned, progress).as_json()})
     kept = store.read_json(folder / "validation.json")
     assert isinstance(kept, dict)
-    return Attempt(folder, config, Harm.from_json(kept["harm"]), kept["seconds"])
+    return Attempt(folder, config, Harm.from_json(kept["harm"]))
 
 
 def _validate(trial: Trial, tuned: TokenAsker, progress: Progress) -> Harm:

@@ -26,6 +26,7 @@ from knowpack.report.source import Run, Source
 LIMIT = 9_000_000  # bytes of data in the page; with the charts' library it stays below 15 MB
 FACTS_LIMIT = 25_000  # facts in the page; the rest is loaded when asked for
 FOLDER = "report_files"
+README = "Parts of report.html beside this folder; keep the two together.\n"
 
 
 def write(measured: Measured, path: Path, *, progress: Progress = SILENT) -> Path:
@@ -36,7 +37,10 @@ def write(measured: Measured, path: Path, *, progress: Progress = SILENT) -> Pat
     inline: dict[str, str] = {}
     outside: list[str] = []
     left = LIMIT
-    with store.atomic(chunks) as folder, progress.stage("report: facts", 1 + len(given.runs)) as advance:
+    with (
+        store.atomic(chunks, replace=_is_ours(chunks)) as folder,
+        progress.stage("report: facts", 1 + len(given.runs)) as advance,
+    ):
         folder.mkdir()
         for name, data in _assets(given, advance):
             text = dumps(data)
@@ -48,10 +52,15 @@ def write(measured: Measured, path: Path, *, progress: Progress = SILENT) -> Pat
                 left = 0  # what comes later is asked for less
                 (folder / f"{name}.js").write_text(chunk(name, text), encoding="ascii")
                 outside.append(name)
-        (folder / "README.txt").write_text("Parts of report.html beside this folder; keep the two together.\n")
+        (folder / "README.txt").write_text(README)
     value["chunks"] = {"folder": FOLDER, "names": sorted(outside), "block": explorer.BLOCK, "facts_block": FACTS_LIMIT}
     store.write_text(path, html(given.title, dumps(value), inline, chunked=bool(outside)))
     return path
+
+
+def _is_ours(folder: Path) -> bool:
+    told = folder / "README.txt"
+    return told.is_file() and told.read_text(encoding="utf-8", errors="replace") == README
 
 
 def dumps(value: object) -> str:

@@ -252,8 +252,8 @@ def _study(folder: Path) -> Source:
 def _run(folder: Path, work: Path) -> Run:
     manifest = _object(folder / "manifest.json")
     named = [str(manifest[key]) for key in ("base_dir", "base_hash") if manifest.get(key)]
-    places = [work / text for text in named] + [work / "base" / text for text in named] + [folder / "base"]
-    base = next((place for place in places if place.is_dir()), None)
+    places = [place / text for text in named for place in (folder, work, work / "base")]
+    base = next((place.resolve() for place in (*places, folder / "base") if place.is_dir()), None)
     return Run(folder, manifest, base)
 
 

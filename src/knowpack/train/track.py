@@ -58,6 +58,15 @@ class Log:
             self._tracker.close()
 
 
+def read(adapter: Path) -> list[Line]:
+    """The training log of an adapter on disk; empty where there is none. Raises ModelError for a damaged one."""
+    path = adapter / "train_log.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    except ValueError as error:
+        raise ModelError(f"{path} is damaged: {error}; remove it and run the same command again") from None
+
+
 class _Tracker:
     """TensorBoard, wandb or trackio, by their own libraries, imported here."""
 

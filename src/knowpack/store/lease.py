@@ -1,0 +1,146 @@
+"""One writer at a time, on local and on shared disks.
+
+No flock: NFS and Lustre may be mounted without it, or keep it to one machine. Held is what holds a folder `.lock` with
+one file in it, named by its holder. Three operations, all of them atomic on the server of a shared disk:
+
+    take      make a folder beside with the holder's file, rename it to `.lock`. A rename over a folder that holds a
+              file fails, over an empty one it succeeds (POSIX rename), so that exactly one of many comes through.
+    free      remove one's own file; the empty folder that is left can be taken.
+    break     remove the file of a holder that is gone. The file bears that holder's name and no other, so that a slow
+              process never breaks the lease of whoever came after.
+
+Gone is a holder on this machine whose process is gone (at once), and one elsewhere that has not touched its file for
+STALE_SECONDS by the disk's own clock. A holder touches it every BEAT_SECONDS. A machine that slept for longer than
+that may find its lease taken; both then write the same bytes, each file whole.
+"""
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from knowpack.errors import HeldError
+from knowpack.store import process
+from knowpack.store.writing import remove, store_error, sweep
+
+LOCK = ".lock"
+BEAT_SECONDS, STALE_SECONDS = 20.0, 600.0
+POLL_SECONDS = 0.2
+
+
+class Holder(NamedTuple):
+    """Who holds a folder."""
+
+    file: Path
+    host: str
+    machine: str
+    number: int
+    """Of the process."""
+    born: str | None
+
+
+@contextmanager
+def lock(folder: Path, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold `folder` for one process. Raises HeldError if another still holds it after the wait."""
+    name = f"{process.machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+    mine = folder / LOCK / name
+    end = time.monotonic() + wait_seconds
+    try:
+        while not _take(folder, name):
+            other = holder(folder)
+            if other is None:
+                continue  # it was freed, or broken, just now
+            if time.monotonic() >= end:
+                raise HeldError(
+                    f"another knowpack process ({other.number} on {other.host}) works in {folder}; "
+                    "wait for it, or give another --out / work"
+                )
+            time.sleep(POLL_SECONDS)
+        sweep(folder, STALE_SECONDS)
+    except OSError as error:
+        raise store_error(folder, error) from error
+    over = threading.Event()
+    beat = threading.Thread(target=_beat, args=(mine, over), daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        over.set()
+        with suppress(OSError):
+            mine.unlink()
+            mine.parent.rmdir()
+
+
+def holder(folder: Path) -> Holder | None:
+    """Who holds `folder` now; None = nobody. The lease of a process that is gone is broken."""
+    try:
+        files = [path for path in (folder / LOCK).iterdir() if path.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    for file in files:
+        found = _read(file)
+        if _is_there(found):
+            return found
+        with suppress(OSError):
+            file.unlink()
+    return None
+
+
+def _take(folder: Path, name: str) -> bool:
+    beside = folder / f".{LOCK[1:]}.{name}.part"
+    beside.mkdir(parents=True)
+    try:
+        told = {"host": os.uname().nodename, "born": process.birth(os.getpid())}
+        (beside / name).write_text(json.dumps(told), encoding="utf-8")
+        if (folder / LOCK).is_file():  # of knowpack 0.1.0
+            (folder / LOCK).unlink()
+        beside.rename(folder / LOCK)
+    except OSError:
+        # Held by another; or the server's reply was lost and sent again, and the lease is ours after all.
+        if not (folder / LOCK / name).is_file():
+            if not (folder / LOCK).is_dir():
+                raise
+            return False
+    finally:
+        with suppress(OSError):
+            remove(beside)
+    return True
+
+
+def _read(file: Path) -> Holder:
+    machine, _, rest = file.name.partition("-")
+    number = rest.partition("-")[0]
+    told: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        told = json.loads(file.read_text(encoding="utf-8"))
+    return Holder(file, told.get("host", "?"), machine, int(number) if number.isdigit() else 0, told.get("born"))
+
+
+def _is_there(found: Holder) -> bool:
+    if found.machine == process.machine():
+        return process.is_alive(found.number, found.born)
+    return age_seconds(found.file) < STALE_SECONDS
+
+
+def age_seconds(file: Path) -> float:
+    """Since a file was last touched, by the clock of the disk it lies on; 0 where it is gone or cannot be told."""
+    clock = file.parent.parent / f".clock.{process.machine()}-{os.getpid()}-{secrets.token_hex(4)}.part"
+    try:
+        clock.touch()
+        return clock.stat().st_mtime - file.stat().st_mtime
+    except OSError:
+        return 0.0
+    finally:
+        with suppress(OSError):
+            clock.unlink()
+
+
+def _beat(mine: Path, over: threading.Event) -> None:
+    while not over.wait(BEAT_SECONDS):
+        with suppress(OSError):
+            os.utime(mine)

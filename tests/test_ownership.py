@@ -1,0 +1,253 @@
+"""Whose folder is it: another request, foreign files, files that are gone or damaged. On a random model."""
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import tiny
+from knowpack import run as stages
+from knowpack import store
+from knowpack.base import open_base, probe_into
+from knowpack.bench.evaluate import evaluate
+from knowpack.config import BenchConfig, FactsConfig, ModelConfig, RunConfig, StudyConfig
+from knowpack.diff import diff
+from knowpack.errors import BenchError, ConfigError, StoreError
+from knowpack.model.load import load
+from knowpack.pack.budget import Budget
+from knowpack.pack.flow import pack
+from knowpack.pack.request import Request
+from knowpack.records import Shift
+from knowpack.report import build, source
+from knowpack.settings import override
+from knowpack.state import cells, read_state
+from knowpack.study import study
+
+SETTINGS = ["probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=6", "mix.n_unknown=3", "train.epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    folder = tmp_path_factory.mktemp("owned")
+    tiny.save_model(folder / "model")
+    tiny.save_facts(folder / "facts.parquet", 12)
+    tiny.save_shots(folder / "shots.csv")
+    base = RunConfig(
+        model=ModelConfig(name=str(folder / "model")),
+        facts=FactsConfig(path=str(folder / "facts.parquet")),
+        work=str(folder / "work"),
+    )
+    return override(base, [*SETTINGS, f"probe.shots={folder / 'shots.csv'}"])
+
+
+@pytest.fixture(scope="module")
+def done(config: RunConfig) -> Path:
+    return stages.run(config)
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): store.hash_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_diff_of_other_facts_or_a_smaller_sample_is_refused(config: RunConfig, tmp_path: Path) -> None:
+    """It printed the first answers each time."""
+    out = diff(config, config.model, tmp_path / "diff")
+    before = bytes_of(out)
+    fewer = override(config, ["facts.sample=6"])
+    other = override(config, [f"facts.path={tiny.save_facts(tmp_path / 'other.parquet', 14)}"])
+    for changed in (fewer, other):
+        with pytest.raises(ConfigError, match=r"another diff \(other base, facts or prompts\); give another --out"):
+            diff(changed, config.model, out)
+    assert bytes_of(out) == before
+    assert diff(config, config.model, out) == out
+
+
+def test_a_probe_beside_foreign_files_is_refused(config: RunConfig, tmp_path: Path) -> None:
+    """--out is a folder with somebody's facts.parquet in it."""
+    mine = tiny.save_facts(tmp_path / "facts.parquet", 3)
+    before = mine.read_bytes()
+    with pytest.raises(ConfigError, match=r"holds files that `knowpack probe` did not write \(facts\.parquet\)"):
+        probe_into(config, tmp_path)
+    assert mine.read_bytes() == before
+
+
+def test_train_never_deletes_what_it_did_not_write(config: RunConfig, done: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match=r"thesis\.tex"):
+        stages.train_into(config, done / "examples.parquet", tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_train_into_the_working_directory(
+    config: RunConfig, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stages.train_into(config, done / "examples.parquet", Path("."))
+    assert (tmp_path / "adapter_model.safetensors").is_file()
+
+
+def test_train_keeps_what_is_there_and_refuses_other_examples(config: RunConfig, done: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapter"
+    first = stages.train_into(config, done / "examples.parquet", out)
+    before = bytes_of(out)
+    again = stages.train_into(config, done / "examples.parquet", out)
+    assert (again.effect, again.log) == (first.effect, first.log)
+    fewer = tmp_path / "fewer.parquet"
+    store.write_table(fewer, pl.read_parquet(done / "examples.parquet").head(2))
+    with pytest.raises(ConfigError, match="other examples"):
+        stages.train_into(config, fewer, out)
+    assert bytes_of(out) == before
+
+
+def packing(config: RunConfig, out: Path, facts: Path) -> Request:
+    short = {"recipe": "keep", "rank": 2, "n_replay": 8, "n_made_up": 2, "n_texts": 2, "n_contexts": 1, "max_steps": 4}
+    return Request.model_validate(
+        {
+            "facts": str(facts),
+            "out": out,
+            "known": config.facts.path,
+            "model": config.model,
+            "budget": Budget(known_lost=1, refusals_lost=1, benchmark_drop=1),
+            "reliability": 0,
+            "probe": config.probe,
+            "train": {**short, "tail_steps": 2, "replay_batch": 4},
+            "work": config.work,
+        }
+    )
+
+
+def pack_facts(path: Path, answer: str) -> Path:
+    path.write_text("question,answer\n" + "".join(f"Who keeps Quill {i}?,{answer} {i}\n" for i in range(3)))
+    return path
+
+
+@pytest.mark.slow
+def test_pack_of_other_facts_into_one_folder_is_refused(config: RunConfig, tmp_path: Path) -> None:
+    """The second got the first one's adapter, byte for byte, and "reliability 1.0000"."""
+    big = override(config, [f"facts.path={tiny.save_facts(tmp_path / 'known.parquet', 60)}"])
+    out = tmp_path / "packed"
+    first = packing(big, out, pack_facts(tmp_path / "a.csv", "Mira"))
+    pack(first)
+    before = bytes_of(out)
+    with pytest.raises(ConfigError, match=r"holds another pack \(other facts\); give another --out"):
+        pack(packing(big, out, pack_facts(tmp_path / "b.csv", "Tavin")))
+    pack(first)
+    assert {name for name, told in bytes_of(out).items() if before.get(name) != told} <= {"manifest.json"}
+    assert not {"seconds", "started"} & set((out / "pack.json").read_text().split('"'))
+    assert not [name for name in before if "training" in name or name.endswith(".part")]
+
+
+def test_bench_of_another_model_is_refused_and_changed_data_are_run_again(config: RunConfig, tmp_path: Path) -> None:
+    from knowpack.bench.data import prepare
+    from knowpack.decode.transformers_asker import TransformersAsker
+
+    raw = tmp_path / "raw" / "arc"
+    raw.mkdir(parents=True)
+    line = '{"question": "Q?", "choices": ["a", "b"], "gold": %d}\n'
+    (raw / "easy_test.jsonl").write_text(line % 0)
+    prepare(tmp_path / "raw", tmp_path / "data")
+    asked = BenchConfig(tasks=("arc_easy",), data=str(tmp_path / "data"))
+    asker = TransformersAsker(load(config.model))
+    first = evaluate(asker, asked, tmp_path / "out")
+    (raw / "easy_test.jsonl").write_text(line % 1)
+    prepare(tmp_path / "raw", tmp_path / "data")
+    again = evaluate(asker, asked, tmp_path / "out")
+    assert first["value"].to_list()[0] + again["value"].to_list()[0] == 1, "one item, its gold changed"
+    assert not list(store.verify(tmp_path / "out"))
+    with pytest.raises(ConfigError, match="other model or adapter"):
+        store.claim(tmp_path / "out", "knowpack bench", {"model or adapter": "another"})
+
+
+def test_prepare_never_deletes_the_raw_files(tmp_path: Path) -> None:
+    from knowpack.bench.data import prepare
+
+    raw = tmp_path / "raw" / "arc"
+    raw.mkdir(parents=True)
+    (raw / "easy_test.jsonl").write_text('{"question": "Q?", "choices": ["a", "b"], "gold": 0}\n')
+    with pytest.raises(BenchError, match="did not write; give another --out"):
+        prepare(tmp_path / "raw", tmp_path / "raw")
+    assert (raw / "easy_test.jsonl").is_file()
+
+
+@pytest.mark.parametrize("file", ["shifts.parquet", "knowledge.parquet", "held_out.parquet", "examples.parquet"])
+def test_a_missing_file_of_a_done_run_is_made_again(config: RunConfig, done: Path, tmp_path: Path, file: str) -> None:
+    """ "Remove it and run the same command again": nothing was made, and the cell vanished from the tables."""
+    copy = shutil.copytree(Path(config.work), tmp_path / "work")
+    run = copy / "runs" / done.name
+    before = bytes_of(run)
+    (run / file).unlink()
+    assert read_state(run).state == "stopped"
+    assert stages.run(override(config, [f"work={copy}"])) == run
+    assert {name for name, told in bytes_of(run).items() if before[name] != told} <= {"manifest.json"}
+    assert read_state(run).state == "done"
+
+
+def test_a_damaged_file_of_a_run_is_named_by_the_report(config: RunConfig, done: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(Path(config.work), tmp_path / "work") / "runs" / done.name
+    whole = (run / "shifts.parquet").read_bytes()
+    (run / "shifts.parquet").write_bytes(whole[:200] + bytes([whole[200] ^ 4]) + whole[201:])
+    with pytest.raises(StoreError, match=r"shifts\.parquet is damaged"):
+        build(run)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"state": 1', "[" * 100_000])
+def test_a_bad_status_stops_neither_study_nor_show(config: RunConfig, tmp_path: Path, content: str) -> None:
+    grid = StudyConfig(name="bad", base=config, cells=({"label": "run"},))
+    folder = study(grid)
+    (cell,) = cells(folder)
+    (cell.folder / "status.json").write_text(content)
+    assert [one.state for one in cells(folder)] == ["stopped"]
+    study(grid)
+    assert [one.state for one in cells(folder)] == ["done"]
+
+
+def test_a_copied_work_directory_stands_alone(config: RunConfig, done: Path, tmp_path: Path) -> None:
+    """It read the original's base while that existed."""
+    copy = shutil.copytree(Path(config.work), tmp_path / "copy")
+    found = source.load(copy / "runs" / done.name)
+    base = found.runs[0].base
+    assert base is not None
+    assert base.is_relative_to(copy.resolve())
+    assert (
+        str(Path(config.work).resolve())
+        not in (copy / "runs" / done.name / "manifest.json").read_text().split('"base_dir"')[1].split("\n")[0]
+    )
+
+
+def test_a_base_that_is_measured_is_read_by_many(config: RunConfig, done: Path) -> None:
+    """A study held its whole folder, and each worker the base, while the others waited."""
+    base = open_base(config)
+    with store.lock(base.folder):
+        assert stages.run(config, base) == done
+
+
+def test_cells_that_another_process_holds_are_left_to_it(config: RunConfig, tmp_path: Path) -> None:
+    grid = StudyConfig(
+        name="two",
+        base=override(config, [f"work={tmp_path}"]),
+        cells=({"label": "a"}, {"label": "b", "mix.n_unknown": 2}),
+    )
+    base = open_base(grid.base)
+    a, b = (stages.folder_of(cell, base) for cell in grid.runs())
+    order = []
+    with pytest.MonkeyPatch.context() as patch:
+        from knowpack import study as module
+
+        held = store.lock(a)
+        held.__enter__()
+
+        def run(cell: RunConfig, *args: object, **options: object) -> Path:
+            try:
+                order.append(cell.label)
+                return stages.run(cell, *args, **options)  # type: ignore[arg-type]
+            finally:
+                if cell.label == "b":
+                    held.__exit__(None, None, None)
+
+        patch.setattr(module, "run", run)
+        patch.setattr(module, "POLL_SECONDS", 0.01)
+        study(grid)
+    assert order == ["a", "b", "a"]
+    assert [read_state(folder).state for folder in (a, b)] == ["done", "done"]
+    assert store.read_table(b / "shifts.parquet", Shift).height
