@@ -108,7 +108,7 @@ def packing(config: RunConfig, out: Path, facts: Path) -> Request:
             "out": out,
             "known": config.facts.path,
             "model": config.model,
-            "budget": Budget(known_lost=1, refusals_lost=1, benchmark_drop=1),
+            "budget": Budget(known_lost=None, refusals_lost=None, benchmark_drop=None),
             "reliability": 0,
             "probe": config.probe,
             "train": {**short, "tail_steps": 2, "replay_batch": 4},
