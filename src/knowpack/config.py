@@ -103,6 +103,13 @@ class MixConfig(Section):
     """The last wordings of each fact's list, never trained on."""
     first_rows: bool = False
     """Paper preset: always the first n rows; the seed never varies the facts."""
+    n_subjects: int | None = Field(None, ge=1)
+    """Take the Unknown facts of this many subjects only, those with the most of them; None = of all."""
+    n_answers: int | None = Field(None, ge=1)
+    """Take the Unknown facts with this many different answers only, the most frequent ones; None = all."""
+    zipf: float | None = Field(None, ge=0)
+    """The r-th most frequent answer (subject, where only n_subjects is set) gets a share in proportion to r^-zipf of
+    the Unknown facts, as far as there are facts; 0 = equal shares; None = as they come."""
     sham: bool = False
     """Train on HighlyKnown facts in place of Unknown ones: the sham adapter."""
 

@@ -29,7 +29,7 @@ from knowpack.base import (
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
-from knowpack.measure import causes, collapse, harm, knowledge, shifts
+from knowpack.measure import causes, collapse, harm, knowledge, regress, shifts
 from knowpack.measure.stakes import Draw
 from knowpack.model.load import load
 from knowpack.probe.askers import TokenAsker
@@ -155,6 +155,9 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: TokenAsker, prog
             found = figures(folder, base, after, examples)
             if examples is not None and (folder / "adapter").is_dir():
                 _tell_card(folder / "adapter", config, base, examples, found)
+            told = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
+            grown = regress.over_given(base.responses.collect(), after, told, base.facts)
+            store.write_table(folder / "over_given.parquet", grown)
             store.write_json(path, [asdict(figure) for figure in found])
 
 
@@ -174,6 +177,7 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
         found += shifts.reliability(known_after, reworded, taught)
     found += causes.figures(causes.base_rates(moved, before, after, told, base.facts, labelled=base.prompter.chat))
     found += collapse.diversity(after, before)
+    found += regress.figures(before, after, told, base.facts)
     return found + collapse.refusals(base.knowledge, known_after, trained, base.facts)
 
 

@@ -14,7 +14,7 @@ from knowpack.errors import StoreError
 from knowpack.measure import stats
 from knowpack.paper import reference
 from knowpack.records import Estimate, Shift
-from knowpack.report import formats, measures, source, summary, tables
+from knowpack.report import comparison_tables, formats, measures, source, summary, tables
 from knowpack.report.measured import Measured, Table, Value, measure
 from knowpack.report.source import Cell
 from knowpack.settings import override
@@ -223,3 +223,13 @@ def test_a_run_without_base_benchmarks_or_log_is_still_reported(tmp_path: Path) 
 def test_a_cell_is_read_off_the_settings_that_a_manifest_holds(settings: list[str], cell: Cell) -> None:
     config = override(RunConfig(), settings).model_dump(mode="json")
     assert source.Run(Path("run"), {"config": config}, None).cell == cell
+
+
+def test_cells_are_compared_pair_by_pair_and_over_the_number_of_facts(tmp_path: Path) -> None:
+    given = measure(source.load(synthetic.write(tmp_path, n_facts=400, n_cells=12)))
+    known = pl.col("before") == "HighlyKnown"
+    counted = [run for run in given.source.runs if run.shifts.filter(known, ~pl.col("trained")).height]
+    compared = comparison_tables.pairs(given, "default").rows
+    assert len({row[:2] for row in compared}) == len(compared) == len(counted) * (len(counted) - 1) / 2
+    assert {row[-1] for row in compared} <= {"differ", "equivalent", "not decided"}
+    assert comparison_tables.dose(given, "default").rows[0][:3] == ("nothing", "1, 10, 50", 3)

@@ -5,11 +5,16 @@ Measured -> Table records under one grader; `formats` writes them, `terminal` is
 
 from pathlib import Path
 
+import polars as pl
+
+from knowpack.measure.regress import OverGiven
 from knowpack.records import Category, Estimate, Grader
-from knowpack.report import measures, source
+from knowpack.report import comparison_tables, measures, source
 from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, measure, score_map, score_rows
 from knowpack.report.paper_tables import SHIFTS, benchmarks, categories, causes_table, grid, refusals
 from knowpack.report.source import Run
+
+LONGEST_LIST = 10  # over-given answers a run
 
 
 def tables(measured: Measured, grader: Grader) -> list[Table]:
@@ -27,8 +32,11 @@ def tables(measured: Measured, grader: Grader) -> list[Table]:
         matrix(measured, grader),
         kinship(measured, grader),
         causes_base_rates(measured, grader),
+        over_given(measured, grader),
         scores(measured),
         pareto(measured, grader),
+        comparison_tables.pairs(measured, grader),
+        comparison_tables.dose(measured, grader),
     ]
     return [table for table in made if table.rows]
 
@@ -102,6 +110,20 @@ def causes_base_rates(measured: Measured, grader: Grader) -> Table:
         "had as many untrained facts been the trained ones; mean and middle 95% of the draws. Causes overlap."
     )
     return Table("causes", "Causes, their base rates and placebos", heads, rows, note)
+
+
+def over_given(measured: Measured, grader: Grader) -> Table:
+    """The answers that each run gives more often than the base, over untrained facts."""
+    rows: list[tuple[Value, ...]] = []
+    for run in measured.source.runs:
+        found = run.table("over_given.parquet", OverGiven)
+        mine = found.filter(pl.col("grader") == grader).head(LONGEST_LIST) if found is not None else None
+        for _, answer, before, after, trained in mine.iter_rows() if mine is not None else ():
+            growth = after / before if before else None
+            rows.append((run.label, run.seed, answer, before, after, growth, "trained" if trained else ""))
+    heads = ("cell", "seed", "answer", "base: times", "after: times", "times as often", "")
+    note = "All greedy answers to facts not trained, refusals left out; at most ten a run, by how many more there are."
+    return Table("over_given", "Over-given answers", heads, rows, note)
 
 
 def scores(measured: Measured) -> Table:

@@ -12,6 +12,7 @@ from knowpack.config import MixConfig, ProbeConfig
 from knowpack.errors import ConfigError, FactsError
 from knowpack.records import Category, Example, Grader, Kind
 from knowpack.seeds import stream
+from knowpack.train.concentrate import concentrated
 
 SYSTEM = ProbeConfig().system
 GROUPS = {"same_relation": "relation", "same_domain": "domain", "same_range": "range"}
@@ -35,7 +36,7 @@ def mix(
         raise ConfigError("mix.n_unknown is 0: nothing to train on; give at least 1")
     category = dict(knowledge.filter(pl.col("grader") == grader).select("fact_id", "category").iter_rows())
     wanted = Category.HIGHLY_KNOWN if config.sham else Category.UNKNOWN
-    targets = _listed(_of(facts, category, wanted), config, seed, "unknown")
+    targets = concentrated(_listed(_of(facts, category, wanted), config, seed, "unknown"), config)
     if len(targets) < config.n_unknown:
         raise FactsError(
             f"mix.n_unknown={config.n_unknown} asks for more {wanted} facts than there are: "
