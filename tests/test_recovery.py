@@ -13,7 +13,7 @@ from knowpack import store
 from knowpack.config import StudyConfig
 from knowpack.report import build
 
-TIMED = {"manifest.json", "status.json", "train_log.jsonl", "README.md", ".lock"}  # they hold seconds and dates
+TIMED = {"manifest.json", "status.json", "train_log.jsonl", "README.md"}  # they hold seconds and dates
 N_KILLS = 10
 
 
@@ -46,7 +46,7 @@ def finished(work: Path) -> dict[str, tuple[int, int]]:
 
 
 def ignored(path: Path) -> bool:
-    torn = any(part.endswith((".part", ".parts")) or part == "training" for part in path.parts)
+    torn = any(part.endswith((".part", ".parts")) or part in ("training", ".lock") for part in path.parts)
     return torn or path.name in TIMED or "studies" in path.parts
 
 

@@ -140,7 +140,8 @@ def test_an_adapter_that_changes_nothing_does_no_harm_net_of_noise(tmp_path: Pat
     loaded = load(lab.model)
     null = get_peft_model(loaded.model, LoraConfig(r=1, target_modules=["down_proj"]))  # type: ignore[arg-type]  # B is 0
     null.save_pretrained(tmp_path / "null")
-    out = diff(lab, lab.model.model_copy(update={"adapter": str(tmp_path / "null")}), tmp_path / "diff")
+    with pytest.warns(UserWarning, match="changes no logit"):
+        out = diff(lab, lab.model.model_copy(update={"adapter": str(tmp_path / "null")}), tmp_path / "diff")
     figures = [Figure(**one) for one in json.loads((out / "figures.json").read_text())]
     found = {one.name: one for one in figures if one.grader == "default"}
     assert found["harm_floor"].value > 0

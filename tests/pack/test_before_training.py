@@ -203,7 +203,7 @@ def test_the_best_attempt_overruns_by_the_least_in_all_and_of_equals_is_the_firs
 
     def attempt(reliability: float, known_lost: float, refusals_lost: float | None) -> Attempt:
         shares = (Estimate(known_lost), None if refusals_lost is None else Estimate(refusals_lost))
-        return Attempt(Path("a"), KeepRecipe(), Harm(Estimate(reliability), *shares), 1.0)
+        return Attempt(Path("a"), KeepRecipe(), Harm(Estimate(reliability), *shares))
 
     none_learned = attempt(0.5, 0.0, 0.0)  # over by .49
     harmful = attempt(1.0, 0.13, 0.1)  # over by .10 + .05

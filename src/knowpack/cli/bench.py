@@ -56,8 +56,9 @@ def run(
     shown = Table(title=f"{asker.name}: benchmarks", title_justify="left")
     for column in ("task", "metric", "value", "stderr", "n"):
         shown.add_column(column, justify="left" if column in ("task", "metric") else "right")
-    for task, metric, value, stderr, n in scores.iter_rows():
-        shown.add_row(task, metric, f"{value:.4f}", "" if stderr is None else f"{stderr:.4f}", f"{n:,}")
+    for one in scores.iter_rows(named=True):
+        error = "" if one["stderr"] is None else f"{one['stderr']:.4f}"
+        shown.add_row(one["task"], one["metric"], f"{one['value']:.4f}", error, f"{one['n']:,}")
     _say(shown)
     for line in _cuts(out, names):
         _say(line)

@@ -20,14 +20,22 @@ import polars as pl
 from numpy.typing import NDArray
 
 from knowpack.measure import stats
-from knowpack.measure.stakes import HIGHLY, REFUSED, Draw, Facts, untrained
-from knowpack.records import GRADERS, Estimate, Figure
+from knowpack.measure.stakes import HIGHLY, REFUSED, Draw, Facts, from_shifts, untrained
+from knowpack.records import GRADERS, Estimate, Figure, Grader
 
 
 def known_lost_raw(found: Facts) -> Estimate | None:
     """Of the facts HighlyKnown under A: the share that is not so after, under A."""
     known = found.only(found.before == HIGHLY)
     return _share((known.after < HIGHLY)[:, None], known.after[:, None], known.cluster)
+
+
+def known_lost_by_fact(shifts: pl.DataFrame, facts: pl.DataFrame, grader: Grader) -> pl.DataFrame:
+    """What known_lost_raw is the mean of, fact by fact: [fact_id, cluster, lost], lost 0.0 or 1.0."""
+    found = from_shifts(shifts, facts, grader)
+    ids = shifts.filter((pl.col("grader") == grader) & ~pl.col("trained"))["fact_id"]
+    every = pl.DataFrame({"fact_id": ids, "cluster": found.cluster, "lost": (found.after < HIGHLY).astype(np.float64)})
+    return every.filter(pl.Series(found.before == HIGHLY))
 
 
 def known_lost_floor(found: Facts) -> Estimate | None:

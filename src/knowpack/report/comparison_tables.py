@@ -5,10 +5,9 @@ Measured -> Table records under one grader; the tests are measure/compare_cells.
 
 import polars as pl
 
-from knowpack.measure import compare_cells
+from knowpack.measure import compare_cells, harm
 from knowpack.measure.compare_cells import MARGIN
 from knowpack.records import Grader
-from knowpack.report import measures
 from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value
 from knowpack.report.source import Run
 
@@ -17,15 +16,13 @@ MOST_CELLS = 40  # 780 pairs
 
 def outcomes(run: Run, grader: Grader) -> pl.DataFrame:
     """Table of Outcome of one run: the facts that were HighlyKnown and not trained."""
-    relations = run.facts().select("fact_id", cluster=pl.coalesce("relation", "fact_id"))
-    known = measures.under(run.shifts, grader).filter(pl.col("before") == "HighlyKnown", ~pl.col("trained"))
-    return known.join(relations, on="fact_id", maintain_order="left").select(
+    return harm.known_lost_by_fact(run.shifts, run.facts(), grader).select(
         label=pl.lit(run.label),
         seed=pl.lit(run.seed, dtype=pl.Int64),
         n_unknown=pl.lit(run.cell.n_unknown, dtype=pl.Int64),
         fact_id="fact_id",
         cluster="cluster",
-        lost=(pl.col("after") != "HighlyKnown").cast(pl.Float64),
+        lost="lost",
     )
 
 
