@@ -28,7 +28,7 @@ def test_every_file_that_a_contributors_page_names_is_there(page: str) -> None:
         ("train/objective.py", ["class Term", "class Seen", "class Drawn", "def terms"]),
         ("train/keep.py", ["class Loop", "def _draw", "def state", "def go_on_from"]),
         ("train/shared.py", ["def can_pack"]),
-        ("probe/askers.py", ["class TokenAsker", "class Identity"]),
+        ("probe/askers.py", ["class TokenAsker", "class TextAsker", "class Keeps", "class Identity", "def by_ids"]),
         ("facts/sources.py", ["SOURCES", "class Source", "def check"]),
         ("decode/transformers_asker.py", ["def open_asker", "def weights_of"]),
     ],

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -20,10 +21,12 @@ from knowpack.facts import sources
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import at_stake
 from knowpack.model.loaded import Loaded
-from knowpack.probe.askers import TokenAsker
+from knowpack.probe.askers import Asker, TextAnswers, TokenAsker, by_ids
+from knowpack.probe.by_text import turns_for
 from knowpack.probe.fresh import fresh_sets
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter, Shot, draw_shots
+from knowpack.probe.turns import Turns
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Knowledge, Response
 from knowpack.seeds import stream
@@ -33,15 +36,23 @@ SHOTS = {"shots", "shots_seed", "shots_in_order", "shot_answers"}  # the shots t
 NOT_IN_THE_KEY = {"noise", "n_floors", "n_held_out_forms"}  # they leave the first set of answers as it is
 
 
+class ByIds(NamedTuple):
+    """Whoever answers by token ids, with what renders them."""
+
+    asker: TokenAsker
+    prompter: Prompter
+
+
 @dataclass(frozen=True, slots=True)
 class Base:
     """A base model in memory, what it is asked, and where its answers lie."""
 
     folder: Path
     """work/base/<hash>/"""
-    asker: TokenAsker
+    asker: Asker
     """Whoever answers."""
-    prompter: Prompter
+    prompter: Prompter | Turns
+    """Turns where the model is asked by text."""
     facts: pl.DataFrame
     """Fact table: every fact that is probed."""
     shots: list[list[Shot]]
@@ -53,9 +64,16 @@ class Base:
         """Does another run ask the same model the same facts under the same prompts?"""
         return _asks(self.config) == _asks(config)
 
-    def tuned(self, adapter: str | Path) -> AbstractContextManager[TokenAsker]:
+    def tuned(self, adapter: str | Path) -> AbstractContextManager[Asker]:
         """The base with an adapter on it, inside the block; do not ask the base meanwhile."""
         return self.asker.with_adapter(adapter)
+
+    @property
+    def by_ids(self) -> ByIds:
+        """Asker and prompter of a model that is asked by token ids. Raises ModelError where it is asked by text."""
+        asker = by_ids(self.asker, "this")
+        assert isinstance(self.prompter, Prompter)
+        return ByIds(asker, self.prompter)
 
     @property
     def loaded(self) -> Loaded:
@@ -90,9 +108,9 @@ def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
     with progress.stage(f"loading {config.model.name}", None):
         asker = open_asker(config.model, config.probe.batch_size)
     probe_config = config.probe
-    prompter = Prompter(
-        asker.tokenizer, chat=probe_config.chat, system=probe_config.system, second_bos=probe_config.second_bos
-    )
+    if config.bench.tasks:
+        by_ids(asker, "a benchmark")
+    prompter = prompter_for(asker, probe_config)
     shots = draw_shots(
         pool, probe_config.n_prompts, probe_config.n_shots, probe_config.draw_seed, exclude=facts["question"].to_list()
     )
@@ -104,6 +122,13 @@ def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
     }
     folder = Path(config.work) / "base" / store.hash_of(key)
     return Base(folder, asker, prompter, facts, shots, config)
+
+
+def prompter_for(asker: Asker, config: ProbeConfig) -> Prompter | Turns:
+    """What renders the prompts: ids by the model's tokenizer, or turns where it is asked by text."""
+    if isinstance(asker, TextAnswers):
+        return turns_for(config)
+    return Prompter(asker.tokenizer, chat=config.chat, system=config.system, second_bos=config.second_bos)
 
 
 def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> None:
@@ -208,7 +233,7 @@ def fresh_name(number: int) -> str:
     return f"fresh-{number}"
 
 
-def ask_fresh(base: Base, asker: TokenAsker, into: Path, config: RunConfig, progress: Progress) -> None:
+def ask_fresh(base: Base, asker: Asker, into: Path, config: RunConfig, progress: Progress) -> None:
     """Ask the base, or the base with an adapter, under every set of fresh prompts.
 
     The first set asks all facts, the others those with something to lose. -> into/fresh-1/, into/fresh-2/, ...
@@ -225,7 +250,7 @@ def ask_fresh(base: Base, asker: TokenAsker, into: Path, config: RunConfig, prog
 
 
 def _ask(
-    asker: TokenAsker,
+    asker: Asker,
     base: Base,
     facts: pl.DataFrame,
     shots: list[list[Shot]],

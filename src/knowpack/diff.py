@@ -16,7 +16,7 @@ from knowpack.decode.transformers_asker import live_change, open_asker
 from knowpack.errors import ModelError
 from knowpack.facts import sources
 from knowpack.manifest import begin, owned
-from knowpack.probe.askers import TokenAsker
+from knowpack.probe.askers import Asker, TextAnswers
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
 from knowpack.run import measure
@@ -52,7 +52,7 @@ def diff(
     return out
 
 
-def _request(base: Base, config: RunConfig, tuned: TokenAsker, given: pl.DataFrame | None) -> dict[str, object]:
+def _request(base: Base, config: RunConfig, tuned: Asker, given: pl.DataFrame | None) -> dict[str, object]:
     """A diff folder belongs to one tuned model, one base and the questions that both were asked."""
     return {
         "model or adapter": tuned.identity.weights,
@@ -63,7 +63,7 @@ def _request(base: Base, config: RunConfig, tuned: TokenAsker, given: pl.DataFra
 
 
 @contextmanager
-def _tuned(base: Base, after: ModelConfig, whole: TokenAsker | None) -> Iterator[TokenAsker]:
+def _tuned(base: Base, after: ModelConfig, whole: Asker | None) -> Iterator[Asker]:
     if whole is not None:
         yield whole
         return
@@ -72,11 +72,17 @@ def _tuned(base: Base, after: ModelConfig, whole: TokenAsker | None) -> Iterator
         yield tuned
 
 
-def _whole(base: Base, after: ModelConfig) -> TokenAsker:
+def _whole(base: Base, after: ModelConfig) -> Asker:
     """A fine-tuned model, checked to be of the base's shape."""
     tuned = open_asker(after, base.config.probe.batch_size)
-    theirs, ours = tuned.n_vocabulary, base.asker.n_vocabulary
-    if theirs != ours:
+    by_text = isinstance(tuned, TextAnswers)
+    if by_text != isinstance(base.asker, TextAnswers):
+        text, ids = (tuned, base.asker) if by_text else (base.asker, tuned)
+        raise ModelError(
+            f"{text.name} is asked by text, {ids.name} by token ids: two prompts that differ; ask both alike"
+        )
+    if not isinstance(tuned, TextAnswers) and tuned.n_vocabulary != base.by_ids.asker.n_vocabulary:
+        theirs, ours = tuned.n_vocabulary, base.by_ids.asker.n_vocabulary
         raise ModelError(f"{after.name} has a vocabulary of {theirs}, the base {ours}: not tuned from this base")
     return tuned
 

@@ -27,12 +27,13 @@ from knowpack.base import (
     shot_pool,
 )
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
+from knowpack.decode.transformers_asker import weights_of
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
 from knowpack.measure import causes, collapse, harm, knowledge, regress, shifts
 from knowpack.measure.stakes import Draw
 from knowpack.model.load import load
-from knowpack.probe.askers import TokenAsker
+from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter, draw_shots
 from knowpack.progress import SILENT, Progress
@@ -68,9 +69,12 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
 
 
 def check(config: RunConfig, base: Base) -> None:
-    """Raise before the base is probed what the mix would find after: that there are no extra facts."""
-    if config.mix.extra_facts and not (folder_of(config, base) / "examples.parquet").is_file():
+    """Raise before the base is probed what mix and training would find after: no extra facts, no weights in memory."""
+    folder = folder_of(config, base)
+    if config.mix.extra_facts and not (folder / "examples.parquet").is_file():
         sources.load(config.mix.extra_facts)
+    if not (folder / "adapter").is_dir():
+        weights_of(base.asker, "training")
 
 
 def folder_of(config: RunConfig, base: Base) -> Path:
@@ -107,7 +111,7 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
                 config.train,
                 config.seed,
                 beside,
-                prompter=base.prompter,
+                prompter=base.by_ids.prompter,
                 progress=progress,
                 replay=held_to,
                 resume_in=folder / "training",
@@ -124,7 +128,7 @@ def keep_log(folder: Path) -> None:
         store.write_text(folder / "train_log.jsonl", log.read_text(encoding="utf-8"))
 
 
-def measure(folder: Path, config: RunConfig, base: Base, tuned: TokenAsker, progress: Progress) -> None:
+def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress: Progress) -> None:
     """Stages 3 to 7: what the tuned model answers, what moved and why, the benchmarks, the figures."""
     examples = _examples(folder)
     taught = taught_ids(examples)
@@ -275,12 +279,12 @@ def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Pro
         skip=2 * config.probe.n_prompts,
     )
     questions = examples.filter(pl.col("kind") == str(Kind.REPLAY))["question"].to_list()
-    contexts = Contexts(base.prompter, [[], *drawn])
+    contexts = Contexts(base.by_ids.prompter, [[], *drawn])
     return build(base.loaded, questions, contexts, recipe, config.seed, progress=progress)
 
 
 def _probe_after(
-    folder: Path, config: RunConfig, base: Base, tuned: TokenAsker, taught: set[str], progress: Progress
+    folder: Path, config: RunConfig, base: Base, tuned: Asker, taught: set[str], progress: Progress
 ) -> None:
     """The taught facts in wordings that were never trained on, then all facts as the base was asked, fresh first."""
     held_out = folder / "held_out.parquet"

@@ -28,7 +28,7 @@ from knowpack.store import hash_of, lock, read_json, read_table, remove, write_j
 if TYPE_CHECKING:
     from knowpack.bench.lm import KnowpackLM
     from knowpack.bench.tasks import Benchmark
-    from knowpack.probe.askers import TokenAsker
+    from knowpack.probe.askers import Asker
 
 BENCH = "knowpack bench"
 TOKENS_A_ROW = 32  # config.batch_size rows of this many tokens are one forward
@@ -53,7 +53,7 @@ class Sample:
     """Index of the right answer, or lm-eval's target."""
 
 
-def evaluate(asker: "TokenAsker", config: BenchConfig, out: Path, *, progress: Progress = SILENT) -> pl.DataFrame:
+def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progress = SILENT) -> pl.DataFrame:
     """Run the configured tasks that are not done yet; returns their Scores, in the order asked.
 
     Raises BenchError for an unknown task or unusable data, before anything is computed.
@@ -94,7 +94,7 @@ def _is_done(out: Path, task: str, of: str) -> bool:
 
 
 def _run(
-    asker: "TokenAsker",
+    asker: "Asker",
     config: BenchConfig,
     todo: Sequence[str],
     about: dict[str, object],

@@ -17,7 +17,7 @@ from knowpack.bench.evaluate import evaluate
 from knowpack.config import BenchConfig, FactsConfig, MixConfig, ModelConfig, PlainRecipe, ProbeConfig, RunConfig
 from knowpack.lab import files
 from knowpack.measure.stats import share
-from knowpack.probe.askers import TokenAsker
+from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Fact, Figure, fact_id_of, table
@@ -193,7 +193,7 @@ def record(rows: Sequence[Row], command: str) -> dict[str, object]:
     }
 
 
-def refused(folder: Path, base: Base, asker: TokenAsker, progress: Progress) -> list[float]:
+def refused(folder: Path, base: Base, asker: Asker, progress: Progress) -> list[float]:
     """For each name never seen: the share of its answers that refuse. Kept in the folder."""
     path = folder / "never_seen.parquet"
     if not path.is_file():

@@ -18,7 +18,7 @@ from knowpack.errors import ModelError
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.model.merge import merged
-from knowpack.probe.askers import Identity, Prompted, TokenAsker
+from knowpack.probe.askers import Asker, Identity, Prompted, TokenAsker
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -110,12 +110,12 @@ def open_asker(config: ModelConfig, batch_size: int = BATCH_ROWS) -> TokenAsker:
     return TransformersAsker(load(config), batch_size)
 
 
-def live_change(asker: TokenAsker) -> float | None:
+def live_change(asker: Asker) -> float | None:
     """The largest change of a logit that the asker's adapter makes; None where it has none, or is served elsewhere."""
     return asker.loaded.largest_logit_change if isinstance(asker, TransformersAsker) else None
 
 
-def weights_of(asker: TokenAsker, use: str) -> Loaded:
+def weights_of(asker: Asker, use: str) -> Loaded:
     """The weights in memory. Raises ModelError where the model is somewhere else. use: what they are needed for."""
     if not isinstance(asker, TransformersAsker):
         raise ModelError(f"{use} needs the weights of {asker.name} in memory; give --model a folder or a hub name")

@@ -113,7 +113,7 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     )
     left = trial.split.replay.join(facts, on="fact_id", how="anti", maintain_order="left")
     prompts = replay_prompts.as_examples(replay_prompts.prompts(left, facts, config, request.seed))
-    contexts = Contexts(base.prompter, trial.contexts)
+    contexts = Contexts(base.by_ids.prompter, trial.contexts)
     asked = build(base.loaded, prompts["question"].to_list(), contexts, config, request.seed, progress=progress)
     folder = request.out / "cells" / f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
     made = attempt(mine, plan.examples(facts, HELD_OUT, prompts), config, folder, asked, progress)
@@ -123,7 +123,7 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         kept,
         rank,
         facts.height,
-        plan.bits(base.asker, base.prompter, facts),
+        plan.bits(*base.by_ids, facts),
         lora.n_parameters(base.loaded.model, config),
         harm.reliability.value,
         harm.known_lost_net.value if harm.known_lost_net else None,

@@ -17,6 +17,7 @@ import polars as pl
 from knowpack import run, store
 from knowpack.base import bench_folder, measure_base, open_base
 from knowpack.bench.compare import compare
+from knowpack.decode.transformers_asker import weights_of
 from knowpack.errors import BudgetError, FactsError
 from knowpack.facts import sources
 from knowpack.manifest import begin, owned, stage, start_from
@@ -59,6 +60,7 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
             write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
         config = config_of(request, facts)
         base = open_base(config, progress)
+        weights_of(base.asker, "training")  # said before anything is asked
         begin(request.out, config, base)
         measure_base(base, config, progress)
         trial = open_trial(base, config, facts, split, request, progress)
@@ -94,7 +96,7 @@ def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
 def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attempt]:
     """Train and validate in turn until one meets the budget."""
     request, base = trial.request, trial.base
-    n_bits = plan.bits(base.asker, base.prompter, new)
+    n_bits = plan.bits(*base.by_ids, new)
     per_rank = lora.n_parameters(base.loaded.model, recipes.for_model(request.model.name, 1, new.height))
     rank = plan.rank_for(n_bits, per_rank)
     config = request.train or recipes.for_model(request.model.name, rank, new.height)
@@ -104,7 +106,7 @@ def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attem
         replayed = replay_prompts.as_examples(replay_prompts.prompts(trial.split.replay, new, config, request.seed))
         told = plan.examples(new, HELD_OUT, replayed)
         if asked is None:
-            contexts = Contexts(base.prompter, trial.contexts)
+            contexts = Contexts(base.by_ids.prompter, trial.contexts)
             questions = replayed["question"].to_list()
             asked = build(base.loaded, questions, contexts, config, request.seed, progress=progress)
         key = store.hash_of([config.model_dump(mode="json"), request.seed, store.hash_table(told)])

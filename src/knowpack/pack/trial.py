@@ -18,7 +18,7 @@ from knowpack.measure.stakes import Draw, untrained
 from knowpack.pack import plan
 from knowpack.pack.budget import Harm
 from knowpack.pack.request import Request
-from knowpack.probe.askers import TokenAsker
+from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Shot, draw_shots
 from knowpack.progress import Progress
@@ -103,7 +103,7 @@ def attempt(
                     config,
                     request.seed,
                     beside,
-                    prompter=base.prompter,
+                    prompter=base.by_ids.prompter,
                     progress=progress,
                     replay=asked,
                     resume_in=folder / "training",
@@ -117,7 +117,7 @@ def attempt(
     return Attempt(folder, config, Harm.from_json(kept["harm"]))
 
 
-def _validate(trial: Trial, tuned: TokenAsker, progress: Progress) -> Harm:
+def _validate(trial: Trial, tuned: Asker, progress: Progress) -> Harm:
     """The packed facts under the validation prompts for reliability, the validation facts under fresh ones for harm."""
     base, config = trial.base, trial.config.probe
     mine = trial.facts.filter(pl.col("fact_id").is_in(list(trial.packed)))

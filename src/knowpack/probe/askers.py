@@ -1,6 +1,7 @@
 """Whoever answers: the one seam to models. A new backend is a class with these methods, and nothing above it changes.
 
-TokenAsker   ids in; ids and log-probabilities out (transformers: decode/transformers_asker.py)
+TokenAsker   ids in; ids and log-probabilities out (transformers: decode/transformers_asker.py; vLLM: served/)
+TextAsker    chat messages in, text out: any API; probes and grades only (served/)
 
 `identity` says what answers: it goes into the hash of the base's folder, so that two that answer differently never
 share one. `with_adapter` gives the same model with a LoRA adapter on it, for as long as the block lasts.
@@ -9,7 +10,10 @@ share one. `with_adapter` gives the same model with a LoRA adapter on it, for as
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+from knowpack.errors import ModelError
+from knowpack.probe.turns import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -76,8 +80,33 @@ class Answers(Protocol):
         ...
 
 
-class TokenAsker(Answers, Protocol):
-    """A model that is asked by token ids."""
+@runtime_checkable
+class TextAnswers(Protocol):
+    """Chat messages in, text out: what the probe needs of a model whose ids nobody sees."""
+
+    def answer(
+        self,
+        chats: Sequence[Sequence[Message]],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> list[str]:
+        """The assistant's next turn of each chat; greedy at temperature 0. Raises where one cannot be had."""
+        ...
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """An asker far away, whose answers are worth keeping one by one until they are part of a table."""
+
+    def keeping(self, path: Path) -> AbstractContextManager[None]:
+        """Within, every answer is appended to this file, and what stands in it already is not asked again."""
+        ...
+
+
+class Named(Protocol):
+    """What every asker says of itself."""
 
     @property
     def name(self) -> str:
@@ -90,6 +119,15 @@ class TokenAsker(Answers, Protocol):
         ...
 
     @property
+    def device(self) -> str:
+        """Where it is computed: cpu, cuda:0, a server."""
+        ...
+
+
+class TokenAsker(Answers, Named, Protocol):
+    """A model that is asked by token ids."""
+
+    @property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         """Whose ids are meant."""
         ...
@@ -99,11 +137,27 @@ class TokenAsker(Answers, Protocol):
         """Tokens that the model knows."""
         ...
 
-    @property
-    def device(self) -> str:
-        """Where it is computed: cpu, cuda:0, a server's address."""
-        ...
-
     def with_adapter(self, adapter: str | Path) -> "AbstractContextManager[TokenAsker]":
         """The model with this adapter, inside the block. The plain model must not be asked until the block ends."""
         ...
+
+
+class TextAsker(TextAnswers, Named, Protocol):
+    """A model that is asked by chat messages."""
+
+    def with_adapter(self, adapter: str | Path) -> "AbstractContextManager[TextAsker]":
+        """The model with this adapter, inside the block; adapters are what its server knows by that name."""
+        ...
+
+
+Asker = TokenAsker | TextAsker
+"""Whoever answers."""
+
+
+def by_ids(asker: Asker, use: str) -> TokenAsker:
+    """The same asker, where it is asked by token ids; ModelError where it is asked by text. use: what needs the ids."""
+    if isinstance(asker, TextAnswers):
+        raise ModelError(
+            f"{use} needs token ids and log-likelihoods, and {asker.name} is asked by text; probe and diff do not"
+        )
+    return asker

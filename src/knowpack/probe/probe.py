@@ -6,6 +6,7 @@ memory does not grow with them and a killed probe goes on at the next chunk. The
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,24 +16,18 @@ from knowpack import records, store
 from knowpack.config import ProbeConfig
 from knowpack.errors import FactsError
 from knowpack.measure.grading import grade_table
-from knowpack.probe.askers import Answers, Ids, Prompted
+from knowpack.probe.askers import Answers, Ids, Keeps, Prompted, TextAnswers
+from knowpack.probe.by_text import lines_by_text
 from knowpack.probe.prompts import Batch, Prompter, Shot
+from knowpack.probe.questions import Line, Questions, questions_of
+from knowpack.probe.turns import Turns
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Response
 from knowpack.seeds import seed_of
 
 WAVE_ROWS = 512  # answers decoded together, at least, where there are as many
 CHUNK_FACTS = 1024  # facts a chunk: eight batches of 128, written every few seconds to minutes
-
-
-class _Asked(NamedTuple):
-    """The facts of a chunk that have a wording, with it."""
-
-    fact_ids: list[str]
-    forms: list[int]
-    questions: list[str]
-    answers: list[str]
-    """Canonical."""
+TEXT_CHUNK_FACTS = 64  # of a model that is asked by text: 640 requests under ten prompts
 
 
 class _Answer(NamedTuple):
@@ -56,14 +51,25 @@ class _Job:
     forms: Sequence[int]
 
 
+@dataclass(frozen=True, slots=True)
+class _TextJob:
+    """The same of a model that is asked by chat messages."""
+
+    asker: TextAnswers
+    turns: Turns
+    shots: Sequence[Sequence[Shot]]
+    config: ProbeConfig
+    forms: Sequence[int]
+
+
 Told = dict[tuple[str, int, int], str]  # (fact_id, prompt, form) -> the greedy answer of another model
 
 
 def probe(
-    asker: Answers,
+    asker: Answers | TextAnswers,
     facts: pl.DataFrame,
     shots: Sequence[Sequence[Shot]],
-    prompter: Prompter,
+    prompter: Prompter | Turns,
     config: ProbeConfig,
     *,
     chunks: store.Chunks | None = None,
@@ -76,21 +82,23 @@ def probe(
     shots: one few-shot draw a prompt. forms: 0 the question, k its k-th paraphrase, -k its k-th from the last;
     facts without that wording are left out. drafts: another model's responses to the same prompts (the base's, when
     an adapter is probed): they make it faster, never different. chunks: write each chunk of facts there, go on where
-    an earlier run was killed, and finish the table; nothing accumulates in memory. Raises FactsError where there is
-    nothing to ask.
+    an earlier run was killed, and finish the table; nothing accumulates in memory. prompter: Turns for whoever is
+    asked by text. Raises FactsError where there is nothing to ask.
     """
     if facts.is_empty() or not shots or not forms:
         raise FactsError(
             f"nothing to ask: {len(facts)} facts, {len(shots)} prompts, {len(forms)} forms; expected one of each"
         )
-    job = _Job(asker, prompter, shots, config, forms)
+    job = _job(asker, prompter, shots, config, forms)
+    n_facts = CHUNK_FACTS if isinstance(job, _Job) else TEXT_CHUNK_FACTS
     n_done = chunks.done() if chunks else 0
     parts = []
     with progress.stage("probe", len(facts)) as advance:
-        for n, chunk in enumerate(facts.iter_slices(CHUNK_FACTS)):
+        for n, chunk in enumerate(facts.iter_slices(n_facts)):
             if n >= n_done:
-                part = _probe_chunk(job, chunk, _told(drafts, chunk, config))
-                chunks.append(part) if chunks else parts.append(part)
+                with _kept(asker, chunks, n):
+                    part = _probe_chunk(job, chunk, drafts)
+                    chunks.append(part) if chunks else parts.append(part)
             advance(len(chunk))
     return store.scan_table(chunks.finish(), Response) if chunks else pl.concat(parts).lazy()
 
@@ -100,29 +108,66 @@ def regrade(responses: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
     return _in_schema(grade_table(responses, facts))
 
 
-def _probe_chunk(job: _Job, chunk: pl.DataFrame, told: Told) -> pl.DataFrame:
-    lines: list[tuple[str, int, int, int, str, float | None]] = []
+def _job(
+    asker: Answers | TextAnswers,
+    prompter: Prompter | Turns,
+    shots: Sequence[Sequence[Shot]],
+    config: ProbeConfig,
+    forms: Sequence[int],
+) -> _Job | _TextJob:
+    if isinstance(asker, TextAnswers):
+        assert isinstance(prompter, Turns), "who is asked by text gets turns"
+        return _TextJob(asker, prompter, shots, config, forms)
+    assert not isinstance(prompter, Turns), "who is asked by ids gets a tokenizer's prompter"
+    return _Job(asker, prompter, shots, config, forms)
+
+
+@contextmanager
+def _kept(asker: Answers | TextAnswers, chunks: store.Chunks | None, n: int) -> Iterator[None]:
+    """Answers of an asker far away are kept one by one while their chunk is not whole."""
+    if chunks is None or not isinstance(asker, Keeps):
+        yield
+        return
+    path = chunks.folder / f"{n:06d}.answered.jsonl"
+    with asker.keeping(path):
+        yield
+    store.remove(path)
+
+
+def _probe_chunk(job: _Job | _TextJob, chunk: pl.DataFrame, drafts: pl.DataFrame | pl.LazyFrame | None) -> pl.DataFrame:
+    lines: list[Line] = []
     newest: dict[str, _Answer] = {}
+    told = _told(drafts, chunk, job.config) if isinstance(job, _Job) else {}
     for form in job.forms:
-        asked = _asked(chunk, form)
-        if not asked.questions:
+        asked = questions_of(chunk, form)
+        if not asked.texts:
             continue
-        canonical = [job.prompter.answer_ids(answer) for answer in asked.answers] if job.config.logprob else []
-        for wave in _waves(len(job.shots), len(asked.questions)):
-            batches = {prompt: job.prompter.batch(job.shots[prompt], asked.questions) for prompt in wave}
-            answers = _answers(job, asked, batches, newest, told)
-            newest |= {one.fact_id: one for one in answers}
-            logprobs: dict[tuple[int, str], float] = {}
-            for prompt, batch in batches.items():
-                if job.config.logprob:
-                    scored = job.asker.logprobs(batch.prefix, batch.tails, canonical)
-                    logprobs |= {
-                        (prompt, fact_id): one.logprob for fact_id, one in zip(asked.fact_ids, scored, strict=True)
-                    }
-                lines += _sampled(job, asked, prompt, batch)
-            for one in answers:
-                lines.append((one.fact_id, one.prompt, one.form, 0, one.text, logprobs.get((one.prompt, one.fact_id))))
+        if isinstance(job, _Job):
+            lines += _lines_by_ids(job, asked, newest, told)
+        else:
+            lines += lines_by_text(job.asker, job.turns, job.shots, asked, job.config)
     return _table(lines, chunk)
+
+
+def _lines_by_ids(job: _Job, asked: Questions, newest: dict[str, _Answer], told: Told) -> list[Line]:
+    """Every question under every prompt, wave by wave; `newest` is brought up to date."""
+    lines: list[Line] = []
+    canonical = [job.prompter.answer_ids(answer) for answer in asked.answers] if job.config.logprob else []
+    for wave in _waves(len(job.shots), len(asked.texts)):
+        batches = {prompt: job.prompter.batch(job.shots[prompt], asked.texts) for prompt in wave}
+        answers = _answers(job, asked, batches, newest, told)
+        newest |= {one.fact_id: one for one in answers}
+        logprobs: dict[tuple[int, str], float] = {}
+        for prompt, batch in batches.items():
+            if job.config.logprob:
+                scored = job.asker.logprobs(batch.prefix, batch.tails, canonical)
+                logprobs |= {
+                    (prompt, fact_id): one.logprob for fact_id, one in zip(asked.fact_ids, scored, strict=True)
+                }
+            lines += _sampled(job, asked, prompt, batch)
+        for one in answers:
+            lines.append((one.fact_id, one.prompt, one.form, 0, one.text, logprobs.get((one.prompt, one.fact_id))))
+    return lines
 
 
 def _waves(n_prompts: int, n_questions: int) -> Iterator[range]:
@@ -135,7 +180,7 @@ def _waves(n_prompts: int, n_questions: int) -> Iterator[range]:
 
 
 def _answers(
-    job: _Job, asked: _Asked, batches: Mapping[int, Batch], newest: dict[str, _Answer], told: Told
+    job: _Job, asked: Questions, batches: Mapping[int, Batch], newest: dict[str, _Answer], told: Told
 ) -> list[_Answer]:
     """Greedy answers under each prompt of a wave, prompt by prompt."""
     prompted = [
@@ -154,8 +199,8 @@ def _answers(
     ]
 
 
-def _sampled(job: _Job, asked: _Asked, prompt: int, batch: Batch) -> list[tuple[str, int, int, int, str, float | None]]:
-    lines: list[tuple[str, int, int, int, str, float | None]] = []
+def _sampled(job: _Job, asked: Questions, prompt: int, batch: Batch) -> list[Line]:
+    lines: list[Line] = []
     for sample in range(1, job.config.n_samples + 1):
         seed = seed_of(job.config.shots_seed, "sampling", asked.fact_ids[0], asked.forms[0], prompt, sample)
         sampled = job.asker.generate(
@@ -170,23 +215,6 @@ def _sampled(job: _Job, asked: _Asked, prompt: int, batch: Batch) -> list[tuple[
     return lines
 
 
-def _asked(chunk: pl.DataFrame, form: int) -> _Asked:
-    """The facts that have this wording: 0 the question, k the k-th paraphrase, -k the k-th from the last."""
-    asked = _Asked([], [], [], [])
-    for fact_id, question, answers, paraphrases in chunk.select(
-        "fact_id", "question", "answers", "paraphrases"
-    ).iter_rows():
-        wordings = [question, *paraphrases]
-        place = form if form >= 0 else len(wordings) + form
-        if place >= len(wordings) or (form < 0 and place < 1):
-            continue
-        asked.fact_ids.append(fact_id)
-        asked.forms.append(place)
-        asked.questions.append(wordings[place])
-        asked.answers.append(answers[0])
-    return asked
-
-
 def _told(drafts: pl.DataFrame | pl.LazyFrame | None, chunk: pl.DataFrame, config: ProbeConfig) -> Told:
     if drafts is None or not config.drafts:
         return {}
@@ -195,7 +223,9 @@ def _told(drafts: pl.DataFrame | pl.LazyFrame | None, chunk: pl.DataFrame, confi
     return {(fact_id, prompt, form): text for fact_id, prompt, form, text in columns.iter_rows()}
 
 
-def _drafts(prompter: Prompter, asked: _Asked, prompt: int, newest: dict[str, _Answer], told: Told) -> list[Ids | None]:
+def _drafts(
+    prompter: Prompter, asked: Questions, prompt: int, newest: dict[str, _Answer], told: Told
+) -> list[Ids | None]:
     """What each fact will probably be answered: as under the last prompt, or as the other model did under this one.
 
     The other model is believed until it was wrong the last time.
@@ -211,7 +241,7 @@ def _drafts(prompter: Prompter, asked: _Asked, prompt: int, newest: dict[str, _A
     return drafts
 
 
-def _table(lines: list[tuple[str, int, int, int, str, float | None]], chunk: pl.DataFrame) -> pl.DataFrame:
+def _table(lines: list[Line], chunk: pl.DataFrame) -> pl.DataFrame:
     """Ungraded lines -> Response table, in the facts' order: the same rows whatever the chunk's size."""
     names = ("fact_id", "prompt", "form", "sample", "text", "logprob")
     kinds = records.schema(Response)

@@ -1,7 +1,6 @@
-"""Few-shot prompts as token ids; the only place that renders text for a model.
+"""Few-shot prompts as token ids; the only place that renders text for a tokenizer.
 
-(shots, questions) -> token ids. Chat turns as in Pletenev et al. 2025, section 3.1 (system "Answer the following
-question.", user "Question: ...", assistant "Answer: ..."), through the tokenizer's own chat template; plain
+(shots, questions) -> token ids. Chat turns (turns.py) through the tokenizer's own chat template; plain
 "Question: ... Answer: ..." text where it has none. Exactly one BOS, whatever tokenizer and template do.
 """
 
@@ -14,17 +13,11 @@ from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from knowpack.errors import ConfigError, FactsError
+from knowpack.probe.turns import SYSTEM, Message, messages
+from knowpack.probe.turns import Shot as Shot
 from knowpack.seeds import stream
 
-SYSTEM = "Answer the following question."
 _PROBE_QUESTIONS = ("What is it?", "Who was Ada Lovelace, and where?", "7 x 8")
-
-
-class Shot(NamedTuple):
-    """One worked example of a few-shot prompt."""
-
-    question: str
-    answer: str
 
 
 class Encoded(NamedTuple):
@@ -110,16 +103,9 @@ class Prompter:
         """Ids -> text, special tokens left out."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
-    def messages(self, shots: Sequence[Shot], question: str, answer: str | None = None) -> list[dict[str, str]]:
+    def messages(self, shots: Sequence[Shot], question: str, answer: str | None = None) -> list[Message]:
         """The chat turns; with an answer the assistant's turn is closed."""
-        turns = [{"role": "system", "content": self.system}] if self.system else []
-        for shot in shots:
-            turns.append({"role": "user", "content": f"Question: {shot.question}"})
-            turns.append({"role": "assistant", "content": f"Answer: {shot.answer}"})
-        turns.append({"role": "user", "content": f"Question: {question}"})
-        if answer is not None:
-            turns.append({"role": "assistant", "content": f"Answer: {answer}"})
-        return turns
+        return messages(self.system, shots, question, answer)
 
     def _text(self, shots: Sequence[Shot], question: str, answer: str | None = None) -> str:
         if not self.chat:

@@ -1,0 +1,39 @@
+"""Which questions of a chunk of facts are asked in one wording.
+
+Fact table, form -> `Questions`: the facts that have this wording, with it. Facts without it are left out.
+"""
+
+from typing import NamedTuple
+
+import polars as pl
+
+Line = tuple[str, int, int, int, str, float | None]
+"""An answer before it is graded: (fact_id, prompt, form, sample, text, logprob)."""
+
+
+class Questions(NamedTuple):
+    """Facts with one wording each; the four lists belong together place by place."""
+
+    fact_ids: list[str]
+    forms: list[int]
+    """Which wording it is: 0 the question, k the k-th paraphrase."""
+    texts: list[str]
+    answers: list[str]
+    """Canonical."""
+
+
+def questions_of(chunk: pl.DataFrame, form: int) -> Questions:
+    """The facts that have this wording: 0 the question, k the k-th paraphrase, -k the k-th from the last."""
+    found = Questions([], [], [], [])
+    for fact_id, question, answers, paraphrases in chunk.select(
+        "fact_id", "question", "answers", "paraphrases"
+    ).iter_rows():
+        wordings = [question, *paraphrases]
+        place = form if form >= 0 else len(wordings) + form
+        if place >= len(wordings) or (form < 0 and place < 1):
+            continue
+        found.fact_ids.append(fact_id)
+        found.forms.append(place)
+        found.texts.append(wordings[place])
+        found.answers.append(answers[0])
+    return found
