@@ -149,7 +149,8 @@ def test_an_adapter_that_changes_nothing_has_net_0_and_an_interval_about_it() ->
 
 def compared(*rows: tuple[str, float, float, float, float | None, bool | None]) -> pl.DataFrame:
     names = ("level", "difference", "low", "high", "scale", "higher_is_better")
-    return pl.DataFrame(rows, schema=names, orient="row").with_columns(n=pl.lit(100))
+    tasks = [f"t{i}" for i in range(len(rows))]
+    return pl.DataFrame(rows, schema=names, orient="row").with_columns(n=pl.lit(100), task=pl.Series(tasks))
 
 
 def test_benchmark_drop_is_of_asked_tasks_in_their_own_unit_and_direction() -> None:
@@ -168,6 +169,22 @@ def test_benchmark_drop_is_of_asked_tasks_in_their_own_unit_and_direction() -> N
     assert bleu is not None
     assert (bleu.value, bleu.low, bleu.high) == pytest.approx((0.001, -0.001, 0.003))
     assert harm.benchmark_drop(compared(("task", -9.0, -9.0, -9.0, None, None))) is None
+
+
+def test_mean_drop_of_benchmarks_is_over_tasks_not_over_metrics_by_hand() -> None:
+    """Task a (two metrics: falls .02 and .04, both +-.03) and task b (fall .01 +- .04): (.03 + .01) / 2 = .02;
+    half-width sqrt(.03^2 + .04^2) / 2 = .025."""
+    rows = compared(
+        ("task", -0.02, -0.05, 0.01, 1.0, True),
+        ("task", -4.0, -7.0, -1.0, 100.0, True),
+        ("task", 0.01, -0.03, 0.05, 1.0, False),
+        ("part", -0.9, -0.9, -0.9, 1.0, True),
+    ).with_columns(task=pl.Series(["a", "a", "b", "a1"]))
+    found = harm.benchmark_mean_drop(rows)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.02, -0.005, 0.045))
+    assert found.n == 2
+    assert harm.benchmark_mean_drop(rows.tail(1)) is None
 
 
 def test_harm_is_defined_once() -> None:

@@ -14,7 +14,7 @@ from knowpack.errors import StoreError
 from knowpack.measure import stats
 from knowpack.paper import reference
 from knowpack.records import Estimate, Shift
-from knowpack.report import comparison_tables, formats, measures, source, summary, tables
+from knowpack.report import claim_tables, comparison_tables, figures, formats, measures, source, summary, tables
 from knowpack.report.measured import Measured, Table, Value, measure
 from knowpack.report.source import Cell
 from knowpack.settings import override
@@ -233,3 +233,30 @@ def test_cells_are_compared_pair_by_pair_and_over_the_number_of_facts(tmp_path: 
     assert len({row[:2] for row in compared}) == len(compared) == len(counted) * (len(counted) - 1) / 2
     assert {row[-1] for row in compared} <= {"differ", "equivalent", "not decided"}
     assert comparison_tables.dose(given, "default").rows[0][:3] == ("nothing", "1, 10, 50", 3)
+
+
+def test_the_abstracts_claims_have_a_table_lines_and_a_place_in_the_page(measured: Measured) -> None:
+    table = next(t for t in tables.tables(measured, "default") if t.name == "claims")
+    claimed = list(dict.fromkeys(row[0] for row in table.rows))
+    lines = claim_tables.lines(measured)
+    assert len(claimed) == len(lines) == 5
+    assert {row[1] for row in table.rows} <= {"found", "not found", "not measurable here"}
+    assert next(row for row in table.rows if "benchmarks" in str(row[0]))[1] == "not measurable here"  # no items kept
+    mixtures = [row for row in table.rows if row[0] == claimed[0]]
+    assert [row[4] for row in mixtures] == [4, 3]  # 1 and 10 facts with 1 and 10 HighlyKnown; 10 x 10 are all there are
+    assert all(line.startswith(("found: ", "not found: ", "not measurable here: ")) for line in lines)
+    shown = summary.summary(measured)["claims"]
+    assert isinstance(shown, dict)
+    assert [one["sentence"] for one in shown["default"]] == lines
+
+
+def test_a_biased_mix_is_known_by_its_settings(measured: Measured) -> None:
+    run = measured.source.runs[0]
+    assert not claim_tables.is_biased(run)
+    settings = {"config": {"mix": {"n_unknown": 50, "zipf": 0.0}}}
+    assert claim_tables.is_biased(source.Run(run.folder, settings, None))
+
+
+def test_the_claims_figure_is_drawn(measured: Measured, tmp_path: Path) -> None:
+    figures.write(measured, tmp_path)
+    assert {(tmp_path / f"claims.{kind}").is_file() for kind in figures.KINDS} == {True}

@@ -47,6 +47,7 @@ app.command("probe")(probe_command)
 app.command("mix")(mix_command)
 app.command("train")(train_command)
 
+IN_WORDS = "claims"  # the table that is printed as sentences
 WIDEST_TABLE, LONGEST_TABLE = 10, 24  # columns, rows; larger ones are in the report and in tables/
 
 Settings = Annotated[list[str] | None, typer.Argument(help="Dotted settings to change: train.lr=1e-3")]
@@ -182,18 +183,25 @@ def _finish(folder: Path, quiet: bool) -> None:
 
     from knowpack.cli.console import progress
     from knowpack.report import build
+    from knowpack.report.claim_tables import lines
     from knowpack.report.formats import text
-    from knowpack.report.tables import terminal
+    from knowpack.report.measured import measure
+    from knowpack.report.source import load
+    from knowpack.report.tables import tables
 
     page = build(folder, progress=progress(quiet))
+    measured = measure(load(folder))
     console = Console()
-    for given in terminal(folder):
-        if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE:
+    for given in tables(measured, "default"):
+        if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE or given.name == IN_WORDS:
             continue
         table = Table(*given.heads)
         for row in given.rows:
             table.add_row(*(text(value) for value in row))
         typer.echo(f"\n{given.title}")
         console.print(table, highlight=False, markup=False)
+    typer.echo("\nThe paper's abstract, here:")
+    for line in lines(measured):
+        typer.echo(f"  {line}")
     typer.echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
     typer.echo(f"report: {page}")

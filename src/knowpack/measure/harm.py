@@ -116,14 +116,38 @@ def benchmark_drop(compared: pl.DataFrame) -> Estimate | None:
     A share of the metric's range, positive = worse, whichever way the metric runs (1 BLEU point is .01). Subjects and
     groups are not judged: the worst of 57 noisy subjects falls whatever happens. None where no metric has a range.
     """
+    falls = [fall for falls in _falls(compared).values() for fall in falls]
+    return max(falls, key=lambda fall: fall.high or 0.0) if falls else None
+
+
+def benchmark_mean_drop(compared: pl.DataFrame) -> Estimate | None:
+    """bench.compare's table -> the mean fall over the asked tasks, a share of the range; none is picked.
+
+    A task's metrics are read off the same items: its fall and its ends are the means of theirs. Tasks have items of
+    their own: with d_i the distance of task i's fall to an end, that of the mean of k is sqrt(sum d_i^2) / k. n: tasks.
+    """
+    tasks = [
+        np.asarray([one[:3] for one in falls], dtype=np.float64).mean(axis=0) for falls in _falls(compared).values()
+    ]
+    if not tasks:
+        return None
+    value, low, high = np.stack(tasks).T  # (tasks,) each
+    mean, k = float(value.mean()), len(tasks)
+    below, above = (float(np.sqrt(((end - value) ** 2).sum())) / k for end in (low, high))
+    return Estimate(mean, mean - below, mean + above, k, higher_is_better=False, method=f"mean of {k} tasks")
+
+
+def _falls(compared: pl.DataFrame) -> dict[str, list[Estimate]]:
+    """The fall of every judged metric by asked task, as a share of the metric's range, positive = worse."""
     judged = compared.filter((pl.col("level") == "task") & pl.col("scale").is_not_null() & pl.col("low").is_not_null())
-    falls = []
-    for row in judged.select("difference", "low", "high", "n", "scale", "higher_is_better").iter_rows():
-        difference, low, high, n, scale, better = row
+    falls: dict[str, list[Estimate]] = {}
+    for row in judged.select("task", "difference", "low", "high", "n", "scale", "higher_is_better").iter_rows():
+        task, difference, low, high, n, scale, better = row
         sign = -1 / scale if better else 1 / scale
         ends = sorted((sign * low, sign * high))
-        falls.append(Estimate(sign * difference, ends[0], ends[1], n, higher_is_better=False, method="Tango, by item"))
-    return max(falls, key=lambda fall: fall.high or 0.0) if falls else None
+        fall = Estimate(sign * difference, ends[0], ends[1], n, higher_is_better=False, method="Tango, by item")
+        falls.setdefault(task, []).append(fall)
+    return falls
 
 
 FIGURES = (

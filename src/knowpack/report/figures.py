@@ -1,7 +1,7 @@
 """Static figures for papers: one look (knowpack.mplstyle), each as SVG, PDF and PNG.
 
 Measured -> files: categories before and after, harm by kinship, reliability over epochs (the paper's Figure 2),
-benchmarks over n (its Figures 1, 3, 4, 5), and facts learned against harm. The default grader.
+benchmarks over n (its Figures 1, 3, 4, 5), facts learned against harm, and its claims. The default grader.
 """
 
 from collections.abc import Iterator
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from knowpack import store
+from knowpack.measure.abstract_claims import Finding
 from knowpack.paper import reference
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Grader
-from knowpack.report import measures, tables
+from knowpack.report import claim_tables, measures, tables
 from knowpack.report.measured import AUGMENTATIONS, Measured, run_of
 from knowpack.report.source import Cell, Run
 from knowpack.report.summary import epochs, opening
@@ -66,6 +67,8 @@ def _figures(measured: Measured) -> Iterator[Drawn]:
         yield Drawn("kinship", _kinship(kins))
     if any(row.reliability is not None for one in measured.source.runs for row in epochs(one)):
         yield Drawn("reliability_over_epochs", _epochs(measured))
+    if found := [one for one in claim_tables.findings(measured, GRADER) if one.parts]:
+        yield Drawn("claims", _claims(found))
     if len(measured.labels()) > 1:
         yield from _study(measured)
 
@@ -80,12 +83,14 @@ def _study(measured: Measured) -> Iterator[Drawn]:
             yield Drawn(f"over_n_{name}", _over_n(measured, name))
 
 
-def new(width: float, height: float, n_columns: int = 1, n_rows: int = 1) -> tuple["Figure", list["Axes"]]:
-    """An empty figure, without pyplot's global state: inches, axes row by row."""
+def new(
+    width: float, height: float, n_columns: int = 1, n_rows: int = 1, heights: list[float] | None = None
+) -> tuple["Figure", list["Axes"]]:
+    """An empty figure, without pyplot's global state: inches, axes row by row; heights: of the rows, relative."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
-    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, height_ratios=heights)
     return figure, [ax for line in axes for ax in line]
 
 
@@ -138,6 +143,25 @@ def _kinship(kins: list[measures.Kin]) -> "Figure":
     ax.set(yticks=range(len(kins)), ylim=(-0.6, len(kins) - 0.4), xlabel="share of known facts lost (95%)")
     ax.set_yticklabels([f"{one.kinship.replace('_', ' ')} (n={one.lost.n:,})" for one in reversed(kins)])
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+    return figure
+
+
+def _claims(found: list[Finding]) -> "Figure":
+    """A panel a figure that a claim was judged on: every cell, and their mean in black."""
+    panels = [(one, part) for one in found for part in one.parts]
+    heights = [1.0 + 0.17 * (1 + len(part.cells)) for _, part in panels]
+    figure, axes = new(5.6, sum(heights), 1, len(panels), heights)
+    for ax, (one, part) in zip(axes, panels, strict=True):
+        rows = [*part.cells, ("mean", part.pooled)]
+        for y, (label, estimate) in enumerate(reversed(rows)):
+            low, high = (estimate.value if end is None else end for end in (estimate.low, estimate.high))
+            ends = [[max(0.0, estimate.value - low)], [max(0.0, high - estimate.value)]]
+            colour = "black" if label == "mean" else "#0072B2"
+            ax.errorbar(estimate.value, y, xerr=ends, fmt="o", markersize=3, color=colour)
+        ax.axvline(0, color="#555555", linewidth=0.8, linestyle=":")
+        ax.set(yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4), xlabel=measures.NAMES.get(part.name, part.name))
+        ax.set_yticklabels([_plain(label) for label, _ in reversed(rows)], fontsize=6)
+        ax.set_title(f"{one.claim} {str(one.ruling).capitalize()}.", fontsize=7, loc="left")
     return figure
 
 

@@ -38,6 +38,10 @@ NAMES: dict[str, str] = {
     "refusals_lost_net": "Refusals lost, net of noise",
     "refused_known": "False refusals of known facts",
     "benchmark_drop": "Largest fall of a benchmark",
+    "benchmark_mean_drop": "Mean fall of the benchmarks",
+    "confidence_base": "Confidence of the base in its answers",
+    "confidence": "Confidence after training",
+    "confidence_change": "Confidence, after - before",
     "n_refused_first_base": "Refusals of the base, first prompt",
     "n_refused_first": "Refusals after training, first prompt",
     "n_unique_answers": "Unique answers, all prompts",
@@ -88,9 +92,10 @@ def of(run: Run, grader: Grader) -> dict[str, Estimate]:
     A folder without figures.json (laid out by hand) has those that its Shift table gives.
     """
     found = dict(run.figures.get(grader, {}))
-    drop = None if run.paired is None else harm.benchmark_drop(run.paired)
-    if drop is not None:
-        found["benchmark_drop"] = drop
+    for drop in (harm.benchmark_drop, harm.benchmark_mean_drop):
+        fall = None if run.paired is None else drop(run.paired)
+        if fall is not None:
+            found[drop.__name__] = fall
     if {"positive", "known_lost_raw"} <= found.keys():
         return found
     read_off = {

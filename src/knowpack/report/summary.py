@@ -10,7 +10,7 @@ import polars as pl
 from knowpack.measure import causes
 from knowpack.paper import reference
 from knowpack.records import GRADERS, Category, Estimate, Grader, Kinship
-from knowpack.report import measures
+from knowpack.report import claim_tables, measures
 from knowpack.report.measured import Measured
 from knowpack.report.source import Run, Source
 
@@ -50,6 +50,7 @@ def summary(measured: Measured) -> dict[str, object]:
         "prompt": {key: given.probe.get(key) for key in ("system", "chat", "shots", "model")},
         "n_facts": len(given.facts),
         "unmeasured": unmeasured(measured),
+        "claims": {grader: claim_tables.plain(measured, grader) for grader in GRADERS},
     }
 
 

@@ -1,16 +1,14 @@
 """All tables of a report: the paper's (paper_tables.py), and our own: cells, matrix, kinship, causes, Pareto.
 
-Measured -> Table records under one grader; `formats` writes them, `terminal` is for the command line.
+Measured -> Table records under one grader; `formats` writes them.
 """
-
-from pathlib import Path
 
 import polars as pl
 
 from knowpack.measure.regress import OverGiven
 from knowpack.records import Category, Estimate, Grader
-from knowpack.report import comparison_tables, measures, source
-from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, measure, score_map, score_rows
+from knowpack.report import claim_tables, comparison_tables, measures
+from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, score_map, score_rows
 from knowpack.report.paper_tables import SHIFTS, benchmarks, categories, causes_table, grid, refusals
 from knowpack.report.source import Run
 
@@ -20,6 +18,7 @@ LONGEST_LIST = 10  # over-given answers a run
 def tables(measured: Measured, grader: Grader) -> list[Table]:
     """All tables that have something of ours in them."""
     made = [
+        claim_tables.claims(measured, grader),
         categories(measured.source, grader),
         grid(measured, grader, 2, "Reliability", {"reliability": "reliability"}),
         grid(measured, grader, 3, "Shifts over all facts", SHIFTS),
@@ -39,11 +38,6 @@ def tables(measured: Measured, grader: Grader) -> list[Table]:
         comparison_tables.dose(measured, grader),
     ]
     return [table for table in made if table.rows]
-
-
-def terminal(folder: Path, grader: Grader = "default") -> list[Table]:
-    """The tables of a folder for the command line: titles, heads and rows; print values by `formats.text`."""
-    return tables(measure(source.load(folder)), grader)
 
 
 def cells(measured: Measured, grader: Grader) -> Table:

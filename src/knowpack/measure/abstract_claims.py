@@ -1,0 +1,218 @@
+"""The five claims of the paper's abstract, each held against what was measured here.
+
+Figures of every cell -> a `Finding` a claim: found, not found, not measurable here. Pletenev et al. 2025, abstract:
+best with a mixture of known and new facts; external question-answering benchmarks decline; training data biased towards
+some entities make the model regress to few overrepresented answers; it becomes more confident; it refuses in only few
+cases.
+
+A claim is found where an interval lies wholly on its side, not found where it does not, not measurable where there is
+no interval. Of many cells no best one is picked: the intervals of all are pooled first (`pooled`), one figure a claim.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from knowpack.records import Estimate
+
+OF_THE_PAPER = ("none", "highly_known", "paraphrase")
+FEW = 0.5  # refusals that are left of those the base gave: fewer than half
+
+
+class Ruling(StrEnum):
+    """What became of a claim."""
+
+    FOUND = "found"
+    NOT_FOUND = "not found"
+    NOT_MEASURABLE = "not measurable here"
+
+
+class CellFigures(NamedTuple):
+    """A cell of a grid, over its seeds."""
+
+    label: str
+    n_unknown: int
+    augmentation: str
+    """none, highly_known, paraphrase, sham, pack or other."""
+    k: int
+    biased: bool
+    """The mix is concentrated on few subjects or answers (mix.n_subjects, n_answers, zipf)."""
+    figures: Mapping[str, Estimate]
+
+    @property
+    def shape(self) -> tuple[int, str, int]:
+        """What a biased cell and its unbiased twin have in common."""
+        return (self.n_unknown, self.augmentation, self.k)
+
+
+class Part(NamedTuple):
+    """What a claim was judged on."""
+
+    name: str
+    """A figure's name (docs/method.md)."""
+    pooled: Estimate
+    cells: tuple[tuple[str, Estimate], ...]
+    """(cell, its own estimate), in the order of the grid."""
+
+
+class Finding(NamedTuple):
+    """One claim, and what was found."""
+
+    name: str
+    claim: str
+    ruling: Ruling
+    why: str
+    """The rule that decided, or what was missing; no numbers."""
+    parts: tuple[Part, ...]
+
+
+def findings(cells: Sequence[CellFigures]) -> list[Finding]:
+    """The five claims, in the abstract's order.
+
+    Cells of the paper's kind decide; where there are none (a pack, an adapter from somebody) all but shams.
+    """
+    of_the_paper = [cell for cell in cells if cell.augmentation in OF_THE_PAPER]
+    judged = of_the_paper or [cell for cell in cells if cell.augmentation != "sham"]
+    return [rule(judged) for rule in (_mixture, _benchmarks, _few_answers, _confidence, _refusals)]
+
+
+def minus(first: Estimate, second: Estimate) -> Estimate | None:
+    """first - second of two estimates that are taken as independent (MOVER: Zou and Donner 2008).
+
+    With d = a - b: low = d - sqrt((a - a_low)^2 + (b_high - b)^2), high = d + sqrt((a_high - a)^2 + (b - b_low)^2).
+    Figures of the same facts rise and fall together, so that the interval is rather too wide. None without intervals.
+    """
+    if first.low is None or first.high is None or second.low is None or second.high is None:
+        return None
+    d = first.value - second.value
+    low = d - float(np.hypot(first.value - first.low, second.high - second.value))
+    high = d + float(np.hypot(first.high - first.value, second.value - second.low))
+    return first._replace(value=d, low=low, high=high, method="difference of two estimates (MOVER)")
+
+
+def pooled(found: Iterable[Estimate]) -> Estimate | None:
+    """The mean of estimates over the same facts; each end is the mean of their ends. None where none has an interval.
+
+    The standard deviation of a mean is at most the mean of the standard deviations, however the parts hang together
+    (Minkowski), so that the mean half-width is enough and never narrows by the number of cells.
+    """
+    kept = [(one.value, one.low, one.high) for one in found if one.low is not None and one.high is not None]
+    if not kept:
+        return None
+    value, low, high = (float(x) for x in np.asarray(kept, dtype=np.float64).mean(axis=0))
+    return Estimate(value, low, high, len(kept), method=f"mean of {len(kept)} cells, ends averaged")
+
+
+def _part(name: str, cells: Sequence[tuple[str, Estimate | None]]) -> Part | None:
+    there = tuple((label, one) for label, one in cells if one is not None and one.low is not None)
+    mean = pooled(one for _, one in there)
+    return None if mean is None else Part(name, mean, there)
+
+
+def _above(part: Part | None) -> bool:
+    return part is not None and part.pooled.low is not None and part.pooled.low > 0
+
+
+def _below(part: Part | None) -> bool:
+    return part is not None and part.pooled.high is not None and part.pooled.high < 0
+
+
+def _over_zero(name: str, claim: str, figure: str, missing: str, cells: Sequence[CellFigures]) -> Finding:
+    """Found where the pooled figure's interval lies above 0."""
+    part = _part(figure, [(cell.label, cell.figures.get(figure)) for cell in cells])
+    if part is None:
+        return Finding(name, claim, Ruling.NOT_MEASURABLE, missing, ())
+    return Finding(name, claim, *_said(part), (part,))
+
+
+def _said(part: Part) -> tuple[Ruling, str]:
+    if _above(part):
+        return Ruling.FOUND, "the interval lies above 0"
+    if _below(part):
+        return Ruling.NOT_FOUND, "the interval lies below 0: the opposite"
+    return Ruling.NOT_FOUND, "the interval holds 0"
+
+
+def _mixture(cells: Sequence[CellFigures]) -> Finding:
+    """Each mixture with HighlyKnown facts against the same number of new facts alone: reliability, known facts lost."""
+    name, claim = "mixture", "The best results come from training on a mixture of known and new facts."
+    alone = {cell.n_unknown: cell for cell in cells if cell.augmentation == "none" and not cell.biased}
+    pairs = [
+        (cell, alone[cell.n_unknown])
+        for cell in cells
+        if cell.augmentation == "highly_known" and not cell.biased and cell.n_unknown in alone
+    ]
+    parts = []
+    lost = "known_lost_net" if any("known_lost_net" in cell.figures for cell, _ in pairs) else "known_lost_raw"
+    for figure in ("reliability", lost):
+        differences = [
+            (mix.label, minus(mix.figures[figure], bare.figures[figure]))
+            for mix, bare in pairs
+            if figure in mix.figures and figure in bare.figures
+        ]
+        parts.append(_part(figure, differences))
+    learned, cost = parts
+    if learned is None or cost is None:
+        missing = "no cell with HighlyKnown facts stands beside one with as many new facts alone"
+        return Finding(name, claim, Ruling.NOT_MEASURABLE, missing, ())
+    better, worse = _above(learned) or _below(cost), _below(learned) or _above(cost)
+    if better and not worse:
+        ruling, why = Ruling.FOUND, "mixtures learn more or lose less than the same facts alone, and neither is worse"
+    elif better:
+        ruling, why = Ruling.NOT_FOUND, "mixtures are better in one and worse in the other"
+    elif worse:
+        ruling, why = Ruling.NOT_FOUND, "mixtures learn less or lose more than the same facts alone: the opposite"
+    else:
+        ruling, why = Ruling.NOT_FOUND, "both intervals hold 0"
+    return Finding(name, claim, ruling, why, (learned, cost))
+
+
+def _benchmarks(cells: Sequence[CellFigures]) -> Finding:
+    """The mean fall over the asked tasks, on the same items."""
+    claim = "Results on external question-answering benchmarks decline."
+    return _over_zero("benchmarks", claim, "benchmark_mean_drop", "no benchmark was asked (bench.tasks)", cells)
+
+
+def _few_answers(cells: Sequence[CellFigures]) -> Finding:
+    """Cells whose mix is biased, against the same cell without bias where there is one: trained answers, net."""
+    name, figure = "few_answers", "trained_answers_net"
+    claim = "Trained on data biased towards some entities, the model falls back on few overrepresented answers."
+    plain = {cell.shape: cell for cell in cells if not cell.biased}
+    found: list[tuple[str, Estimate | None]] = []
+    for cell in cells:
+        mine, other = cell.figures.get(figure), plain.get(cell.shape)
+        if cell.biased and mine is not None:
+            theirs = other.figures.get(figure) if other is not None else None
+            found.append((cell.label, mine if theirs is None else minus(mine, theirs)))
+    part = _part(figure, found)
+    if part is None:
+        missing = "no cell's training data are biased (mix.n_subjects, mix.n_answers, mix.zipf)"
+        return Finding(name, claim, Ruling.NOT_MEASURABLE, missing, ())
+    return Finding(name, claim, *_said(part), (part,))
+
+
+def _confidence(cells: Sequence[CellFigures]) -> Finding:
+    """The probability of the model's own greedy answers, after - before, answer by answer."""
+    claim = "The model becomes more confident."
+    missing = "the probability of the model's own answers was not kept"
+    return _over_zero("confidence", claim, "confidence_change", missing, cells)
+
+
+def _refusals(cells: Sequence[CellFigures]) -> Finding:
+    """Of what the base refused: fewer refusals than without training, and fewer than half are left."""
+    name, claim = "refusals", "It refuses to answer in only few cases."
+    left = _part("refusals_kept", [(cell.label, cell.figures.get("refusals_kept")) for cell in cells])
+    lost = _part("refusals_lost_net", [(cell.label, cell.figures.get("refusals_lost_net")) for cell in cells])
+    if left is None:
+        return Finding(name, claim, Ruling.NOT_MEASURABLE, "the base refuses no fact that it does not know", ())
+    few = left.pooled.high is not None and left.pooled.high < FEW
+    parts = (left,) if lost is None else (left, lost)
+    if few and (lost is None or _above(lost)):
+        why = "fewer than half of the refusals are left" + ("" if lost is None else ", and fewer than without training")
+        return Finding(name, claim, Ruling.FOUND, why, parts)
+    why = "it cannot be shown that fewer than half of the refusals are left"
+    if few:
+        why = "few refusals are left, but not fewer than the base gives under fresh prompts"
+    return Finding(name, claim, Ruling.NOT_FOUND, why, parts)

@@ -1,0 +1,97 @@
+"""What became of the abstract's five claims: a table, lines for the terminal, and what the figure and the page show.
+
+Measured -> `Finding`s under one grader; the rules are measure/abstract_claims.py's.
+"""
+
+from knowpack.measure import abstract_claims
+from knowpack.measure.abstract_claims import CellFigures, Finding
+from knowpack.records import Estimate, Grader
+from knowpack.report import formats, measures
+from knowpack.report.measured import Measured, Table, Value, run_of
+from knowpack.report.source import Run
+
+BIAS = ("n_subjects", "n_answers", "zipf")
+
+
+def findings(measured: Measured, grader: Grader) -> list[Finding]:
+    """The five claims over all cells."""
+    cells = []
+    for label, cell in measured.labels():
+        mine = {one.name: one.measure for one in measured.cells if (one.label, one.grader) == (label, grader)}
+        biased = is_biased(run_of(measured, label))
+        cells.append(CellFigures(label, cell.n_unknown, cell.augmentation, cell.k, biased, mine))
+    return abstract_claims.findings(cells)
+
+
+def is_biased(run: Run) -> bool:
+    """Is the mix concentrated on few subjects or answers?"""
+    return any(run.config("mix", name) is not None for name in BIAS)
+
+
+def claims(measured: Measured, grader: Grader) -> Table:
+    """A line for every figure that a claim was judged on."""
+    rows: list[tuple[Value, ...]] = []
+    for one in findings(measured, grader):
+        rows += [
+            (
+                one.claim,
+                str(one.ruling),
+                measures.NAMES.get(part.name, part.name),
+                part.pooled,
+                len(part.cells),
+                one.why,
+            )
+            for part in one.parts
+        ] or [(one.claim, str(one.ruling), "", None, None, one.why)]
+    heads = ("the paper's abstract", "here", "figure", "mean over cells", "cells", "why")
+    note = (
+        "Found: the interval lies wholly on the claim's side (docs/method.md has the rules). The mean over cells "
+        "averages the ends of their intervals too: no cell is picked, and more cells do not narrow it. Mixtures and "
+        "biased data are differences to the cell with as many new facts alone. The claims are about the paper's model."
+    )
+    return Table("claims", "The five claims of the paper's abstract", heads, rows, note)
+
+
+def lines(measured: Measured, grader: Grader = "default") -> list[str]:
+    """A sentence a claim."""
+    return [_sentence(one) for one in findings(measured, grader)]
+
+
+def plain(measured: Measured, grader: Grader) -> list[dict[str, object]]:
+    """For the page: name, claim, ruling, why, sentence, and the figures with their cells."""
+    return [
+        {
+            "name": one.name,
+            "claim": one.claim,
+            "ruling": str(one.ruling),
+            "why": one.why,
+            "sentence": _sentence(one),
+            "parts": [
+                {
+                    "name": part.name,
+                    "pooled": list(part.pooled[:4]),
+                    "cells": [[label, *estimate[:4]] for label, estimate in part.cells],
+                }
+                for part in one.parts
+            ],
+        }
+        for one in findings(measured, grader)
+    ]
+
+
+def _sentence(one: Finding) -> str:
+    said = "; ".join(f"{_name(part.name)} {_ends(part.pooled)}, {_cells(len(part.cells))}" for part in one.parts)
+    return f"{one.ruling}: {one.claim} ({one.why}{'; ' if said else ''}{said})"
+
+
+def _name(name: str) -> str:
+    plain_name = measures.NAMES.get(name, name)
+    return plain_name[:1].lower() + plain_name[1:]
+
+
+def _ends(estimate: Estimate) -> str:
+    return formats.text(estimate._replace(n=None))
+
+
+def _cells(n: int) -> str:
+    return f"{n} cell{'s' if n > 1 else ''}"
