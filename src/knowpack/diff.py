@@ -3,6 +3,7 @@
 Base + adapter or tuned model + facts -> a folder laid out as a run's: responses, knowledge, shifts, causes, figures.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from knowpack.probe.askers import Asker, TextAnswers
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
 from knowpack.run import measure
+from knowpack.settings import differing, typed
 
 DIFF = "knowpack diff"
 
@@ -31,6 +33,7 @@ def diff(
 
     examples: what it was trained on, where that is known: an Example table or a Fact table.
     """
+    started = time.perf_counter()
     base = open_base(config, progress)
     given = None if examples is None else _as_examples(examples)
     whole = None if after.adapter is not None else _whole(base, after)
@@ -39,8 +42,9 @@ def diff(
     store.refuse_other(out, DIFF, asked)
     base.check_unchanged()  # or else the next line would keep a changed base's answers as the clean one's
     measure_base(base, config, progress)
-    with owned(out, DIFF, asked, progress):
-        begin(out, config, base, {"after": after.model_dump(mode="json")})
+    with owned(out, DIFF, asked, progress, started):
+        again = _command(config, after, out, examples)
+        begin(out, config, base, {"after": after.model_dump(mode="json"), "again": again})
         if given is not None and not (out / "examples.parquet").is_file():
             store.write_table(out / "examples.parquet", given)
         with _tuned(base, after, whole) as tuned:
@@ -50,6 +54,22 @@ def diff(
             measure(out, config, base, tuned, progress)
         base.check_unchanged()
     return out
+
+
+def _command(config: RunConfig, after: ModelConfig, out: Path, examples: Path | None) -> str:
+    """The command that makes the folder again, as one types it."""
+    tuned = ["--tuned", after.name] if after.adapter is None else ["--adapter", after.adapter]
+    options: dict[str, object] = {
+        "model": config.model.name,
+        "facts": config.facts.path,
+        "sample": config.facts.sample,
+        "shots": None if config.probe.shots == "auto" else config.probe.shots,
+        "trained": examples,
+        "work": None if config.work == "work" else config.work,
+        "out": out,
+    }
+    told = {"label", "model.name", "model.adapter", "facts.path", "facts.sample", "probe.shots", "work"}
+    return typed(DIFF, options, differing(config, told), tuned)
 
 
 def _request(base: Base, config: RunConfig, tuned: Asker, given: pl.DataFrame | None) -> dict[str, object]:

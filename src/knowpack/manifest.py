@@ -71,12 +71,14 @@ def start_from(folder: Path, adapter: str) -> None:
 
 
 @contextmanager
-def owned(folder: Path, command: str, request: dict[str, object], progress: Progress) -> Iterator[None]:
+def owned(
+    folder: Path, command: str, request: dict[str, object], progress: Progress, started: float | None = None
+) -> Iterator[None]:
     """A folder of the user's choice: of this request alone, held by this process, its state recorded."""
     store.refuse_other(folder, command, request)
     with folder_lock(folder, progress):
         store.claim(folder, command, request)
-        with recorded(folder):
+        with recorded(folder, started):
             yield
 
 
@@ -98,16 +100,39 @@ def failure(error: Exception) -> str:
 
 
 @contextmanager
-def recorded(folder: Path) -> Iterator[None]:
-    """Keep status.json: running, then done, or failed with the error in one line. Done: every file has its hash."""
+def recorded(folder: Path, started: float | None = None) -> Iterator[None]:
+    """Keep status.json: running, then done, or failed with the error in one line. Done: every file has its hash.
+
+    started: when the command began, by time.perf_counter; what it took is added to the manifest's `seconds`, unless all
+    was done before. A killed command adds nothing.
+    """
+    began = time.perf_counter() if started is None else started
+    finished = read_status(folder) == "done"
     store.write_json(folder / "status.json", {"state": "running"})
     try:
         yield
     except Exception as error:
+        _spent(folder, began)
         store.write_json(folder / "status.json", {"state": "failed", "error": failure(error)})
         raise
     store.record_all(folder)
+    if not finished:
+        _spent(folder, began)
     store.write_json(folder / "status.json", {"state": "done"})
+
+
+def read_status(folder: Path) -> str | None:
+    """The state that status.json holds; None where there is none."""
+    path = folder / "status.json"
+    told = store.read_json(path) if path.is_file() else None
+    return str(told.get("state")) if isinstance(told, dict) else None
+
+
+def _spent(folder: Path, began: float) -> None:
+    manifest = store.read_manifest(folder)
+    before = manifest.get("seconds")
+    seconds = (before if isinstance(before, int | float) else 0.0) + time.perf_counter() - began
+    store.write_manifest(folder, manifest | {"seconds": round(seconds, 1)})
 
 
 def begin(folder: Path, config: RunConfig, base: Base, more: dict[str, object] | None = None) -> None:

@@ -8,6 +8,7 @@ goes on where it stopped. The hash covers whatever changes a result.
 
 import json
 import re
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,11 +55,12 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
     wait: for another process that holds the run; else HeldError.
     Raises the KnowpackError of the stage that failed, after writing it to status.json.
     """
+    started = time.perf_counter()
     base = base or open_base(config, progress)
     check(config, base)
     measure_base(base, config, progress)
     folder = folder_of(config, base)
-    with folder_lock(folder, progress) if wait else store.lock(folder), recorded(folder):
+    with folder_lock(folder, progress) if wait else store.lock(folder), recorded(folder, started):
         begin(folder, config, base)
         make_examples(folder, config, base)
         make_adapter(folder, config, base, progress)

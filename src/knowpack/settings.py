@@ -3,7 +3,9 @@
 YAML or a section + `key=value` -> a section of config.py, checked. Nothing here knows what the settings mean.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_args
 
@@ -147,6 +149,34 @@ def _build(section: type[S], data: dict[str, Any], where: str) -> S:
             kind = f" ({'.'.join([*place.keys[:-1], KIND])}={place.kind})" if place.kind else ""
             raise ConfigError(f"{where}: unknown key {key!r}{kind}; known: {known}") from None
         raise ConfigError(f"{where}: {key}: {first['msg']}, got {first['input']!r}"[:500]) from None
+
+
+def differing(section: BaseModel, leave: Collection[str] = (), parent: str = "") -> list[str]:
+    """The settings that are not as their section has them by default, as `key=value`; without those in `leave`."""
+    found: list[str] = []
+    for name, field in type(section).model_fields.items():
+        value, key = getattr(section, name), f"{parent}{name}"
+        default = field.get_default(call_default_factory=True)
+        if key in leave:
+            continue
+        if isinstance(value, BaseModel):
+            if KIND in type(value).model_fields and type(value) is not type(default):
+                found.append(f"{key}.{KIND}={getattr(value, KIND)}")
+            found += differing(value, leave, f"{key}.")
+        elif value != default:
+            plain = list(value) if isinstance(value, tuple) else value
+            found.append(f"{key}={plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)}")
+    return found
+
+
+def typed(command: str, options: Mapping[str, object], settings: Sequence[str], more: Sequence[str] = ()) -> str:
+    """A command as one types it: options that are None are left out, settings become --set."""
+    parts = [*command.split(), *more]
+    for name, value in options.items():
+        parts += [] if value is None else [f"--{name}", str(value)]
+    for setting in settings:
+        parts += ["--set", setting]
+    return shlex.join(parts)
 
 
 class _Place(NamedTuple):

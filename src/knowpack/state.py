@@ -4,13 +4,15 @@ A run's folder -> Cell; a study's, or the whole work directory -> one Line a run
 (status.json) and study.study (runs.txt).
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from knowpack import store
 from knowpack.errors import ConfigError, StoreError
 
+NOTE, NOTE_LIVES_SECONDS = ".now.json", 60.0  # what the command line notes while it works; older: it was killed
 STAGES = ("mix", "train", "probe", "knowledge", "shifts", "bench", "figures")  # in the order of run.py
 
 
@@ -58,17 +60,55 @@ class Line(NamedTuple):
     """One run."""
 
     name: str
+    """Of its folder."""
+    label: str
+    """As its settings name it; the folder's name where it has not begun."""
+    seed: int | None
+    """None = it has not begun."""
     state: str
     stages: str
     """The stages that are done, in order."""
+    step: str
+    """The stage that comes next, and which one of how many it is; empty where all is done."""
     seconds: float
-    """All stages together."""
+    """The whole command, or all stages together where that was not kept."""
+    left: float | None
+    """Seconds, by the mean of the runs that are done; None = nothing to go by."""
     error: str | None
 
 
+class Now(NamedTuple):
+    """What the process that works in a folder is doing."""
+
+    label: str
+    done: int
+    total: int | None
+    left: float | None
+    """Seconds left of this stage; None = not known."""
+
+
 def listing(folder: Path) -> list[Line]:
-    """A study's runs in its order, or all runs of a work directory by name."""
-    return [_line(cell) for cell in _cells(folder)]
+    """A study's runs in its order, all runs of a work directory by name, or the one of a pack, a diff or a run."""
+    lines = [_line(cell) for cell in _cells(folder)]
+    took = [line.seconds for line in lines if line.state == "done" and line.seconds]
+    if not took:
+        return lines
+    mean = sum(took) / len(took)
+    unfinished = ("running", "stopped", "missing")
+    return [one._replace(left=max(0.0, mean - one.seconds)) if one.state in unfinished else one for one in lines]
+
+
+def now(folder: Path) -> Now | None:
+    """The stage that a running command noted last (NOTE, beside what it writes); None where none is running."""
+    path = folder / NOTE
+    try:
+        told = store.read_json(path) if path.is_file() else None
+        stale = time.time() - path.stat().st_mtime > NOTE_LIVES_SECONDS if told else True
+    except (StoreError, OSError):  # written anew, or removed, at this moment
+        return None
+    if stale or not isinstance(told, dict):
+        return None
+    return Now(str(told["label"]), int(told["done"]), told["total"], told["left"])
 
 
 def _cells(folder: Path) -> Iterator[Cell]:
@@ -85,9 +125,25 @@ def _line(cell: Cell) -> Line:
     try:
         manifest = store.read_manifest(cell.folder)
     except StoreError as error:
-        return Line(cell.folder.name, cell.state, "", 0.0, cell.error or str(error))
+        return Line(cell.folder.name, cell.folder.name, None, cell.state, "", "", 0.0, None, cell.error or str(error))
     found = manifest.get("stages")
     stages = found if isinstance(found, dict) else {}
     known = [name for name in STAGES if name in stages] + sorted(set(stages) - set(STAGES))
-    seconds = sum(float(stage["seconds"]) for stage in stages.values())
-    return Line(cell.folder.name, cell.state, " ".join(known), seconds, cell.error)
+    whole = manifest.get("seconds")
+    summed = sum(float(stage["seconds"]) for stage in stages.values())
+    seconds = float(whole) if isinstance(whole, int | float) else summed
+    label, seed = str(manifest.get("label") or cell.folder.name), manifest.get("seed")
+    if "request" in manifest:  # a folder of the user's choice: a pack, a diff
+        label = cell.folder.name
+    step = "" if cell.state == "done" else _step(stages)
+    number = seed if isinstance(seed, int) else None
+    return Line(cell.folder.name, label, number, cell.state, " ".join(known), step, seconds, None, cell.error)
+
+
+def _step(stages: Mapping[str, object]) -> str:
+    """bench is a stage of every run, done at once where no task is asked; attempts of a pack come before all."""
+    left = [name for name in STAGES if name not in stages]
+    attempts = [name for name in stages if name.startswith("validate ")]
+    if attempts and len(left) == len(STAGES):
+        return f"attempt {len(attempts)} validated"
+    return f"{left[0]} ({len(STAGES) - len(left) + 1} of {len(STAGES)})" if left else ""

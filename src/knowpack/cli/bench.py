@@ -7,6 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from knowpack.cli.results import Json, say_json
+from knowpack.cli.stages import Set, say_live
+
 WIDTH_OF_A_FILE = 132  # where nobody watches, a table may be wider than 80 columns
 app = typer.Typer(name="bench", invoke_without_command=True)
 LAB = "lab_mc,lab_truth_mc1,lab_truth_mc2,lab_arc,lab_reading"
@@ -26,6 +29,8 @@ def run(
     multiturn: Annotated[bool, typer.Option("--fewshot-as-multiturn", help="As in lm-eval.")] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Rows of about 32 tokens in one forward.")] = 64,
     device: Annotated[str, typer.Option("--device")] = "auto",
+    settings: Set = [],  # noqa: B006
+    as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Benchmarks outside the facts, by lm-evaluation-harness: what does an adapter harm?
@@ -36,9 +41,9 @@ def run(
         return
     from knowpack.bench.evaluate import evaluate
     from knowpack.cli.console import progress
-    from knowpack.cli.stages import say_live
-    from knowpack.config import BenchConfig, ModelConfig
+    from knowpack.config import BenchConfig, ModelConfig, RunConfig
     from knowpack.decode.transformers_asker import live_change, open_asker
+    from knowpack.settings import override
 
     names = tuple(name.strip() for name in tasks.split(",") if name.strip())
     config = BenchConfig(
@@ -50,9 +55,16 @@ def run(
         fewshot_as_multiturn=multiturn,
         batch_size=batch_size,
     )
-    asker = open_asker(ModelConfig(name=model, adapter=adapter, device=device))
-    say_live(live_change(asker))
+    whole = override(RunConfig(model=ModelConfig(name=model, adapter=adapter, device=device), bench=config), settings)
+    config = whole.bench
+    asker = open_asker(whole.model)
+    if not as_json:
+        say_live(live_change(asker))
     scores = evaluate(asker, config, out, progress=progress(quiet))
+    if as_json:
+        told = {"kind": "bench", "model": model, "model_hash": asker.identity.weights, "adapter": adapter}
+        say_json({**told, "scores": scores.to_dicts(), "folder": str(out)})
+        return
     shown = Table(title=f"{asker.name}: benchmarks", title_justify="left")
     for column in ("task", "metric", "value", "stderr", "n"):
         shown.add_column(column, justify="left" if column in ("task", "metric") else "right")

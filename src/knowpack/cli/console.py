@@ -4,11 +4,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from knowpack.cli.noted import Noted
 from knowpack.progress import SILENT, Advance, Progress
 
 PLAIN_EVERY_SECONDS = 15.0
@@ -74,8 +76,14 @@ class Plain:
         print(f"{label}: {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
 
 
-def progress(quiet: bool) -> Progress:
-    """The right one for where stderr goes."""
-    if quiet:
-        return SILENT
-    return Watched(Console(stderr=True)) if sys.stderr.isatty() else Plain()
+def progress(quiet: bool, note: Path | None = None) -> Progress:
+    """The right one for where stderr goes. note: the folder in which `knowpack show` may read how far it is."""
+    shown = SILENT if quiet else Watched(Console(stderr=True)) if sys.stderr.isatty() else Plain()
+    return shown if note is None else Noted(shown, note)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: 42 s, 12 min, 3.4 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

@@ -11,7 +11,8 @@ import typer
 from knowpack.cli.bench import app as bench_app
 from knowpack.cli.facts import app as facts_app
 from knowpack.cli.lab import app as lab_app
-from knowpack.cli.pack import capacity_command, pack_command
+from knowpack.cli.pack import Limits, capacity_command, pack_command
+from knowpack.cli.results import NOT_MET, Json, finish, say_json
 from knowpack.cli.stages import (
     Adapter,
     Facts,
@@ -47,9 +48,6 @@ app.command("probe")(probe_command)
 app.command("mix")(mix_command)
 app.command("train")(train_command)
 
-IN_WORDS = "claims"  # the table that is printed as sentences
-WIDEST_TABLE, LONGEST_TABLE = 10, 24  # columns, rows; larger ones are in the report and in tables/
-
 Settings = Annotated[list[str] | None, typer.Argument(help="Dotted settings to change: train.lr=1e-3")]
 
 
@@ -65,17 +63,22 @@ def diff(
     trained: Annotated[Path | None, typer.Option("--trained", help="What it was trained on, where known.")] = None,
     shots: Shots = "auto",
     sample: Sample = None,
+    limits: Limits = [],  # noqa: B006
     work: Work = "work",
     settings: Set = [],  # noqa: B006
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """What an adapter, or a fine-tuned model, from anywhere changed: matrix, shifts, causes, a page.
 
-    Example: knowpack diff --model lab --adapter out/adapter --facts lab --sample 2000 --out out/diff
+    With --budget: exit code 3 where a limit is not met or not measured, so that it can gate what is shipped.
+
+    Example: knowpack diff --model lab --adapter out/adapter --sample 2000 --out out/diff --budget known_lost=0.02
     """
     from knowpack.cli.console import progress
     from knowpack.config import ModelConfig
     from knowpack.diff import diff as diff_model
+    from knowpack.pack import budget
     from knowpack.store import read_json
 
     if (adapter is None) == (tuned is None):
@@ -83,16 +86,22 @@ def diff(
     config = config_of(
         model=model, facts=facts, shots=shots, sample=sample, work=work, settings=["label=diff", *settings]
     )
+    judged_by = budget.parse(limits, benchmarks=bool(config.bench.tasks)) if limits else None
     after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
-    folder = diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet))
+    folder = diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet, out))
     told = read_json(folder / "tuned.json")
-    say_live(told.get("largest_logit_change") if isinstance(told, dict) else None)
-    _finish(folder, quiet)
+    if not as_json:
+        say_live(told.get("largest_logit_change") if isinstance(told, dict) else None)
+    if finish(folder, quiet, as_json=as_json, budget=judged_by) != "met" and judged_by is not None:
+        raise typer.Exit(NOT_MET)
 
 
 @app.command()
 def run(
-    config: Annotated[Path, typer.Argument(help="The run as YAML.")], settings: Settings = None, quiet: Quiet = False
+    config: Annotated[Path, typer.Argument(help="The run as YAML.")],
+    settings: Settings = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """One cell, all stages. Running it again goes on where it stopped.
 
@@ -103,13 +112,16 @@ def run(
     from knowpack.run import run as run_one
     from knowpack.settings import load
 
-    _finish(run_one(load(config, RunConfig, settings or []), progress=progress(quiet)), quiet)
+    folder = run_one(load(config, RunConfig, settings or []), progress=progress(quiet))
+    finish(folder, quiet, as_json=as_json)
 
 
 @app.command()
 def study(
     config: Annotated[Path, typer.Argument(help="The study as YAML: a base run, cells, seeds.")],
     settings: Settings = None,
+    sample: Sample = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """A grid of runs. Running it again continues; adding cells extends.
@@ -122,10 +134,12 @@ def study(
     from knowpack.state import cells
     from knowpack.study import study as run_study
 
-    folder = run_study(load(config, StudyConfig, settings or []), progress(quiet))
+    sized = [] if sample is None else [f"base.facts.sample={sample}"]
+    asked = load(config, StudyConfig, [*sized, *(settings or [])])
+    folder = run_study(asked, progress(quiet, Path(asked.base.work) / "studies" / asked.name))
     ended = list(cells(folder))
     if any(cell.state == "done" for cell in ended):
-        _finish(folder, quiet)
+        finish(folder, quiet, as_json=as_json)
     failed = [cell for cell in ended if cell.state != "done"]
     for cell in failed:
         typer.secho(f"{cell.state}: {cell.folder.name}: {cell.error}", fg="red", err=True)
@@ -141,24 +155,26 @@ def report(
 
     Example: knowpack report work/studies/demo
     """
-    _finish(folder, quiet)
+    finish(folder, quiet)
 
 
 @app.command()
-def show(folder: Annotated[Path, typer.Argument(help="A study, or a work directory.")] = Path("work")) -> None:
-    """What is there: done, running, stopped, failed, missing.
+def show(
+    folder: Annotated[Path, typer.Argument(help="A study, a pack, a diff, or a work directory.")] = Path("work"),
+    as_json: Json = False,
+) -> None:
+    """What is there: done, running, stopped, failed, missing; the step, and the time that is left.
 
     Example: knowpack show work/studies/demo
     """
-    from rich.console import Console
-    from rich.table import Table
+    from knowpack.cli.show import say
+    from knowpack.state import listing, now
 
-    from knowpack.state import listing
-
-    table = Table("run", "state", "stages", "seconds", "error")
-    for line in listing(folder):
-        table.add_row(line.name, line.state, line.stages, f"{line.seconds:.0f}", line.error or "")
-    Console().print(table)
+    lines, at = listing(folder), now(folder)
+    if as_json:
+        say_json({"runs": [line._asdict() for line in lines], "now": at and at._asdict()})
+    else:
+        say(lines, at)
 
 
 def main() -> None:
@@ -174,34 +190,3 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.secho("knowpack: stopped; the same command goes on where it was", err=True)
         sys.exit(130)
-
-
-def _finish(folder: Path, quiet: bool) -> None:
-    """Write the report and print its tables that fit a terminal; the page's path is the last line."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from knowpack.cli.console import progress
-    from knowpack.report import build
-    from knowpack.report.claim_tables import lines
-    from knowpack.report.formats import text
-    from knowpack.report.measured import measure
-    from knowpack.report.source import load
-    from knowpack.report.tables import tables
-
-    page = build(folder, progress=progress(quiet))
-    measured = measure(load(folder))
-    console = Console()
-    for given in tables(measured, "default"):
-        if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE or given.name == IN_WORDS:
-            continue
-        table = Table(*given.heads)
-        for row in given.rows:
-            table.add_row(*(text(value) for value in row))
-        typer.echo(f"\n{given.title}")
-        console.print(table, highlight=False, markup=False)
-    typer.echo("\nThe paper's abstract, here:")
-    for line in lines(measured):
-        typer.echo(f"  {line}")
-    typer.echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
-    typer.echo(f"report: {page}")

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowpack.cli.results import NOT_MET, Json, finish, say_json
+
 if TYPE_CHECKING:
     from knowpack.pack.request import Request
 
 app = typer.Typer(no_args_is_help=True)
+MOST_LEFT_OUT = 10  # lines
 
 Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")]
 Known = Annotated[
@@ -52,6 +55,7 @@ def pack_command(
     sample: Sample = None,
     settings: Set = [],  # noqa: B006
     seed: Seed = 42,
+    as_json: Json = False,
     drop_problems: Annotated[bool, typer.Option(help="Leave out contradictory facts instead of stopping.")] = False,
     work: Work = "work",
     quiet: Quiet = False,
@@ -62,7 +66,7 @@ def pack_command(
     """
     from knowpack.cli.console import progress
     from knowpack.config import BenchConfig, ModelConfig, ProbeConfig
-    from knowpack.errors import ConfigError
+    from knowpack.errors import BudgetError, ConfigError
     from knowpack.pack import budget, plan
     from knowpack.pack.flow import pack
     from knowpack.pack.request import Request
@@ -86,12 +90,29 @@ def pack_command(
         work=work,
     )
     request = override(_sized(request, sample), settings)
-    outcome = pack(request, progress(quiet))
-    for problem in outcome.problems:
-        typer.echo(f"left out ({problem.check}): {problem.detail}")
-    for one in outcome.verdicts:
-        typer.echo(f"{one.name} (limit {one.limit:g}): {one.verdict}; {one.why}")
-    typer.echo(f"adapter: {out / 'adapter'}")
+    try:
+        pack(request, progress(quiet, out))
+    except BudgetError as error:  # all files are there; the advice is in its last words
+        typer.secho(f"knowpack: {str(error).rpartition('. ')[2]}", fg="red", err=True)
+    if not as_json:
+        _say_left_out(out)
+    word = finish(out, quiet, as_json=as_json)
+    if not as_json:
+        typer.echo(f"adapter: {out / 'adapter'}")
+    if word != "met":
+        raise typer.Exit(NOT_MET)
+
+
+def _say_left_out(out: Path) -> None:
+    """The facts that were left out of a pack, and why: ten of them, and how many more."""
+    from knowpack.store import read_json
+
+    told = read_json(out / "pack.json")
+    left_out = told["left_out"] if isinstance(told, dict) else []
+    for one in left_out[:MOST_LEFT_OUT]:
+        typer.echo(f"left out ({one['check']}): {one['detail']}")
+    if len(left_out) > MOST_LEFT_OUT:
+        typer.echo(f"... and {len(left_out) - MOST_LEFT_OUT} more, in {out / 'pack.json'}")
 
 
 @app.command("capacity")
@@ -107,6 +128,7 @@ def capacity_command(
     settings: Set = [],  # noqa: B006
     seed: Seed = 42,
     work: Work = "work",
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """How many facts fit into an adapter of each rank: at 99% recall, and within the harm budget.
@@ -136,7 +158,11 @@ def capacity_command(
         work=work,
     )
     request = override(_sized(request, sample), settings)
-    table = capacity(request, wanted_ranks, wanted_loads, progress(quiet))
+    table = capacity(request, wanted_ranks, wanted_loads, progress(quiet, out))
+    if as_json:
+        found = {"cells": table.to_dicts(), "largest": largest(table).to_dicts(), "folder": str(out)}
+        say_json({"kind": "capacity", "model": model, **found})
+        return
     typer.echo("replay  rank  facts  bits/parameter  recall  known lost  refusals lost  within budget")
     for row in table.iter_rows(named=True):
         lost, refusals = (

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowpack.cli.results import Json, say_json
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -35,6 +37,7 @@ def probe_command(
     shots: Shots = "auto",
     sample: Sample = None,
     settings: Set = [],  # noqa: B006
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Ask a model every fact under several few-shot prompts; write its answers and its knowledge map.
@@ -48,6 +51,11 @@ def probe_command(
 
     config = config_of(model=model, adapter=adapter, facts=facts, shots=shots, sample=sample, settings=settings)
     base = probe_into(config, out, progress(quiet))
+    if as_json:
+        name, weights = base.asker.name, base.asker.identity.weights
+        told = {"kind": "probe", "model": name, "model_hash": weights, "adapter": adapter, "n_facts": base.facts.height}
+        say_json({**told, "knowledge": summary(base.knowledge).to_dicts(), "folder": str(out)})
+        return
     say_live(live_change(base.asker))
     print_table(summary(base.knowledge), f"{model}: what it knows of {base.facts.height:,} facts")
     typer.echo(f"answers and knowledge map: {out}")

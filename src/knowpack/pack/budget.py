@@ -88,19 +88,36 @@ def parse(settings: Sequence[str], *, benchmarks: bool = False) -> Budget:
 
 
 def verdicts(harm: Harm, budget: Budget, reliability: float) -> list[Verdict]:
-    """A verdict on the reliability and on every limit that is set.
+    """A verdict on the reliability and on every limit that is set."""
+    figures = {figure: getattr(harm, figure) for figure in MEASURED_BY.values()}
+    return [learned(harm.reliability, reliability), *judged(figures, budget)]
 
-    Losses are judged on the upper end of their interval: the end that hurts. Reliability is a count over all packed
-    facts, not a sample of them, and is judged as it is.
+
+def learned(found: Estimate, wanted: float) -> Verdict:
+    """Reliability is a count over all trained facts, not a sample of them, and is judged as it is."""
+    state: State = "met" if found.value >= wanted - 1e-9 else "not met"
+    return Verdict("reliability", wanted, state, found, f"{found.value:.4f} of {found.n} packed facts")
+
+
+def judged(figures: Mapping[str, Estimate | None], budget: Budget) -> list[Verdict]:
+    """A verdict on every limit that is set, on the upper end of its figure's interval: the end that hurts.
+
+    figures: by the names of measure/harm.py; what is absent or None was not measured.
     """
-    learned = harm.reliability
-    state: State = "met" if learned.value >= reliability - 1e-9 else "not met"
-    found = [Verdict("reliability", reliability, state, learned, f"{learned.value:.4f} of {learned.n} packed facts")]
+    found = []
     for name, figure in MEASURED_BY.items():
         limit = getattr(budget, name)
         if limit is not None:
-            found.append(_judged(name, limit, getattr(harm, figure)))
+            found.append(_judged(name, limit, figures.get(figure)))
     return found
+
+
+def overall(found: Sequence[Verdict]) -> State:
+    """One word for all limits: met where all are, not met where one is not, else not measured."""
+    states = {one.verdict for one in found}
+    if "not met" in states:
+        return "not met"
+    return "not measured" if "not measured" in states or not states else "met"
 
 
 def _judged(name: str, limit: float, estimate: Estimate | None) -> Verdict:

@@ -6,6 +6,7 @@ gives the answers. Published beside it: 2 bits a parameter for full models train
 "Physics of Language Models: Part 3.3", arXiv 2404.05405).
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -56,8 +57,9 @@ class Cell:
 
 def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progress: Progress = SILENT) -> pl.DataFrame:
     """Train every rank x load twice -> a row a cell, sorted; resumes. `request.facts` is not read."""
+    started = time.perf_counter()
     known = sources.load(known_of(request))
-    with owned(request.out, "knowpack capacity", identity(request, known.head(0), known), progress):
+    with owned(request.out, "knowpack capacity", identity(request, known.head(0), known), progress, started):
         split = plan.parts(known, known.head(0), request.seed, request.n_report, request.n_validation)
         if not (request.out / "facts.parquet").is_file():
             store.write_table(request.out / "facts.parquet", split.report)

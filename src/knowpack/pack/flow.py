@@ -8,6 +8,7 @@ final report does not use.
 """
 
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -25,7 +26,7 @@ from knowpack.measure.harm import benchmark_drop
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
 from knowpack.pack.budget import Harm, Verdict
-from knowpack.pack.request import HELD_OUT, Request, config_of, identity, known_of
+from knowpack.pack.request import HELD_OUT, Request, command_of, config_of, identity, known_of
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, MEANING, Problem, screen
 from knowpack.pack.trial import Attempt, Trial, attempt, open_trial
 from knowpack.progress import SILENT, Progress
@@ -52,16 +53,17 @@ class Outcome:
 
 def pack(request: Request, progress: Progress = SILENT) -> Outcome:
     """Facts -> adapter and report. Raises BudgetError (exit code 3), all files written, where no attempt fits."""
+    started = time.perf_counter()
     facts, problems = screened(request)
     known = sources.load(known_of(request))
-    with owned(request.out, "knowpack pack", identity(request, facts, known), progress):
+    with owned(request.out, "knowpack pack", identity(request, facts, known), progress, started):
         split = plan.parts(known, facts, request.seed, request.n_report, request.n_validation)
         if not (request.out / "facts.parquet").is_file():
             write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
         config = config_of(request, facts)
         base = open_base(config, progress)
         weights_of(base.asker, "training")  # said before anything is asked
-        begin(request.out, config, base)
+        begin(request.out, config, base, {"again": command_of(request)})
         measure_base(base, config, progress)
         trial = open_trial(base, config, facts, split, request, progress)
         problems += screen(facts, trial.before)
@@ -165,6 +167,7 @@ def _write(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame, 
             "verdicts": [
                 {"name": v.name, "limit": v.limit, "verdict": v.verdict, "why": v.why} for v in outcome.verdicts
             ],
+            "recipe": best.config.model_dump(mode="json"),
             "frontier": outcome.frontier,
             "left_out": [problem._asdict() for problem in outcome.problems],
             "n_packed": new.height,

@@ -3,6 +3,7 @@
 facts, model, budget, effort -> `Request` -> RunConfig.
 """
 
+from dataclasses import fields
 from pathlib import Path
 
 import polars as pl
@@ -22,6 +23,7 @@ from knowpack.config import (
 from knowpack.facts import sources
 from knowpack.pack import plan
 from knowpack.pack.budget import Budget
+from knowpack.settings import differing, typed
 
 HELD_OUT = 3  # the last wordings of each fact are never trained on; the report asks the very last
 
@@ -76,6 +78,26 @@ def identity(request: Request, facts: pl.DataFrame, known: pl.DataFrame) -> dict
         "model": request.model.model_dump(mode="json", exclude={"device"}),
         "settings": store.hash_of(settings),
     }
+
+
+def command_of(request: Request) -> str:
+    """The command that makes the pack again, as one types it."""
+    own, plain = Request(out=request.out), Budget()
+    options: dict[str, object] = {
+        name: getattr(request, name) if getattr(request, name) != getattr(own, name) else None
+        for name in ("known", "reliability", "effort", "seed", "work")
+    }
+    options = {"model": request.model.name, **options, "out": request.out}
+    if request.probe.shots != "auto":
+        options["shots"] = request.probe.shots
+    parts = [request.facts, *(part for task in request.bench.tasks for part in ("--task", task))]
+    for limit in fields(Budget):
+        value = getattr(request.budget, limit.name)
+        if value != getattr(plain, limit.name):
+            parts += ["--budget", f"{limit.name}={'none' if value is None else value}"]
+    parts += ["--drop-problems"] if request.drop_problems else []
+    told = {"facts", "out", "budget", "model.name", "bench.tasks", "drop_problems", "probe.shots", *options}
+    return typed("knowpack pack", options, differing(request, told), parts)
 
 
 def known_of(request: Request) -> str:

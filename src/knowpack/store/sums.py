@@ -17,7 +17,7 @@ from knowpack.store.writing import hash_file, hash_of, parsed, write_json
 MANIFEST = "manifest.json"
 DEPTH = 3  # folders above a file in which its manifest may lie
 CARD, LOCK = "README.md", ".lock"  # the card is for people, and written again when more is measured
-NOT_RECORDED = {MANIFEST, "status.json", "tables", "figures", "report.html", "report_files", "training"}
+NOT_RECORDED = {MANIFEST, "status.json", "tables", "figures", "report.html", "report_files", "verdict.json", "training"}
 
 _seen: dict[Path, tuple[tuple[int, int, int], str]] = {}  # files whose hash this process has computed
 

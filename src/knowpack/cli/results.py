@@ -1,0 +1,88 @@
+"""How a command ends: its report, the tables that fit a terminal, the verdict; or one JSON object and nothing else.
+
+A finished folder -> lines on stdout, and an exit code where limits were asked for.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from knowpack.pack.budget import Budget, State
+    from knowpack.report import Built
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
+
+IN_WORDS = "claims"  # the table that is printed as sentences
+WIDEST_TABLE, LONGEST_TABLE = 10, 24  # columns, rows; larger ones are in the report and in tables/
+NOT_MET = 3  # exit code: a limit is not met, or not measured
+
+
+def finish(folder: Path, quiet: bool, *, as_json: bool = False, budget: "Budget | None" = None) -> "State":
+    """Write the report and print what it says first, its tables that fit, and where it lies; the verdict's word."""
+    from knowpack.cli.console import progress
+    from knowpack.report import built
+    from knowpack.report.first import first
+    from knowpack.report.summary import opening
+
+    made = built(folder, budget=budget, progress=progress(quiet))
+    told = first(made.measured, opening(made.measured).run)
+    if as_json:
+        say_json(_plain(made))
+        return told.judgement.word
+    of = f"{told.label}, seed {told.seed}: " if len(made.measured.source.runs) > 1 else ""
+    typer.echo(f"result: {of}{told.headline}")
+    if made.measured.source.kind != "pack":
+        _tables(made)
+    typer.echo(f"verdict: {told.judgement.word} – {told.judgement.sentence()}")
+    typer.echo(f"report: {made.page}")
+    return told.judgement.word
+
+
+def _tables(made: "Built") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from knowpack.report.claim_tables import lines
+    from knowpack.report.formats import text
+    from knowpack.report.tables import tables
+
+    console = Console()
+    for given in tables(made.measured, "default"):
+        if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE or given.name == IN_WORDS:
+            continue
+        table = Table(*given.heads)
+        for row in given.rows:
+            table.add_row(*(text(value) for value in row))
+        typer.echo(f"\n{given.title}")
+        console.print(table, highlight=False, markup=False)
+    typer.echo("\nThe paper's abstract, here:")
+    for line in lines(made.measured):
+        typer.echo(f"  {line}")
+    folder = made.page.parent
+    typer.echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
+
+
+def _plain(made: "Built") -> dict[str, object]:
+    from knowpack.report.first import as_json
+    from knowpack.report.summary import opening
+
+    source = made.measured.source
+    whole = {"report": str(made.page), "tables": str(source.folder / "tables")}
+    if source.kind != "study":
+        return as_json(made.measured, 0) | whole
+    return {
+        "kind": "study",
+        "best": opening(made.measured).run,
+        "runs": [as_json(made.measured, index) for index in range(len(source.runs))],
+        "unfinished": [one._asdict() for one in source.unfinished],
+        **whole,
+    }
+
+
+def say_json(value: Mapping[str, object]) -> None:
+    """One JSON object on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))

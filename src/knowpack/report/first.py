@@ -1,0 +1,174 @@
+"""What a report says first: which model, which adapter, when, may it ship, and the three figures that decide.
+
+Measured + index of a run -> First; the page, the terminal and --json show the same.
+"""
+
+from typing import NamedTuple
+
+from knowpack import store
+from knowpack.errors import StoreError
+from knowpack.records import Estimate, Grader
+from knowpack.report import measures
+from knowpack.report.measured import Measured
+from knowpack.report.source import Run
+from knowpack.report.verdict import Judgement, judge
+
+DECISIVE = ("reliability", "known_lost_net", "refusals_lost_net", "benchmark_drop")
+LABELS = {
+    "reliability": "New facts answered",
+    "known_lost_net": "Known facts lost, net of noise",
+    "known_lost_raw": "Known facts lost, raw",
+    "refusals_lost_net": "Refusals lost, net of noise",
+    "benchmark_drop": "Largest fall of a benchmark",
+}
+N_DECISIVE = 3
+
+
+class Deciding(NamedTuple):
+    """A figure of the first screen; None = not measured."""
+
+    name: str
+    label: str
+    estimate: Estimate | None
+
+
+class First(NamedTuple):
+    """The first screen."""
+
+    kind: str
+    """study, run, pack or diff."""
+    label: str
+    """The run's label; of a pack or a diff, the folder's name."""
+    seed: int
+    model: str
+    model_hash: str | None
+    """Of its weights."""
+    adapter: str
+    """The adapter, or the whole fine-tuned model."""
+    adapter_hash: str | None
+    """Of its file (a run, a pack), or of base and adapter together (a diff)."""
+    date: str | None
+    """When the last stage ended, UTC."""
+    seconds: float | None
+    """Of the whole command, loading and the base's own probe included; None = not kept."""
+    again: str | None
+    """The command that makes it again."""
+    judgement: Judgement
+    figures: list[Deciding]
+    headline: str
+
+
+def first(measured: Measured, index: int, grader: Grader = "default") -> First:
+    """What is said of one run of a report."""
+    run, found = measured.source.runs[index], measured.runs[index]
+    kind = measured.source.kind
+    after = run.manifest.get("after")
+    tuned = after if isinstance(after, dict) else {}
+    adapter = str(tuned.get("adapter") or tuned.get("name") or (run.folder.name if kind == "pack" else run.label))
+    return First(
+        kind=kind,
+        label=run.label if kind in ("study", "run") else run.folder.name,
+        seed=run.seed,
+        model=str(run.config("model", "name") or "not kept"),
+        model_hash=_text(run.manifest.get("base_weights_hash")),
+        adapter=adapter,
+        adapter_hash=_text(run.read("tuned.json").get("weights_hash")) or _file_hash(run),
+        date=_date(run),
+        seconds=_seconds(run),
+        again=_text(run.manifest.get("again")) or _text(run.manifest.get("command")),
+        judgement=judge(run, found["default"]),
+        figures=deciding(found[grader]),
+        headline=headline(measured, index, grader),
+    )
+
+
+def deciding(found: dict[str, Estimate]) -> list[Deciding]:
+    """The three figures that decide: those that were measured first; raw where there is no net figure."""
+    names = [
+        "known_lost_raw" if name == "known_lost_net" and name not in found and "known_lost_raw" in found else name
+        for name in DECISIVE
+    ]
+    chosen = sorted(names, key=lambda name: name not in found)[:N_DECISIVE]
+    return [Deciding(name, LABELS[name], found.get(name)) for name in sorted(chosen, key=names.index)]
+
+
+def headline(measured: Measured, index: int, grader: Grader) -> str:
+    """One run in a sentence or two, nothing in it that was not measured."""
+    run, found = measured.source.runs[index], measured.runs[index][grader]
+    parts = []
+    if (learned := found.get("reliability")) is not None:
+        n = learned.n or run.cell.n_unknown
+        parts.append(f"{share(learned.value)} right answers to {'the one new fact' if n == 1 else f'{n:,} new facts'}")
+    elif run.examples() is None:
+        parts.append("the trained facts are unknown")
+    net, raw = found.get("known_lost_net"), found.get("known_lost_raw")
+    if net is not None:
+        parts.append(f"{share(net.value)} of what the model knew best was lost net of noise")
+    elif raw is not None:
+        parts.append(f"{share(raw.value)} of what the model knew best was lost (raw)")
+    if (lost := found.get("refusals_lost_net")) is not None:
+        parts.append(f"{share(lost.value)} of its refusals were lost net of noise")
+    text = "; ".join(parts) or "None of the figures that decide could be measured"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def share(value: float) -> str:
+    """0.034 -> 3.4%; 0.951 -> 95%; never -0%."""
+    text = f"{100 * value:.{1 if abs(value) < 0.0995 else 0}f}"
+    return f"{text.removeprefix('-') if float(text) == 0 else text.replace('-', '−')}%"
+
+
+def said(estimate: Estimate | None, name: str = "") -> str:
+    """A figure with interval and n, for a person."""
+    if estimate is None:
+        return "not measured"
+    form = share if estimate.unit == "share" and not name.startswith(("n_", "entropy")) else lambda v: f"{v:,.3g}"
+    n = "" if estimate.n is None else f", n = {estimate.n:,}"
+    if estimate.low is None or estimate.high is None:
+        return f"{form(estimate.value)} (no interval{n})"
+    return f"{form(estimate.value)} ({form(estimate.low)} to {form(estimate.high)}{n})"
+
+
+def as_json(measured: Measured, index: int) -> dict[str, object]:
+    """The same as plain values, for --json."""
+    told = first(measured, index)
+    plain = {name: one._asdict() for name, one in measured.runs[index]["default"].items()}
+    return {
+        **{name: getattr(told, name) for name in First._fields[:10]},
+        "headline": told.headline,
+        "verdict": told.judgement.word,
+        "limits": [
+            {"name": v.name, "limit": v.limit, "verdict": v.verdict, "why": v.why} for v in told.judgement.verdicts
+        ],
+        "limits_by": told.judgement.by,
+        "figures": {name: plain[name] for name in measures.NAMES if name in plain},
+        "folder": str(measured.source.runs[index].folder),
+    }
+
+
+def _file_hash(run: Run) -> str | None:
+    try:
+        files = store.recorded_files(run.folder)
+    except StoreError:
+        return None
+    whole = files.get("adapter/adapter_model.safetensors")
+    return whole and whole[:16]
+
+
+def _stages(run: Run) -> list[dict[str, object]]:
+    found = run.manifest.get("stages")
+    return [one for one in found.values() if isinstance(one, dict)] if isinstance(found, dict) else []
+
+
+def _date(run: Run) -> str | None:
+    ended = [str(one["done_at"]) for one in _stages(run) if one.get("done_at")]
+    return max(ended, default=None)
+
+
+def _seconds(run: Run) -> float | None:
+    whole = run.manifest.get("seconds")
+    return float(whole) if isinstance(whole, int | float) else None
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value else None

@@ -1,0 +1,72 @@
+"""May it ship? The budget's rule (pack/budget.py) over what a run measured, by the limits kept beside its report.
+
+Run + its measures -> Judgement. A pack has its own verdicts (pack.json); every other folder is judged by the limits
+given to it (verdict.json), else by the default ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from knowpack import store
+from knowpack.pack import budget as limits
+from knowpack.pack.budget import MEASURED_BY, Budget, State, Verdict
+from knowpack.records import Estimate
+from knowpack.report.source import Run
+
+KEPT = "verdict.json"
+RELIABILITY = 0.99
+"""Share of right answers to the trained facts that is wanted, as in `knowpack pack`."""
+
+
+class Judgement(NamedTuple):
+    """All limits together, and one by one."""
+
+    word: State
+    verdicts: list[Verdict]
+    by: str
+    """Whose limits they are, in words."""
+
+    def sentence(self) -> str:
+        """The verdict in a line: what was missed and why, or what was met."""
+        missed = [one for one in self.verdicts if one.verdict != "met"]
+        told = [f"{named(one.name)} {one.verdict} (limit {one.limit:g}): {one.why}" for one in missed]
+        return "; ".join(told) or ", ".join(
+            f"{named(one.name)} {one.why} (limit {one.limit:g})" for one in self.verdicts
+        )
+
+
+def named(limit: str) -> str:
+    """A limit as one reads it."""
+    return limit.replace("_", " ")
+
+
+def keep(folder: Path, budget: Budget) -> None:
+    """Write down by which limits a folder is judged."""
+    store.write_json(folder / KEPT, {"budget": asdict(budget)})
+
+
+def judge(run: Run, found: Mapping[str, Estimate]) -> Judgement:
+    """A run's figures (default grader) against its limits."""
+    packed = run.read("pack.json")
+    if packed:
+        return _of_pack(packed, found)
+    kept = run.read(KEPT).get("budget")
+    budget = Budget(**kept) if isinstance(kept, dict) else Budget()
+    verdicts = limits.judged(found, budget)
+    if "reliability" in found:
+        verdicts.insert(0, limits.learned(found["reliability"], RELIABILITY))
+    by = "the limits given with --budget" if kept else "the default limits of `knowpack pack`"
+    return Judgement(limits.overall(verdicts), verdicts, by)
+
+
+def _of_pack(packed: Mapping[str, object], found: Mapping[str, Estimate]) -> Judgement:
+    told = packed.get("verdicts")
+    verdicts = [
+        Verdict(
+            one["name"], one["limit"], one["verdict"], found.get(MEASURED_BY.get(one["name"], one["name"])), one["why"]
+        )
+        for one in (told if isinstance(told, list) else [])
+    ]
+    return Judgement(limits.overall(verdicts), verdicts, "the budget of this pack")

@@ -1,0 +1,76 @@
+"""May it ship: one rule for every kind of report, by whose limits, and the three figures that decide."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from knowpack.pack.budget import Budget
+from knowpack.records import Estimate
+from knowpack.report import first, verdict
+from knowpack.report.source import Run
+
+SMALL_LOSS = {
+    "known_lost_net": Estimate(0.01, -0.01, 0.03, 900),
+    "refusals_lost_net": Estimate(0.0, -0.02, 0.02, 300),
+}
+
+
+def run(folder: Path) -> Run:
+    return Run(folder, {}, None)
+
+
+def test_a_folder_without_limits_is_judged_by_the_defaults_on_the_end_that_hurts(tmp_path: Path) -> None:
+    found = verdict.judge(run(tmp_path), SMALL_LOSS)  # by default 5% of either may be lost
+    assert (found.word, found.by) == ("met", "the default limits of `knowpack pack`")
+    wide = SMALL_LOSS | {"known_lost_net": Estimate(0.01, -0.04, 0.06, 40)}
+    assert verdict.judge(run(tmp_path), wide).word == "not met"
+
+
+def test_the_limits_given_to_a_diff_are_kept_beside_its_report(tmp_path: Path) -> None:
+    verdict.keep(tmp_path, Budget(known_lost=0.02, refusals_lost=None))
+    found = verdict.judge(run(tmp_path), SMALL_LOSS)
+    assert [(one.name, one.limit, one.verdict) for one in found.verdicts] == [("known_lost", 0.02, "not met")]
+    assert "--budget" in found.by
+
+
+def test_what_was_not_measured_is_not_met_by_silence(tmp_path: Path) -> None:
+    assert verdict.judge(run(tmp_path), {}).word == "not measured"
+    assert verdict.judge(run(tmp_path), {"refusals_lost_net": SMALL_LOSS["refusals_lost_net"]}).word == "not measured"
+    verdict.keep(tmp_path, Budget(None, None, None))
+    assert verdict.judge(run(tmp_path), {}).word == "not measured", "no limit at all shows nothing"
+
+
+def test_too_few_new_facts_answered_is_not_met_however_small_the_harm(tmp_path: Path) -> None:
+    learned = {"reliability": Estimate(0.9, 0.8, 0.95, 50)}
+    assert verdict.judge(run(tmp_path), SMALL_LOSS | learned).word == "not met"
+    assert verdict.judge(run(tmp_path), SMALL_LOSS | {"reliability": Estimate(0.99, 0.9, 1.0, 100)}).word == "met"
+
+
+def test_a_pack_is_judged_by_its_own_words(tmp_path: Path) -> None:
+    told = {"name": "known_lost", "limit": 0.01, "verdict": "not met", "why": "0.0200, may be 0.0300"}
+    (tmp_path / "pack.json").write_text(json.dumps({"verdicts": [told]}))
+    found = verdict.judge(run(tmp_path), SMALL_LOSS)
+    assert found.word == "not met"
+    assert found.verdicts[0].estimate == SMALL_LOSS["known_lost_net"]
+    assert found.sentence() == "known lost not met (limit 0.01): 0.0200, may be 0.0300"
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["reliability", "known_lost_net", "refusals_lost_net", "benchmark_drop"], [0, 1, 2]),
+        (["known_lost_net", "benchmark_drop"], [0, 1, 3]),  # reliability stays, as not measured
+        (["known_lost_net", "refusals_lost_net", "benchmark_drop"], [1, 2, 3]),
+    ],
+)
+def test_figures_that_were_measured_come_before_those_that_were_not(names: list[str], chosen: list[int]) -> None:
+    found = {name: Estimate(0.5, 0.4, 0.6, 10) for name in names}
+    deciding = first.deciding(found)
+    assert [one.name for one in deciding] == [first.DECISIVE[i] for i in chosen]
+    assert [one.estimate is None for one in deciding] == [one.name not in names for one in deciding]
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.034, "3.4%"), (0.951, "95%"), (-0.0001, "0.0%"), (-0.25, "−25%")])
+def test_shares_are_printed_with_no_minus_nought(value: float, text: str) -> None:
+    assert first.share(value) == text
