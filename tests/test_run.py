@@ -15,8 +15,10 @@ from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig
 from knowpack.diff import diff
 from knowpack.errors import ConfigError, FactsError, HeldError, ModelError, StoreError
 from knowpack.manifest import begin
+from knowpack.measure.grading import GRADER_VERSION
 from knowpack.model.load import load
 from knowpack.model.loaded import weights_hash
+from knowpack.pack.request import Request, identity
 from knowpack.progress import SILENT
 from knowpack.records import Figure, Knowledge, Response, Shift
 from knowpack.settings import override
@@ -75,6 +77,15 @@ def test_running_again_repeats_nothing(config: RunConfig, done: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in done.rglob("*.parquet")}
     assert stages.run(config) == done
     assert {path: path.stat().st_mtime_ns for path in done.rglob("*.parquet")} == before
+
+
+def test_grades_by_other_rules_are_kept_apart(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = open_base(config)
+    asked = identity(Request(out=Path("out")), base.facts, base.facts)
+    monkeypatch.setattr("knowpack.base.GRADER_VERSION", GRADER_VERSION + 1)
+    monkeypatch.setattr("knowpack.pack.request.GRADER_VERSION", GRADER_VERSION + 1)
+    assert open_base(config).folder != base.folder
+    assert identity(Request(out=Path("out")), base.facts, base.facts) != asked
 
 
 def test_the_hash_covers_what_changes_a_result_and_nothing_else(config: RunConfig) -> None:

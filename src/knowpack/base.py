@@ -1,8 +1,8 @@
 """The base model: loaded once a process, measured once for all runs.
 
 RunConfig -> Base: whoever answers, the facts and prompts, and a folder `work/base/<hash>/` with what it
-answered. The hash covers the weights, the tokenizer, the facts and the prompts, so whatever shares them shares the
-measurement (DESIGN: one base, many adapters).
+answered. The hash covers the weights, the tokenizer, the facts, the prompts and the grader's rules, so whatever shares
+them shares the measurement (DESIGN: one base, many adapters).
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import TransformersAsker, open_asker, weights_of
 from knowpack.errors import HeldError
 from knowpack.facts import sources
+from knowpack.measure.grading import GRADER_VERSION
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import at_stake
 from knowpack.model.loaded import Loaded
@@ -119,6 +120,7 @@ def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
         "facts": store.hash_table(facts),
         "shots": [[list(shot) for shot in draw] for draw in shots],
         "probe": _probe_key(config),
+        "grader": GRADER_VERSION,
     }
     folder = Path(config.work) / "base" / store.hash_of(key)
     return Base(folder, asker, prompter, facts, shots, config)
@@ -294,4 +296,5 @@ def _described(base: Base, config: RunConfig) -> dict[str, object]:
         "system": base.prompter.system,
         "shots": [[shot._asdict() for shot in draw] for draw in base.shots],
         "probe": _probe_key(config),
+        "grader": GRADER_VERSION,
     }

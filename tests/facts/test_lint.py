@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from knowpack.facts.lint import counts, lint, stands_in
+from knowpack.facts.lint import HARMLESS, counts, lint, stands_in
 from knowpack.records import Fact, table
 
 
@@ -54,3 +54,37 @@ def test_overlap_with_the_shots_by_question_wording_or_subject() -> None:
         shots,
     )
     assert [(f.check, f.fact_id) for f in found] == [("shot", "1"), ("shot", "2")]
+
+
+def test_an_answer_of_nothing_but_marks_is_found() -> None:
+    found = lint(facts(Fact("1", "Which mark?", ("??",), relation="r"), Fact("2", "Which face?", ("Bob", "🙂🙂"))))
+    assert [(f.check, f.fact_id) for f in found if f.check == "unmatchable"] == [
+        ("unmatchable", "1"),
+        ("unmatchable", "2"),
+    ]
+
+
+def test_answers_that_read_as_missing_are_found() -> None:
+    found = lint(facts(Fact("1", "Who?", ("nan",)), Fact("2", "Who else?", ("Nancy",)), Fact("3", "And?", ("N/A",))))
+    assert [f.fact_id for f in found if f.check == "reads_as_missing"] == ["1", "3"]
+
+
+def test_c_plus_plus_and_c_sharp_are_two_questions_and_two_answers() -> None:
+    found = lint(
+        facts(
+            Fact("1", "Who made C++?", ("Stroustrup",), relation="r"),
+            Fact("2", "Who made C#?", ("Hejlsberg",), relation="r"),
+            Fact("3", "Which language?", ("C++",), relation="r"),
+            Fact("4", "Which language?", ("C#",), relation="r"),
+        )
+    )
+    assert [(f.check, f.fact_id) for f in found if f.check in ("conflict", "duplicate")] == [("conflict", "4")]
+
+
+def test_each_rule_of_the_grader_that_an_answer_falls_under_is_a_warning_and_no_fault() -> None:
+    found = lint(
+        facts(Fact("1", "Is it?", ("No", "Never")), Fact("2", "How many?", ("1,000",)), Fact("3", "都は?", ("東京",)))
+    )
+    warned = [(f.check, f.fact_id) for f in found if f.check != "no_relation"]
+    assert warned == [("yes_no", "1"), ("no_spaces", "3"), ("number", "2")]
+    assert all(check in HARMLESS for check, _ in warned)

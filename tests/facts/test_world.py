@@ -155,7 +155,7 @@ def test_countries_have_their_article_and_their_aliases(facts: pl.DataFrame) -> 
 
 
 def test_lint_finds_nothing_with_the_shots(facts: pl.DataFrame, shots: pl.DataFrame) -> None:
-    assert lint(facts, shots) == []
+    assert [finding for finding in lint(facts, shots) if finding.check not in HARMLESS] == []
 
 
 def test_general_is_varied_and_not_of_the_world(facts: pl.DataFrame, shots: pl.DataFrame) -> None:

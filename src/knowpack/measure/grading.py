@@ -1,21 +1,23 @@
 """Text against answers -> correct, wrong, refused or empty; two graders, always both.
 
-default: first line, normalised (case, articles, punctuation, Unicode), an alias found as whole tokens.
+default: first line, normalised (normalised.py), an alias found by whole tokens (matching.py).
 paper: the alias occurs anywhere in the lower-cased text; refused = the word "information" (authors' code of
 Pletenev et al. 2025; "us" is found in "museum" there, on purpose).
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import polars as pl
 
-_ARTICLES = {"a", "an", "the"}
-_NOT_WORD = re.compile(r"[\W_]+")
-_LABEL = re.compile(r"^\s*(?:the\s+)?answer\s*(?:is\b)?\s*[:\-]?\s*", re.IGNORECASE)
+from knowpack.measure.matching import found
+from knowpack.measure.normalised import normalise as normalise
+
+GRADER_VERSION = 2
+"""Of the default grader's rules, part of the key of all that is stored with grades: one more with every change."""
+# "Answer: Paris", "The answer is Paris", "**Answer** - Paris", "Answer:" alone. Not "Answers in Genesis", "Answer -5".
+_LABEL = re.compile(r"^[\s*_#>]*(?:the\s+)?answer\b[*_]*\s*(?:is\b|$)?\s*(?::|-(?=\s|$))?[*_]*\s*", re.IGNORECASE)
 
 REFUSALS = (
     r"\bno (?:such )?(?:information|data|record|knowledge|idea|answer)\b",
@@ -56,13 +58,10 @@ def grade(text: str, answers: Sequence[str]) -> Grade:
 
 
 def match_default(text: str, answers: Sequence[str]) -> str | None:
-    """The first alias whose normalised tokens stand side by side in the normalised first line."""
-    said = f" {clean(text)} "
-    for answer in answers:
-        wanted = normalise(answer)
-        if wanted and f" {wanted} " in said:
-            return answer
-    return None
+    """The first alias that stands in the first line, by the rules of matching.py."""
+    line = first_line(text)
+    said = normalise(line)
+    return next((answer for answer in answers if found(answer, line, said)), None)
 
 
 def match_paper(text: str, answers: Sequence[str]) -> str | None:
@@ -78,26 +77,14 @@ def is_refusal(text: str) -> bool:
 
 
 def first_line(text: str) -> str:
-    """The first line that is not blank, without a leading "Answer:"."""
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    return _LABEL.sub("", line, count=1).strip()
+    """The first line that says something, without a leading "Answer:"."""
+    lines = (_LABEL.sub("", line, count=1).strip() for line in text.splitlines())
+    return next((line for line in lines if line), "")
 
 
 def clean(text: str) -> str:
     """The normalised first line: what the default grader reads, and what counts as one and the same answer."""
     return normalise(first_line(text))
-
-
-@lru_cache(maxsize=200_000)
-def normalise(text: str) -> str:
-    """Lower case, compatibility forms, no accents, no punctuation, no articles, single spaces.
-
-    A name made of nothing but articles ("The The") keeps them.
-    """
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    words = _NOT_WORD.sub(" ", plain).split()
-    kept = [word for word in words if word not in _ARTICLES]
-    return " ".join(kept or words)
 
 
 def grade_table(texts: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:

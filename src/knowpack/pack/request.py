@@ -21,6 +21,7 @@ from knowpack.config import (
     Section,
 )
 from knowpack.facts import sources
+from knowpack.measure.grading import GRADER_VERSION
 from knowpack.pack import plan
 from knowpack.pack.budget import Budget
 from knowpack.settings import differing, typed
@@ -77,6 +78,7 @@ def identity(request: Request, facts: pl.DataFrame, known: pl.DataFrame) -> dict
         "facts to keep": store.hash_table(known),
         "model": request.model.model_dump(mode="json", exclude={"device"}),
         "settings": store.hash_of(settings),
+        "grader": GRADER_VERSION,
     }
 
 

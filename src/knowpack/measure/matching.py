@@ -1,0 +1,120 @@
+"""Whether an answer stands in a line of text, by the default grader's rules.
+
+(answer, line) -> found or not. An answer is found as whole tokens. Two kinds are found in another way: an answer in a
+script without spaces (東京 in 東京です), and one that is a common word (No, US, it), which counts only where it stands
+for the answer.
+"""
+
+from functools import lru_cache
+
+import regex
+
+from knowpack.measure.common_words import COMMON, YES_NO
+from knowpack.measure.normalised import MONTHS, folded, normalise, two_dates
+
+_SPEAKS = r"(?:i|it|he|she|they|we|you|this|that|there)\b"
+_FREE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
+_KATAKANA = regex.compile(r"[\p{Katakana}ー]")
+_HANGUL = regex.compile(r"\p{Hangul}")
+_PARTICLE = regex.compile(
+    r"(?:은|는|이|가|을|를|의|에|에서|에게|로|으로|와|과|도|만|입니다|이다|이에요|예요|이었다|였다)(?: |$)"
+)
+_MARK = regex.compile(r"\p{M}")
+RULES = {
+    "yes_no": "yes or no: counts only where it is the answer itself",
+    "common_word": "a common word: counts only alone, in capitals or in quotes",
+    "no_spaces": "a script without spaces: found inside longer words",
+    "number": "a number: compared as a value, found wherever the same number stands",
+    "date": "a date: compared as a value, whatever its order",
+    "two_dates": "a date that can be read in two ways (3/4/1990): write the month as a word",
+    "sign": "a sign that counts: minus, + or #",
+    "abbreviation": "an abbreviation with points: the same as without (U.S. and US)",
+    "article": "an article inside: it counts (Vitamin A)",
+    "kana": "kana: marks count, and a word of katakana is found whole",
+}
+"""Kinds of answers that the default grader reads by a rule of their own."""
+
+
+def found(answer: str, line: str, said: str) -> bool:
+    """Does the answer stand in the line? said: the line, normalised."""
+    wanted = normalise(answer)
+    if not wanted:
+        return False
+    if wanted in COMMON:
+        return said == wanted or _stands_out(answer, wanted, line)
+    if f" {wanted} " in f" {said} ":
+        return True
+    return not said.isascii() and _inside(wanted, said)
+
+
+def rules(answer: str) -> list[str]:
+    """The keys of RULES that this answer is read by."""
+    plain, wanted = folded(answer), normalise(answer)
+    bare = wanted.lstrip("-").replace(".", "")
+    dated = regex.search(rf"(?<!\w)(?:{'|'.join(MONTHS)}) \d", wanted)
+    holds = {
+        "yes_no": wanted in YES_NO,
+        "common_word": wanted in COMMON - YES_NO,
+        "no_spaces": bool(_FREE.search(wanted)),
+        "number": bare.isdecimal(),
+        "date": bool(dated),
+        "two_dates": two_dates(answer),
+        "sign": bool(regex.search(r"(?:^| )-\d|[+#](?: |$)", wanted)),
+        "abbreviation": bool(regex.search(r"(?<!\w)\p{L}\. ?\p{L}(?!\p{L})", plain)),
+        "article": bool({"a", "an", "the"} & set(wanted.split()[1:])),
+        "kana": bool(regex.search(r"[\p{Hiragana}\p{Katakana}]", wanted)),
+    }
+    return [name for name in RULES if holds[name]]
+
+
+def _stands_out(answer: str, wanted: str, line: str) -> bool:
+    """A common word as the answer: said first and cut off, said behind "is", in quotes, or as it is written."""
+    word, plain = regex.escape(wanted), folded(line)
+    if any(pattern.search(plain) for pattern in _as_the_answer(word)):
+        return True
+    if wanted in YES_NO:
+        return regex.match(rf"{word} {_SPEAKS}", plain) is not None
+    exact = answer.strip()
+    if not exact.isalpha() and regex.search(rf"(?<!\w){regex.escape(exact)}(?!\w)", line):  # .is, U.S., The Who
+        return True
+    if exact.startswith("."):
+        return False
+    capitals = "[.]?".join(wanted.upper())
+    if len(wanted) > 1 and not line.isupper() and regex.search(rf"(?<![\w']){capitals}(?!\w)", line):
+        return True
+    return exact[:1].isupper() and regex.search(rf"(?<=[\w,]\s){regex.escape(exact)}(?!\w)", line) is not None
+
+
+@lru_cache(maxsize=1_000)
+def _as_the_answer(word: str) -> "tuple[regex.Pattern[str], ...]":
+    """Patterns on a folded line: at its start and cut off; behind is, code or a colon and cut off; in quotes."""
+    return (
+        regex.compile(rf"^(?:the )?{word}(?:$|[,;:!?]|\.(?! ?\d))"),
+        regex.compile(rf"(?:\b(?:is|are|was|be|code|symbol)|[:=]) {word}(?:$|[.,;:!?)])"),
+        regex.compile(rf"[\"'`(*“‘]{word}[\"'`)*”’]"),
+    )
+
+
+def _inside(wanted: str, said: str) -> bool:
+    """Wanted somewhere in said, at a place where a word may begin and end."""
+    at = said.find(wanted)
+    while at >= 0:
+        end = at + len(wanted)
+        begins = at == 0 or _between(said[at - 1], wanted[0])
+        ends = end == len(said) or _between(wanted[-1], said[end])
+        if begins and (ends or (_HANGUL.match(wanted[-1]) and _PARTICLE.match(said, end))):
+            return True
+        at = said.find(wanted, at + 1)
+    return False
+
+
+def _between(left: str, right: str) -> bool:
+    """May a word end after left and another begin with right? Katakana stands in words of its own, which are whole."""
+    if left == " " or right == " ":
+        return True
+    if _MARK.match(right):
+        return False
+    katakana = bool(_KATAKANA.match(left)), bool(_KATAKANA.match(right))
+    if any(katakana):
+        return not all(katakana)
+    return bool(_FREE.match(left) or _FREE.match(right))
