@@ -92,6 +92,7 @@ def test_grade_table_keeps_order_and_other_columns() -> None:
 RIGHT = [
     ("Vitamin A", "vitamin A"),
     ("It is vitamin A.", "Vitamin A"),
+    ("Democratic Republic of Congo", "the Democratic Republic of the Congo"),
     ("A Tale of Two Cities", "The Tale of Two Cities"),
     ("-5", "−5"),
     ("It is −5 °C there", "-5"),

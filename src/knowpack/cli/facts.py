@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from knowpack.cli import graphs as cli_graphs
 from knowpack.cli.printing import Out, Quiet, Seed, say, say_counts, write
+
+if TYPE_CHECKING:
+    from knowpack.facts.columns import Imported
 
 app = typer.Typer(name="facts", help="Make, check and reword fact tables.", no_args_is_help=True)
 app.add_typer(cli_graphs.app)
@@ -17,7 +20,7 @@ app.add_typer(cli_graphs.app)
 def import_(
     files: Annotated[
         list[str],
-        typer.Argument(help="Files (CSV, TSV, JSONL, parquet), a datasets folder, or name[:subset] on the hub."),
+        typer.Argument(help="Files (CSV, TSV, JSONL, parquet, Excel), a datasets folder, or name[:subset] on the hub."),
     ],
     out: Out,
     question: Annotated[str | None, typer.Option(help="Column of the question.")] = None,
@@ -38,12 +41,19 @@ def import_(
     wordings: Annotated[
         str | None, typer.Option(help="bear, dbpedia or a file: make the questions from subject and relation.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of a dataset.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a dataset, or sheet of a workbook.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between the cells of a CSV; default: told by the file. Tab is written '\\t'.")
+    ] = None,
+    multi_answer: Annotated[
+        list[str], typer.Option(help="A relation (or all) whose questions have several right answers.")
+    ] = [],  # noqa: B006
     source: Annotated[
         str | None, typer.Option(help="Name kept with each fact; default: the first file's name.")
     ] = None,
     drop_bad: Annotated[
-        bool, typer.Option(help="Leave out rows and aliases that cannot be used, and count them.")
+        bool,
+        typer.Option(help="Leave out rows and aliases that cannot be used, and contradictions; each one is named."),
     ] = False,
 ) -> None:
     """Import facts from tables.
@@ -52,6 +62,7 @@ def import_(
     """
     from itertools import chain
 
+    from knowpack.errors import ConfigError
     from knowpack.facts import columns, readers
     from knowpack.facts.wordings import load
 
@@ -71,11 +82,40 @@ def import_(
         relation_from_file,
     )
     name = source or Path(files[0]).name.split(".")[0]
-    rows = chain.from_iterable(readers.rows(file, split) for file in files)
+    mark = delimiter.replace("\\t", "\t") if delimiter else None
+    if mark is not None and len(mark) != 1:
+        raise ConfigError(f"got --delimiter {delimiter!r}, expected one character, such as ';'")
+    rows = chain.from_iterable(readers.rows(file, split, mark) for file in files)
     known = load(wordings) if wordings else None
-    found = columns.facts_of(rows, chosen, source=name, wordings=known, drop_bad=drop_bad)
-    say_counts("left out", dict(found.dropped))
+    found = columns.facts_of(
+        rows, chosen, source=name, wordings=known, drop_bad=drop_bad, multi_answer=tuple(multi_answer)
+    )
+    read = {field: column for field in columns.USUAL if (column := getattr(found.columns, field))}
+    say("columns read: " + ", ".join(f"{field} from {column}" for field, column in read.items()))
     write(out, found.facts)
+    _say_left_out(found, out)
+
+
+MOST_LEFT_OUT = 20  # rows that are named on the terminal; all of them stand beside the facts
+
+
+def _say_left_out(found: "Imported", out: Path) -> None:
+    """Every row that is no fact, by name: the first ones here, all of them in a file."""
+    import polars as pl
+
+    from knowpack.facts.repeats import LeftOut
+    from knowpack.store import write_text
+
+    beside = out.with_suffix(".left_out.csv")
+    if not found.left_out:
+        beside.unlink(missing_ok=True)  # of an import before
+        return
+    say_counts("left out", dict(found.dropped))
+    for one in found.left_out[:MOST_LEFT_OUT]:
+        say(f"left out: {one.where}: {one.reason}{f': {one.detail}' if one.detail else ''}")
+    table = pl.DataFrame(found.left_out, schema=list(LeftOut._fields), orient="row")
+    write_text(beside, table.write_csv())
+    say(f"{len(found.left_out):,} left out, all of them named in {beside}")
 
 
 @app.command()

@@ -1,21 +1,21 @@
 """Rows of any table + which column is what -> Fact table; every row checked.
 
-rows -> `Imported(facts, dropped)`. A bad row is a FactsError that names file, line, what was got and expected;
-with `drop_bad` it is left out and counted under its reason. An alias of fewer than two characters is refused:
-as a substring it is found in almost any answer.
+rows -> `Imported(facts, left_out)`. A bad row is a FactsError that names file, line, what was got and expected;
+with `drop_bad` it is left out and named with its reason. An alias of fewer than two characters is refused:
+as a substring it is found in almost any answer. A question with two different answers: see repeats.py.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from knowpack.errors import FactsError
-from knowpack.facts.readers import Row, Value
+from knowpack.facts.readers import Row
+from knowpack.facts.repeats import Contradictions, Gathered, LeftOut
+from knowpack.facts.values import RowError, Value, text_of, texts_of
 from knowpack.facts.wordings import Wording
 from knowpack.records import Fact, fact_id_of, table
 
@@ -68,22 +68,31 @@ class Imported(NamedTuple):
 
     facts: pl.DataFrame
     """Table of Fact."""
-    dropped: Mapping[str, int]
-    """Reason -> rows or aliases left out."""
+    left_out: list[LeftOut]
+    """Rows and aliases that are no fact of their own, in order."""
+    columns: Columns
+    """Which columns were read, named or guessed, by the first row."""
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Reason -> rows or aliases left out."""
+        return Counter(one.reason for one in self.left_out)
 
 
-class _RowError(Exception):
-    """A row that makes no fact: (reason to count, detail to show)."""
+TOGETHER = (("question", "paraphrases"), ("answer", "answers", "aliases"))
+"""Columns of one purpose: where one of them is named, the others are not guessed."""
 
 
 def guess(columns: Columns, names: Iterable[str]) -> Columns:
-    """Fill what was not given from the usual column names that the table has."""
+    """Fill what was not given from the usual column names that the table has; not beside a named column of its kind."""
     has = set(names)
-    found = {}
-    for field, candidates in USUAL.items():
-        given = getattr(columns, field)
-        found[field] = given or next((name for name in candidates if name in has), None)
-    return Columns(**found, separator=columns.separator, relation_from_file=columns.relation_from_file)
+    named = {field for group in TOGETHER if any(getattr(columns, one) for one in group) for field in group}
+    found: dict[str, Any] = {
+        field: getattr(columns, field)
+        or next((name for name in candidates if name in has and field not in named), None)
+        for field, candidates in USUAL.items()
+    }
+    return replace(columns, **found)
 
 
 def facts_of(
@@ -93,31 +102,41 @@ def facts_of(
     source: str,
     wordings: Mapping[str, Wording] | None = None,
     drop_bad: bool = False,
+    multi_answer: Collection[str] = (),
+    contradictions: Contradictions | None = None,
 ) -> Imported:
-    """Rows -> facts, equal ones once. Raises FactsError at the first bad row unless `drop_bad`."""
-    facts: dict[str, Fact] = {}
-    dropped: Counter[str] = Counter()
+    """Rows -> facts, equal ones once. Raises FactsError at the first bad row unless `drop_bad`.
+
+    multi_answer: relations (or all) whose questions have several right answers. contradictions: stop, or drop with
+    drop_bad, where it is not given.
+    """
+    gathered = Gathered(contradictions or ("drop" if drop_bad else "stop"), multi_answer)
     where = source
-    known: Columns | None = None
+    known: dict[frozenset[str], Columns] = {}
     for row in rows:
         where = row.where
-        if known is None:
-            known = guess(columns, row.values)
-            _check_columns(known, row, wordings)
+        names = frozenset(row.values)
+        if all(value == name for name, value in row.values.items()):  # files put together
+            gathered.leave_out(where, "the header again")
+            continue
+        if names not in known:
+            known[names] = guess(columns, row.values)
+            if len(known) == 1:
+                _check_columns(known[names], row, wordings)
         try:
-            fact = _fact(row, known, source, wordings, dropped if drop_bad else None)
-        except _RowError as bad:
+            fact = _fact(row, known[names], source, wordings, gathered.leave_out if drop_bad else None)
+        except RowError as bad:
             reason, detail = bad.args
             if not drop_bad:
                 raise FactsError(f"{where}: {reason}{detail}; mend it, or leave such rows out by --drop-bad") from None
-            dropped[reason] += 1
+            gathered.leave_out(where, reason, detail)
             continue
-        if fact.fact_id in facts:
-            dropped["the same fact again"] += 1
-        facts.setdefault(fact.fact_id, fact)
-    if not facts:
-        raise FactsError(f"{where}: no facts found" + (f" ({dict(dropped)})" if dropped else ""))
-    return Imported(table(facts.values(), Fact), dict(dropped))
+        gathered.add(fact, where)
+    facts = table(gathered.facts(), Fact)
+    if facts.is_empty():
+        counts = gathered.counts()
+        raise FactsError(f"{where}: no facts found" + (f" ({counts})" if counts else ""))
+    return Imported(facts, gathered.left_out, next(iter(known.values())))
 
 
 def _check_columns(columns: Columns, row: Row, wordings: Mapping[str, Wording] | None) -> None:
@@ -139,10 +158,10 @@ def _fact(
     columns: Columns,
     source: str,
     wordings: Mapping[str, Wording] | None,
-    dropped: Counter[str] | None,
+    leave_out: Callable[[str, str, str], None] | None,
 ) -> Fact:
     def text(name: str | None) -> str | None:
-        return _text(_value(row, name), name) if name else None
+        return text_of(_value(row, name), name) if name else None
 
     subject, obj = text(columns.subject), text(columns.object)
     relation = row.stem if columns.relation_from_file else text(columns.relation)
@@ -152,17 +171,17 @@ def _fact(
     if columns.question is None and wordings is not None:
         wording = wordings.get(relation or "")
         if wording is None:
-            raise _RowError("a relation with no wording", f": {relation!r}; add it to the wordings file")
+            raise RowError("a relation with no wording", f": {relation!r}; add it to the wordings file")
         if subject is None:
-            raise _RowError("no subject", "")
+            raise RowError("no subject", "")
         question, *others = wording.fill(subject)
         paraphrases = [*others, *paraphrases]
         domain, range_ = domain or wording.domain, range_ or wording.range
     if question is None:
-        raise _RowError("no question", "")
+        raise RowError("no question", "")
     if popularity is not None and popularity not in POPULARITY:
-        raise _RowError("popularity of another kind", f": got {popularity!r}, expected head, torso or tail")
-    answers = _answers(row, columns, obj, dropped)
+        raise RowError("popularity of another kind", f": got {popularity!r}, expected head, torso or tail")
+    answers = _answers(row, columns, obj, leave_out)
     _check_length(question, answers)
     return Fact(
         fact_id_of(source, subject, relation, obj, question),
@@ -179,31 +198,33 @@ def _fact(
     )
 
 
-def _answers(row: Row, columns: Columns, obj: str | None, dropped: Counter[str] | None) -> list[str]:
+def _answers(
+    row: Row, columns: Columns, obj: str | None, leave_out: Callable[[str, str, str], None] | None
+) -> list[str]:
     """Canonical first, then the rest, each once (case apart), none too short."""
     first = _texts(row, columns.answer, None) if columns.answer else []
     listed = _texts(row, columns.answers, columns.separator)
     canonical = [*first, *listed, *([obj] if obj is not None and not first and not listed else [])]
     if not canonical or not canonical[0]:
-        raise _RowError("no answer", "")
+        raise RowError("no answer", "")
     if len(canonical[0]) < MIN_CHARS:
-        raise _RowError("an answer of one character", f": {canonical[0]!r}")
+        raise RowError("an answer of one character", f": {canonical[0]!r}")
     kept: dict[str, str] = {}
     for name in [*canonical, *_texts(row, columns.aliases, columns.separator)]:
         if len(name) >= MIN_CHARS:
             kept.setdefault(name.casefold(), name)
             continue
         reason = "an alias of one character" if name else "an empty alias"
-        if dropped is None:
-            raise _RowError(reason, f": {name!r} (it would be found in almost any answer)")
-        dropped[reason] += 1
+        if leave_out is None:
+            raise RowError(reason, f": {name!r} (it would be found in almost any answer)")
+        leave_out(row.where, reason, repr(name))
     return list(kept.values())
 
 
 def _check_length(question: str, answers: Sequence[str]) -> None:
     for what, value in [("question", question), *(("answer", answer) for answer in answers)]:
         if len(value) > MAX_CHARS:
-            raise _RowError(
+            raise RowError(
                 f"{'an' if what == 'answer' else 'a'} {what} of over {MAX_CHARS} characters", f" ({len(value)})"
             )
 
@@ -219,24 +240,5 @@ def _value(row: Row, name: str) -> Value:
     return value
 
 
-def _text(value: Value, name: str) -> str | None:
-    """Text, stripped; None where empty. A list or mapping is no text."""
-    if value is None:
-        return None
-    if isinstance(value, list | dict | tuple):
-        raise _RowError(f"column {name} holds a {type(value).__name__}, expected text", "")
-    return str(value).strip() or None
-
-
 def _texts(row: Row, name: str | None, separator: str | None) -> list[str]:
-    """A list column, JSON list, or text (split by the separator) -> stripped texts; empty ones are kept."""
-    value = _value(row, name) if name else None
-    if name is None or value is None or value == "":
-        return []
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        with suppress(ValueError):
-            value = json.loads(value)
-    if isinstance(value, str) and separator:
-        value = value.split(separator)
-    items = value if isinstance(value, list | tuple) else [value]
-    return [_text(item, name) or "" for item in items]
+    return texts_of(_value(row, name), name, separator) if name else []

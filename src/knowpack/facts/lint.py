@@ -14,6 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.facts.columns import MAX_CHARS, MIN_CHARS
+from knowpack.facts.repeats import asked
 from knowpack.measure.matching import RULES, rules
 from knowpack.measure.normalised import normalise
 from knowpack.records import Fact, rows
@@ -99,7 +100,7 @@ def _of_one(fact: Fact) -> Iterator[Finding]:
 def _between(facts: pl.DataFrame) -> Iterator[Finding]:
     groups: dict[str, list[tuple[str, str, set[str]]]] = defaultdict(list)
     for fact_id, question, answers in facts.select("fact_id", "question", "answers").iter_rows():
-        groups[normalise(question)].append((fact_id, question, {normalise(answer) for answer in answers}))
+        groups[asked(question)].append((fact_id, question, {normalise(answer) for answer in answers}))
     for group in groups.values():
         _, question, first = group[0]
         for fact_id, _, answers in group[1:]:

@@ -1,11 +1,9 @@
-"""Rows of a table, whatever the file: CSV, TSV, JSONL, JSON, parquet, a datasets folder, a hub dataset.
+"""Rows of a table, whatever the file: CSV, TSV, JSONL, JSON, parquet, a workbook, a datasets folder, a hub dataset.
 
 path or hub name -> iterator of `Row`. Errors name the file and the line.
 """
 
-import csv
 import gzip
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -13,8 +11,12 @@ from typing import BinaryIO, NamedTuple, cast
 import polars as pl
 
 from knowpack.errors import FactsError
+from knowpack.facts import delimited
+from knowpack.facts.values import Value, parsed
 
-Value = object  # text, number, list, mapping or None: what the file held
+LONGEST_LINE = 1 << 26
+"""Bytes of a line, 64 MiB; a longer one is no table, or a packed file made to fill the memory."""
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
 
 class Row(NamedTuple):
@@ -28,11 +30,14 @@ class Row(NamedTuple):
     """Column -> value as read."""
 
 
-def rows(source: str, split: str | None = None) -> Iterator[Row]:
-    """All rows of a file, a folder made by `datasets`, or a hub dataset. Raises FactsError in one line."""
+def rows(source: str, split: str | None = None, delimiter: str | None = None) -> Iterator[Row]:
+    """All rows of a file, a folder made by `datasets`, or a hub dataset. Raises FactsError in one line.
+
+    split: of a dataset, or the sheet of a workbook. delimiter: between the cells of a CSV; None = by the file itself.
+    """
     path = Path(source)
     if path.is_file():
-        return _file_rows(path)
+        return _file_rows(path, split, delimiter)
     if path.is_dir():
         return _folder_rows(path, split)
     if path.suffix or source.count("/") > 1 or source.startswith((".", "/", "~")):
@@ -40,17 +45,18 @@ def rows(source: str, split: str | None = None) -> Iterator[Row]:
     return _hub_rows(source, split)
 
 
-def _file_rows(path: Path) -> Iterator[Row]:
+def _file_rows(path: Path, split: str | None, delimiter: str | None) -> Iterator[Row]:
     if path.stat().st_size == 0:
         raise FactsError(f"{path} is empty; expected a table of facts")
     name = path.name.removesuffix(".gz")
     readers: dict[str, Callable[[Path], Iterator[Row]]] = {
-        ".csv": _csv_rows,
-        ".tsv": _csv_rows,
+        ".csv": lambda path: _csv_rows(path, delimiter),
+        ".tsv": lambda path: _csv_rows(path, delimiter),
         ".jsonl": _jsonl_rows,
         ".ndjson": _jsonl_rows,
         ".json": _json_rows,
         ".parquet": _parquet_rows,
+        **dict.fromkeys(WORKBOOKS, lambda path: _sheet_rows(path, split)),
     }
     reader = readers.get(Path(name).suffix.lower())
     if reader is None:
@@ -64,7 +70,10 @@ def _lines(path: Path) -> Iterator[str]:
     with cast(BinaryIO, opener(path, "rb")) as handle:
         number = 0
         try:
-            for number, raw in enumerate(handle, 1):
+            while raw := handle.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(raw) > LONGEST_LINE:
+                    raise FactsError(f"{path}, line {number}: over {LONGEST_LINE >> 20} MiB; expected a row a line")
                 yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             byte = raw[error.start]
@@ -75,24 +84,10 @@ def _lines(path: Path) -> Iterator[str]:
             raise FactsError(f"{path}, after line {number}: cannot be read: {error}") from None
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
+def _csv_rows(path: Path, delimiter: str | None) -> Iterator[Row]:
     stem = path.name.split(".")[0]
-    csv.field_size_limit(1 << 30)
-    reader = csv.reader(_lines(path), delimiter="\t" if ".tsv" in path.suffixes else ",", strict=True)
-    header: list[str] | None = None
-    try:
-        for cells in reader:
-            if not cells:
-                continue
-            if header is None:
-                header = [cell.strip() for cell in cells]
-                continue
-            where = f"{path}, line {reader.line_num}"
-            if len(cells) != len(header):
-                raise FactsError(f"{where}: {len(cells)} cells, expected {len(header)} ({', '.join(header)})")
-            yield Row(where, stem, dict(zip(header, cells, strict=True)))
-    except csv.Error as error:
-        raise FactsError(f"{path}, line {reader.line_num}: no valid CSV: {error}") from None
+    for number, values in delimited.cells(_lines(path), path, delimiter):
+        yield Row(f"{path}, line {number}", stem, values)
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
@@ -102,7 +97,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
             continue
         where = f"{path}, line {number}"
         try:
-            values = json.loads(line)
+            values = parsed(line)
         except ValueError as error:
             raise FactsError(f"{where}: no JSON: {error}") from None
         if not isinstance(values, dict):
@@ -112,7 +107,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
 
 def _json_rows(path: Path) -> Iterator[Row]:
     try:
-        items = json.loads("".join(_lines(path)))
+        items = parsed("".join(_lines(path)))
     except ValueError as error:
         raise FactsError(f"{path}: no JSON: {error}") from None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
@@ -129,6 +124,27 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FactsError(f"{path}: no readable parquet file (truncated?): {str(error).splitlines()[0][:150]}") from None
     for number, values in enumerate(frame.iter_rows(named=True), 1):
+        yield Row(f"{path}, row {number}", stem, values)
+
+
+def _sheet_rows(path: Path, sheet: str | None) -> Iterator[Row]:
+    """A workbook's only sheet, or the one named; dates and numbers as the workbook holds them."""
+    try:
+        import fastexcel
+    except ImportError:
+        raise FactsError(f"{path}: workbooks need one more package: pip install 'knowpack[excel]'") from None
+    stem = path.name.split(".")[0]
+    try:
+        names = fastexcel.read_excel(path).sheet_names
+        if sheet is None and len(names) == 1:
+            sheet = names[0]
+        if sheet not in names:
+            got = f"got --split {sheet}" if sheet else "name one by --split"
+            raise FactsError(f"{path} has the sheets {', '.join(names)}; {got}")
+        frame = pl.read_excel(path, sheet_name=sheet, raise_if_empty=False)
+    except (fastexcel.FastExcelError, pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise FactsError(f"{path}: no readable workbook: {str(error).splitlines()[0][:150]}") from None
+    for number, values in enumerate(frame.iter_rows(named=True), 2):
         yield Row(f"{path}, row {number}", stem, values)
 
 

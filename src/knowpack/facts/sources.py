@@ -14,6 +14,7 @@ import polars as pl
 
 from knowpack.errors import FactsError
 from knowpack.facts import columns, readers, world_facts
+from knowpack.facts.repeats import Contradictions
 from knowpack.facts.shot_answers import normal_form, normalized
 from knowpack.lab import files as lab_files
 from knowpack.records import Fact, schema
@@ -65,14 +66,17 @@ def shots_for(model: str, facts: str, name: str = AUTO) -> str:
     return "lab" if model == LAB_MODEL or facts == "lab" else "general"
 
 
-def load(source: str | Path) -> pl.DataFrame:
-    """The facts of a named source or of a file, table of Fact, checked. Raises FactsError or StoreError in one line."""
-    facts = load_unchecked(source)
+def load(source: str | Path, contradictions: Contradictions = "stop") -> pl.DataFrame:
+    """The facts of a named source or of a file, table of Fact, checked. Raises FactsError or StoreError in one line.
+
+    contradictions: of a table that is imported here; keep leaves it to the caller to find them.
+    """
+    facts = load_unchecked(source, contradictions)
     check(facts, str(source))
     return facts
 
 
-def load_unchecked(source: str | Path) -> pl.DataFrame:
+def load_unchecked(source: str | Path, contradictions: Contradictions = "keep") -> pl.DataFrame:
     """The same without the checks, for lint."""
     named = SOURCES.get(str(source))
     if named is not None and named.facts is not None:
@@ -83,7 +87,10 @@ def load_unchecked(source: str | Path) -> pl.DataFrame:
         raise FactsError(f"there is no fact file {path}; expected {known}, or a parquet, CSV or JSONL file")
     if path.suffix == ".parquet" and path.stat().st_size and _is_fact_table(path):
         return read_table(path, Fact)
-    return columns.facts_of(readers.rows(str(path)), columns.Columns(), source=path.name.split(".")[0]).facts
+    name = path.name.split(".")[0]
+    return columns.facts_of(
+        readers.rows(str(path)), columns.Columns(), source=name, contradictions=contradictions
+    ).facts
 
 
 def load_shots(source: str | Path, answers: str = "canonical") -> pl.DataFrame:
@@ -102,7 +109,7 @@ def load_shots(source: str | Path, answers: str = "canonical") -> pl.DataFrame:
         raise FactsError(f"there is no pool of few-shot examples {path}; expected {known}, or a table of questions")
     rows = readers.rows(str(path))
     kept = rows if answers == "canonical" else normalized(rows)
-    found = columns.facts_of(kept, columns.Columns(), source=path.name, drop_bad=True)
+    found = columns.facts_of(kept, columns.Columns(), source=path.name, drop_bad=True, contradictions="keep")
     return found.facts.select("question", answer=pl.col("answers").list.first())
 
 

@@ -29,7 +29,7 @@ RULES = {
     "two_dates": "a date that can be read in two ways (3/4/1990): write the month as a word",
     "sign": "a sign that counts: minus, + or #",
     "abbreviation": "an abbreviation with points: the same as without (U.S. and US)",
-    "article": "an article inside: it counts (Vitamin A)",
+    "article": "a or an inside: it counts (Vitamin A)",
     "kana": "kana: marks count, and a word of katakana is found whole",
 }
 """Kinds of answers that the default grader reads by a rule of their own."""
@@ -61,7 +61,7 @@ def rules(answer: str) -> list[str]:
         "two_dates": two_dates(answer),
         "sign": bool(regex.search(r"(?:^| )-\d|[+#](?: |$)", wanted)),
         "abbreviation": bool(regex.search(r"(?<!\w)\p{L}\. ?\p{L}(?!\p{L})", plain)),
-        "article": bool({"a", "an", "the"} & set(wanted.split()[1:])),
+        "article": bool({"a", "an"} & set(wanted.split()[1:])),
         "kana": bool(regex.search(r"[\p{Hiragana}\p{Katakana}]", wanted)),
     }
     return [name for name in RULES if holds[name]]

@@ -1,7 +1,7 @@
 """A text in the form that the default grader compares: the same value written in two ways gives the same tokens.
 
 text -> lower-case tokens, one space between them. Kept: the sign of a number, + and # behind a name (C++, C#), the
-marks of kana and of Indic scripts. Dropped: accents, punctuation, one article at the start. Numbers and dates are
+marks of kana and of Indic scripts. Dropped: accents, punctuation, the, and a or an at the start (Vitamin A). Numbers and dates are
 written in one way: 1,000,000 and 1 million are 1000000, 14th of March 1990 and 1990-03-14 are march 14 1990.
 """
 
@@ -25,7 +25,7 @@ MONTHS = (
     "november",
     "december",
 )
-_ARTICLES = ("a ", "an ", "the ")
+_ARTICLES = ("a", "an")
 _MONTH = rf"({'|'.join(MONTHS)}|sept|[a-z]{{3}})\b\.?"
 _FULL_NAME = {name[:3]: name for name in MONTHS} | {name: name for name in MONTHS} | {"sept": "september"}
 _TH = r"(?:st|nd|rd|th)?"
@@ -69,9 +69,11 @@ def normalise(text: str) -> str:
         plain = _ABBREVIATION.sub(_joined, plain)
     if _DIGIT.search(plain):
         plain = numbers_as_values(dates_as_values(plain))
-    tokens = " ".join(_TOKEN.findall(plain))
-    article = next((word for word in _ARTICLES if tokens.startswith(word)), "")
-    return tokens[len(article) :]
+    words = _TOKEN.findall(plain)
+    kept = [word for word in words if word != "the"]
+    if len(kept) > 1 and kept[0] in _ARTICLES:
+        del kept[0]
+    return " ".join(kept or words)
 
 
 def folded(text: str) -> str:

@@ -83,7 +83,7 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
 
 def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
     """The facts to pack, and what was left out. Raises FactsError that names what cannot be packed."""
-    facts = sources.load(request.facts)
+    facts = sources.load(request.facts, contradictions="keep")  # screen names them
     problems = screen(facts)
     if problems and not request.drop_problems:
         counts = {check: sum(p.check == check for p in problems) for check in (CONTRADICTS, INDISTINGUISHABLE)}

@@ -1,0 +1,118 @@
+"""The same question a second time: the same fact again, one more right answer, or a contradiction.
+
+facts in the order of their rows -> each fact once. Questions are compared without case, accents and closing
+marks, answers as the default grader reads them. A contradiction (no answer in common) stops the import; with `drop_bad` all rows of its question are left out,
+since none can be told to be right; `keep` keeps them all, for lint and for those who look for them (pack).
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+from knowpack.errors import FactsError
+from knowpack.measure.normalised import folded, normalise
+from knowpack.records import Fact, fact_id_of
+
+Contradictions = Literal["stop", "drop", "keep"]
+EVERY_RELATION = "all"
+AGAIN = "the same fact again"
+ONE_MORE = "one more answer to the same question"
+CONTRADICTION = "a contradiction: one question, different answers"
+
+
+class LeftOut(NamedTuple):
+    """A row, or an alias of it, that is no fact of its own."""
+
+    where: str
+    """File and line."""
+    reason: str
+    detail: str
+
+
+class Gathered:
+    """Facts, each once; what was left out, row by row."""
+
+    def __init__(self, contradictions: Contradictions, multi_answer: Collection[str] = ()) -> None:
+        """multi_answer: relations with several right answers (all: every relation); their rows are joined."""
+        self.left_out: list[LeftOut] = []
+        self._contradictions = contradictions
+        self._multi_answer = set(multi_answer)
+        self._facts: dict[str, Fact] = {}
+        self._where: dict[str, str] = {}
+        self._by_question: dict[int, list[str]] = {}  # hash of the question as `asked` -> ids
+        self._dropped: set[int] = set()  # questions with a contradiction, left out
+
+    def add(self, fact: Fact, where: str) -> None:
+        """The next row's fact. Raises FactsError at a contradiction that is to stop."""
+        key = hash(asked(fact.question))
+        ids = self._by_question.setdefault(key, [])
+        others = [self._facts[one] for one in ids]
+        same = next((other for other in others if _common(other, fact)), None)
+        if key in self._dropped:
+            self.leave_out(where, CONTRADICTION, f"{fact.question!r}: {fact.answers[0]!r}")
+        elif not others or (same is not None and same.fact_id != fact.fact_id):
+            self._keep(fact, where, ids)
+        elif same is not None:
+            self._join(same, fact, where, AGAIN)
+        elif self._multi_answer & {EVERY_RELATION, fact.relation}:
+            self._join(others[0], fact, where, ONE_MORE)
+        else:
+            self._contradicts(others[0], fact, where, key)
+
+    def leave_out(self, where: str, reason: str, detail: str = "") -> None:
+        """A row that is no fact."""
+        self.left_out.append(LeftOut(where, reason, detail.removeprefix(": ")))
+
+    def facts(self) -> Iterator[Fact]:
+        """What is kept, in the order of the rows."""
+        return iter(self._facts.values())
+
+    def counts(self) -> dict[str, int]:
+        """Reason -> rows or aliases left out."""
+        return dict(Counter(one.reason for one in self.left_out))
+
+    def _keep(self, fact: Fact, where: str, ids: list[str]) -> None:
+        if fact.fact_id in self._facts:  # told apart by their answers alone
+            again = fact_id_of(fact.source, fact.subject, fact.relation, fact.answers[0], fact.question)
+            fact = replace(fact, fact_id=again)
+        self._facts[fact.fact_id] = fact
+        self._where[fact.fact_id] = where
+        ids.append(fact.fact_id)
+
+    def _join(self, first: Fact, fact: Fact, where: str, reason: str) -> None:
+        known = {answer.casefold() for answer in first.answers}
+        more = tuple(answer for answer in fact.answers if answer.casefold() not in known)
+        wordings = tuple(dict.fromkeys((*first.paraphrases, *fact.paraphrases)))
+        self._facts[first.fact_id] = replace(first, answers=first.answers + more, paraphrases=wordings)
+        self.leave_out(where, reason, f"{fact.question!r}: {fact.answers[0]!r}, as in {self._where[first.fact_id]}")
+
+    def _contradicts(self, first: Fact, fact: Fact, where: str, key: int) -> None:
+        ids, before = self._by_question[key], self._where[first.fact_id]
+        if self._contradictions == "keep":
+            self._keep(fact, where, ids)
+        elif self._contradictions == "stop":
+            raise FactsError(
+                f"{where}: {fact.question[:200]!r} is answered {fact.answers[0][:80]!r} here and "
+                f"{first.answers[0][:80]!r} in {before}; mend it, leave all rows of such questions out by --drop-bad, "
+                f"or name the relation by --multi-answer where each answer is right"
+            )
+        else:
+            for one in ids:
+                gone = self._facts.pop(one)
+                self.leave_out(self._where[one], CONTRADICTION, f"{gone.question!r}: {gone.answers[0]!r}")
+            self.leave_out(where, CONTRADICTION, f"{fact.question!r}: {fact.answers[0]!r}")
+            self._by_question[key] = []
+            self._dropped.add(key)
+
+
+def asked(question: str) -> str:
+    """What makes two questions one: their text without case, accents and closing marks (The End is not The E.N.D)."""
+    return folded(question).rstrip("?!. ")
+
+
+def _common(one: Fact, other: Fact) -> bool:
+    """Do they share an answer or alias?"""
+    if one.answers[0] == other.answers[0]:
+        return True
+    return bool({normalise(answer) for answer in one.answers} & {normalise(answer) for answer in other.answers})
