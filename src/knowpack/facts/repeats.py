@@ -1,8 +1,9 @@
 """The same question a second time: the same fact again, one more right answer, or a contradiction.
 
-facts in the order of their rows -> each fact once. Questions are compared without case, accents and closing
-marks, answers as the default grader reads them. A contradiction (no answer in common) stops the import; with `drop_bad` all rows of its question are left out,
-since none can be told to be right; `keep` keeps them all, for lint and for those who look for them (pack).
+facts in the order of their rows -> each fact once. Questions are compared without case, accents and closing marks,
+answers as the default grader reads them. A contradiction (no answer in common) stops the import; with `drop_bad` all
+rows of its question are left out, since none can be told to be right; `keep` keeps them all, for lint and for those
+who look for them (pack).
 """
 
 from collections import Counter

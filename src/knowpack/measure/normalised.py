@@ -1,8 +1,9 @@
 """A text in the form that the default grader compares: the same value written in two ways gives the same tokens.
 
 text -> lower-case tokens, one space between them. Kept: the sign of a number, + and # behind a name (C++, C#), the
-marks of kana and of Indic scripts. Dropped: accents, punctuation, the, and a or an at the start (Vitamin A). Numbers and dates are
-written in one way: 1,000,000 and 1 million are 1000000, 14th of March 1990 and 1990-03-14 are march 14 1990.
+marks of kana and of Indic scripts. Dropped: accents, punctuation, the, and a or an at the start (Vitamin A). Numbers
+and dates are written in one way: 1,000,000 and 1 million are 1000000, 14th of March 1990 and 1990-03-14 are march 14
+1990.
 """
 
 import unicodedata
