@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from knowpack.cli import terminal
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.stages import Set, say_live
 
@@ -154,7 +154,7 @@ def _cuts(out: Path, names: tuple[str, ...]) -> list[str]:
 
 
 def _say(shown: Table | str) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_FILE)
-    console.print(shown, highlight=False, soft_wrap=isinstance(shown, str))
+    shown_on = terminal.console()
+    if not shown_on.is_terminal:
+        shown_on = terminal.console(width=WIDTH_OF_A_FILE)
+    shown_on.print(shown, soft_wrap=isinstance(shown, str))

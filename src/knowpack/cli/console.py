@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from knowpack.cli import terminal
 from knowpack.cli.noted import Noted
 from knowpack.progress import SILENT, Advance, Progress
 
@@ -21,7 +22,7 @@ class Watched:
 
     def __init__(self, console: Console) -> None:
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -35,20 +36,23 @@ class Watched:
     @contextmanager
     def stage(self, label: str, total: int | None) -> Iterator[Advance]:
         """A bar while it lasts, one line when it took long enough to matter."""
+        label = terminal.one_line(label)
         if self._depth == 0:
             self._bars.start()
         self._depth += 1
         task = self._bars.add_task(label, total=total)
         started = time.perf_counter()
+        ended = "stopped after "
         try:
             yield lambda n: self._bars.advance(task, n)
+            ended = ""
         finally:
             self._bars.remove_task(task)
             self._depth -= 1
             seconds = time.perf_counter() - started
             if seconds >= 1 or label.startswith("FAILED"):
                 counted = "" if total is None else f" ({total:,})"
-                self._console.print(f"  {label}{counted}: {seconds:.0f} s", highlight=False, markup=False)
+                self._console.print(f"  {label}{counted}: {ended}{seconds:.0f} s")
             if self._depth == 0:
                 self._bars.stop()
 
@@ -61,6 +65,7 @@ class Plain:
         """Lines on stderr."""
         started = said = time.perf_counter()
         done = 0
+        label = terminal.one_line(label)
         print(f"{label} ..." if total is None else f"{label} (0/{total}) ...", file=sys.stderr, flush=True)
 
         def advance(n: int) -> None:
@@ -78,7 +83,7 @@ class Plain:
 
 def progress(quiet: bool, note: Path | None = None) -> Progress:
     """The right one for where stderr goes. note: the folder in which `knowpack show` may read how far it is."""
-    shown = SILENT if quiet else Watched(Console(stderr=True)) if sys.stderr.isatty() else Plain()
+    shown = SILENT if quiet else Watched(terminal.console(err=True)) if sys.stderr.isatty() else Plain()
     return shown if note is None else Noted(shown, note)
 
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from knowpack.cli.terminal import echo
+
 app = typer.Typer(help="The lab: a generated world, and a small model that knows part of it.", no_args_is_help=True)
 
 
@@ -27,7 +29,7 @@ def build(
     from knowpack.lab.make import make
 
     folder = make(out, seed=seed, size=size, minutes=minutes, tokens=tokens, progress=progress(quiet))
-    typer.echo(f"the lab's model: {folder}")
+    echo(f"the lab's model: {folder}")
 
 
 @app.command()
@@ -40,7 +42,7 @@ def facts(out: Annotated[Path, typer.Option("--out", help="Parquet file to write
     from knowpack.store import write_table
 
     write_table(out, files.facts())
-    typer.echo(f"{files.facts().height:,} facts: {out}")
+    echo(f"{files.facts().height:,} facts: {out}")
 
 
 @app.command()
@@ -64,4 +66,4 @@ def card(
     rows = measure(work, sample=sample, model=model, progress=progress(quiet))
     if out is not None:
         write_json(out, record(rows, f"knowpack lab card --sample {sample}"))
-    typer.echo(render(rows))
+    echo(render(rows))

@@ -2,12 +2,13 @@
 
 import os
 import sys
-import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from knowpack.cli import terminal
 from knowpack.cli.bench import app as bench_app
 from knowpack.cli.facts import app as facts_app
 from knowpack.cli.lab import app as lab_app
@@ -31,8 +32,26 @@ from knowpack.cli.stages import (
 )
 from knowpack.errors import ConfigError, KnowpackError
 
+STOPPED = 130  # exit code after Ctrl-C: 128 + SIGINT
+
+
+class StoppedError(Exception):
+    """The user pressed Ctrl-C."""
+
+
+class Commands(TyperGroup):
+    """The commands; Ctrl-C comes out as `StoppedError`, for typer ends without a word at a KeyboardInterrupt."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise StoppedError from None
+
+
 app = typer.Typer(
     name="knowpack",
+    cls=Commands,
     help="Teach a language model new facts with a LoRA adapter, and know exactly what it cost.",
     no_args_is_help=True,
     add_completion=False,
@@ -49,6 +68,23 @@ app.command("mix")(mix_command)
 app.command("train")(train_command)
 
 Settings = Annotated[list[str] | None, typer.Argument(help="Dotted settings to change: train.lr=1e-3")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        terminal.echo(f"knowpack {version('knowpack')}")
+        raise typer.Exit
+
+
+@app.callback()
+def whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Teach a language model new facts with a LoRA adapter, and know exactly what it cost."""
 
 
 @app.command()
@@ -142,7 +178,7 @@ def study(
         finish(folder, quiet, as_json=as_json)
     failed = [cell for cell in ended if cell.state != "done"]
     for cell in failed:
-        typer.secho(f"{cell.state}: {cell.folder.name}: {cell.error}", fg="red", err=True)
+        terminal.failed(f"{cell.state}: {cell.folder.name}: {cell.error}")
     if failed:
         raise typer.Exit(1)
 
@@ -181,12 +217,12 @@ def main() -> None:
     """The `knowpack` command: a user's mistake is one line and exit code 2 (3: a budget not met)."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours show what matters
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    warnings.filterwarnings("ignore", category=FutureWarning)  # of the libraries below, none of them for the user
+    terminal.quieter()
     try:
         app()
     except KnowpackError as error:
-        typer.secho(f"knowpack: {error}", fg="red", err=True)
+        terminal.failed(f"knowpack: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.secho("knowpack: stopped; the same command goes on where it was", err=True)
-        sys.exit(130)
+    except StoppedError:
+        terminal.echo("knowpack: stopped; the same command goes on where it was", err=True)
+        sys.exit(STOPPED)

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowpack.cli import terminal
 from knowpack.cli.results import NOT_MET, Json, finish, say_json
+from knowpack.cli.terminal import echo
 
 if TYPE_CHECKING:
     from knowpack.pack.request import Request
@@ -93,12 +95,12 @@ def pack_command(
     try:
         pack(request, progress(quiet, out))
     except BudgetError as error:  # all files are there; the advice is in its last words
-        typer.secho(f"knowpack: {str(error).rpartition('. ')[2]}", fg="red", err=True)
+        terminal.failed(f"knowpack: {str(error).rpartition('. ')[2]}")
     if not as_json:
         _say_left_out(out)
     word = finish(out, quiet, as_json=as_json)
     if not as_json:
-        typer.echo(f"adapter: {out / 'adapter'}")
+        echo(f"adapter: {out / 'adapter'}")
     if word != "met":
         raise typer.Exit(NOT_MET)
 
@@ -110,9 +112,9 @@ def _say_left_out(out: Path) -> None:
     told = read_json(out / "pack.json")
     left_out = told["left_out"] if isinstance(told, dict) else []
     for one in left_out[:MOST_LEFT_OUT]:
-        typer.echo(f"left out ({one['check']}): {one['detail']}")
+        echo(f"left out ({one['check']}): {one['detail']}")
     if len(left_out) > MOST_LEFT_OUT:
-        typer.echo(f"... and {len(left_out) - MOST_LEFT_OUT} more, in {out / 'pack.json'}")
+        echo(f"... and {len(left_out) - MOST_LEFT_OUT} more, in {out / 'pack.json'}")
 
 
 @app.command("capacity")
@@ -163,12 +165,12 @@ def capacity_command(
         found = {"cells": table.to_dicts(), "largest": largest(table).to_dicts(), "folder": str(out)}
         say_json({"kind": "capacity", "model": model, **found})
         return
-    typer.echo("replay  rank  facts  bits/parameter  recall  known lost  refusals lost  within budget")
+    echo("replay  rank  facts  bits/parameter  recall  known lost  refusals lost  within budget")
     for row in table.iter_rows(named=True):
         lost, refusals = (
             "-" if row[name] is None else f"{row[name]:.3f}" for name in ("known_lost_net", "refusals_lost_net")
         )
-        typer.echo(
+        echo(
             f"{'yes' if row['kept'] else 'no':>6}  {row['rank']:>4}  {row['n_facts']:>5}  "
             f"{row['bits_per_parameter']:>14.4f}  {row['recall']:>6.3f}  {lost:>10}  {refusals:>13}  "
             f"{'yes' if row['within_budget'] else 'no':>13}"
@@ -177,8 +179,8 @@ def capacity_command(
         plain, safe = (
             _held(row[name], row[f"{name}_bits_per_parameter"], max(wanted_loads)) for name in ("d99", "safe_d99")
         )
-        typer.echo(f"rank {row['rank']}: D99 {plain}; safe D99 {safe}")
-    typer.echo(f"published, full models: {FULL_MODEL_BITS_PER_PARAMETER} bits a parameter (arXiv 2404.05405)")
+        echo(f"rank {row['rank']}: D99 {plain}; safe D99 {safe}")
+    echo(f"published, full models: {FULL_MODEL_BITS_PER_PARAMETER} bits a parameter (arXiv 2404.05405)")
 
 
 def _held(n: int | None, bits: float | None, most: int) -> str:

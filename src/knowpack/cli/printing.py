@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from knowpack.cli import terminal
 
 
 def _parquet(out: Path) -> Path:
@@ -28,7 +29,7 @@ Seed = Annotated[int, typer.Option(help="Of the sample.")]
 
 def say(text: str) -> None:
     """Print a line as it is."""
-    Console().print(text, highlight=False, soft_wrap=True)
+    terminal.console().print(text, soft_wrap=True)
 
 
 def write(path: Path, facts: object) -> None:
@@ -51,4 +52,4 @@ def say_counts(title: str, counts: dict[str, int]) -> None:
     shown.add_column(justify="right")
     for name, n in counts.items():
         shown.add_row(name, f"{n:,}")
-    Console().print(shown)
+    terminal.console().print(shown)

@@ -3,12 +3,14 @@
 A finished folder -> lines on stdout, and an exit code where limits were asked for.
 """
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from knowpack.cli import terminal
+from knowpack.cli.terminal import echo
+from knowpack.cli.terminal import say_json as say_json
 
 if TYPE_CHECKING:
     from knowpack.pack.budget import Budget, State
@@ -34,36 +36,35 @@ def finish(folder: Path, quiet: bool, *, as_json: bool = False, budget: "Budget 
         say_json(_plain(made))
         return told.judgement.word
     of = f"{told.label}, seed {told.seed}: " if len(made.measured.source.runs) > 1 else ""
-    typer.echo(f"result: {of}{told.headline}")
+    echo(f"result: {of}{told.headline}")
     if made.measured.source.kind != "pack":
         _tables(made)
-    typer.echo(f"verdict: {told.judgement.word} – {told.judgement.sentence()}")
-    typer.echo(f"report: {made.page}")
+    echo(f"verdict: {told.judgement.word} – {told.judgement.sentence()}")
+    echo(f"report: {made.page}")
     return told.judgement.word
 
 
 def _tables(made: "Built") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from knowpack.report.claim_tables import lines
     from knowpack.report.formats import text
     from knowpack.report.tables import tables
 
-    console = Console()
+    console = terminal.console()
     for given in tables(made.measured, "default"):
         if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE or given.name == IN_WORDS:
             continue
         table = Table(*given.heads)
         for row in given.rows:
             table.add_row(*(text(value) for value in row))
-        typer.echo(f"\n{given.title}")
-        console.print(table, highlight=False, markup=False)
-    typer.echo("\nThe paper's abstract, here:")
+        echo(f"\n{given.title}")
+        console.print(table)
+    echo("\nThe paper's abstract, here:")
     for line in lines(made.measured):
-        typer.echo(f"  {line}")
+        echo(f"  {line}")
     folder = made.page.parent
-    typer.echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
+    echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
 
 
 def _plain(made: "Built") -> dict[str, object]:
@@ -81,8 +82,3 @@ def _plain(made: "Built") -> dict[str, object]:
         "unfinished": [one._asdict() for one in source.unfinished],
         **whole,
     }
-
-
-def say_json(value: Mapping[str, object]) -> None:
-    """One JSON object on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))

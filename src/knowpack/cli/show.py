@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import typer
-from rich.console import Console
 from rich.table import Table
 
+from knowpack.cli import terminal
 from knowpack.cli.console import duration
+from knowpack.cli.terminal import echo
 from knowpack.state import Line, Now
 
 
@@ -22,14 +22,14 @@ def say(lines: Sequence[Line], at: Now | None) -> None:
         took = duration(line.seconds) if line.seconds else ""
         left = "" if line.left is None else f"about {duration(line.left)}"
         table.add_row(line.label, *seed, line.state, *([line.step] if open_ else []), took, *([left] if open_ else []))
-    Console().print(table, highlight=False, markup=False)
+    terminal.console().print(table)
     if at is not None:
         counted = "" if at.total is None else f" {at.done:,} of {at.total:,}"
         left = "" if at.left is None else f", about {duration(at.left)} left"
-        typer.echo(f"now: {at.label}{counted}{left}")
+        echo(f"now: {at.label}{counted}{left}")
     ahead = sum(line.left for line in lines if line.left is not None)
     if ahead and len(lines) > 1:
-        typer.echo(f"about {duration(ahead)} left for all of them, one after the other")
+        echo(f"about {duration(ahead)} left for all of them, one after the other")
     for line in lines:
         if line.error:
-            typer.echo(f"{line.state}: {line.label}: {line.error}")
+            echo(f"{line.state}: {line.label}: {line.error}")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowpack.cli import terminal
 from knowpack.cli.results import Json, say_json
+from knowpack.cli.terminal import echo
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,7 +60,7 @@ def probe_command(
         return
     say_live(live_change(base.asker))
     print_table(summary(base.knowledge), f"{model}: what it knows of {base.facts.height:,} facts")
-    typer.echo(f"answers and knowledge map: {out}")
+    echo(f"answers and knowledge map: {out}")
 
 
 def mix_command(
@@ -115,7 +117,7 @@ def train_command(
 
     config = config_of(model=model, settings=[f"seed={seed}", *settings])
     result = train_into(config, examples, out, progress(quiet))
-    typer.echo(f"adapter: {out} ({result.seconds:.1f} s of training; logits move by up to {result.effect:.2f})")
+    echo(f"adapter: {out} ({result.seconds:.1f} s of training; logits move by up to {result.effect:.2f})")
 
 
 def config_of(
@@ -145,16 +147,15 @@ def say_live(change: float | None) -> None:
     """Whether the adapter does anything at all. change: the largest of a logit; None: there is no adapter."""
     if change is not None:
         said = f"live: it moves a logit by up to {change:.3g}" if change else "not live: it moves no logit"
-        typer.echo(f"this adapter is {said}")
+        echo(f"this adapter is {said}")
 
 
 def print_table(frame: "pl.DataFrame", title: str) -> None:
     """A small frame on the terminal; shares to three digits."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(*frame.columns)
     for row in frame.iter_rows():
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
-    typer.echo(title)
-    Console().print(table)
+    echo(title)
+    terminal.console().print(table)

@@ -1,0 +1,75 @@
+"""The one place that writes to the terminal. Questions, answers and errors are text of others: never markup, never
+a control sequence.
+
+text -> a line on stdout or stderr; a rich table or bar -> through `console`, under the same rule.
+"""
+
+import json
+import re
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+# C0 and C1 controls but tab and line end, marks that turn the direction of writing, halves of characters.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """The text with what a terminal would obey written out: \\x1b[31m is shown, and colours nothing."""
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """The same, on one line."""
+    return " ".join(plain(text).split())
+
+
+def echo(text: object = "", *, err: bool = False) -> None:
+    """A line as it is."""
+    typer.echo(plain(str(text)), err=err)
+
+
+def failed(text: str) -> None:
+    """A line on stderr, red where that is a terminal."""
+    typer.secho(one_line(text), fg="red", err=True)
+
+
+def warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line, without the place in the source (for `warnings.showwarning`)."""
+    print(f"knowpack: note: {one_line(str(message))}", file=file or sys.stderr)
+
+
+def console(*, err: bool = False, width: int | None = None) -> Console:
+    """A console for tables and bars that takes no text for markup."""
+    return _Plain(stderr=err, width=width, markup=False, emoji=False, highlight=False)
+
+
+def say_json(value: Mapping[str, object]) -> None:
+    """One JSON object on stdout."""
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    typer.echo(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", written))
+
+
+def quieter() -> None:
+    """Warnings as lines; none of the libraries' own about their future."""
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.showwarning = warned
+
+
+class _Plain(Console):
+    """Every text that rich prints, in cells and titles too, comes through here."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(plain(text), **options)
