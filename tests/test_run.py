@@ -15,6 +15,7 @@ from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig
 from knowpack.diff import diff
 from knowpack.errors import ConfigError, FactsError, HeldError, ModelError, StoreError
 from knowpack.manifest import begin
+from knowpack.measure.confidence import RiskCoverage
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.model.load import load
 from knowpack.model.loaded import weights_hash
@@ -66,6 +67,11 @@ def test_a_run_leaves_every_table(done: Path) -> None:
     lines = [json.loads(line) for line in (done / "train_log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines if "reliability" in line] == [1, 2]
     assert {"versions", "stages", "base_hash", "facts_hash"} <= json.loads((done / "manifest.json").read_text()).keys()
+    assert responses["answer_logprob"].is_between(-1000, 0).all()
+    assert responses["answer_tokens"].is_between(1, 6).all()
+    found = {one["name"] for one in json.loads((done / "figures.json").read_text())}
+    assert {"confidence_change", "ece", "brier_base", "aurc_change"} <= found
+    assert store.read_table(done / "risk_coverage.parquet", RiskCoverage)["model"].unique(maintain_order=True).len() > 0
 
 
 def test_show_lists_the_stages_in_their_order(done: Path) -> None:

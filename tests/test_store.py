@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from knowpack import records, store
 from knowpack.errors import HeldError, StoreError
-from knowpack.records import Knowledge
+from knowpack.records import Knowledge, Response
 from knowpack.store import lease, process
 
 
@@ -222,3 +222,14 @@ def test_parts_of_a_table_that_is_whole_are_swept(tmp_path: Path) -> None:
     store.write_table(tmp_path / "r.parquet", knowledge(2))
     with store.lock(tmp_path):
         assert not chunks.folder.exists()
+
+
+def test_a_table_of_an_older_version_lacks_only_what_may_be_missing(tmp_path: Path) -> None:
+    path = tmp_path / "responses.parquet"
+    row = Response("f", 0, 0, 0, "x", None, None, False, False, None, -1.0, 2)
+    frame = records.table([row], Response)
+    frame.drop("answer_logprob", "answer_tokens").write_parquet(path)
+    assert store.read_table(path, Response).row(0)[-2:] == (None, None)
+    frame.drop("text").write_parquet(path)
+    with pytest.raises(StoreError, match=r"lacks the column\(s\) text"):
+        store.read_table(path, Response)

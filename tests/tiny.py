@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from knowpack import records, store
+from knowpack.probe.askers import Generated
 from knowpack.records import Fact, fact_id_of
 
 CHAT = (
@@ -104,4 +105,5 @@ class OnePromptAtATime:
     """generate_each of a made-up backend that has `generate`."""
 
     def generate_each(self, asked, *, max_new_tokens):  # type: ignore[no-untyped-def]
-        return [self.generate(one[0], one[1], max_new_tokens=max_new_tokens, drafts=one[2]) for one in asked]
+        each = [self.generate(one[0], one[1], max_new_tokens=max_new_tokens, drafts=one[2]) for one in asked]
+        return [[Generated(ids, None) for ids in rows] for rows in each]

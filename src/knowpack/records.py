@@ -100,6 +100,11 @@ class Response:
     refused_paper: bool
     logprob: float | None = None
     """Log-probability of the canonical answer after this prompt, nats, summed over its tokens; None = not measured."""
+    answer_logprob: float | None = None
+    """Log-probability of this greedy answer itself, nats, summed over the tokens of its first line and the token that
+    ended it (a line break or the end of the turn); None = sampled, or whoever answered does not say."""
+    answer_tokens: int | None = None
+    """How many tokens that sum is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +228,11 @@ def schema(record: type) -> pl.Schema:
     """The columns of a record's table: name -> polars type."""
     hints = typing.get_type_hints(record)
     return pl.Schema({field.name: _dtype(hints[field.name]) for field in fields(record)})
+
+
+def may_be_absent(record: type) -> set[str]:
+    """The columns that a table of an older version may lack: those whose value may be missing, and is so by default."""
+    return {field.name for field in fields(record) if field.default is None}
 
 
 def table(rows: Iterable[R], record: type[R]) -> pl.DataFrame:

@@ -31,7 +31,7 @@ from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import weights_of
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
-from knowpack.measure import causes, collapse, harm, knowledge, regress, shifts
+from knowpack.measure import causes, collapse, confidence, harm, knowledge, regress, shifts
 from knowpack.measure.stakes import Draw
 from knowpack.model.load import load
 from knowpack.probe.askers import Asker
@@ -156,7 +156,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             from knowpack.bench.evaluate import evaluate
 
             store.write_table(path, evaluate(tuned, config.bench, folder / "bench", progress=progress))
-    with stage(folder, "figures", "figures.json") as path:
+    with stage(folder, "figures", "figures.json", ["over_given.parquet", "risk_coverage.parquet"]) as path:
         if path:
             found = figures(folder, base, after, examples)
             if examples is not None and (folder / "adapter").is_dir():
@@ -164,6 +164,8 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             told = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
             grown = regress.over_given(base.responses.collect(), after, told, base.facts)
             store.write_table(folder / "over_given.parquet", grown)
+            sure = confidence.risk_coverage(base.responses.collect(), after, base.facts, set(told["fact_id"]))
+            store.write_table(folder / "risk_coverage.parquet", sure)
             store.write_json(path, [asdict(figure) for figure in found])
 
 
@@ -184,6 +186,7 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
     found += causes.figures(causes.base_rates(moved, before, after, told, base.facts, labelled=base.prompter.chat))
     found += collapse.diversity(after, before)
     found += regress.figures(before, after, told, base.facts)
+    found += confidence.figures(before, after, base.facts, trained)
     return found + collapse.refusals(base.knowledge, known_after, trained, base.facts)
 
 

@@ -151,7 +151,7 @@ def test_prompts_that_step_together_answer_as_alone(loaded: Loaded) -> None:
     for batch_size in (4, 128):
         found = Decoder(loaded, batch_size=batch_size).generate_each(asked, max_new_tokens=NEW)
         for (prefix, tails, _), answers in zip(asked, found, strict=True):
-            check(loaded, prefix, tails, answers)
+            check(loaded, prefix, tails, [one.ids for one in answers])
 
 
 def test_own_stop_ids_replace_the_models(llama: Loaded) -> None:
@@ -202,3 +202,29 @@ def test_sampling_follows_the_models_distribution(llama: Loaded) -> None:
 def test_sampling_without_a_seed_is_refused(llama: Loaded) -> None:
     with pytest.raises(ModelError, match="seed"):
         Decoder(llama).generate([1], [[2]], max_new_tokens=2, temperature=0.7)
+
+
+@pytest.mark.parametrize("drafted", [False, True])
+def test_log_probabilities_of_the_answer_are_generates_scores(loaded: Loaded, drafted: bool) -> None:
+    tails, prefix = questions(14, seed=3), [1, 30, 31, 32]
+    decoder = Decoder(loaded, batch_size=5)
+    drafts = [[*answer[:3], 77] for answer in decoder.generate(prefix, tails, max_new_tokens=NEW)] if drafted else None
+    (found,) = decoder.generate_each([(prefix, tails, drafts)], max_new_tokens=NEW)
+    for tail, answer in zip(tails, found, strict=True):
+        with torch.inference_mode():
+            expected = loaded.model.generate(
+                torch.tensor([prefix + tail]),
+                do_sample=False,
+                max_new_tokens=NEW,
+                output_scores=True,
+                return_dict_in_generate=True,
+            )
+        new = expected.sequences[0, len(prefix) + len(tail) :]
+        scores = [score[0].log_softmax(-1)[token].item() for score, token in zip(expected.scores, new, strict=True)]
+        assert answer.logprobs == pytest.approx(scores, abs=2e-4)  # the stop token's too, where one ended it
+        assert len(answer.logprobs) == len(answer.ids) + (len(answer.ids) < NEW)
+
+
+def test_sampled_answers_carry_no_log_probabilities(llama: Loaded) -> None:
+    (found,) = Decoder(llama).generate_each([([1, 9], [[5]], None)], max_new_tokens=3, temperature=1.0, seed=1)
+    assert found[0].logprobs is None

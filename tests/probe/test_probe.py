@@ -239,7 +239,9 @@ def test_the_real_decoder_samples_again_the_same_and_scores_the_answer_after_the
     assert one.equals(two)
     plain = stage.probe(Decoder(loaded), table, SHOTS, prompter, ProbeConfig(drafts=False, max_new_tokens=6))
     greedy = one.filter(pl.col("sample") == 0)
-    assert greedy.drop("logprob").equals(plain.collect().drop("logprob"))
+    undrafted = plain.collect()
+    assert greedy.drop("logprob", "answer_logprob").equals(undrafted.drop("logprob", "answer_logprob"))
+    assert greedy["answer_logprob"].to_list() == pytest.approx(undrafted["answer_logprob"].to_list(), abs=1e-4)
     assert one.filter(pl.col("sample") == 1)["text"].to_list() != one.filter(pl.col("sample") == 2)["text"].to_list()
     second = records.rows(greedy.filter(pl.col("prompt") == 1), Response)
     for fact, said in zip(records.rows(table, Fact), second, strict=True):

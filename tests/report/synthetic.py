@@ -189,6 +189,8 @@ def _responses(world: World, texts: Texts) -> pl.DataFrame:
             matched_default=matched_default,
             matched_paper=matched_default,
             logprob=pl.lit(None, pl.Float64),
+            answer_logprob=pl.lit(None, pl.Float64),
+            answer_tokens=pl.lit(None, pl.Int64),
         )
         .select(list(records.schema(Response)))
         .cast(dict(records.schema(Response)))

@@ -2,19 +2,31 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 import synthetic
 
-from knowpack import records
+from knowpack import records, store
 from knowpack.config import RunConfig
 from knowpack.errors import StoreError
 from knowpack.measure import stats
+from knowpack.measure.confidence import RiskCoverage
 from knowpack.paper import reference
-from knowpack.records import Estimate, Shift
-from knowpack.report import claim_tables, comparison_tables, figures, formats, measures, source, summary, tables
+from knowpack.records import GRADERS, Estimate, Shift
+from knowpack.report import (
+    claim_tables,
+    comparison_tables,
+    confidence_tables,
+    figures,
+    formats,
+    measures,
+    source,
+    summary,
+    tables,
+)
 from knowpack.report.measured import Measured, Table, Value, measure
 from knowpack.report.source import Cell
 from knowpack.settings import override
@@ -260,3 +272,35 @@ def test_a_biased_mix_is_known_by_its_settings(measured: Measured) -> None:
 def test_the_claims_figure_is_drawn(measured: Measured, tmp_path: Path) -> None:
     figures.write(measured, tmp_path)
     assert {(tmp_path / f"claims.{kind}").is_file() for kind in figures.KINDS} == {True}
+
+
+def test_confidence_has_base_after_and_difference_by_cell(study: Path) -> None:
+    given = source.load(study)
+    run = given.runs[0]
+    found = {
+        name: Estimate(0.5, 0.4, 0.6, 10) for name in ("confidence_base", "confidence", "confidence_change", "ece")
+    }
+    rows = {grader: found for grader in GRADERS}
+    table = confidence_tables.confidence(
+        Measured(given, [rows], measures.over_cells(given, [rows] * len(given.runs))), "default"
+    )
+    assert table.rows[0] == (run.label, "Probability of the answer", *[found["confidence"]] * 3)
+    assert table.rows[1][1:4] == ("Calibration error (ECE)", None, found["ece"])
+
+
+def test_risk_coverage_is_read_beside_the_run(measured: Measured, tmp_path: Path) -> None:
+    rows = [RiskCoverage("default", model, 0.1, risk, 5) for model, risk in (("base", 0.2), ("tuned", 0.4))]
+    store.write_table(tmp_path / "risk_coverage.parquet", records.table(rows, RiskCoverage))
+    run = source.Run(tmp_path, {"label": "50", "seed": 7}, None)
+    assert confidence_tables.curve(run, "default", "tuned") == {0.1: 0.4}
+    table = confidence_tables.risk_coverage(measured._replace(source=replace(measured.source, runs=(run,))), "default")
+    assert table.rows == [("50", 7, 0.1, 0.2, 0.4)]
+
+
+def test_confidence_is_drawn_for_every_cell_that_has_it(measured: Measured, tmp_path: Path) -> None:
+    label, cell = measured.labels()[0]
+    names = ("confidence_base", "confidence", "confidence_right_base", "confidence_right", "confidence_wrong")
+    one = Estimate(0.5, 0.4, 0.6, 10)
+    more = [measures.CellMeasure(label, cell, "default", name, one, 1) for name in names]
+    figures.write(measured._replace(cells=[*measured.cells, *more]), tmp_path)
+    assert (tmp_path / "confidence.png").is_file()

@@ -38,8 +38,8 @@ def _answer(loaded: Loaded, cache: Any, batch: list[Row], task: Task) -> None:
     output = _forward(loaded, [row.tail for row in batch], own)
     while True:
         tokens = task.choose(output.logits[:, -1], [(row, len(row.out)) for row in batch])
-        for row, token in zip(batch, tokens, strict=True):
-            task.accept(row, token)
+        for row, chosen in zip(batch, tokens, strict=True):
+            task.accept(row, chosen)
         going = [i for i, row in enumerate(batch) if not row.done]
         if not going:
             return

@@ -20,6 +20,7 @@ from knowpack.decode.scored import ScoredContinuation, TargetRow, score_rows
 from knowpack.decode.task import Row, Task
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
+from knowpack.probe.askers import Generated
 from knowpack.seeds import stream
 
 __all__ = ["Decoder", "ScoredContinuation"]
@@ -68,9 +69,10 @@ class Decoder:
         and order (the k-th of equal tails in one call gives the k-th sample). Drafts change the speed, not the ids.
         """
         asked = (prefix, tails, drafts)
-        return self.generate_each(
+        found = self.generate_each(
             [asked], max_new_tokens=max_new_tokens, stop_ids=stop_ids, temperature=temperature, seed=seed
         )[0]
+        return [one.ids for one in found]
 
     def generate_each(
         self,
@@ -80,7 +82,7 @@ class Decoder:
         stop_ids: Sequence[int] | frozenset[int] | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
-    ) -> list[list[list[int]]]:
+    ) -> list[list[Generated]]:
         """`generate` for several prefixes at once: rows of all of them take their steps together.
 
         The ids are those of one call a prefix. A step costs about the same for ten rows as for a hundred (the weights
@@ -103,9 +105,9 @@ class Decoder:
                 self._halve(error)
                 for row in waiting:
                     if not row.done:
-                        row.out.clear()
+                        row.restart()
             waiting = [row for row in waiting if not row.done]
-        return [[row.out for row in rows] for rows in each]
+        return [[Generated(row.out, tuple(row.logprobs) or None) for row in rows] for rows in each]
 
     def logprobs(
         self,
@@ -128,9 +130,9 @@ class Decoder:
     def _decode(self, rows: Sequence[Row], task: Task) -> None:
         ids = {id(row.prefix): row.prefix for row in rows}  # one sequence a question of `Asked`
         behind = {key: self._forward.prefix(prefix) for key, prefix in ids.items()}
-        places = {key: place for place, key in enumerate(ids)}
+        order = {key: place for place, key in enumerate(ids)}
         # prefix by prefix, as given; within one the longest are taken first
-        waiting = sorted(rows, key=lambda row: (-places[id(row.prefix)], len(row.tail) + len(row.draft)))
+        waiting = sorted(rows, key=lambda row: (-order[id(row.prefix)], len(row.tail) + len(row.draft)))
         capacity = max(len(row.tail) for row in rows) + task.max_new_tokens
         pool: Pool | None = None
         active: list[Row] = []
@@ -143,9 +145,9 @@ class Decoder:
             assert pool is not None, "rows are active, so a pool holds them"
             prefixes = [behind[id(row.prefix)] for row in active]
             logits = self._forward.step(prefixes, pool, [row.out[-1] for row in active])
-            tokens = task.choose(logits, [(row, len(row.out)) for row in active])
-            for row, token in zip(active, tokens, strict=True):
-                task.accept(row, token)
+            places = [(row, len(row.out)) for row in active]
+            for row, chosen in zip(active, task.choose(logits, places), strict=True):
+                task.accept(row, chosen)
             going = [i for i, row in enumerate(active) if not row.done]
             if len(going) < len(active):
                 active = [active[i] for i in pool.retire(going)]
@@ -158,9 +160,9 @@ class Decoder:
         tokens = iter(task.choose(logits, [(row, k) for row in batch for k in range(len(row.draft) + 1)]))
         for row in batch:
             chosen = [next(tokens) for _ in range(len(row.draft) + 1)]
-            for k, token in enumerate(chosen):
-                task.accept(row, token)
-                if row.done or k == len(row.draft) or token != row.draft[k]:
+            for k, one in enumerate(chosen):
+                task.accept(row, one)
+                if row.done or k == len(row.draft) or one.token != row.draft[k]:
                     break
         going = [i for i, row in enumerate(batch) if not row.done]
         kept = rows.kept or []

@@ -5,6 +5,7 @@ logits of some places -> tokens -> rows that go on or are done.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowpack.decode.passes import highest
+
+PLACES_AT_ONCE = 64  # whose exponentials are held at once: 13 MB with a vocabulary of 50,000
+
+
+class Chosen(NamedTuple):
+    """A token, and how likely it was."""
+
+    token: int
+    logprob: float | None
+    """Nats; None where tokens are sampled."""
 
 
 @dataclass
@@ -24,7 +35,14 @@ class Row:
     uniforms: NDArray[np.float64] | None
     """One number in [0, 1) for each new token, where tokens are sampled."""
     out: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    """Nats of each token of `out`, and of the stop token where one ended the row; empty where tokens are sampled."""
     done: bool = False
+
+    def restart(self) -> None:
+        """Forget what was chosen so far."""
+        self.out.clear()
+        self.logprobs.clear()
 
 
 @dataclass(frozen=True)
@@ -35,24 +53,34 @@ class Task:
     stops: frozenset[int]
     temperature: float
 
-    def choose(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[int]:
+    def choose(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[Chosen]:
         """(places, vocabulary) logits -> the token for the k-th place of each row's answer."""
         if self.temperature <= 0:
-            return _ints(highest(logits))
+            tokens = highest(logits)
+            return list(map(Chosen, tokens.tolist(), _logprobs(logits, tokens).tolist()))
         numbers = [row.uniforms[k] for row, k in places if row.uniforms is not None]
         shares = torch.softmax(logits.double() / self.temperature, -1).cumsum(-1)
         aims = torch.tensor(numbers, dtype=shares.dtype, device=shares.device)[:, None] * shares[:, -1:]
-        return _ints(torch.searchsorted(shares, aims, right=True)[:, 0].clamp_max_(logits.shape[-1] - 1))
+        tokens = torch.searchsorted(shares, aims, right=True)[:, 0].clamp_max_(logits.shape[-1] - 1)
+        return [Chosen(token, None) for token in tokens.tolist()]
 
-    def accept(self, row: Row, token: int) -> None:
+    def accept(self, row: Row, chosen: Chosen) -> None:
         """Give the row its next token, or end it."""
-        if token in self.stops:
+        if chosen.logprob is not None:
+            row.logprobs.append(chosen.logprob)
+        if chosen.token in self.stops:
             row.done = True
             return
-        row.out.append(token)
+        row.out.append(chosen.token)
         row.done = len(row.out) >= self.max_new_tokens
 
 
-def _ints(tensor: Tensor) -> list[int]:
-    numbers: list[int] = tensor.tolist()
-    return numbers
+def _logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """(places, vocabulary) logits, (places,) tokens -> (places,) their log-softmax, in float32.
+
+    log p(y) = x_y - log sum_v exp(x_v), a few places at a time: the exponentials are as large as the logits.
+    """
+    chosen = logits.gather(-1, tokens[:, None])[:, 0].float()
+    starts = range(0, len(logits), PLACES_AT_ONCE)
+    sums = [logits[start : start + PLACES_AT_ONCE].float().logsumexp(-1) for start in starts]
+    return chosen - torch.cat(sums) if sums else chosen

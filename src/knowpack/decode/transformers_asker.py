@@ -18,7 +18,7 @@ from knowpack.errors import ModelError
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.model.merge import merged
-from knowpack.probe.askers import Asker, Identity, Prompted, TokenAsker
+from knowpack.probe.askers import Asker, Generated, Identity, Prompted, TokenAsker
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -82,7 +82,7 @@ class TransformersAsker:
             prefix, tails, max_new_tokens=max_new_tokens, drafts=drafts, temperature=temperature, seed=seed
         )
 
-    def generate_each(self, asked: Sequence[Prompted], *, max_new_tokens: int) -> list[list[list[int]]]:
+    def generate_each(self, asked: Sequence[Prompted], *, max_new_tokens: int) -> list[list[Generated]]:
         """See Decoder.generate_each."""
         return self._decoder.generate_each(asked, max_new_tokens=max_new_tokens)
 

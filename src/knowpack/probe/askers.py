@@ -55,11 +55,20 @@ class Prompted(NamedTuple):
     """What each may be answered; changes the speed, not the ids."""
 
 
+class Generated(NamedTuple):
+    """A greedy answer."""
+
+    ids: list[int]
+    """Without the stop token."""
+    logprobs: tuple[float, ...] | None
+    """Nats of each of its tokens, and of the stop token where one ended it; None = the asker does not say."""
+
+
 class Answers(Protocol):
     """Rows of ids in, rows of ids out: what the probe needs."""
 
-    def generate_each(self, asked: Sequence[Prompted], *, max_new_tokens: int) -> list[list[list[int]]]:
-        """Greedy ids after prefix + each tail, prompt by prompt, without the stop token."""
+    def generate_each(self, asked: Sequence[Prompted], *, max_new_tokens: int) -> list[list[Generated]]:
+        """Greedy ids after prefix + each tail, prompt by prompt, with their log-probabilities."""
         ...
 
     def generate(

@@ -31,7 +31,7 @@ def lines_by_text(
             texts = asker.answer(chats, max_new_tokens=config.max_new_tokens, temperature=config.temperature, seed=seed)
         else:
             texts = asker.answer(chats, max_new_tokens=config.max_new_tokens)
-        lines += [(*key, sample, text, None) for key, text in zip(keys, texts, strict=True)]
+        lines += [Line(*key, sample, text) for key, text in zip(keys, texts, strict=True)]
     return lines
 
 

@@ -20,6 +20,7 @@ from knowpack.probe.askers import Answers, Ids, Keeps, Prompted, TextAnswers
 from knowpack.probe.by_text import lines_by_text
 from knowpack.probe.prompts import Batch, Prompter, Shot
 from knowpack.probe.questions import Line, Questions, questions_of
+from knowpack.probe.sureness import Sureness, sureness
 from knowpack.probe.turns import Turns
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Response
@@ -38,6 +39,7 @@ class _Answer(NamedTuple):
     form: int
     ids: list[int]
     text: str
+    sure: Sureness | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,9 @@ def _lines_by_ids(job: _Job, asked: Questions, newest: dict[str, _Answer], told:
                 }
             lines += _sampled(job, asked, prompt, batch)
         for one in answers:
-            lines.append((one.fact_id, one.prompt, one.form, 0, one.text, logprobs.get((one.prompt, one.fact_id))))
+            logprob = logprobs.get((one.prompt, one.fact_id))
+            sure = one.sure or (None, None)
+            lines.append(Line(one.fact_id, one.prompt, one.form, 0, one.text, logprob, *sure))
     return lines
 
 
@@ -192,11 +196,12 @@ def _answers(
         for prompt, batch in batches.items()
     ]
     each = job.asker.generate_each(prompted, max_new_tokens=job.config.max_new_tokens)
-    return [
-        _Answer(fact_id, prompt, form, ids, job.prompter.decode(ids))
-        for prompt, rows in zip(batches, each, strict=True)
-        for fact_id, form, ids in zip(asked.fact_ids, asked.forms, rows, strict=True)
-    ]
+    found = []
+    for prompt, rows in zip(batches, each, strict=True):
+        for fact_id, form, one in zip(asked.fact_ids, asked.forms, rows, strict=True):
+            text = job.prompter.decode(one.ids)
+            found.append(_Answer(fact_id, prompt, form, one.ids, text, sureness(one, text, job.prompter.decode)))
+    return found
 
 
 def _sampled(job: _Job, asked: Questions, prompt: int, batch: Batch) -> list[Line]:
@@ -211,7 +216,7 @@ def _sampled(job: _Job, asked: Questions, prompt: int, batch: Batch) -> list[Lin
             seed=seed,
         )
         for i, ids in enumerate(sampled):
-            lines.append((asked.fact_ids[i], prompt, asked.forms[i], sample, job.prompter.decode(ids), None))
+            lines.append(Line(asked.fact_ids[i], prompt, asked.forms[i], sample, job.prompter.decode(ids)))
     return lines
 
 
@@ -243,9 +248,8 @@ def _drafts(
 
 def _table(lines: list[Line], chunk: pl.DataFrame) -> pl.DataFrame:
     """Ungraded lines -> Response table, in the facts' order: the same rows whatever the chunk's size."""
-    names = ("fact_id", "prompt", "form", "sample", "text", "logprob")
     kinds = records.schema(Response)
-    told = pl.DataFrame(lines, schema={name: kinds[name] for name in names}, orient="row")
+    told = pl.DataFrame(lines, schema={name: kinds[name] for name in Line._fields}, orient="row")
     place = chunk.select("fact_id", place=pl.int_range(pl.len()))
     ordered = told.join(place, on="fact_id").sort("place", "form", "prompt", "sample").drop("place")
     return _in_schema(grade_table(ordered, chunk))

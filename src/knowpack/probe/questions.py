@@ -7,8 +7,18 @@ from typing import NamedTuple
 
 import polars as pl
 
-Line = tuple[str, int, int, int, str, float | None]
-"""An answer before it is graded: (fact_id, prompt, form, sample, text, logprob)."""
+
+class Line(NamedTuple):
+    """An answer before it is graded; the fields are those of `Response`."""
+
+    fact_id: str
+    prompt: int
+    form: int
+    sample: int
+    text: str
+    logprob: float | None = None
+    answer_logprob: float | None = None
+    answer_tokens: int | None = None
 
 
 class Questions(NamedTuple):

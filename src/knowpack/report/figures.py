@@ -1,7 +1,7 @@
 """Static figures for papers: one look (knowpack.mplstyle), each as SVG, PDF and PNG.
 
 Measured -> files: categories before and after, harm by kinship, reliability over epochs (the paper's Figure 2),
-benchmarks over n (its Figures 1, 3, 4, 5), facts learned against harm, and its claims. The default grader.
+benchmarks over n (its Figures 1, 3, 4, 5), facts learned against harm, confidence, and its claims. The default grader.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from knowpack.measure.abstract_claims import Finding
 from knowpack.paper import reference
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Grader
-from knowpack.report import claim_tables, measures, tables
+from knowpack.report import claim_tables, confidence_tables, measures, tables
 from knowpack.report.measured import AUGMENTATIONS, Measured, run_of
 from knowpack.report.source import Cell, Run
 from knowpack.report.summary import epochs, opening
@@ -67,6 +67,8 @@ def _figures(measured: Measured) -> Iterator[Drawn]:
         yield Drawn("kinship", _kinship(kins))
     if any(row.reliability is not None for one in measured.source.runs for row in epochs(one)):
         yield Drawn("reliability_over_epochs", _epochs(measured))
+    if confidence_tables.confidence(measured, GRADER).rows:
+        yield Drawn("confidence", _confidence(measured, run))
     if found := [one for one in claim_tables.findings(measured, GRADER) if one.parts]:
         yield Drawn("claims", _claims(found))
     if len(measured.labels()) > 1:
@@ -162,6 +164,31 @@ def _claims(found: list[Finding]) -> "Figure":
         ax.set(yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4), xlabel=measures.NAMES.get(part.name, part.name))
         ax.set_yticklabels([_plain(label) for label, _ in reversed(rows)], fontsize=6)
         ax.set_title(f"{one.claim} {str(one.ruling).capitalize()}.", fontsize=7, loc="left")
+    return figure
+
+
+def _confidence(measured: Measured, run: Run) -> "Figure":
+    """Left: the probability of right and of wrong answers, cell by cell. Right: risk by coverage of the first run."""
+    labels = [label for label, _ in measured.labels() if measured.cell(label, GRADER, "confidence")]
+    figure, (left, right) = new(6.4, max(2.6, 0.9 + 0.3 * (1 + len(labels))), 2)
+    for name, colour in (("confidence_right", "#0072B2"), ("confidence_wrong", "#D55E00")):
+        base = measured.cell(labels[0], GRADER, f"{name}_base")
+        shown = [base, *(measured.cell(label, GRADER, name) for label in labels)]
+        for y, one in enumerate(reversed(shown)):
+            if one is not None:
+                low, high = (one.value if end is None else end for end in (one.low, one.high))
+                ends = [[max(0.0, one.value - low)], [max(0.0, high - one.value)]]
+                said = name.removeprefix("confidence_") if y == 0 else None
+                left.errorbar(one.value, y, xerr=ends, fmt="o", markersize=3, color=colour, label=said)
+    left.set(yticks=range(len(labels) + 1), ylim=(-0.6, len(labels) + 0.6), xlabel="probability of its answers (95%)")
+    left.set_yticklabels([_plain(label) for label in reversed(["base", *labels])])
+    left.legend(fontsize=7)
+    for model, colour in (("base", "#555555"), ("tuned", "#0072B2")):
+        points = confidence_tables.curve(run, GRADER, model)
+        right.plot(list(points), list(points.values()), "o-", markersize=3, color=colour, label=model)
+    right.set(xlabel="share of answers, the surest first", ylabel="share of them wrong", ylim=(-0.03, 1.03))
+    right.set_title(_plain(run.label))
+    right.legend(fontsize=7)
     return figure
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from knowpack.measure.regress import OverGiven
 from knowpack.records import Category, Estimate, Grader
-from knowpack.report import claim_tables, comparison_tables, measures
+from knowpack.report import claim_tables, comparison_tables, confidence_tables, measures
 from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, score_map, score_rows
 from knowpack.report.paper_tables import SHIFTS, benchmarks, categories, causes_table, grid, refusals
 from knowpack.report.source import Run
@@ -32,6 +32,8 @@ def tables(measured: Measured, grader: Grader) -> list[Table]:
         kinship(measured, grader),
         causes_base_rates(measured, grader),
         over_given(measured, grader),
+        confidence_tables.confidence(measured, grader),
+        confidence_tables.risk_coverage(measured, grader),
         scores(measured),
         pareto(measured, grader),
         comparison_tables.pairs(measured, grader),

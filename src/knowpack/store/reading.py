@@ -45,13 +45,16 @@ def scan_table(path: Path, record: type | None = None) -> pl.LazyFrame:
     if record is None:
         return frame
     wanted = records.schema(record)
-    missing = [name for name in wanted if name not in found]
+    absent = [name for name in wanted if name not in found]
+    missing = [name for name in absent if name not in records.may_be_absent(record)]
     if missing:
         raise StoreError(f"{path} lacks the column(s) {', '.join(missing)} of a {record.__name__} table")
-    wrong = [f"{name} is {found[name]}, expected {kind}" for name, kind in wanted.items() if found[name] != kind]
+    wrong = [
+        f"{name} is {found[name]}, expected {kind}" for name, kind in wanted.items() if found.get(name, kind) != kind
+    ]
     if wrong:
         raise StoreError(f"{path}: column {'; '.join(wrong)}")
-    return frame.select(list(wanted))
+    return frame.with_columns(pl.lit(None, dtype=wanted[name]).alias(name) for name in absent).select(list(wanted))
 
 
 def read_json(path: Path) -> object:

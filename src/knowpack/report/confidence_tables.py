@@ -1,0 +1,61 @@
+"""How sure base and tuned model are of their own answers: confidence and calibration, and risk by coverage.
+
+Measured -> Table records under one grader; the figures are measure/confidence.py's.
+"""
+
+import polars as pl
+
+from knowpack.measure.confidence import RiskCoverage
+from knowpack.records import Grader
+from knowpack.report.measured import Measured, Table, Value
+from knowpack.report.source import Run
+
+LISTED = {
+    "confidence": "Probability of the answer",
+    "confidence_per_token": "The same per token",
+    "confidence_right": "Probability of right answers",
+    "confidence_wrong": "Probability of wrong answers",
+    "ece": "Calibration error (ECE)",
+    "brier": "Brier score",
+    "auroc": "AUROC of right against wrong",
+    "aurc": "Area under risk-coverage",
+}
+
+
+def confidence(measured: Measured, grader: Grader) -> Table:
+    """A line for every cell and figure: the base, the tuned model, the difference."""
+    rows: list[tuple[Value, ...]] = []
+    for label, _ in measured.labels():
+        for name, said in LISTED.items():
+            ends = [measured.cell(label, grader, f"{name}{end}") for end in ("_base", "", "_change")]
+            if ends[1] is not None:
+                rows.append((label, said, *ends))
+    heads = ("cell", "figure", "base", "after", "after - before")
+    note = (
+        "Untrained facts, all prompts. The probability of an answer is the product over the tokens of its first line "
+        "and the one that ends it; per token: its root by their number. Right, wrong and calibration: answers that are "
+        "no refusals. ECE over 15 bins; lower is better but for AUROC. Difference of the first two by fact, of the "
+        "others with the relations redrawn for both models alike."
+    )
+    return Table("confidence", "How sure the models are of their answers", heads, rows, note)
+
+
+def risk_coverage(measured: Measured, grader: Grader) -> Table:
+    """Share wrong among the surest answers of the first run of each cell."""
+    rows: list[tuple[Value, ...]] = []
+    for run in measured.source.runs:
+        base, tuned = (curve(run, grader, model) for model in ("base", "tuned"))
+        for coverage, risk in tuned.items():
+            rows.append((run.label, run.seed, coverage, base.get(coverage), risk))
+    heads = ("cell", "seed", "surest answers", "base: wrong", "after: wrong")
+    note = "Of the share of the answers (no refusals) that a model is surest of, how many are wrong."
+    return Table("risk_coverage", "Wrong answers among the surest", heads, rows, note)
+
+
+def curve(run: Run, grader: Grader, model: str) -> dict[float, float]:
+    """Coverage -> risk of one model of one run; empty where it was not kept."""
+    found = run.table("risk_coverage.parquet", RiskCoverage)
+    if found is None:
+        return {}
+    mine = found.filter(pl.col("grader") == grader, pl.col("model") == model)
+    return dict(mine.select("coverage", "risk").iter_rows())

@@ -1,0 +1,40 @@
+"""Which tokens an answer's own probability is over; one id a character, sums by hand."""
+
+import pytest
+
+from knowpack.probe.askers import Generated
+from knowpack.probe.sureness import ends_a_line, sureness
+
+
+def decode(ids: object) -> str:
+    return "".join(map(chr, ids))  # type: ignore[call-overload]
+
+
+def said(text: str, *, stopped: bool) -> Generated:
+    """Each of the tokens at -1, -2, -4, ... nats."""
+    return Generated([ord(c) for c in text], tuple(-(2.0**i) for i in range(len(text) + stopped)))
+
+
+@pytest.mark.parametrize(
+    ("text", "stopped", "logprob", "n"),
+    [
+        ("ab", True, -7.0, 3),  # 1 + 2 + 4: the end of the turn is part of the answer
+        ("ab", False, -3.0, 2),  # cut short by max_new_tokens
+        ("ab\ncd", False, -7.0, 3),  # up to the line break, which ends it as the stop token would
+        ("\na\nb", True, -7.0, 3),  # a blank line before the first
+        ("", True, -1.0, 1),  # nothing said: how sure it was to say nothing
+    ],
+)
+def test_the_first_line_and_what_ends_it(text: str, stopped: bool, logprob: float, n: int) -> None:
+    assert sureness(said(text, stopped=stopped), text, decode) == (logprob, n)
+
+
+def test_who_gives_no_log_probabilities_is_not_sure_of_anything() -> None:
+    assert sureness(Generated([97], None), "a", decode) is None
+
+
+def test_a_line_ends_where_the_grader_ends_it() -> None:
+    assert ends_a_line("Paris\r\nQuestion:")
+    assert ends_a_line("  \n Paris\u2028and more")  # str.splitlines, as measure/grading.py
+    assert not ends_a_line("Paris")
+    assert not ends_a_line("\n\n")
