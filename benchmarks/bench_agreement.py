@@ -15,38 +15,12 @@ import logging
 import time
 from pathlib import Path
 
-import torch
-import transformers
 from lm_eval.models.huggingface import HFLM
 
+import models
 from knowpack.bench import tasks
 from knowpack.bench.lm import KnowpackLM
-from knowpack.config import BenchConfig, ModelConfig
-from knowpack.model.load import load
-from knowpack.model.loaded import Loaded, weights_hash
-
-TINY = {"hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 3}
-
-
-def model_of(name: str, tokenizer_of: str) -> Loaded:
-    """The named model; random ones borrow a tokenizer and have peaked logits, so that choices differ."""
-    if not name.startswith("random-"):
-        return load(ModelConfig(name=name, dtype="float32"))
-    words = load(ModelConfig(name=tokenizer_of)).tokenizer
-    shape = {**TINY, "vocab_size": len(words), "max_position_embeddings": 2048, "num_attention_heads": 4}
-    configs = {
-        "random-llama": lambda: transformers.LlamaConfig(**shape, num_key_value_heads=2),
-        "random-neox": lambda: transformers.GPTNeoXConfig(**shape),
-    }
-    torch.manual_seed(0)
-    config = configs[name]()
-    config.bos_token_id, config.eos_token_id = words.bos_token_id, words.eos_token_id
-    model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.ndim == 2:
-                weight.mul_(4.0)
-    return Loaded(model, words, name, torch.device("cpu"), weights_hash(model))
+from knowpack.config import BenchConfig
 
 
 def requests_of(name: str, data: str, limit: int | None) -> list:
@@ -114,7 +88,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    loaded = model_of(options.model, options.tokenizer_of)
+    loaded = models.named(options.model, options.tokenizer_of)
     with tasks.quiet():
         ours = KnowpackLM(loaded)
         theirs = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=options.batch_size)

@@ -19,8 +19,9 @@ from tempfile import TemporaryDirectory
 import torch
 from lm_eval.models.huggingface import HFLM
 
+import models
 from bench_agreement import requests_of
-from bench_speed import SUBJECTS, model_of
+from bench_speed import SUBJECTS, texts
 from knowpack.bench import tasks
 from knowpack.bench.lm import KnowpackLM
 from knowpack.config import ModelConfig
@@ -73,7 +74,7 @@ def main() -> None:
         return
     with TemporaryDirectory() as folder:
         if options.model == "135m":
-            made = model_of(Path(options.data))
+            made = models.smollm_sized(texts(Path(options.data)))
             made.model.save_pretrained(folder)  # type: ignore[operator]
             made.tokenizer.save_pretrained(folder)
             del made

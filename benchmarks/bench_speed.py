@@ -11,31 +11,20 @@ Peak memory: bench_memory.py.
 import argparse
 import json
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import torch
-import transformers
 from lm_eval.models.huggingface import HFLM
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
+import models
 from bench_agreement import requests_of
 from knowpack.bench import tasks
 from knowpack.bench.lm import KnowpackLM
-from knowpack.model.loaded import Loaded, weights_hash
+from knowpack.model.loaded import Loaded
+from timing import Both, timed_both
 
-SHAPE = {
-    "hidden_size": 576,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "intermediate_size": 1536,
-    "vocab_size": 49152,
-    "max_position_embeddings": 4096,
-    "tie_word_embeddings": True,
-}
 BATCH_SIZES = (1, 4, 16)
 BARS = {"mmlu": 4.0, "truthfulqa": 5.0, "arc_challenge": 1.5}
 SUBJECTS = ("anatomy", "world_religions", "high_school_physics", "moral_disputes")
@@ -47,24 +36,6 @@ def texts(data: Path) -> Iterator[str]:
         yield from (line for line in pl.read_parquet(file).write_ndjson().split("\n") if line)
 
 
-def model_of(data: Path) -> Loaded:
-    """The random Llama with a tokenizer of its own size."""
-    bare = Tokenizer(models.BPE())
-    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bare.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=SHAPE["vocab_size"], special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
-    )
-    bare.train_from_iterator(texts(data), trainer)
-    bare.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    words = transformers.PreTrainedTokenizerFast(tokenizer_object=bare, bos_token="<s>", eos_token="</s>")
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(**SHAPE, bos_token_id=0, eos_token_id=1)
-    model = transformers.LlamaForCausalLM(config).float().eval()
-    return Loaded(model, words, "random-llama-135M", torch.device("cpu"), weights_hash(model))
-
-
 def blocks_of(name: str, data: str, n_items: int) -> list[list]:
     """Requests in four blocks: of MMLU four subjects, else a quarter of the items each."""
     if name == "mmlu":
@@ -74,11 +45,8 @@ def blocks_of(name: str, data: str, n_items: int) -> list[list]:
     return [[request for request in found if request.doc_id * 4 // n_items == quarter] for quarter in range(4)]
 
 
-def timed(lm: HFLM, requests: list) -> tuple[float, float, list[tuple[float, bool]]]:
-    """CPU seconds, wall seconds, answers."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    found = lm.loglikelihood(requests, disable_tqdm=True)
-    return time.process_time() - cpu, time.perf_counter() - wall, found
+def scored(lm: HFLM, requests: list) -> tuple[Both, list[tuple[float, bool]]]:
+    return timed_both(lambda: lm.loglikelihood(requests, disable_tqdm=True))
 
 
 def compared(name: str, loaded: Loaded, data: str, n_items: int) -> dict[str, object]:
@@ -89,15 +57,15 @@ def compared(name: str, loaded: Loaded, data: str, n_items: int) -> dict[str, ob
     tried = {}
     for size in BATCH_SIZES:
         theirs.batch_size_per_gpu = size
-        tried[size] = timed(theirs, first)[0]
+        tried[size] = scored(theirs, first)[0].processor
     theirs.batch_size_per_gpu = best = min(tried, key=tried.__getitem__)
     cpu, wall, gap = [0.0, 0.0], [0.0, 0.0], 0.0
     for block in blocks:
         answers = []
         for i, lm in enumerate((KnowpackLM(loaded), theirs)):
-            used, passed, found = timed(lm, block)
-            cpu[i] += used
-            wall[i] += passed
+            used, found = scored(lm, block)
+            cpu[i] += used.processor
+            wall[i] += used.wall
             answers.append(found)
         gap = max(gap, *(abs(a[0] - b[0]) for a, b in zip(*answers, strict=True)))
     return {
@@ -127,7 +95,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     with tasks.quiet():
-        loaded = model_of(Path(options.data))
+        loaded = models.smollm_sized(texts(Path(options.data)))
         rows = []
         for name in options.benchmarks.split(","):
             rows.append(compared(name, loaded, options.data, options.items))

@@ -14,29 +14,27 @@ import argparse
 import json
 import random
 import statistics
-import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import polars as pl
 import torch
 import transformers
 
+import models
 from knowpack.config import ModelConfig, ProbeConfig
 from knowpack.decode.decoder import Decoder
 from knowpack.lab import files
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.model.load import load
-from knowpack.model.loaded import Loaded, weights_hash
+from knowpack.model.loaded import Loaded
 from knowpack.probe.probe import probe, regrade
 from knowpack.probe.prompts import Prompter, Shot, draw_shots
 from knowpack.records import Response, schema
+from timing import Clock, clock_of, matrix_speed, timed
 
 BATCH, NEW = 128, 32
-T = TypeVar("T")
-Clock = Callable[[], float]
 
 
 class Round(NamedTuple):
@@ -59,7 +57,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    clock = time.process_time if args.cpu_time else time.perf_counter
+    clock = clock_of(cpu_time=args.cpu_time)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {clock.__name__}")
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
@@ -98,7 +96,7 @@ def lab(n_facts: int, n_rounds: int, clock: Clock) -> dict[str, float]:
 
 def large(n_rounds: int, clock: Clock) -> dict[str, float]:
     """One prompt of 200 tokens for 128 questions, every answer 32 tokens long."""
-    loaded = random_llama()
+    loaded = models.smollm_sized()
     draw = random.Random(0)
     prefix = [draw.randrange(9, 49152) for _ in range(200)]
     tails = [[draw.randrange(9, 49152) for _ in range(draw.randint(12, 20))] for _ in range(BATCH)]
@@ -214,48 +212,6 @@ def parameters(loaded: Loaded) -> tuple[int, int]:
     head = loaded.model.get_output_embeddings().weight
     layers = sum(weight.numel() for name, weight in loaded.model.named_parameters() if ".layers." in name)
     return layers, head.numel()
-
-
-def matrix_speed(clock: Clock) -> tuple[float, float]:
-    """Floating-point operations a second of 2048 x 2048 products: torch's own, and oneDNN's where it is there."""
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    sides: list[Callable[[], object]] = [lambda: a @ b]
-    if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        sides.append(lambda: torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], ""))
-    with torch.inference_mode():
-        speeds = [2 * 2048**3 / min(timed(clock, side)[0] for _ in range(12)) for side in sides]
-    return speeds[0], speeds[-1]
-
-
-def random_llama() -> Loaded:
-    """135M parameters, the shape of SmolLM-135M, random; a tokenizer of one word a token."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=49152,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        eos_token_id=None,
-        bos_token_id=None,
-        pad_token_id=0,
-    )
-    model = transformers.LlamaForCausalLM(config).eval()
-    words = Tokenizer(models.WordLevel({f"w{i}": i for i in range(49152)}, unk_token="w0"))
-    words.pre_tokenizer, words.decoder = pre_tokenizers.WhitespaceSplit(), decoders.WordPiece(prefix="##")
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="w0")
-    return Loaded(model, tokenizer, "random 135M", torch.device("cpu"), weights_hash(model))
-
-
-def timed(clock: Clock, work: Callable[[], T]) -> tuple[float, T]:
-    started = clock()
-    result = work()
-    return clock() - started, result
 
 
 if __name__ == "__main__":

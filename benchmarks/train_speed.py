@@ -10,8 +10,6 @@ Prints seconds a step of each and their ratio (bar: knowpack no slower). Rounds 
 import argparse
 import math
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +17,15 @@ import peft
 import torch
 import transformers
 
+import models
 from knowpack import records
-from knowpack.config import ModelConfig, PlainRecipe
+from knowpack.config import PlainRecipe
 from knowpack.progress import SILENT
 from knowpack.records import Example
 from knowpack.train import lora, plain, track
 from knowpack.train.batch import NO_LOSS, Row
 from knowpack.train.resume import Checkpoints, Run
-
-Clock = Callable[[], float]
+from timing import Clock, clock_of
 
 
 def main() -> None:
@@ -38,8 +36,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cpu-time", action="store_true")
     args = parser.parse_args()
-    clock = time.process_time if args.cpu_time else time.perf_counter
-    model = the_model(args.model)
+    clock = clock_of(cpu_time=args.cpu_time)
+    model = models.lab_sized() if args.model == "random" else models.named(args.model).model
     config = PlainRecipe(rank=1, alpha=2, lr=1e-3, epochs=args.epochs, loss="all")
     rows = synthetic(args.examples, model.config.vocab_size)
     n_steps = config.epochs * math.ceil(len(rows) / config.batch_size)
@@ -51,16 +49,6 @@ def main() -> None:
     print(f"Trainer + peft  {min(theirs) * 1e3:7.1f} ms a step")
     print(f"knowpack        {min(ours) * 1e3:7.1f} ms a step")
     print(f"ratio           {min(theirs) / min(ours):7.2f} (bar: at least 1)")
-
-
-def the_model(name: str) -> transformers.PreTrainedModel:
-    if name != "random":
-        from knowpack.model.load import load
-
-        return load(ModelConfig(name=name)).model
-    torch.manual_seed(0)
-    shape = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6}
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=2048, **shape)).eval()
 
 
 def synthetic(n: int, vocabulary: int) -> list[Row]:
