@@ -81,14 +81,12 @@ def compared(args: argparse.Namespace, work: Path) -> dict[str, Any]:
     fastest = n_answers / sum(one.processor for one in first)
     for side, rounds in took.items():
         processor, seconds = sum(one.processor for one in rounds), sum(one.seconds for one in rounds)
-        pairs = [
-            pair for mine, his in zip(rounds, first, strict=True) for pair in zip(mine.texts, his.texts, strict=True)
-        ]
+        theirs, ours = ([text for one in some for text in one.texts] for some in (rounds, first))
         figures[side] = one = {
             "per_processor_second": n_answers / processor,
             "per_second": n_answers / seconds,
             "ratio": fastest * processor / n_answers,
-            "texts_that_differ": sum(a != b for a, b in zip(mine, theirs, strict=True)),
+            "texts_that_differ": sum(a != b for a, b in zip(ours, theirs, strict=True)),
             "of_matrix_speed": unavoidable / processor / speed,
         }
         print(f"{side:12}{one['per_processor_second']:14.2f}{one['per_second']:11.2f}{one['ratio']:7.2f}", end="")
