@@ -27,6 +27,7 @@ LAYERS = [
     {"base"},
     {"manifest"},
     {"run"},
+    {"forecast"},
     {"study", "pack", "diff"},
     {"report"},
     {"cli"},

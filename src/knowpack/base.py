@@ -102,12 +102,15 @@ class Base:
         return store.read_table(path, Knowledge) if path.is_file() else None
 
 
-def open_base(config: RunConfig, progress: Progress = SILENT) -> Base:
-    """Load the model, the facts and the prompts; nothing is measured yet."""
-    facts = sampled(sources.load(facts_of(config)), config.facts)
+def open_base(
+    config: RunConfig, progress: Progress = SILENT, *, asker: Asker | None = None, facts: pl.DataFrame | None = None
+) -> Base:
+    """Load the model, the facts and the prompts; nothing is measured yet. asker, facts: loaded already."""
+    facts = sampled(sources.load(facts_of(config)) if facts is None else facts, config.facts)
     pool = shot_pool(config)
-    with progress.stage(f"loading {config.model.name}", None):
-        asker = open_asker(config.model, config.probe.batch_size)
+    if asker is None:
+        with progress.stage(f"loading {config.model.name}", None):
+            asker = open_asker(config.model, config.probe.batch_size)
     probe_config = config.probe
     if config.bench.tasks:
         by_ids(asker, "a benchmark")
@@ -184,9 +187,9 @@ def bench_key(config: RunConfig) -> dict[str, object]:
     return key
 
 
-def probe_into(config: RunConfig, out: Path, progress: Progress = SILENT) -> Base:
+def probe_into(config: RunConfig, out: Path, progress: Progress = SILENT, *, asker: Asker | None = None) -> Base:
     """Probe config.model (its adapter merged, where it names one) into a folder of the user's choice."""
-    base = replace(open_base(config, progress), folder=out)
+    base = replace(open_base(config, progress, asker=asker), folder=out)
     store.claim(out, "knowpack probe", _described(base, config))
     measure_base(base, config, progress)
     return base

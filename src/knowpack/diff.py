@@ -27,14 +27,21 @@ DIFF = "knowpack diff"
 
 
 def diff(
-    config: RunConfig, after: ModelConfig, out: Path, examples: Path | None = None, progress: Progress = SILENT
+    config: RunConfig,
+    after: ModelConfig,
+    out: Path,
+    examples: Path | None = None,
+    progress: Progress = SILENT,
+    *,
+    asker: Asker | None = None,
 ) -> Path:
     """What an adapter (after.adapter on the base) or a whole fine-tuned model (after.name) changed.
 
-    examples: what it was trained on, where that is known: an Example table or a Fact table.
+    examples: what it was trained on, where that is known: an Example table or a Fact table. asker: the base, where
+    it is loaded already.
     """
     started = time.perf_counter()
-    base = open_base(config, progress)
+    base = open_base(config, progress, asker=asker)
     given = None if examples is None else _as_examples(examples)
     whole = None if after.adapter is not None else _whole(base, after)
     with _tuned(base, after, whole) as tuned:  # what cannot be used is said before the base is asked everything

@@ -27,13 +27,15 @@ from knowpack.state import read_state
 POLL_SECONDS = 1.0
 
 
-def study(config: StudyConfig, progress: Progress = SILENT) -> Path:
-    """Run all cells that are not done. Returns the study's folder; `cells` says how each one ended."""
+def study(config: StudyConfig, progress: Progress = SILENT, base: Base | None = None) -> Path:
+    """Run all cells that are not done. base: of the first cell, where it is loaded already.
+
+    Returns the study's folder; `cells` says how each one ended.
+    """
     runs = config.runs()
     if not runs:
         raise ConfigError(f"the study {config.name} has no cells; add some under cells:")
     folder = Path(config.base.work) / "studies" / config.name
-    base: Base | None = None
     names = []
     for cell in runs:
         base = _base_for(cell, base, progress)

@@ -13,6 +13,7 @@ from knowpack.cli.bench import app as bench_app
 from knowpack.cli.facts import app as facts_app
 from knowpack.cli.lab import app as lab_app
 from knowpack.cli.pack import Limits, capacity_command, pack_command
+from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import NOT_MET, Json, finish, say_json
 from knowpack.cli.stages import (
     Adapter,
@@ -102,6 +103,7 @@ def diff(
     limits: Limits = [],  # noqa: B006
     work: Work = "work",
     settings: Set = [],  # noqa: B006
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -111,9 +113,11 @@ def diff(
 
     Example: knowpack diff --model lab --adapter out/adapter --sample 2000 --out out/diff --budget known_lost=0.02
     """
+    from knowpack.base import open_base
     from knowpack.cli.console import progress
     from knowpack.config import ModelConfig
     from knowpack.diff import diff as diff_model
+    from knowpack.forecast import of_diff
     from knowpack.pack import budget
     from knowpack.store import read_json
 
@@ -124,7 +128,14 @@ def diff(
     )
     judged_by = budget.parse(limits, benchmarks=bool(config.bench.tasks)) if limits else None
     after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
-    folder = diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet, out))
+    base = None
+    if dry_run or not quiet:
+        base = open_base(config, progress(quiet))
+        say_plan(of_diff(base, config, out), err=not dry_run)
+    if dry_run:
+        return
+    asker = base and base.asker
+    folder = diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet, out), asker=asker)
     told = read_json(folder / "tuned.json")
     if not as_json:
         say_live(told.get("largest_logit_change") if isinstance(told, dict) else None)
@@ -136,6 +147,7 @@ def diff(
 def run(
     config: Annotated[Path, typer.Argument(help="The run as YAML.")],
     settings: Settings = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -143,12 +155,20 @@ def run(
 
     Example: knowpack run examples/run.yaml mix.n_unknown=100 train.lr=3e-3
     """
+    from knowpack.base import open_base
     from knowpack.cli.console import progress
     from knowpack.config import RunConfig
+    from knowpack.forecast import of_run
     from knowpack.run import run as run_one
     from knowpack.settings import load
 
-    folder = run_one(load(config, RunConfig, settings or []), progress=progress(quiet))
+    asked = load(config, RunConfig, settings or [])
+    base = open_base(asked, progress(quiet))
+    if dry_run or not quiet:
+        say_plan(of_run(base, asked), err=not dry_run)
+    if dry_run:
+        return
+    folder = run_one(asked, base, progress(quiet))
     finish(folder, quiet, as_json=as_json)
 
 
@@ -157,6 +177,7 @@ def study(
     config: Annotated[Path, typer.Argument(help="The study as YAML: a base run, cells, seeds.")],
     settings: Settings = None,
     sample: Sample = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -164,15 +185,23 @@ def study(
 
     Example: knowpack study examples/demo.yaml
     """
+    from knowpack.base import open_base
     from knowpack.cli.console import progress
     from knowpack.config import StudyConfig
+    from knowpack.forecast import of_study
     from knowpack.settings import load
     from knowpack.state import cells
     from knowpack.study import study as run_study
 
     sized = [] if sample is None else [f"base.facts.sample={sample}"]
     asked = load(config, StudyConfig, [*sized, *(settings or [])])
-    folder = run_study(asked, progress(quiet, Path(asked.base.work) / "studies" / asked.name))
+    runs, base = asked.runs(), None
+    if runs and (dry_run or not quiet):
+        base = open_base(runs[0], progress(quiet))
+        say_plan(of_study(asked, base), err=not dry_run)
+    if dry_run:
+        return
+    folder = run_study(asked, progress(quiet, Path(asked.base.work) / "studies" / asked.name), base)
     ended = list(cells(folder))
     if any(cell.state == "done" for cell in ended):
         finish(folder, quiet, as_json=as_json)

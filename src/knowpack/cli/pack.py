@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowpack.cli import terminal
+from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import NOT_MET, Json, finish, say_json
 from knowpack.cli.terminal import echo
 
@@ -57,6 +58,7 @@ def pack_command(
     sample: Sample = None,
     settings: Set = [],  # noqa: B006
     seed: Seed = 42,
+    dry_run: DryRun = False,
     as_json: Json = False,
     drop_problems: Annotated[bool, typer.Option(help="Leave out contradictory facts instead of stopping.")] = False,
     work: Work = "work",
@@ -72,6 +74,7 @@ def pack_command(
     from knowpack.pack import budget, plan
     from knowpack.pack.flow import pack
     from knowpack.pack.request import Request
+    from knowpack.pack.stages import of_pack
     from knowpack.settings import override
 
     efforts = {name: name for name in plan.EFFORTS}
@@ -92,8 +95,15 @@ def pack_command(
         work=work,
     )
     request = override(_sized(request, sample), settings)
+    asker = None
+    if dry_run or not quiet:
+        opened = of_pack(request, progress(quiet))
+        say_plan(opened.forecast, err=not dry_run)
+        asker = opened.asker
+    if dry_run:
+        return
     try:
-        pack(request, progress(quiet, out))
+        pack(request, progress(quiet, out), asker=asker)
     except BudgetError as error:  # all files are there; the advice is in its last words
         terminal.failed(f"knowpack: {str(error).rpartition('. ')[2]}")
     if not as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowpack.cli import terminal
+from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.terminal import echo
 
@@ -39,6 +40,7 @@ def probe_command(
     shots: Shots = "auto",
     sample: Sample = None,
     settings: Set = [],  # noqa: B006
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -46,13 +48,23 @@ def probe_command(
 
     Example: knowpack probe --model lab --facts lab --sample 500 --out out/probe
     """
-    from knowpack.base import probe_into
+    from dataclasses import replace
+
+    from knowpack.base import open_base, probe_into
     from knowpack.cli.console import progress
     from knowpack.decode.transformers_asker import live_change
+    from knowpack.forecast import of_probe
     from knowpack.measure.knowledge import summary
 
     config = config_of(model=model, adapter=adapter, facts=facts, shots=shots, sample=sample, settings=settings)
-    base = probe_into(config, out, progress(quiet))
+    asker = None
+    if dry_run or not quiet:
+        opened = replace(open_base(config, progress(quiet)), folder=out)
+        say_plan(of_probe(opened, config), err=not dry_run)
+        asker = opened.asker
+    if dry_run:
+        return
+    base = probe_into(config, out, progress(quiet), asker=asker)
     if as_json:
         name, weights = base.asker.name, base.asker.identity.weights
         told = {"kind": "probe", "model": name, "model_hash": weights, "adapter": adapter, "n_facts": base.facts.height}

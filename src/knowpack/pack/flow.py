@@ -29,6 +29,7 @@ from knowpack.pack.budget import Harm, Verdict
 from knowpack.pack.request import HELD_OUT, Request, command_of, config_of, identity, known_of
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, MEANING, Problem, screen
 from knowpack.pack.trial import Attempt, Trial, attempt, open_trial
+from knowpack.probe.askers import Asker
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Estimate, Example, Figure, Kind
 from knowpack.store import read_table, write_json, write_table
@@ -51,8 +52,11 @@ class Outcome:
     problems: list[Problem]
 
 
-def pack(request: Request, progress: Progress = SILENT) -> Outcome:
-    """Facts -> adapter and report. Raises BudgetError (exit code 3), all files written, where no attempt fits."""
+def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None = None) -> Outcome:
+    """Facts -> adapter and report. asker: the request's model, where it is loaded already.
+
+    Raises BudgetError (exit code 3), all files written, where no attempt fits.
+    """
     started = time.perf_counter()
     facts, problems = screened(request)
     known = sources.load(known_of(request))
@@ -61,7 +65,7 @@ def pack(request: Request, progress: Progress = SILENT) -> Outcome:
         if not (request.out / "facts.parquet").is_file():
             write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
         config = config_of(request, facts)
-        base = open_base(config, progress)
+        base = open_base(config, progress, asker=asker)
         weights_of(base.asker, "training")  # said before anything is asked
         begin(request.out, config, base, {"again": command_of(request)})
         measure_base(base, config, progress)

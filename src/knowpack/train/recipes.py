@@ -3,13 +3,21 @@
 model, rank, number of facts -> KeepRecipe; a recipe and how far its adapter overran the budget -> the next recipe.
 """
 
+import math
 from collections.abc import Mapping
 
-from knowpack.config import KeepRecipe
+from knowpack.config import KeepRecipe, PlainRecipe
 
 LAB_MODEL = "lab"
 MANY_MISSING = 0.1  # of the packed facts, beyond what --reliability allows
 MEASURED = 50  # facts; the recipe at 500 is measured too (docs/benchmarks/pack.md)
+
+
+def most_steps(recipe: PlainRecipe | KeepRecipe, n_rows: int) -> int:
+    """Training steps over n_rows examples; of the keep recipe the most, where no fact settles early."""
+    if isinstance(recipe, PlainRecipe):
+        return recipe.epochs * math.ceil(n_rows / recipe.batch_size)
+    return recipe.max_steps + recipe.tail_steps
 
 
 def for_model(model: str, rank: int, n_facts: int) -> KeepRecipe:

@@ -1,0 +1,242 @@
+"""The plan before the work: what a command will ask and train, what is on disk already, and how long it will take.
+
+config + whoever answers -> `Forecast`: stages, each with its answers or steps, priced by a timed sample of the same
+work (two batches of questions, a few training steps). Nothing is written. Memory is the peak of the sample.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import polars as pl
+
+from knowpack.base import Base, bench_folder, fresh_name
+from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, StudyConfig
+from knowpack.measure.stakes import at_stake
+from knowpack.probe.probe import probe
+from knowpack.run import folder_of
+from knowpack.train import replay_prompts
+from knowpack.train.recipes import most_steps
+
+SAMPLED = 64  # questions of a timed batch
+SHORT, LONG = 2, 6  # training steps of the two timed trainings; their difference is free of what begins and ends one
+
+
+class Stage(NamedTuple):
+    """A piece of work."""
+
+    what: str
+    n: int
+    """Answers, or training steps."""
+    unit: Literal["answers", "steps", "requests"]
+    drafted: bool = False
+    """Answers that have another model's, or another prompt's, as drafts."""
+    done: bool = False
+    """On disk already."""
+    at_most: bool = False
+    """How many is known only later; the plan counts the most."""
+    recipe: str = ""
+    """Whose steps: a key of Rates.step."""
+
+
+class Rates(NamedTuple):
+    """What a sample took."""
+
+    first: float
+    """Seconds an answer, under the first prompt."""
+    drafted: float
+    """Seconds an answer with a draft."""
+    step: Mapping[str, float]
+    """Seconds a training step, by recipe."""
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Stages in order, and their price."""
+
+    stages: list[Stage]
+    rates: Rates
+
+    def seconds(self, stage: Stage) -> float | None:
+        """Of one stage; 0 where it is done, None where nothing was timed for it."""
+        if stage.done:
+            return 0.0
+        if stage.unit == "answers":
+            return stage.n * (self.rates.drafted if stage.drafted else self.rates.first)
+        each = self.rates.step.get(stage.recipe) if stage.unit == "steps" else None
+        return None if each is None else stage.n * each
+
+    @property
+    def total(self) -> float:
+        """Seconds of all stages that could be priced."""
+        return sum(self.seconds(stage) or 0.0 for stage in self.stages)
+
+
+def of_probe(base: Base, config: RunConfig) -> Forecast:
+    """The base's own answers: the probe and the fresh prompts."""
+    return Forecast(list(base_stages(base, config)), sampled_rates(base, []))
+
+
+def of_run(base: Base, config: RunConfig) -> Forecast:
+    """The base where it is not measured, and one cell."""
+    stages = [*base_stages(base, config), *_cell_stages(base, config)]
+    return Forecast(stages, sampled_rates(base, [config] if _trains(stages) else []))
+
+
+def of_study(config: StudyConfig, base: Base) -> Forecast:
+    """The base once, then every cell. Cells that ask another model or other facts are priced as the first."""
+    runs = config.runs()
+    stages = list(base_stages(base, runs[0]))
+    for cell in runs:
+        stages += _cell_stages(base, cell)
+    waiting = {stage.recipe for stage in stages if stage.unit == "steps" and not stage.done}
+    return Forecast(stages, sampled_rates(base, [cell for cell in runs if priced_as(cell.train) in waiting]))
+
+
+def of_diff(base: Base, config: RunConfig, out: Path) -> Forecast:
+    """The base where it is not measured, and the tuned model."""
+    stages = [*base_stages(base, config), *asked_again(base, config, out, "tuned model", n_taught=0)]
+    return Forecast(stages, sampled_rates(base, []))
+
+
+def base_stages(base: Base, config: RunConfig) -> Iterator[Stage]:
+    """What the base itself is asked."""
+    yield from _sets(base, config, base.folder, "base", own=True)
+    if config.bench.tasks:
+        done = bench_folder(base, config).is_dir()
+        yield Stage(f"base: {', '.join(config.bench.tasks)}", len(config.bench.tasks), "requests", done=done)
+
+
+def _cell_stages(base: Base, config: RunConfig) -> Iterator[Stage]:
+    folder = folder_of(config, base)
+    label = config.label or "run"
+    mix = config.mix
+    n_rows = mix.n_unknown * (1 + mix.n_highly_known + mix.n_paraphrase)
+    steps = most_steps(config.train, n_rows)
+    done = (folder / "adapter").is_dir()
+    if isinstance(config.train, KeepRecipe):
+        n_replay = config.train.n_replay + config.train.n_made_up + config.train.n_texts
+        yield Stage(f"{label}: the base answers replay prompts", n_replay, "answers", done=done, at_most=True)
+    keep = isinstance(config.train, KeepRecipe)
+    yield Stage(f"{label}: training", steps, "steps", done=done, at_most=keep, recipe=priced_as(config.train))
+    yield from asked_again(base, config, folder, label, n_taught=mix.n_unknown)
+    if config.bench.tasks:
+        yield Stage(
+            f"{label}: {', '.join(config.bench.tasks)}",
+            len(config.bench.tasks),
+            "requests",
+            done=(folder / "scores.parquet").is_file(),
+        )
+
+
+def asked_again(base: Base, config: RunConfig, folder: Path, label: str, n_taught: int) -> Iterator[Stage]:
+    """What the base with an adapter is asked."""
+    probe_config = config.probe
+    if n_taught and probe_config.n_held_out_forms:
+        n = n_taught * probe_config.n_prompts * probe_config.n_held_out_forms
+        yield Stage(f"{label}: new wordings", n, "answers", drafted=True, done=(folder / "held_out.parquet").is_file())
+    yield from _sets(base, config, folder, label, own=False)
+
+
+def _sets(base: Base, config: RunConfig, folder: Path, label: str, *, own: bool) -> Iterator[Stage]:
+    """The probe's own prompts, and each fresh set. own: the base itself, which has no drafts at first."""
+    asked, n, p = config.probe, base.facts.height, config.probe.n_prompts
+    done = (folder / "responses.parquet").is_file()
+    if own:
+        yield Stage(f"{label}: first prompt", n, "answers", done=done)
+        yield Stage(f"{label}: {p - 1} more prompts", n * (p - 1), "answers", drafted=True, done=done)
+    else:
+        yield Stage(f"{label}: the same {p} prompts", n * p, "answers", drafted=True, done=done)
+    measured = (base.folder / "knowledge.parquet").is_file()
+    for number in range(1, (asked.n_floors if asked.noise and asked.n_shots else 0) + 1):
+        known = number == 1 or measured
+        n_facts = at_stake(base.knowledge).height if number > 1 and measured else n
+        if not n_facts:
+            continue  # nothing to lose: not asked again
+        done = (folder / fresh_name(number) / "knowledge.parquet").is_file()
+        what = f"{label}: fresh prompts {number}"
+        yield Stage(what, n_facts * p, "answers", drafted=True, done=done, at_most=not known)
+
+
+def _trains(stages: Sequence[Stage]) -> bool:
+    return any(stage.unit == "steps" and not stage.done for stage in stages)
+
+
+def priced_as(recipe: PlainRecipe | KeepRecipe) -> str:
+    """What changes the price of a step: a key of Rates.step."""
+    parts = [recipe.recipe, recipe.batch_size, recipe.rank]
+    if isinstance(recipe, KeepRecipe):
+        parts += [recipe.replay_batch, recipe.from_layer]
+    return " ".join(map(str, parts))
+
+
+def sampled_rates(base: Base, trained: Sequence[RunConfig]) -> Rates:
+    """Ask two batches, and train a few steps with each recipe that these runs train with."""
+    one = base.config.probe.model_copy(update={"n_samples": 0})
+    some = base.facts.head(SAMPLED)
+
+    def asked(facts: pl.DataFrame, prompts: slice) -> float:
+        begun = time.perf_counter()
+        probe(base.asker, facts, base.shots[prompts], base.prompter, one).collect()
+        return time.perf_counter() - begun
+
+    asked(some.head(1), slice(1))  # what the first forward of a process costs
+    first = asked(some, slice(1, 2) if len(base.shots) > 1 else slice(1))
+    two = asked(some, slice(2, 4)) if len(base.shots) > 3 else 2 * first
+    by_price = {priced_as(config.train): config for config in trained}
+    steps = {key: _step(base, config) for key, config in by_price.items()}
+    return Rates(first / some.height, max(two - first, 0.2 * first) / some.height, steps, peak_bytes())
+
+
+def _step(base: Base, config: RunConfig) -> float:
+    """Seconds a step, from two short trainings of different length."""
+    from knowpack.train.train import train
+
+    taken = []
+    for n_steps in (SHORT, LONG):
+        recipe, examples = _short(base, config, n_steps)
+        with tempfile.TemporaryDirectory() as folder:
+            prompter = base.by_ids.prompter
+            made = train(base.loaded, examples, recipe, config.seed, Path(folder) / "adapter", prompter=prompter)
+        taken.append(made.seconds)
+    return max(taken[1] - taken[0], 1e-6) / (LONG - SHORT)
+
+
+def _short(base: Base, config: RunConfig, n_steps: int) -> tuple[PlainRecipe | KeepRecipe, pl.DataFrame]:
+    """A recipe and examples that train n_steps steps; the price of a step is the same."""
+    recipe = config.train
+    batch = recipe.batch_size
+    if isinstance(recipe, PlainRecipe):
+        rows = base.facts.sample(batch, with_replacement=True, seed=0)
+        return recipe.model_copy(update={"epochs": n_steps, "checkpoint_each_epoch": False}), _as_examples(rows)
+    few = {"n_replay": recipe.replay_batch, "n_made_up": 0, "n_texts": min(recipe.n_texts, 4), "retire": False}
+    short = recipe.model_copy(update={**few, "n_contexts": 0, "max_steps": n_steps - 1, "tail_steps": 1})
+    new = base.facts.head(min(batch, base.facts.height // 2))
+    replayed = replay_prompts.as_examples(replay_prompts.prompts(base.facts, new, short, config.seed))
+    return short, pl.concat([_as_examples(new), replayed])
+
+
+def _as_examples(facts: pl.DataFrame) -> pl.DataFrame:
+    from knowpack import records
+    from knowpack.records import Example, Kind
+
+    told = facts.select(
+        example_id=pl.format("{}-{}", "fact_id", pl.int_range(pl.len())),
+        fact_id="fact_id",
+        kind=pl.lit(str(Kind.UNKNOWN)),
+        question="question",
+        answer=pl.col("answers").list.first(),
+    )
+    return told.select(pl.col(name).cast(kind) for name, kind in records.schema(Example).items())
+
+
+def peak_bytes() -> int:
+    """The most memory this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

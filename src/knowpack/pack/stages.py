@@ -1,0 +1,51 @@
+"""What a pack will do and how long it will take, before it does it: Request -> Forecast and whoever will answer."""
+
+from typing import NamedTuple
+
+import polars as pl
+
+from knowpack.base import open_base
+from knowpack.facts import sources
+from knowpack.forecast import Forecast, Stage, asked_again, base_stages, priced_as, sampled_rates
+from knowpack.pack import plan
+from knowpack.pack.flow import screened
+from knowpack.pack.request import Request, config_of, known_of
+from knowpack.pack.trial import N_VALIDATION_PROMPTS
+from knowpack.probe.askers import Asker
+from knowpack.progress import SILENT, Progress
+from knowpack.train import recipes
+
+
+class Opened(NamedTuple):
+    """The plan, and the model that is loaded for it."""
+
+    forecast: Forecast
+    asker: Asker
+
+
+def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
+    """Every stage at its most: attempts end as soon as one fits the budget, training as soon as the facts hold."""
+    facts, _ = screened(request)
+    known = sources.load(known_of(request))
+    split = plan.parts(known, facts, request.seed, request.n_report, request.n_validation)
+    config = config_of(request, facts)
+    base = open_base(config, progress, facts=pl.concat([facts, split.report]))
+    recipe = request.train or recipes.for_model(request.model.name, plan.MIN_RANK, facts.height)
+    config = config.model_copy(update={"train": recipe})
+    n_packed, n_validated = facts.height, split.validation.height
+    stages = list(base_stages(base, config))
+    n = (n_packed + 2 * n_validated) * N_VALIDATION_PROMPTS
+    stages.append(Stage("base: the prompts and facts that judge attempts", n, "answers"))
+    n_replay = min(recipe.n_replay, split.replay.height) + recipe.n_made_up + recipe.n_texts
+    stages.append(Stage("base: replay prompts", n_replay, "answers", at_most=True))
+    n_attempts = 1 if request.train else plan.N_ATTEMPTS[request.effort]
+    for number in range(n_attempts):
+        label = f"attempt {number + 1}" if n_attempts > 1 else "attempt"
+        done = (request.out / "adapter").is_dir()
+        steps = recipes.most_steps(recipe, facts.height)
+        maybe = number > 0
+        stages.append(Stage(f"{label}: training", steps, "steps", done=done, at_most=True, recipe=priced_as(recipe)))
+        n = (n_packed + n_validated) * N_VALIDATION_PROMPTS
+        stages.append(Stage(f"{label}: judged", n, "answers", done=done, at_most=maybe))
+    stages += asked_again(base, config, request.out, "report", n_taught=n_packed)
+    return Opened(Forecast(stages, sampled_rates(base, [config])), base.asker)

@@ -1,0 +1,112 @@
+"""The plan before the work: how many answers and steps by hand arithmetic, what is on disk, nothing written."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+from knowpack.base import measure_base, open_base
+from knowpack.config import RunConfig, StudyConfig
+from knowpack.forecast import Forecast, Stage, of_diff, of_probe, of_run, of_study
+from knowpack.forecast import Rates as SampledRates
+from knowpack.pack.request import Request
+from knowpack.pack.stages import of_pack
+from knowpack.run import run
+from knowpack.settings import override
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "label": "8",
+            "model": {"name": str(tiny.save_model(tmp_path / "model"))},
+            "facts": {"path": str(tiny.save_facts(tmp_path / "facts.parquet"))},
+            "probe": {
+                "n_prompts": 3,
+                "n_shots": 2,
+                "n_floors": 2,
+                "shots": str(tiny.save_shots(tmp_path / "shots.csv")),
+            },
+            "mix": {"n_unknown": 8},
+            "train": {"epochs": 6, "batch_size": 3, "lr": 0.01},
+            "work": str(tmp_path / "work"),
+        }
+    )
+
+
+def work(forecast: Forecast) -> dict[str, int]:
+    return {stage.what: stage.n for stage in forecast.stages}
+
+
+def test_answers_and_steps_are_counted_before_anything_is_asked(config: RunConfig, tmp_path: Path) -> None:
+    base = open_base(config)
+    n = base.facts.height
+    assert n > 8
+    found = of_run(base, config)
+    assert work(found) == {
+        "base: first prompt": n,
+        "base: 2 more prompts": 2 * n,
+        "base: fresh prompts 1": 3 * n,
+        "base: fresh prompts 2": 3 * n,
+        "8: training": 6 * 3,  # six epochs of ceil(8 / 3) batches
+        "8: new wordings": 8 * 3,
+        "8: the same 3 prompts": 3 * n,
+        "8: fresh prompts 1": 3 * n,
+        "8: fresh prompts 2": 3 * n,
+    }
+    assert [stage.what for stage in found.stages if stage.at_most] == ["base: fresh prompts 2", "8: fresh prompts 2"]
+    assert not (tmp_path / "work").exists()  # a plan writes nothing
+    assert found.rates.peak_bytes > 1e8
+    assert 0 < found.total < 600
+
+
+def test_what_is_on_disk_costs_nothing(config: RunConfig) -> None:
+    base = open_base(config)
+    measure_base(base, config)
+    after = of_probe(base, config)
+    assert all(stage.done for stage in after.stages)
+    assert after.total == 0.0
+    run(config, base)
+    assert of_run(base, config).total == 0.0
+    grid = StudyConfig.model_validate(
+        {"name": "s", "base": config.model_dump(), "cells": [{"label": "8"}, {"label": "6", "mix.n_unknown": 6}]}
+    )
+    left = [stage.what for stage in of_study(grid, base).stages if not stage.done]
+    assert left[0] == "6: training"
+    assert all(what.startswith("6: ") for what in left)
+
+
+def test_a_diff_and_a_pack_are_planned_too(config: RunConfig, tmp_path: Path) -> None:
+    base = open_base(config)
+    assert {"tuned model: the same 3 prompts"} <= work(of_diff(base, config, tmp_path / "diff")).keys()
+    facts = tiny.save_facts(tmp_path / "more.parquet")
+    request = Request(facts=str(facts), out=tmp_path / "out", known=str(facts), model=config.model, effort="quick")
+    request = override(request, ["probe.n_prompts=3", "probe.n_shots=2", f"probe.shots={config.probe.shots}"])
+    with pytest.raises(Exception, match="at least 20 facts"):
+        of_pack(request)  # the same table twice leaves nothing to keep: said in the plan, too
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_price_is_the_sample_s_by_hand() -> None:
+    rates = SampledRates(first=0.5, drafted=0.1, step={"plain": 2.0}, peak_bytes=1)
+    stages = [
+        Stage("a", 10, "answers"),
+        Stage("b", 10, "answers", drafted=True),
+        Stage("c", 7, "steps", recipe="plain"),
+        Stage("d", 7, "steps", recipe="plain", done=True),
+        Stage("e", 3, "requests"),
+    ]
+    found = Forecast(stages, rates)
+    assert [found.seconds(stage) for stage in stages] == [5.0, 1.0, 14.0, 0.0, None]
+    assert found.total == 20.0
+
+
+def test_a_sample_leaves_the_base_as_it_was(config: RunConfig) -> None:
+    base = open_base(config)
+    before = {name: weight.clone() for name, weight in base.loaded.model.state_dict().items()}
+    of_run(base, config)
+    after = base.loaded.model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(weight, after[name]) for name, weight in before.items())
