@@ -170,7 +170,7 @@ def _trains(stages: Sequence[Stage]) -> bool:
 
 def priced_as(recipe: PlainRecipe | KeepRecipe) -> str:
     """What changes the price of a step: a key of Rates.step."""
-    parts = [recipe.recipe, recipe.batch_size, recipe.rank]
+    parts: list[object] = [recipe.recipe, recipe.batch_size, recipe.rank]
     if isinstance(recipe, KeepRecipe):
         parts += [recipe.replay_batch, recipe.from_layer]
     return " ".join(map(str, parts))

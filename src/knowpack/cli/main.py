@@ -134,7 +134,7 @@ def diff(
         say_plan(of_diff(base, config, out), err=not dry_run)
     if dry_run:
         return
-    asker = base and base.asker
+    asker = None if base is None else base.asker
     folder = diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet, out), asker=asker)
     told = read_json(folder / "tuned.json")
     if not as_json:

@@ -13,14 +13,15 @@ SHOWN = 14  # stages; a grid has hundreds
 
 def say_plan(forecast: "Forecast", *, err: bool) -> None:
     """A line a stage and the sum. err: on stderr, as progress is, where the command goes on."""
-    from rich.console import Console
     from rich.table import Table
+
+    from knowpack.cli.terminal import console as terminal
 
     left = [stage for stage in forecast.stages if not stage.done]
     n_done = len(forecast.stages) - len(left)
-    console = Console(stderr=err)
+    console = terminal(err=err)
     if not left:
-        console.print(f"plan: all {n_done} stages are on disk already", highlight=False)
+        console.print(f"plan: all {n_done} stages are on disk already")
         return
     table = Table("stage", "work", "about", box=None, pad_edge=False)
     table.columns[1].justify = table.columns[2].justify = "right"
@@ -29,11 +30,11 @@ def say_plan(forecast: "Forecast", *, err: bool) -> None:
     if len(left) > SHOWN:
         rest = sum(forecast.seconds(stage) or 0.0 for stage in left[SHOWN:])
         table.add_row(f"... and {len(left) - SHOWN} more stages", "", duration(rest))
-    console.print("plan" + (f" ({n_done} stages are on disk already)" if n_done else ""), highlight=False)
-    console.print(table, highlight=False, markup=False)
+    console.print("plan" + (f" ({n_done} stages are on disk already)" if n_done else ""))
+    console.print(table)
     peak = forecast.rates.peak_bytes / 2**30
     unpriced = " and the benchmarks" if any(forecast.seconds(stage) is None for stage in left) else ""
-    console.print(f"in all about {duration(forecast.total)}{unpriced}; memory {peak:.1f} GiB", highlight=False)
+    console.print(f"in all about {duration(forecast.total)}{unpriced}; memory {peak:.1f} GiB")
 
 
 def duration(seconds: float) -> str:
