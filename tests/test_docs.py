@@ -30,7 +30,8 @@ def test_every_file_that_a_contributors_page_names_is_there(page: str) -> None:
         ("train/shared.py", ["def can_pack"]),
         ("probe/askers.py", ["class TokenAsker", "class TextAsker", "class Keeps", "class Identity", "def by_ids"]),
         ("facts/sources.py", ["SOURCES", "class Source", "def check"]),
-        ("decode/transformers_asker.py", ["def open_asker", "def weights_of"]),
+        ("decode/transformers_asker.py", ["def weights_of"]),
+        ("served/opening.py", ["def open_asker"]),
     ],
 )
 def test_every_name_that_extending_md_names_is_there(file: str, names: list[str]) -> None:

@@ -23,6 +23,7 @@ LAYERS = [
     {"facts", "model"},
     {"facts.graphs", "probe"},
     {"decode"},
+    {"served"},
     {"train", "bench"},
     {"base"},
     {"manifest"},

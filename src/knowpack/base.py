@@ -15,7 +15,7 @@ import polars as pl
 
 from knowpack import store
 from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
-from knowpack.decode.transformers_asker import TransformersAsker, open_asker, weights_of
+from knowpack.decode.transformers_asker import TransformersAsker, weights_of
 from knowpack.errors import HeldError
 from knowpack.facts import sources
 from knowpack.measure.grading import GRADER_VERSION
@@ -31,6 +31,7 @@ from knowpack.probe.turns import Turns
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Knowledge, Response
 from knowpack.seeds import stream
+from knowpack.served.opening import open_asker
 
 LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
 SHOTS = {"shots", "shots_seed", "shots_in_order", "shot_answers"}  # the shots themselves are in the key

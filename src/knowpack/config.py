@@ -17,18 +17,46 @@ from knowpack.settings import Section as Section
 Preset = Literal["paper", "authors"]
 
 
+SERVED = "served:"
+"""How the name of a model begins that a server answers for: served:http://host:port/v1#NAME."""
+
+
+class ServedConfig(Section):
+    """How a server is asked; read only where model.name is served:..."""
+
+    by: Literal["auto", "text", "tokens"] = "auto"
+    """tokens: prompts as ids (vLLM); text: chat messages (any API). auto: tokens for a vLLM whose tokenizer is here."""
+    weights: str | None = None
+    """Asked by tokens: a folder or hub name with the served model's tokenizer, and its weights where the server is
+    to be compared with them, or they are trained on. None: the folder that the server names, where it is here."""
+    concurrency: int = Field(16, ge=1)
+    """Requests under way at once."""
+    timeout_seconds: float = Field(120.0, gt=0)
+    """Of one request."""
+    retries: int = Field(4, ge=0)
+    """Of a request that failed: no connection, no answer in time, too many requests, an error of the server."""
+
+
 class ModelConfig(Section):
     """Which model."""
 
     name: str = "lab"
-    """A hub name, a folder, or lab."""
+    """A hub name, a folder, a GGUF file, lab, or served:http://host:port/v1#NAME."""
     adapter: str | None = None
-    """A PEFT adapter folder or hub name, merged into the weights."""
+    """A PEFT adapter folder or hub name, merged into the weights; of a served model see docs/served.md."""
     revision: str | None = None
+    """Of a hub name; of a served model a mark of your own, to tell apart what its server calls by one name."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: float32 on a CPU, the checkpoint's own elsewhere."""
     device: str = "auto"
     trust_remote_code: bool = False
+    served: ServedConfig = ServedConfig()
+
+    @model_validator(mode="after")
+    def _served(self) -> "ModelConfig":
+        if self.served != ServedConfig() and not self.name.startswith(SERVED):
+            raise ValueError(f"model.served is read of served models only, and the model is {self.name}")
+        return self
 
 
 class FactsConfig(Section):
@@ -336,7 +364,7 @@ def _sham_of(run: RunConfig) -> RunConfig:
 
 
 NOT_A_RESULT = {
-    "model": {"device", "adapter"},
+    "model": {"device", "adapter", "served"},
     "probe": {"batch_size", "drafts"},
     "bench": {"batch_size", "data"},
     "train": {"track", "checkpoint_seconds"},

@@ -13,7 +13,7 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, bench_key, measure_base, open_base
 from knowpack.config import ModelConfig, RunConfig
-from knowpack.decode.transformers_asker import live_change, open_asker
+from knowpack.decode.transformers_asker import live_change
 from knowpack.errors import ModelError
 from knowpack.facts import sources
 from knowpack.manifest import begin, owned
@@ -21,6 +21,7 @@ from knowpack.probe.askers import Asker, TextAnswers
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
 from knowpack.run import measure
+from knowpack.served.opening import open_asker
 from knowpack.settings import differing, typed
 
 DIFF = "knowpack diff"

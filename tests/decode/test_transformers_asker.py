@@ -10,11 +10,12 @@ import torch
 import tiny
 from knowpack.base import Base, measure_base
 from knowpack.config import ModelConfig, ProbeConfig, RunConfig, TrainConfig
-from knowpack.decode.transformers_asker import TransformersAsker, open_asker, weights_of
+from knowpack.decode.transformers_asker import TransformersAsker, weights_of
 from knowpack.errors import ModelError
 from knowpack.model.load import load
 from knowpack.probe.askers import Identity
 from knowpack.probe.prompts import Prompter, draw_shots
+from knowpack.served.opening import open_asker
 from knowpack.train import lora
 
 

@@ -1,38 +1,20 @@
-"""GGUF files: written here by the package `gguf`, the weights of a tiny Llama as llama.cpp lays them out."""
+"""GGUF files: a tiny Llama, written by the package `gguf` as llama.cpp lays it out (gguf_file.py)."""
 
-import json
 import sys
 from importlib import metadata
 from pathlib import Path
 
-import gguf
-import numpy as np
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import tiny
+from gguf_file import written
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
 from knowpack.model.gguf_files import find
 from knowpack.model.load import load
 from knowpack.model.merge import merged
-
-NAMES = {
-    "model.embed_tokens": "token_embd",
-    "model.norm": "output_norm",
-    "lm_head": "output",
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-
 
 SPARE = 4  # transformers adds the special tokens of a Llama that are not in the file
 
@@ -52,53 +34,9 @@ def llama() -> LlamaForCausalLM:
     ).eval()
 
 
-def written(path: Path, model: LlamaForCausalLM, architecture: str = "llama") -> Path:
-    """The model as a GGUF file in float32: queries and keys with their halves interleaved, as llama.cpp has them."""
-    config, tokenizer = model.config, tiny.tokenizer()
-    writer = gguf.GGUFWriter(str(path), architecture)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(config.vocab_size)
-    backend = tokenizer.backend_tokenizer
-    vocabulary = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
-    merges = json.loads(backend.to_str())["model"]["merges"]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(vocabulary)
-    writer.add_token_merges([" ".join(pair) for pair in merges])
-    writer.add_token_types([3 if token in tokenizer.all_special_tokens else 1 for token in vocabulary])
-    writer.add_bos_token_id(tokenizer.bos_token_id)
-    writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_pad_token_id(tokenizer.pad_token_id)
-    writer.add_unk_token_id(tokenizer.pad_token_id)
-    writer.add_chat_template(tiny.CHAT)
-    for name, weight in model.state_dict().items():
-        plain = name.removesuffix(".weight")
-        if plain.startswith("model.layers."):
-            _, _, layer, part = plain.split(".", 3)
-            wanted = f"blk.{layer}.{NAMES[part]}"
-        else:
-            wanted = NAMES[plain]
-        array = weight.float().numpy()
-        if wanted.endswith(("attn_q", "attn_k")):
-            heads = config.num_attention_heads if wanted.endswith("q") else config.num_key_value_heads
-            array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2).reshape(array.shape)
-        writer.add_tensor(f"{wanted}.weight", np.ascontiguousarray(array))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(tmp_path_factory.mktemp("gguf") / "tiny.gguf", llama())
+    return written(tmp_path_factory.mktemp("gguf") / "tiny.gguf", llama(), tiny.tokenizer())
 
 
 def test_a_gguf_file_gives_the_weights_that_were_written(file: Path) -> None:
@@ -136,7 +74,7 @@ def test_a_truncated_file_is_one_line(file: Path, tmp_path: Path, share: float) 
 
 
 def test_an_architecture_that_transformers_does_not_read_is_one_line(tmp_path: Path) -> None:
-    path = written(tmp_path / "other.gguf", llama(), "nosuch")
+    path = written(tmp_path / "other.gguf", llama(), tiny.tokenizer(), "nosuch")
     with pytest.raises(ModelError, match="nosuch") as error:
         load(ModelConfig(name=str(path)))
     assert "\n" not in str(error.value)

@@ -21,6 +21,7 @@ from knowpack import store
 from knowpack.bench.data import content
 from knowpack.config import BenchConfig
 from knowpack.errors import BenchError
+from knowpack.probe.askers import by_ids
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Score, table
 from knowpack.store import hash_of, lock, read_json, read_table, remove, write_json, write_table
@@ -58,6 +59,7 @@ def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progre
 
     Raises BenchError for an unknown task or unusable data, before anything is computed.
     """
+    by_ids(asker, "a benchmark")
     if not config.tasks:
         raise BenchError("no benchmark task is named; for example --tasks mmlu,truthfulqa_mc1,arc_easy")
     settings = config.model_dump(mode="json", include=set(SETTINGS))

@@ -42,7 +42,8 @@ def run(
     from knowpack.bench.evaluate import evaluate
     from knowpack.cli.console import progress
     from knowpack.config import BenchConfig, ModelConfig, RunConfig
-    from knowpack.decode.transformers_asker import live_change, open_asker
+    from knowpack.decode.transformers_asker import live_change
+    from knowpack.served.opening import open_asker
     from knowpack.settings import override
 
     names = tuple(name.strip() for name in tasks.split(",") if name.strip())

@@ -1,6 +1,7 @@
 """`knowpack facts ...`: tables of facts; those out of graphs are in cli_graphs.py. Parsing and printing only."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from knowpack.cli.printing import Out, Quiet, Seed, say, say_counts, write
 
 if TYPE_CHECKING:
     from knowpack.facts.columns import Imported
+    from knowpack.probe.askers import TextAnswers
 
 app = typer.Typer(name="facts", help="Make, check and reword fact tables.", no_args_is_help=True)
 app.add_typer(cli_graphs.app)
@@ -178,9 +180,12 @@ def paraphrase(
 def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:
     """A function that sends instructions to a model."""
     from knowpack.config import ModelConfig
-    from knowpack.decode.transformers_asker import open_asker
+    from knowpack.probe.askers import TextAnswers
+    from knowpack.served.opening import open_asker
 
     asker = open_asker(ModelConfig(name=name))
+    if isinstance(asker, TextAnswers):
+        return partial(_reworded_by_text, asker, seed)
     tokenizer = asker.tokenizer
 
     def generate(prompts: list[str]) -> list[str]:
@@ -194,3 +199,8 @@ def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:
         return [str(tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
 
     return generate
+
+
+def _reworded_by_text(asker: "TextAnswers", seed: int, prompts: list[str]) -> list[str]:
+    chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
+    return asker.answer(chats, max_new_tokens=400, temperature=0.7, seed=seed)

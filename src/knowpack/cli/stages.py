@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from knowpack.config import RunConfig
 
-Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, a GGUF file, smollm2 or lab.")]
+Model = Annotated[
+    str, typer.Option("--model", help="A hub name, a folder, a GGUF file, smollm2, lab or served:URL#NAME.")
+]
 Adapter = Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")]
 Facts = Annotated[
     str, typer.Option("--facts", help="A fact table (parquet, CSV, JSONL), world or lab; auto: by the model.")

@@ -1,6 +1,6 @@
 """The TokenAsker of transformers: a model in memory, asked through the shared-prefix decoder.
 
-ModelConfig, or a Loaded -> TransformersAsker. An adapter is merged into the weights while it is asked for, and the base
+Loaded -> TransformersAsker. An adapter is merged into the weights while it is asked for, and the base
 comes back bit for bit. Whoever needs the weights themselves (training, benchmarks) takes `weights_of`.
 """
 
@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowpack import store
-from knowpack.config import ModelConfig
 from knowpack.decode.decoder import Decoder, ScoredContinuation
 from knowpack.errors import ModelError
-from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.model.merge import merged
-from knowpack.probe.askers import Asker, Generated, Identity, Prompted, TokenAsker
+from knowpack.probe.askers import Asker, Generated, Identity, Prompted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -103,11 +101,6 @@ class TransformersAsker:
         now = weights_hash(self.loaded.model)
         if now != self.loaded.weights_hash:
             raise RuntimeError(f"the base's weights changed: {self.loaded.weights_hash} before, {now} now")
-
-
-def open_asker(config: ModelConfig, batch_size: int = BATCH_ROWS) -> TokenAsker:
-    """Whoever answers by this config. Raises ModelError in one line."""
-    return TransformersAsker(load(config), batch_size)
 
 
 def live_change(asker: Asker) -> float | None:

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import torch
 
-from knowpack.config import ModelConfig
+from knowpack.config import SERVED, ModelConfig
 from knowpack.errors import ModelError
 from knowpack.model import gguf_files
 from knowpack.model.converted import converted
@@ -66,6 +66,8 @@ def _source(name: str) -> str:
         from knowpack.lab import files
 
         return str(files.model_dir())
+    if name.startswith(SERVED):
+        raise ModelError(f"{name} is a server's; this needs the weights in memory: give a folder or a hub name")
     folder = Path(name)
     if not folder.exists():
         if name.count("/") > 1 or name.startswith((".", "/", "~")):

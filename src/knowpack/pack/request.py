@@ -76,7 +76,7 @@ def identity(request: Request, facts: pl.DataFrame, known: pl.DataFrame) -> dict
     return {
         "facts": store.hash_table(facts),
         "facts to keep": store.hash_table(known),
-        "model": request.model.model_dump(mode="json", exclude={"device"}),
+        "model": request.model.model_dump(mode="json", exclude={"device", "served"}),
         "settings": store.hash_of(settings),
         "grader": GRADER_VERSION,
     }

@@ -1,0 +1,9 @@
+"""Models that a server answers for: `served:http://host:port/v1#NAME`. No engine of ours: those that there are, asked.
+
+opening.py           ModelConfig -> whoever answers; read this first
+address.py           the name -> url and model
+client.py            requests, many at once: limits, retries, one clear line; kept.py: what was answered, kept
+kinds.py             what a server says of itself and of a model
+text_asker.py        chat messages in, text out: any API
+server_adapters.py   adapters on a server
+"""

@@ -1,0 +1,73 @@
+"""What a server says of itself and of a model: which software it is, and what of that goes into the model's identity.
+
+Server + model name -> Description. The url is no part of it: the same model at another address is the same model. What
+a server does not say (whether the weights behind a name were replaced) cannot be known: docs/served.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from knowpack.errors import ModelError
+from knowpack.served.client import Server, shown
+
+Kind = Literal["vllm", "llama.cpp", "other"]
+TELLING = ("id", "root", "parent", "owned_by", "hash", "sha", "digest", "revision")
+"""Fields of a listed model that say what it is; others (when the server started, its window) do not."""
+META = ("vocab_type", "n_vocab", "n_embd", "n_params", "size", "ftype")  # llama.cpp, of a GGUF file
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A served model as its server describes it."""
+
+    kind: Kind
+    names: tuple[str, ...]
+    """All models that the server lists; empty where it lists none."""
+    said: Mapping[str, object]
+    """What goes into the identity."""
+    root: str | None
+    """The folder or hub name that vLLM was started with."""
+    chat_template: str | None
+
+
+def describe(server: Server) -> Description:
+    """Ask the server. Raises ModelError in one line where it is gone, or does not have the model."""
+    name = server.address.name
+    listed = _listed(server)
+    names = tuple(str(one.get("id")) for one in listed)
+    mine = next((one for one in listed if one.get("id") == name), None)
+    if listed and mine is None:
+        raise ModelError(f"the server at {server.address.url} has no model {name}; it has {shown(', '.join(names))}")
+    said: dict[str, object] = {"name": name}
+    said |= {key: mine[key] for key in TELLING if mine and isinstance(mine.get(key), str)}
+    kind: Kind = "other"
+    template = None
+    owner = mine.get("owned_by") if mine else None
+    if owner == "vllm":
+        kind = "vllm"
+        version = server.page("//version")
+        said["version"] = str(version.get("version")) if isinstance(version, dict) else None
+    elif owner == "llamacpp":
+        kind = "llama.cpp"
+        meta = mine.get("meta") if mine else None
+        said["meta"] = {key: meta.get(key) for key in META} if isinstance(meta, dict) else None
+        props = server.page("//props")
+        if isinstance(props, dict):
+            said["file"] = str(props.get("model_path", "")).replace("\\", "/").rpartition("/")[2]
+            said["build"] = str(props.get("build_info"))
+            template = props.get("chat_template")
+    root = mine.get("root") if mine else None
+    return Description(
+        kind,
+        names,
+        said,
+        root if isinstance(root, str) else None,
+        template if isinstance(template, str) else None,
+    )
+
+
+def _listed(server: Server) -> list[dict[str, object]]:
+    page = server.page("/models")
+    data = page.get("data") if isinstance(page, dict) else None
+    return [one for one in data if isinstance(one, dict) and "id" in one] if isinstance(data, list) else []

@@ -1,0 +1,93 @@
+"""Adapters on a server: llama.cpp has them from its start, vLLM loads them when asked.
+
+llama.cpp  every loaded adapter is on unless its scale is sent as zero, in each request: `lora: []` leaves them on
+vLLM       /v1/load_lora_adapter, under a name made of the adapter's content, since its prefix cache goes by the name
+           (vllm issues 30931, 42125)
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from knowpack.errors import ModelError
+from knowpack.model.adapter import CONFIG, WEIGHTS, read_adapter
+from knowpack.served.client import Server, shown
+
+Scales = dict[str, list[dict[str, float]]]
+
+
+def llama_cpp_scales(server: Server, adapter: str | None) -> tuple[Scales, str | None]:
+    """What each request says of the adapters, and the one that is on by its content. adapter None: all are off.
+
+    adapter: the GGUF file as the server was started with it, or its name. Raises ModelError where the server lacks it.
+    """
+    page = server.page("//lora-adapters")
+    listed = [one for one in page if isinstance(one, dict)] if isinstance(page, list) else []
+    paths = {int(one["id"]): str(one.get("path", "")) for one in listed if isinstance(one.get("id"), int)}
+    if adapter is None:
+        return ({"lora": [{"id": number, "scale": 0.0} for number in paths]} if paths else {}), None
+    names = {_last(adapter), f"{_last(adapter)}.gguf"}
+    mine = [number for number, path in paths.items() if path == adapter] or [
+        number for number, path in paths.items() if _last(path) in names
+    ]
+    if len(mine) != 1:
+        has = shown(", ".join(map(_last, paths.values()))) or "none"
+        raise ModelError(
+            f"the server at {server.address.url} lacks the adapter {adapter}; it has {has}: "
+            "start it with --lora FILE.gguf, and name that file"
+        )
+    scales = [{"id": number, "scale": float(number == mine[0])} for number in paths]
+    return {"lora": scales}, _content(Path(paths[mine[0]]))
+
+
+@contextmanager
+def loaded_by_vllm(server: Server, adapter: str | Path) -> Iterator[str]:
+    """Within, the server has this adapter; yields its name there: a hash of its content."""
+    folder = read_adapter(adapter).folder.absolute()
+    name = f"knowpack-{_hash(folder / CONFIG, folder / WEIGHTS)}"
+    if name not in _models(server):
+        try:
+            server.command("/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
+        except ModelError as error:
+            raise ModelError(
+                f"the adapter {adapter} is not loaded: {error}. vLLM loads adapters with --enable-lora, "
+                "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, a --max-lora-rank of at least theirs, and a path that it sees"
+            ) from None
+        if name not in _models(server):
+            raise ModelError(f"the server at {server.address.url} took the adapter {adapter} and does not list it")
+    try:
+        yield name
+    finally:
+        _unload(server, name)
+
+
+def _unload(server: Server, name: str) -> None:
+    """Free its place. Where the server is gone, or has dropped it, there is nothing to free."""
+    try:
+        server.command("/unload_lora_adapter", {"lora_name": name})
+    except ModelError:
+        return
+
+
+def _models(server: Server) -> set[str]:
+    page = server.page("/models")
+    data = page.get("data") if isinstance(page, dict) else None
+    return {str(one.get("id")) for one in data if isinstance(one, dict)} if isinstance(data, list) else set()
+
+
+def _content(file: Path) -> str:
+    """An adapter by its content where the file is on this machine, else by its name."""
+    return f"{file.name} {_hash(file)}" if file.is_file() else _last(str(file))
+
+
+def _hash(*files: Path) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for file in files:
+        with file.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _last(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
