@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from knowpack.cli.facts import app
 from knowpack.errors import FactsError
-from knowpack.facts.graphs import wikidata
+from knowpack.facts.graphs import http_query
 from knowpack.records import Fact, table
 from knowpack.store import write_table
 
@@ -125,7 +125,7 @@ def test_a_reply_cut_short_is_asked_for_again_and_then_told_in_one_line(facts: P
     endpoint.planned = [(200, {"Content-Length": "100000"})]
     assert CliRunner().invoke(app, command(facts, endpoint, "--pause", "0")).exit_code == 0
     assert len(endpoint.asked) == 3
-    endpoint.planned = [(200, {"Content-Length": "100000"})] * wikidata.RETRIES
+    endpoint.planned = [(200, {"Content-Length": "100000"})] * http_query.RETRIES
     failed = CliRunner().invoke(app, command(facts, endpoint, "--pause", "0", "--language", "it"))
     assert isinstance(failed.exception, FactsError)
     assert "run it again" in str(failed.exception)

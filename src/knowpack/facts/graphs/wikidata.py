@@ -4,13 +4,9 @@ Fact table + endpoint -> Fact table with more answers. Polite (a pause between q
 cached and resumable: each batch's names are written beside the output, and a second run asks only for the rest.
 """
 
-import http.client
-import json
 import re
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +16,9 @@ import polars as pl
 from knowpack.errors import FactsError
 from knowpack.facts.columns import MIN_CHARS
 from knowpack.facts.graphs.build import MAX_ALIASES
+from knowpack.facts.graphs.http_query import Limits, check_address, post
 from knowpack.facts.lint import stands_in
+from knowpack.facts.values import RowError, text_of
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Fact, rows, table
 from knowpack.store import hash_of, read_json, write_json
@@ -28,8 +26,6 @@ from knowpack.store import hash_of, read_json, write_json
 Ask = Callable[[str], object]
 """SPARQL query -> the parsed JSON of SPARQL 1.1 Query Results."""
 DBPEDIA = re.compile(r"https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/(.+)")
-AGENT = "knowpack (https://pypi.org/project/knowpack)"
-RETRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,6 @@ class Endpoint:
     """Entities a query."""
     pause_seconds: float = 1.0
     """Between queries."""
-    timeout_seconds: float = 60.0
 
 
 def query(entities: Iterable[str], language: str) -> str:
@@ -76,7 +71,10 @@ def add_aliases(
     entities = sorted({obj for obj in facts["object"].drop_nulls() if _is_entity(obj)})
     if not entities:
         raise FactsError("no fact has an IRI or a Q-id as its object; nothing to ask the endpoint for")
-    ask = ask or (lambda text: _http(text, endpoint))
+    if ask is None:
+        check_address(endpoint.url)
+        limits = Limits(endpoint.pause_seconds)
+        ask = lambda text: post(endpoint.url, {"query": text, "format": "json"}, limits)  # noqa: E731
     names: dict[str, list[str]] = {}
     batches = [entities[start : start + endpoint.batch] for start in range(0, len(entities), endpoint.batch)]
     with progress.stage("aliases", len(entities)) as advance:
@@ -104,8 +102,11 @@ def names_in(answer: object, entities: Iterable[str], url: str) -> dict[str, lis
     try:
         for binding in answer["results"]["bindings"]:  # type: ignore[index]
             entity = by_iri.get(binding["entity"]["value"])
-            if entity is not None:
-                found.setdefault(entity, set()).add(binding["name"]["value"])
+            name = text_of(binding["name"]["value"], "name")
+            if entity is not None and name is not None:
+                found.setdefault(entity, set()).add(name)
+    except RowError:
+        raise FactsError(f"{url} gave a name that is no text; is it the query endpoint?") from None
     except (KeyError, TypeError):
         raise FactsError(f"{url} gave no SPARQL results in JSON; is it the query endpoint?") from None
     return {entity: sorted(names) for entity, names in sorted(found.items())}
@@ -119,30 +120,6 @@ def _with(fact: Fact, names: Mapping[str, list[str]]) -> Fact:
         if len(name) >= MIN_CHARS and len(answers) <= MAX_ALIASES and not stands_in(name, fact.question):
             answers.setdefault(name.casefold(), name)
     return replace(fact, answers=tuple(answers.values()))
-
-
-def _http(text: str, endpoint: Endpoint) -> object:
-    """POST the query; waits and tries again where the endpoint is busy (429, 5xx), as long as it asks for."""
-    data = urllib.parse.urlencode({"query": text, "format": "json"}).encode()
-    headers = {"Accept": "application/sparql-results+json", "User-Agent": AGENT}
-    for attempt in range(RETRIES):
-        try:
-            request = urllib.request.Request(endpoint.url, data, headers)
-            with urllib.request.urlopen(request, timeout=endpoint.timeout_seconds) as reply:
-                value: object = json.load(reply)
-                return value
-        except urllib.error.HTTPError as error:
-            wait = error.headers.get("Retry-After", "")
-            if (error.code != 429 and error.code < 500) or attempt == RETRIES - 1:
-                raise FactsError(f"{endpoint.url} refused the query: {error.code} {error.reason}") from None
-            time.sleep(float(wait) if wait.isdigit() else endpoint.pause_seconds * 2 ** (attempt + 1))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if attempt == RETRIES - 1:
-                raise FactsError(
-                    f"{endpoint.url} cannot be reached: {error}; what was fetched is kept, run it again"
-                ) from None
-            time.sleep(endpoint.pause_seconds * 2 ** (attempt + 1))
-    raise AssertionError("unreachable")
 
 
 def _is_entity(obj: str) -> bool:
