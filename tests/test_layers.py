@@ -31,6 +31,7 @@ LAYERS = [
     {"forecast"},
     {"study", "pack", "diff"},
     {"report"},
+    {"api"},
     {"cli"},
     {"__main__"},
 ]

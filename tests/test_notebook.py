@@ -1,0 +1,29 @@
+"""examples/quickstart.ipynb runs from its first cell to its last, and packs what it says it packs."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parents[1] / "examples" / "quickstart.ipynb"
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Jupyter's own
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells)  # outputs would hold paths of one machine
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [out.data["text/plain"] for cell in notebook.cells for out in cell.get("outputs", []) if "data" in out]
+    (packed,) = [text for text in shown if text.startswith("lab + packed")]
+    learned = re.search(r"New facts answered: (\d+)%.*n = 20", packed)
+    assert learned is not None, packed
+    assert int(learned[1]) >= 80, packed
+    assert "verdict: " in shown[-1]
+    assert (tmp_path / "out" / "packed" / "report.html").is_file()
