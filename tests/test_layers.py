@@ -30,6 +30,7 @@ LAYERS = [
     {"run"},
     {"forecast"},
     {"study", "pack", "diff"},
+    {"workers"},
     {"report"},
     {"api"},
     {"cli"},

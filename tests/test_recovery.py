@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 import tiny
-from knowpack import store
 from knowpack.config import StudyConfig
-from knowpack.report import build
+from same_bytes import contents, finished, printed
 
-TIMED = {"manifest.json", "status.json", "train_log.jsonl", "README.md"}  # they hold seconds and dates
 N_KILLS = 10
 
 
@@ -37,31 +35,6 @@ def started(config: StudyConfig | None) -> BaseProcess:
     process = context.Process(target=run_in_small_chunks, args=(config,))
     process.start()
     return process
-
-
-def finished(work: Path) -> dict[str, tuple[int, int]]:
-    """Every stage's file that is there, with what tells a second writing: inode and time."""
-    files = [path for path in work.rglob("*") if path.is_file() and not ignored(path)]
-    return {str(path.relative_to(work)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
-
-
-def ignored(path: Path) -> bool:
-    torn = any(part.endswith((".part", ".parts")) or part in ("training", ".lock") for part in path.parts)
-    return torn or path.name in TIMED or "studies" in path.parts
-
-
-def contents(work: Path) -> dict[str, str]:
-    """All tables, figures and adapters by hash; config.yaml names the work directory."""
-    return {name: store.hash_file(work / name) for name in finished(work) if not name.endswith("config.yaml")}
-
-
-def printed(work: Path) -> dict[str, bytes]:
-    """The report's tables and figures, every file."""
-    study = work / "studies" / "small"
-    build(study)
-    found = {path.name: path.read_bytes() for path in study.rglob("*.*") if path.parent.name in ("tables", "figures")}
-    assert {"table2_reliability.csv", "table3_shifts.tex", "matrix.svg"} <= found.keys()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +98,7 @@ def test_ten_kills_change_no_byte_and_repeat_no_finished_stage(config: StudyConf
     run_to_the_end(at(config, work))
     assert_kept(work, kept)
     assert contents(work) == expected
-    assert printed(work) == printed(tmp_path / "whole")
+    assert printed(work, "small") == printed(tmp_path / "whole", "small")
 
 
 def at(config: StudyConfig, work: Path) -> StudyConfig:

@@ -303,6 +303,27 @@ class GridCell(NamedTuple):
     """The same training on facts that were HighlyKnown already; None = not asked."""
 
 
+class SlurmConfig(Section):
+    """How submitit asks for workers (`knowpack study --executor submitit`); no result depends on it."""
+
+    cluster: Literal["slurm", "local", "debug"] | None = None
+    """None: slurm where there is `srun`, else local, processes of this machine."""
+    parameters: dict[str, str | int | float | bool | list[str]] = Field({})
+    """What one worker gets, under the names of submitit's AutoExecutor: timeout_min, gpus_per_node, cpus_per_task,
+    mem_gb; those of SLURM alone with `slurm_` before them: slurm_partition, slurm_account, slurm_qos, slurm_setup."""
+
+
+class RayConfig(Section):
+    """How Ray places workers (`knowpack study --executor ray`); no result depends on it."""
+
+    address: str | None = None
+    """Of a running cluster (`auto`, `host:port`, `ray://...`); None: RAY_ADDRESS, else one on this machine."""
+    num_cpus: float = Field(1, ge=0)
+    """Of one worker, as threads too."""
+    num_gpus: float | None = Field(None, ge=0)
+    """Of one worker; None: one where the cluster has any."""
+
+
 class StudyConfig(Section):
     """A grid of runs: the base run, the cells (dotted settings that differ) and the seeds."""
 
@@ -315,6 +336,8 @@ class StudyConfig(Section):
     base: RunConfig = RunConfig()
     cells: tuple[dict[str, str | int | float | bool | None], ...] = ()
     """Each a label and the dotted settings of the run it changes: {label: "50+10 HK", mix.n_unknown: 50, ...}."""
+    slurm: SlurmConfig = SlurmConfig()
+    ray: RayConfig = RayConfig()
 
     @model_validator(mode="before")
     @classmethod

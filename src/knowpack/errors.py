@@ -6,6 +6,7 @@ KnowpackError            exit code 2
 ├── ModelError           a model, tokenizer or adapter that cannot be loaded or does not fit
 ├── StoreError           the work directory: full disk, truncated table, unwritable folder
 │   └── HeldError        another process works in the same folder
+├── WorkerError          the workers of a study: one that could not go on, all of them lost
 ├── BenchError           an unknown task, missing benchmark data
 └── BudgetError          exit code 3: a harm budget that could not be met
 """
@@ -35,6 +36,10 @@ class StoreError(KnowpackError):
 
 class HeldError(StoreError):
     """Another process works in the same folder."""
+
+
+class WorkerError(KnowpackError):
+    """A worker of a study that could not go on, or workers that were lost without finishing a cell."""
 
 
 class BenchError(KnowpackError):

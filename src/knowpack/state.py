@@ -75,6 +75,8 @@ class Line(NamedTuple):
     left: float | None
     """Seconds, by the mean of the runs that are done; None = nothing to go by."""
     error: str | None
+    worker: str | None
+    """Who runs it now: process and host."""
 
 
 class Now(NamedTuple):
@@ -125,7 +127,18 @@ def _line(cell: Cell) -> Line:
     try:
         manifest = store.read_manifest(cell.folder)
     except StoreError as error:
-        return Line(cell.folder.name, cell.folder.name, None, cell.state, "", "", 0.0, None, cell.error or str(error))
+        return Line(
+            cell.folder.name,
+            cell.folder.name,
+            None,
+            cell.state,
+            "",
+            "",
+            0.0,
+            None,
+            cell.error or str(error),
+            _worker(cell),
+        )
     found = manifest.get("stages")
     stages = found if isinstance(found, dict) else {}
     known = [name for name in STAGES if name in stages] + sorted(set(stages) - set(STAGES))
@@ -137,7 +150,9 @@ def _line(cell: Cell) -> Line:
         label = cell.folder.name
     step = "" if cell.state == "done" else _step(stages)
     number = seed if isinstance(seed, int) else None
-    return Line(cell.folder.name, label, number, cell.state, " ".join(known), step, seconds, None, cell.error)
+    return Line(
+        cell.folder.name, label, number, cell.state, " ".join(known), step, seconds, None, cell.error, _worker(cell)
+    )
 
 
 def _step(stages: Mapping[str, object]) -> str:
@@ -147,3 +162,8 @@ def _step(stages: Mapping[str, object]) -> str:
     if attempts and len(left) == len(STAGES):
         return f"attempt {len(attempts)} validated"
     return f"{left[0]} ({len(STAGES) - len(left) + 1} of {len(STAGES)})" if left else ""
+
+
+def _worker(cell: Cell) -> str | None:
+    held = store.holder(cell.folder) if cell.state == "running" else None
+    return f"{held.number} on {held.host}" if held else None

@@ -2,84 +2,159 @@
 
 StudyConfig -> `work/studies/<name>/`: study.yaml, runs.txt (one run folder's name a line). The base is loaded and
 measured once. Running it again continues; adding cells extends. Several processes may work on one study, on one machine
-or on many that share a disk: each holds the cell that it runs, and passes by those that others hold.
+or on many that share a disk: each holds the cell that it runs, and passes by those that others hold. `study` is all of
+it in one process; workers/ starts many, each with `run_cells`.
 """
 
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
-import polars as pl
 import torch
 import yaml
 
 from knowpack import store
-from knowpack.base import Base, folder_lock, open_base
+from knowpack.base import Base, folder_lock, measure_base, open_base
 from knowpack.config import RunConfig, StudyConfig
 from knowpack.errors import ConfigError, HeldError, KnowpackError
 from knowpack.manifest import failure
 from knowpack.measure import shifts
 from knowpack.progress import SILENT, Progress
-from knowpack.records import Shift
+from knowpack.records import Fact, Shift
 from knowpack.run import check, folder_of, run
-from knowpack.state import read_state
+from knowpack.state import cells, read_state
 
 POLL_SECONDS = 1.0
 
 
-def study(config: StudyConfig, progress: Progress = SILENT, base: Base | None = None) -> Path:
-    """Run all cells that are not done. base: of the first cell, where it is loaded already.
+class Shard(NamedTuple):
+    """Every n-th cell of a study."""
+
+    number: int
+    """From 1."""
+    of: int
+
+    @classmethod
+    def parsed(cls, text: str) -> "Shard":
+        """`2/3` -> the second of three. Raises ConfigError."""
+        number, _, of = text.partition("/")
+        if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+            raise ConfigError(f"--shard wants i/n with i from 1 to n, for example 2/3; got {text!r}")
+        return cls(int(number), int(of))
+
+
+def study(
+    config: StudyConfig, progress: Progress = SILENT, base: Base | None = None, shard: Shard | None = None
+) -> Path:
+    """Run all cells, or a shard's, that are not done. base: of the first cell, where it is loaded already.
 
     Returns the study's folder; `cells` says how each one ended.
     """
-    runs = config.runs()
-    if not runs:
+    since = begun(config)
+    base = lay_out(config, progress, base)
+    run_cells(config, since, progress, base=base, shard=shard)
+    compare_shams(config)
+    return folder_of_study(config)
+
+
+def folder_of_study(config: StudyConfig) -> Path:
+    """work/studies/<name>."""
+    return Path(config.base.work) / "studies" / config.name
+
+
+def begun(config: StudyConfig) -> float:
+    """Now, by the clock of the disk that the study lies on, in seconds: a cell that failed before is run again."""
+    if not config.cells or not config.seeds:
         raise ConfigError(f"the study {config.name} has no cells; add some under cells:")
-    folder = Path(config.base.work) / "studies" / config.name
+    return store.disk_seconds(folder_of_study(config))
+
+
+def lay_out(config: StudyConfig, progress: Progress = SILENT, base: Base | None = None) -> Base:
+    """Check every cell, write study.yaml and runs.txt. Returns the last cell's base, loaded."""
+    folder = folder_of_study(config)
     names = []
-    for cell in runs:
+    for cell in config.runs():
         base = _base_for(cell, base, progress)
         check(cell, base)
         names.append(folder_of(cell, base).name)
+    assert base is not None, "`begun` refuses a study without cells"
     with folder_lock(folder, progress):
         settings = config.model_dump(mode="json")
         store.write_text(folder / "study.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         store.write_text(folder / "runs.txt", "\n".join(names) + "\n")
-    with progress.stage(f"study {config.name}: cells", len(runs)) as advance:
-        left = runs
+    return base
+
+
+def measure_bases(config: StudyConfig, base: Base, progress: Progress = SILENT) -> None:
+    """Ask every base of the grid what its cells need; what is on disk already is kept."""
+    for cell in config.runs():
+        base = _base_for(cell, base, progress)
+        measure_base(base, cell, progress)
+
+
+def run_cells(
+    config: StudyConfig,
+    since: float,
+    progress: Progress = SILENT,
+    *,
+    base: Base | None = None,
+    shard: Shard | None = None,
+    wait: bool = True,
+) -> None:
+    """Take cells until all have ended. since: `begun`; a cell that failed after it has had its turn.
+
+    base: one in memory already. wait: for cells that others hold, in case those processes are lost; else the worker
+    leaves when it finds nothing to do.
+    """
+    runs = config.runs()
+    left = runs[shard.number - 1 :: shard.of] if shard else runs
+    with progress.stage(f"study {config.name}: cells", len(left)) as advance:
         while left:
             others = []
             for cell in left:
                 base = _base_for(cell, base, progress)
-                if _is_ended(cell, base, waited=left is not runs) or _run_one(cell, base, progress):
+                if is_ended(folder_of(cell, base), since) or _run_one(cell, base, progress):
                     advance(1)
                 else:
                     others.append(cell)
             if len(others) == len(left):
+                if not wait:
+                    return
                 time.sleep(POLL_SECONDS)
             left = others
-    for cell, sham in config.grid():
-        if sham is not None:
-            base = _base_for(cell, base, progress)
-            _beside(folder_of(cell, base), folder_of(sham, base), base.facts)
-    return folder
 
 
-def _beside(cell: Path, sham: Path, facts: pl.DataFrame) -> None:
-    """Write sham.json into a finished cell's folder: what the sham's training cost, and the cell's figures minus it."""
-    if any(read_state(folder).state != "done" for folder in (cell, sham)):
-        return
+def is_ended(folder: Path, since: float) -> bool:
+    """Done; or failed in whatever process since this study was begun."""
+    state = read_state(folder).state
+    if state != "failed":
+        return state == "done"
+    try:
+        return (folder / "status.json").stat().st_mtime >= since
+    except OSError:
+        return False
+
+
+def compare_shams(config: StudyConfig) -> None:
+    """Write sham.json beside every cell that has a sham, where both are done; needs no model."""
+    ended = cells(folder_of_study(config))
+    for _, sham in config.grid():
+        beside = next(ended) if sham is not None else None
+        cell = next(ended)
+        if beside is not None and cell.state == beside.state == "done":
+            _beside(cell.folder, beside.folder)
+
+
+def _beside(cell: Path, sham: Path) -> None:
+    """What the sham's training cost, and the cell's figures minus it."""
+    base = cell / str(store.read_manifest(cell)["base_dir"])
+    facts = store.read_table(base / "facts.parquet", Fact)
     moved, other = (store.read_table(folder / "shifts.parquet", Shift) for folder in (cell, sham))
     found = [figure for figure in shifts.summary(moved, facts, sham=other) if "sham" in figure.name]
     with store.lock(cell, POLL_SECONDS * 60):
         store.write_json(cell / "sham.json", [asdict(figure) for figure in found])
         store.record(cell, "sham.json")
-
-
-def _is_ended(cell: RunConfig, base: Base, waited: bool) -> bool:
-    """Done; or failed in the hands of another process for which this one waited."""
-    state = read_state(folder_of(cell, base)).state
-    return state == "done" or (waited and state == "failed")
 
 
 def _run_one(cell: RunConfig, base: Base, progress: Progress) -> bool:

@@ -61,7 +61,8 @@ def test_help_shows_an_example_that_can_be_run(name: str) -> None:
 
 
 def test_commands_of_the_readme_exist() -> None:
-    lines = [line.strip() for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("    knowpack ")]
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")  # a command over two lines
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    knowpack ")]
     assert len(lines) >= 5
     for line in lines:
         check_command_line(line)
@@ -169,6 +170,22 @@ def test_a_failed_cell_is_named_and_the_exit_code_is_one(
     shown = capsys.readouterr().out
     rows = [line.split() for line in shown.splitlines() if line.startswith("│")]
     assert [(row[1], row[3]) for row in rows] == [("impossible", "failed"), ("fine", "done")], "labels, not hashes"
+
+
+def test_shards_by_the_command_and_the_last_writes_the_report(
+    given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = study_file(given, tmp_path, [{"label": "a", "mix.n_unknown": 2}, {"label": "b", "mix.n_unknown": 3}])
+    assert call(monkeypatch, "study", path, "--quiet", "--shard", "2/2") == 0
+    assert "shard 2/2 is through; 1 of 2 cells are for the others" in capsys.readouterr().out
+    assert call(monkeypatch, "study", path, "--quiet", "--shard", "1/2") == 0
+    assert "report.html" in capsys.readouterr().out
+    assert call(monkeypatch, "show", tmp_path / "work" / "studies" / "study", "--watch") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-1] == "2 done"
+    assert sorted(line.partition(": ")[2] for line in shown[:-1]) == ["done", "done"]
+    assert call(monkeypatch, "study", path, "--shard", "1/2", "--executor", "ray") == 2
+    assert "--shard is one worker of many that you start yourself" in capsys.readouterr().err
 
 
 @pytest.mark.slow

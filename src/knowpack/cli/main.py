@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -68,6 +68,9 @@ app.command("probe")(probe_command)
 app.command("mix")(mix_command)
 app.command("train")(train_command)
 
+ExecutorName = Annotated[
+    Literal["local", "submitit", "ray"], typer.Option("--executor", help="Where the workers run: docs/scale.md.")
+]
 Settings = Annotated[list[str] | None, typer.Argument(help="Dotted settings to change: train.lr=1e-3")]
 
 
@@ -177,38 +180,47 @@ def study(
     config: Annotated[Path, typer.Argument(help="The study as YAML: a base run, cells, seeds.")],
     settings: Settings = None,
     sample: Sample = None,
+    executor: ExecutorName = "local",
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Workers at a time.")] = 1,
+    shard: Annotated[
+        str | None, typer.Option("--shard", help="i/n: every n-th cell from the i-th; for schedulers of one's own.")
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """A grid of runs. Running it again continues; adding cells extends.
+    """A grid of runs. Running it again continues; adding cells extends. Many machines: docs/scale.md.
 
     Example: knowpack study examples/demo.yaml
     """
     from knowpack.base import open_base
     from knowpack.cli.console import progress
+    from knowpack.cli.workers import run_study
     from knowpack.config import StudyConfig
     from knowpack.forecast import of_study
     from knowpack.settings import load
     from knowpack.state import cells
-    from knowpack.study import study as run_study
 
     sized = [] if sample is None else [f"base.facts.sample={sample}"]
     asked = load(config, StudyConfig, [*sized, *(settings or [])])
     runs, base = asked.runs(), None
-    if runs and (dry_run or not quiet):
+    alone = executor == "local" and jobs == 1 and shard is None  # else the model is loaded by the workers only
+    if runs and (dry_run or (alone and not quiet)):
         base = open_base(runs[0], progress(quiet))
         say_plan(of_study(asked, base), err=not dry_run)
     if dry_run:
         return
-    folder = run_study(asked, progress(quiet, Path(asked.base.work) / "studies" / asked.name), base)
+    folder = run_study(asked, executor, jobs, shard, quiet, base)
     ended = list(cells(folder))
-    if any(cell.state == "done" for cell in ended):
+    left = [cell for cell in ended if cell.state in ("missing", "running", "stopped")]
+    if shard and left:
+        terminal.echo(f"shard {shard} is through; {len(left)} of {len(ended)} cells are for the others: {folder}")
+    elif any(cell.state == "done" for cell in ended):
         finish(folder, quiet, as_json=as_json)
-    failed = [cell for cell in ended if cell.state != "done"]
-    for cell in failed:
+    bad = [cell for cell in ended if cell.state == "failed" or (cell in left and not shard)]
+    for cell in bad:
         terminal.failed(f"{cell.state}: {cell.folder.name}: {cell.error}")
-    if failed:
+    if bad:
         raise typer.Exit(1)
 
 
@@ -226,15 +238,21 @@ def report(
 @app.command()
 def show(
     folder: Annotated[Path, typer.Argument(help="A study, a pack, a diff, or a work directory.")] = Path("work"),
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until no run is left, with who runs what.")] = False,
     as_json: Json = False,
 ) -> None:
     """What is there: done, running, stopped, failed, missing; the step, and the time that is left.
 
-    Example: knowpack show work/studies/demo
+    Example: knowpack show work/studies/demo --watch
     """
-    from knowpack.cli.show import say
+    from knowpack.cli.show import say, watch_runs
     from knowpack.state import listing, now
 
+    if watch:
+        if as_json:
+            raise ConfigError("--watch prints for a person and --json one object; leave out one of them")
+        watch_runs(folder)
+        return
     lines, at = listing(folder), now(folder)
     if as_json:
         say_json({"runs": [line._asdict() for line in lines], "now": at and at._asdict()})

@@ -1,35 +1,89 @@
-"""How `knowpack show` prints runs: labels, states, the step and the time left; failures below, one line each."""
+"""How `knowpack show` prints runs: labels, states, the step and the time left; failures below, one line each.
 
-from collections.abc import Sequence
+With --watch again and again, until every run has ended.
+"""
 
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.live import Live
 from rich.table import Table
 
 from knowpack.cli import terminal
 from knowpack.cli.console import duration
 from knowpack.cli.terminal import echo
-from knowpack.state import Line, Now
+from knowpack.state import Line, Now, listing
+
+WATCH_SECONDS = 2.0
+LEFT = {"missing", "running", "stopped"}
 
 
 def say(lines: Sequence[Line], at: Now | None) -> None:
-    """One row a run. Seeds only where there are several; errors below the table, where they can be copied."""
+    """A table, what is done now, and errors below, where they can be copied."""
+    terminal.console().print(_table(lines))
+    for line in _below(lines, at):
+        echo(line)
+
+
+def watch_runs(folder: Path) -> None:
+    """The table anew every WATCH_SECONDS until no run is left; where nobody watches, a line for each change."""
+    console = terminal.console()
+    if not console.is_terminal:
+        _say_changes(folder)
+        return
+    with Live(_table(listing(folder)), console=console, auto_refresh=False, transient=True) as live:
+        while any(line.state in LEFT for line in listing(folder)):
+            live.update(_table(listing(folder)), refresh=True)
+            time.sleep(WATCH_SECONDS)
+    say(listing(folder), None)
+
+
+def _say_changes(folder: Path) -> None:
+    told: dict[str, str] = {}
+    while True:
+        lines = listing(folder)
+        for line in lines:
+            who = f" by {line.worker}" if line.worker else ""
+            what = f"{line.name}: {line.state}{who}" + (f", {line.step}" if line.step else "")
+            if told.get(line.name) != what:
+                echo(what)
+            told[line.name] = what
+        if not any(line.state in LEFT for line in lines):
+            echo(", ".join(f"{n} {state}" for state, n in sorted(Counter(line.state for line in lines).items())))
+            return
+        time.sleep(WATCH_SECONDS)
+
+
+def _table(lines: Sequence[Line]) -> Table:
+    """One row a run. Seeds only where there are several, workers only where one runs."""
     seeded = len({line.seed for line in lines if line.seed is not None}) > 1
     open_ = any(line.state != "done" for line in lines)
     table = Table("run", *(["seed"] if seeded else []), "state", *(["step"] if open_ else []), "time")
     if open_:
         table.add_column("left")
+    held = any(line.worker for line in lines)
+    if held:
+        table.add_column("worker")
     for line in lines:
         seed = ["" if line.seed is None else str(line.seed)] if seeded else []
         took = duration(line.seconds) if line.seconds else ""
         left = "" if line.left is None else f"about {duration(line.left)}"
-        table.add_row(line.label, *seed, line.state, *([line.step] if open_ else []), took, *([left] if open_ else []))
-    terminal.console().print(table)
+        who = [line.worker or ""] if held else []
+        step, ahead = ([line.step], [left]) if open_ else ([], [])
+        table.add_row(line.label, *seed, line.state, *step, took, *ahead, *who)
+    return table
+
+
+def _below(lines: Sequence[Line], at: Now | None) -> Iterator[str]:
     if at is not None:
         counted = "" if at.total is None else f" {at.done:,} of {at.total:,}"
         left = "" if at.left is None else f", about {duration(at.left)} left"
-        echo(f"now: {at.label}{counted}{left}")
+        yield f"now: {at.label}{counted}{left}"
     ahead = sum(line.left for line in lines if line.left is not None)
     if ahead and len(lines) > 1:
-        echo(f"about {duration(ahead)} left for all of them, one after the other")
+        yield f"about {duration(ahead)} left for all of them, one after the other"
     for line in lines:
         if line.error:
-            echo(f"{line.state}: {line.label}: {line.error}")
+            yield f"{line.state}: {line.label}: {line.error}"

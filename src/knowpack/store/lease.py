@@ -129,15 +129,29 @@ def _is_there(found: Holder) -> bool:
 
 def age_seconds(file: Path) -> float:
     """Since a file was last touched, by the clock of the disk it lies on; 0 where it is gone or cannot be told."""
-    clock = file.parent.parent / f".clock.{process.machine()}-{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
-        clock.touch()
-        return clock.stat().st_mtime - file.stat().st_mtime
+        return _clock(file.parent.parent) - file.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def disk_seconds(folder: Path) -> float:
+    """Now, by the clock of the disk that a folder lies on, as files written now will be dated. Makes the folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _clock(folder)
+    except OSError as error:
+        raise store_error(folder, error) from error
+
+
+def _clock(folder: Path) -> float:
+    file = folder / f".clock.{process.machine()}-{os.getpid()}-{secrets.token_hex(4)}.part"
+    try:
+        file.touch()
+        return file.stat().st_mtime
     finally:
         with suppress(OSError):
-            clock.unlink()
+            file.unlink()
 
 
 def _beat(mine: Path, over: threading.Event) -> None:

@@ -4,6 +4,7 @@ base model + TrainConfig + seed -> PeftModel, and the base bit for bit as it was
 The seed is set before the adapter is built (the authors' code sets it after: arXiv 2502.14502, code beside it).
 """
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -145,9 +146,13 @@ def effect(model: PeftModel, ids: Tensor) -> float:
 
 
 def save(model: PeftModel, out: Path) -> None:
-    """adapter_config.json and adapter_model.safetensors, as any peft reads them."""
+    """adapter_config.json and adapter_model.safetensors, as any peft reads them; the same bytes in every process."""
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(str(out), safe_serialization=True, save_embedding_layers=False)
+    path = out / "adapter_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["target_modules"] = sorted(settings["target_modules"])  # peft's is a set: another order in each process
+    path.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def _cuda(model: PreTrainedModel) -> list[torch.device]:

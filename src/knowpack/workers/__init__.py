@@ -1,0 +1,1 @@
+"""A study on many processes and machines: local processes, SLURM through submitit, Ray. No engine is written here."""
