@@ -22,7 +22,7 @@ def run(folder: Path) -> Run:
 
 def test_a_folder_without_limits_is_judged_by_the_defaults_on_the_end_that_hurts(tmp_path: Path) -> None:
     found = verdict.judge(run(tmp_path), SMALL_LOSS)  # by default 5% of either may be lost
-    assert (found.word, found.by) == ("met", "the default limits of `knowpack pack`")
+    assert (found.word, found.by) == ("met", "the default limits of knowpack pack")
     wide = SMALL_LOSS | {"known_lost_net": Estimate(0.01, -0.04, 0.06, 40)}
     assert verdict.judge(run(tmp_path), wide).word == "not met"
 
@@ -53,7 +53,7 @@ def test_a_pack_is_judged_by_its_own_words(tmp_path: Path) -> None:
     found = verdict.judge(run(tmp_path), SMALL_LOSS)
     assert found.word == "not met"
     assert found.verdicts[0].estimate == SMALL_LOSS["known_lost_net"]
-    assert found.sentence() == "known lost not met (limit 0.01): 0.0200, may be 0.0300"
+    assert found.sentence() == "known facts lost not met (limit 0.01): 0.0200, may be 0.0300"
 
 
 @pytest.mark.parametrize(

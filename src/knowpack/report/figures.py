@@ -14,8 +14,9 @@ from knowpack.measure.abstract_claims import Finding
 from knowpack.paper import reference
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Grader
-from knowpack.report import claim_tables, confidence_tables, measures, tables
-from knowpack.report.measured import AUGMENTATIONS, Measured, run_of
+from knowpack.report import claim_tables, confidence_tables, measures, palette, tables
+from knowpack.report.families import families, family, family_name
+from knowpack.report.measured import Measured, run_of
 from knowpack.report.source import Cell, Run
 from knowpack.report.summary import epochs, opening
 
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("svg", "pdf", "png")
-COLOURS = {
-    "none": "#0072B2",
-    "highly_known 1": "#E69F00",
-    "highly_known 10": "#D55E00",
-    "paraphrase 1": "#009E73",
-    "paraphrase 10": "#CC79A7",
-}
-MARKERS = {"none": "o", "highly_known 1": "s", "highly_known 10": "D", "paraphrase 1": "^", "paraphrase 10": "v"}
 GRADER: Grader = "default"
 
 
@@ -94,25 +87,6 @@ def new(
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(n_rows, n_columns, squeeze=False, height_ratios=heights)
     return figure, [ax for line in axes for ax in line]
-
-
-def family(cell: Cell) -> str:
-    """Cells of one family are joined by a line over n: none, "highly_known 1", ..."""
-    return cell.augmentation if cell.augmentation in ("none", "sham", "pack") else f"{cell.augmentation} {cell.k}"
-
-
-def family_name(key: str) -> str:
-    """A family in words."""
-    kind, _, k = key.partition(" ")
-    return f"+{k} {AUGMENTATIONS[kind]}" if k else "no additions" if kind == "none" else kind
-
-
-def _families(measured: Measured) -> dict[str, list[tuple[str, Cell]]]:
-    found: dict[str, list[tuple[str, Cell]]] = {}
-    for label, cell in sorted(measured.labels(), key=lambda pair: pair[1].n_unknown):
-        if cell.augmentation != "sham":
-            found.setdefault(family(cell), []).append((label, cell))
-    return found
 
 
 def _matrix(run: Run) -> "Figure":
@@ -193,15 +167,15 @@ def _confidence(measured: Measured, run: Run) -> "Figure":
 
 
 def _epochs(measured: Measured) -> "Figure":
-    families = {
+    kept_families = {
         key: kept
-        for key, cells in _families(measured).items()
+        for key, cells in families(measured).items()
         if (kept := [c for c in cells if any(row.reliability is not None for row in epochs(run_of(measured, c[0])))])
     }
-    figure, axes = new(2.5 * len(families) + 0.6, 2.5, len(families))
+    figure, axes = new(2.5 * len(kept_families) + 0.6, 2.5, len(kept_families))
     from matplotlib import colormaps
 
-    for ax, (key, cells) in zip(axes, families.items(), strict=True):
+    for ax, (key, cells) in zip(axes, kept_families.items(), strict=True):
         for i, (label, cell) in enumerate(cells):
             rows = [
                 (row.epoch, row.reliability) for row in epochs(run_of(measured, label)) if row.reliability is not None
@@ -225,7 +199,7 @@ def _benchmarks(measured: Measured) -> "Figure":
         ax.set_visible(False)
     for ax, key in zip(axes, keys, strict=False):
         task, metric = key.split("\t")
-        for kind, cells in _families(measured).items():
+        for kind, cells in families(measured).items():
             _benchmark_line(ax, measured, kind, cells, (task, metric))
         base = measured.source.runs[0].base_scores()
         for row in base.iter_rows() if base is not None else ():
@@ -240,7 +214,7 @@ def _benchmarks(measured: Measured) -> "Figure":
 def _benchmark_line(
     ax: "Axes", measured: Measured, kind: str, cells: list[tuple[str, Cell]], key: tuple[str, str]
 ) -> None:
-    colour = COLOURS.get(kind, "#555555")
+    colour = palette.family(kind)
     points = []
     for label, cell in cells:
         values = [
@@ -254,7 +228,7 @@ def _benchmark_line(
             points.append((cell.n_unknown, sum(values) / len(values), min(values), max(values)))
     if points:
         x, mean, low, high = zip(*points, strict=True)
-        ax.plot(x, mean, marker=MARKERS.get(kind, "*"), color=colour, label=family_name(kind))
+        ax.plot(x, mean, marker=palette.MARKERS.get(kind, "*"), color=colour, label=family_name(kind))
         ax.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
     number, column, _ = reference.BENCHMARKS.get(key, (0, "", 1.0))
     if number:
@@ -265,11 +239,13 @@ def _benchmark_line(
 def _over_n(measured: Measured, name: str) -> "Figure":
     figure, (ax,) = new(4.2, 2.9)
     paper = {"reliability": (2, "reliability"), "negative": (3, "negative_shift")}.get(name)
-    for kind, cells in _families(measured).items():
+    for kind, cells in families(measured).items():
         found = [(cell.n_unknown, m) for label, cell in cells if (m := measured.cell(label, GRADER, name))]
         x = [n for n, _ in found]
-        colour = COLOURS.get(kind, "#555555")
-        ax.plot(x, [m.value for _, m in found], marker=MARKERS.get(kind, "*"), color=colour, label=family_name(kind))
+        colour = palette.family(kind)
+        ax.plot(
+            x, [m.value for _, m in found], marker=palette.MARKERS.get(kind, "*"), color=colour, label=family_name(kind)
+        )
         low = [m.value if m.low is None else max(0.0, m.low) for _, m in found]
         high = [m.value if m.high is None else min(1.0, m.high) for _, m in found]
         ax.fill_between(x, low, high, color=colour, alpha=0.1, linewidth=0)
@@ -283,7 +259,7 @@ def _over_n(measured: Measured, name: str) -> "Figure":
 
 def _pareto(measured: Measured) -> "Figure":
     figure, (ax,) = new(4.4, 3.3)
-    for kind, cells in _families(measured).items():
+    for kind, cells in families(measured).items():
         for i, (label, cell) in enumerate(cells):
             learned, lost = (measured.cell(label, GRADER, name) for name in ("reliability", "known_lost_raw"))
             if learned is None or lost is None:
@@ -294,8 +270,8 @@ def _pareto(measured: Measured) -> "Figure":
                 x,
                 y,
                 xerr=ends,
-                fmt=MARKERS.get(kind, "*"),
-                color=COLOURS.get(kind, "#555555"),
+                fmt=palette.MARKERS.get(kind, "*"),
+                color=palette.family(kind),
                 elinewidth=0.6,
                 label=family_name(kind) if i == 0 else None,
             )

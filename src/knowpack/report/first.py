@@ -82,6 +82,17 @@ def first(measured: Measured, index: int, grader: Grader = "default") -> First:
     )
 
 
+def title(measured: Measured) -> str:
+    """What the report is about, in a few words."""
+    given, told = measured.source, first(measured, 0)
+    if given.kind == "pack":
+        n = given.runs[0].read("pack.json").get("n_packed")
+        return f"{n:,} facts packed into {told.model}" if isinstance(n, int) else f"Facts packed into {told.model}"
+    if given.kind == "diff":
+        return f"What {told.adapter} changed in {told.model}"
+    return given.title
+
+
 def deciding(found: dict[str, Estimate]) -> list[Deciding]:
     """The three figures that decide: those that were measured first; raw where there is no net figure."""
     names = [
@@ -103,13 +114,19 @@ def headline(measured: Measured, index: int, grader: Grader) -> str:
         parts.append("the trained facts are unknown")
     net, raw = found.get("known_lost_net"), found.get("known_lost_raw")
     if net is not None:
-        parts.append(f"{share(net.value)} of what the model knew best was lost net of noise")
+        parts.append(_lost(net.value, "of what the model knew best"))
     elif raw is not None:
         parts.append(f"{share(raw.value)} of what the model knew best was lost (raw)")
     if (lost := found.get("refusals_lost_net")) is not None:
-        parts.append(f"{share(lost.value)} of its refusals were lost net of noise")
+        parts.append(_lost(lost.value, "of its refusals"))
     text = "; ".join(parts) or "None of the figures that decide could be measured"
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _lost(value: float, of: str) -> str:
+    if value <= 0:
+        return f"no loss {of} was seen net of noise ({share(value)})"
+    return f"{share(value)} {of} lost net of noise"
 
 
 def share(value: float) -> str:

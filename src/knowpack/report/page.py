@@ -1,8 +1,9 @@
-"""One page of HTML: the summary, the charts' library and as many facts as fit; the rest in chunks beside it.
+"""One page of HTML: what it opens with is there without a script, the rest as data in it and in chunks beside it.
 
-Measured -> report.html (+ report_files/). Texts travel as JSON only and are shown by textContent; the page's
-content-security-policy allows its own scripts by hash and no network. Chunks are scripts that hand over a base64
-text (gzip of JSON), because a page opened from disk may load a script beside it but may not fetch a file.
+Measured -> report.html (+ report_files/). Markup comes from markup.py alone, which escapes all it is given; facts and
+answers travel as JSON (large ones as base64 of gzip) and are shown by textContent. The content-security-policy allows
+the page's own script by hash and no network. Chunks are scripts that hand over a text, because a page opened from disk
+may load a script beside it but may not fetch a file.
 """
 
 import base64
@@ -18,12 +19,14 @@ import polars as pl
 
 from knowpack import store
 from knowpack.progress import SILENT, Advance, Progress
-from knowpack.records import Response
-from knowpack.report import explorer, summary
+from knowpack.records import GRADERS, Response
+from knowpack.report import explorer, first, study_view, summary, views
+from knowpack.report.markup import Markup, escaped
 from knowpack.report.measured import Measured
-from knowpack.report.source import Run, Source
+from knowpack.report.source import Run
 
-LIMIT = 9_000_000  # bytes of data in the page; with the charts' library it stays below 15 MB
+LIMIT = 1_500_000  # bytes of data in the page, as they stand in it; the page stays below 2 MB
+PLAIN = 20_000  # characters; what is longer is packed
 FACTS_LIMIT = 25_000  # facts in the page; the rest is loaded when asked for
 FOLDER = "report_files"
 README = "Parts of report.html beside this folder; keep the two together.\n"
@@ -33,6 +36,8 @@ def write(measured: Measured, path: Path, *, progress: Progress = SILENT) -> Pat
     """Write the page (and its chunks) to `path`; the chunks first, so that a page never lacks them."""
     given = measured.source
     value = summary.summary(measured)
+    opening = summary.opening(measured).run
+    slots = views.view(measured, opening, "default") | {"study": study_view.section(measured, "default")}
     chunks = path.with_name(FOLDER)
     inline: dict[str, str] = {}
     outside: list[str] = []
@@ -42,11 +47,12 @@ def write(measured: Measured, path: Path, *, progress: Progress = SILENT) -> Pat
         progress.stage("report: facts", 1 + len(given.runs)) as advance,
     ):
         folder.mkdir()
-        for name, data in _assets(given, advance):
+        for name, data in _assets(measured, opening, advance):
             text = dumps(data)
-            size = len(text.encode())
+            held = text if len(text) < PLAIN else packed(text)
+            size = len(held.encode())
             if size <= left:
-                inline[name] = text
+                inline[name] = held
                 left -= size
             else:
                 left = 0  # what comes later is asked for less
@@ -54,7 +60,7 @@ def write(measured: Measured, path: Path, *, progress: Progress = SILENT) -> Pat
                 outside.append(name)
         (folder / "README.txt").write_text(README)
     value["chunks"] = {"folder": FOLDER, "names": sorted(outside), "block": explorer.BLOCK, "facts_block": FACTS_LIMIT}
-    store.write_text(path, html(given.title, dumps(value), inline, chunked=bool(outside)))
+    store.write_text(path, html(first.title(measured), given.kind, slots, dumps(value), inline, chunked=bool(outside)))
     return path
 
 
@@ -71,44 +77,50 @@ def dumps(value: object) -> str:
 
 def chunk(name: str, text: str) -> str:
     """A script that hands `text` to the page."""
-    packed = base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
-    return f'knowpackChunk("{name}","{packed}");\n'
+    return f'knowpackChunk("{name}","{packed(text)}");\n'
 
 
-def html(title: str, data: str, inline: dict[str, str], *, chunked: bool) -> str:
+def packed(text: str) -> str:
+    """Base64 of gzip, the same bytes every time."""
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
+
+
+def html(title: str, kind: str, slots: dict[str, Markup], data: str, inline: dict[str, str], *, chunked: bool) -> str:
     """The page as text."""
-    from plotly.offline import get_plotlyjs
-
-    plotly = get_plotlyjs()
     style = _asset("page.css")
-    script = "".join(f"{_asset(name)}\n" for name in ("core.js", "charts.js", "explorer.js", "detail.js", "page.js"))
-    policy = _policy([script, plotly], style, chunked=chunked)
+    script = "".join(f"{_asset(name)}\n" for name in ("core.js", "explorer.js", "detail.js", "page.js"))
     blocks = "\n".join(
-        f'<script type="application/json" id="asset-{name}">{text}</script>' for name, text in inline.items()
+        f'<script type="{"application/json" if text[:1] in "{[" else "text/plain"}" id="asset-{name}">{text}</script>'
+        for name, text in inline.items()
     )
-    # Plotly's map styles, which the policy would refuse and no chart here needs, are left out where this id exists.
-    guard = re.search(r'getElementById\("([0-9a-f]{64})"\)', plotly)
     parts = {
-        "TITLE": _escaped(title),
-        "POLICY": policy,
+        "TITLE": escaped(title),
+        "KIND": escaped(kind),
+        "POLICY": _policy(script, style, chunked=chunked),
         "STYLE": style,
         "SUMMARY": data,
         "ASSETS": blocks,
-        "GUARD": f'<template id="{guard[1]}"></template>\n' if guard else "",
         "SCRIPT": script,
-        "PLOTLY": plotly,
+        "CITATION": escaped(study_view.citation() if kind in ("study", "run") else ""),
+        **{name.upper(): markup for name, markup in slots.items()},
     }
     return re.sub("%%([A-Z]+)%%", lambda mark: parts[mark[1]], _asset("page.html"))  # one pass: data are not read again
 
 
-def _assets(given: Source, advance: Advance) -> Iterator[tuple[str, object]]:
-    """What the explorer asks for, the most wanted first."""
+def _assets(measured: Measured, opening: int, advance: Advance) -> Iterator[tuple[str, object]]:
+    """What the script asks for, the most wanted first."""
+    given = measured.source
     table = given.facts
     ids = table.select("fact_id")
     blocks = [table.slice(first, FACTS_LIMIT) for first in range(0, len(table), FACTS_LIMIT)]
     yield "facts-0", explorer.facts(blocks[0])
     for index, run in enumerate(given.runs):
         yield f"run-{index}", explorer.run_columns(run, ids)
+    for index in sorted(range(len(given.runs)), key=lambda i: i != opening):
+        for grader in GRADERS:
+            yield f"view-{index}-{grader}", views.view(measured, index, grader)
+    for grader in GRADERS:
+        yield f"study-{grader}", {"study": study_view.section(measured, grader)}
     for number, block in enumerate(blocks[1:], start=1):
         yield f"facts-{number}", explorer.facts(block)
     yield from _answers("base", given.runs[0], ids, base=True)
@@ -125,18 +137,12 @@ def _answers(name: str, run: Run, ids: pl.DataFrame, *, base: bool) -> Iterator[
             yield f"answers-{name}-{block.number}", block.value
 
 
-def _policy(scripts: list[str], style: str, *, chunked: bool) -> str:
-    """What the page may do: run its own scripts, take its own style, and nothing over a network.
-
-    Plotly makes an empty <style> and fills it by script (hence the hash of ""), and writes style attributes; with no
-    address to load from, such an attribute can leak nothing.
-    """
-    hashes = " ".join(_hash(script) for script in scripts)
+def _policy(script: str, style: str, *, chunked: bool) -> str:
+    """What the page may do: run its own script, take its own style, and nothing over a network."""
     beside = " 'self' file:" if chunked else ""  # file: for browsers in which 'self' is no file beside the page
     return (
-        f"default-src 'none'; script-src {hashes}{beside}; style-src {_hash(style)} {_hash('')}; "
-        f"style-src-elem {_hash(style)} {_hash('')}; style-src-attr 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_hash(script)}{beside}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'"
     )
 
 
@@ -146,7 +152,3 @@ def _hash(text: str) -> str:
 
 def _asset(name: str) -> str:
     return resources.files("knowpack.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

@@ -1,21 +1,17 @@
-"""The numbers behind the page's figures: the headline, every run's moves, the grid, the benchmarks, how it was made.
+"""What a report opens with, what it could not measure, and what the page's script must know.
 
-Measured -> one JSON object, drawn by assets/charts.js. Nothing is rounded here.
+Measured -> the index of a run; sentences; one JSON object.
 """
 
 from typing import NamedTuple
 
-import polars as pl
-
 from knowpack.measure import causes
-from knowpack.paper import reference
-from knowpack.records import GRADERS, Category, Estimate, Grader, Kinship
-from knowpack.report import claim_tables, measures
+from knowpack.records import GRADERS, Category, Kinship
+from knowpack.report import measures
 from knowpack.report.measured import Measured
-from knowpack.report.source import Run, Source
+from knowpack.report.source import Run
 
 RELIABLE = 0.9
-PACKED = ("budget", "measured", "met", "verdicts", "frontier", "left_out", "n_packed")
 
 
 class Best(NamedTuple):
@@ -27,30 +23,22 @@ class Best(NamedTuple):
 
 
 def summary(measured: Measured) -> dict[str, object]:
-    """All but the facts."""
+    """What the explorer and the switches of the page need beside the facts."""
     given = measured.source
     best = opening(measured)
     return {
-        "title": given.title,
         "kind": given.kind,
         "graders": list(GRADERS),
         "categories": [str(one) for one in Category],
         "kinships": [str(one) for one in Kinship],
         "causes": [[str(rule.name), rule.label] for rule in causes.RULES],
-        "names": measures.NAMES,
         "open": best.run,
-        "why_open": best.why,
-        "runs": [_run(measured, index) for index in range(len(given.runs))],
-        "cells": _cells(measured),
-        "unfinished": [list(one) for one in given.unfinished],
-        "paper": _paper(),
-        "citation": reference.CITATION,
-        "benchmarks": _benchmarks(given),
-        "how": how(given),
+        "runs": [
+            {"label": run.label, "seed": run.seed, "id": str(run.manifest.get("run_id") or index)}
+            for index, run in enumerate(given.runs)
+        ],
         "prompt": {key: given.probe.get(key) for key in ("system", "chat", "shots", "model")},
         "n_facts": len(given.facts),
-        "unmeasured": unmeasured(measured),
-        "claims": {grader: claim_tables.plain(measured, grader) for grader in GRADERS},
     }
 
 
@@ -94,116 +82,6 @@ def unmeasured(measured: Measured) -> list[str]:
     return missing
 
 
-def how(given: Source) -> list[dict[str, object]]:
-    """How each run was made: what its manifest says."""
-    keys = ("run_id", "command", "facts_hash", "base_hash", "weights_hash", "base_weights_hash", "machine")
-    return [
-        {
-            **{key: run.manifest.get(key) for key in keys if run.manifest.get(key) is not None},
-            "versions": run.manifest.get("versions"),
-            "stages": run.manifest.get("stages"),
-            "config": run.manifest.get("config"),
-        }
-        for run in given.runs
-    ]
-
-
-def _run(measured: Measured, index: int) -> dict[str, object]:
-    run = measured.source.runs[index]
-    pack = run.read("pack.json")
-    return {
-        "label": run.label,
-        "seed": run.seed,
-        "cell": list(run.cell),
-        "asset": f"run-{index}",
-        "measures": {grader: _plain(found) for grader, found in measured.runs[index].items()},
-        "moves": {grader: _moves(run, grader) for grader in GRADERS},
-        "epochs": epochs(run),
-        "scores": _scores(run),
-        "paired": _paired(run),
-        "budget": {key: pack.get(key) for key in PACKED} if pack else None,
-    }
-
-
-def _moves(run: Run, grader: Grader) -> dict[str, object]:
-    shifts = measures.under(run.shifts, grader)
-    value: dict[str, object] = {
-        "untrained": measures.matrix(shifts, trained=False),
-        "trained": measures.matrix(shifts, trained=True),
-        "kinship": [[one.kinship, list(one.lost[:4]), one.n_facts] for one in measures.kinship(run, grader)],
-    }
-    for way, up in (("up", True), ("down", False)):
-        shares = measures.causes(run, grader, up=up)
-        value[way] = {
-            "n": len(measures.movers(shifts, up=up)),
-            "causes": [
-                [one.cause, list(one.share[:4]), *(found and list(found[:4]) for found in (one.base_rate, one.placebo))]
-                for one in shares
-            ],
-            "together": measures.overlaps(run, grader, up=up)[:8],
-        }
-    return value
-
-
-def _cells(measured: Measured) -> list[dict[str, object]]:
-    found: dict[str, dict[str, object]] = {}
-    for label, cell in measured.labels():
-        runs = [i for i, run in enumerate(measured.source.runs) if run.label == label]
-        values = {
-            grader: _plain({m.name: m.measure for m in measured.cells if (m.label, m.grader) == (label, grader)})
-            for grader in GRADERS
-        }
-        found[label] = {"label": label, "cell": list(cell), "runs": runs, "measures": values}
-    return list(found.values())
-
-
-def _paper() -> dict[str, list[list[object]]]:
-    """The paper's values by measure: rows [n, augmentation, k, value]."""
-    columns = {
-        "reliability": (2, "reliability"),
-        "positive": (3, "positive_shift"),
-        "negative": (3, "negative_shift"),
-        "n_refused_first": (4, "n_refused"),
-        "n_unique_answers": (4, "n_unique_answers"),
-    }
-    for (task, metric), (number, column, _) in reference.BENCHMARKS.items():
-        columns[f"{task} {metric}"] = (number, column)
-    keys = ["n_unknown", "augmentation", "k_per_unknown"]
-    return {
-        name: [list(row) for row in reference.cells(number).select([*keys, column]).drop_nulls(column).iter_rows()]
-        for name, (number, column) in columns.items()
-    }
-
-
-def _benchmarks(given: Source) -> list[list[object]]:
-    """The base's figures: [task, metric, value, stderr, n, the paper's value for its base]."""
-    frame = next((found for run in given.runs if (found := run.base_scores()) is not None), None)
-    rows: list[list[object]] = []
-    for task, metric, value, stderr, n in (
-        frame.select("task", "metric", "value", "stderr", "n").rows() if frame is not None else ()
-    ):
-        number, column, _ = reference.BENCHMARKS.get((task, metric), (0, "", 1.0))
-        theirs = reference.base(number).get(column) if number else None
-        rows.append([task, metric, value, stderr, n, theirs])
-    return rows
-
-
-def _scores(run: Run) -> list[list[object]]:
-    return (
-        []
-        if run.scores is None
-        else [list(row) for row in run.scores.select("task", "metric", "value", "stderr", "n").rows()]
-    )
-
-
-def _paired(run: Run) -> list[list[object]]:
-    """[task, metric, difference, low, high, n, corrected p] of the asked tasks, on the same items."""
-    if run.paired is None:
-        return []
-    names = ("task", "metric", "difference", "low", "high", "n", "p_holm")
-    return [list(row) for row in run.paired.filter(pl.col("level") == "task").select(names).iter_rows()]
-
-
 class Epoch(NamedTuple):
     """The last of an epoch's lines in the training log; None = not measured."""
 
@@ -226,7 +104,3 @@ def epochs(run: Run) -> list[Epoch]:
                 reliability if isinstance(reliability, int | float) else old.reliability,
             )
     return [found[epoch] for epoch in sorted(found)]
-
-
-def _plain(found: dict[str, Estimate]) -> dict[str, list[float | int | None]]:
-    return {name: list(measure[:4]) for name, measure in found.items()}

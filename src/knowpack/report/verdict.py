@@ -20,6 +20,14 @@ RELIABILITY = 0.99
 """Share of right answers to the trained facts that is wanted, as in `knowpack pack`."""
 
 
+NAMES = {
+    "reliability": "new facts answered",
+    "known_lost": "known facts lost",
+    "refusals_lost": "refusals lost",
+    "benchmark_drop": "fall of a benchmark",
+}
+
+
 class Judgement(NamedTuple):
     """All limits together, and one by one."""
 
@@ -39,7 +47,7 @@ class Judgement(NamedTuple):
 
 def named(limit: str) -> str:
     """A limit as one reads it."""
-    return limit.replace("_", " ")
+    return NAMES.get(limit, limit.replace("_", " "))
 
 
 def keep(folder: Path, budget: Budget) -> None:
@@ -57,7 +65,7 @@ def judge(run: Run, found: Mapping[str, Estimate]) -> Judgement:
     verdicts = limits.judged(found, budget)
     if "reliability" in found:
         verdicts.insert(0, limits.learned(found["reliability"], RELIABILITY))
-    by = "the limits given with --budget" if kept else "the default limits of `knowpack pack`"
+    by = "the limits given with --budget" if kept else "the default limits of knowpack pack"
     return Judgement(limits.overall(verdicts), verdicts, by)
 
 

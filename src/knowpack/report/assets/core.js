@@ -8,7 +8,6 @@ const KIN_WORDS = ["same subject", "same relation", "same range", "unrelated", "
   "trained: unknown", "trained: highly known", "trained: paraphrase", "trained: replay"];
 const CAUSES = DATA.causes.map(([name]) => name); // order and labels are the rules' of measure/causes.py
 const CAUSE_WORDS = Object.fromEntries([...DATA.causes, ["unexplained", "unexplained"]]);
-const AUGMENTED = { none: "no additions", highly_known: "HighlyKnown", paraphrase: "paraphrases", sham: "sham", pack: "pack", other: "other" };
 
 // --- elements -----------------------------------------------------------------------------------------------
 
@@ -38,23 +37,13 @@ function shown(text) {
 }
 const alien = (text, props) => el("bdi", { dir: "auto", ...props }, shown(text));
 
-/** Text for a chart's label: plotly reads a little markup, so it is taken out. */
-const plain = (text) => shown(text).slice(0, 80).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-
 // --- numbers ------------------------------------------------------------------------------------------------
 
-function number(value, digits) {
-  if (value === null || value === undefined) return "–";
-  if (Number.isInteger(value) && Math.abs(value) >= 2) return value.toLocaleString("en");
-  return value.toFixed(digits ?? (Math.abs(value) >= 10 ? 1 : 3)).replace("-", "\u2212");
-}
 function percent(value, digits) {
   if (value === null || value === undefined) return "–";
   const text = (100 * value).toFixed(digits ?? (Math.abs(value) < 0.0995 ? 1 : 0));
   return `${(Number(text) === 0 ? text.replace("-", "") : text).replace("-", "\u2212")}%`;
 }
-const interval = (m, form) => (m[1] === null || m[1] === undefined ? "no interval" : `${form(m[1])} to ${form(m[2])}`);
-const form = (name) => (name.startsWith("n_") ? (v) => number(v === null ? v : Math.round(v)) : name === "entropy" ? number : percent);
 
 // --- state in the address -----------------------------------------------------------------------------------
 
@@ -91,7 +80,7 @@ function asset(name) {
 
 function find(name) {
   const here = byId(`asset-${name}`);
-  if (here) return Promise.resolve(JSON.parse(here.textContent));
+  if (here) return here.type === "application/json" ? Promise.resolve(JSON.parse(here.textContent)) : unpacked(here.textContent);
   if (!DATA.chunks.names.includes(name)) return Promise.resolve(null);
   return new Promise((resolve, reject) => {
     waiting[name] = resolve;
@@ -104,20 +93,22 @@ function find(name) {
   });
 }
 
-/** Called by a chunk: base64 of gzip of JSON. */
-async function knowpackChunk(name, packed) {
+/** Base64 of gzip of JSON -> its value. */
+async function unpacked(packed) {
   const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  waiting[name]?.(JSON.parse(await new Response(stream).text()));
+  return JSON.parse(await new Response(stream).text());
+}
+
+/** Called by a chunk. */
+async function knowpackChunk(name, packed) {
+  waiting[name]?.(await unpacked(packed));
   delete waiting[name];
 }
 
 // --- colours ------------------------------------------------------------------------------------------------
 
 const THEMES = ["auto", "light", "dark"];
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const paper = matchMedia("print");
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
@@ -130,8 +121,5 @@ function startTheme() {
   setTheme(THEMES.includes(kept) ? kept : "auto");
   byId("theme").addEventListener("click", () => {
     setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % 3]);
-    choose({ theme: true });
   });
-  dark.addEventListener("change", () => choose({ theme: true }));
-  paper.addEventListener("change", () => choose({ theme: true, now: true })); // a print does not wait
 }

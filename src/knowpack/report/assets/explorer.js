@@ -249,7 +249,7 @@ function onClick(event) {
 // --- the address, the link, the file --------------------------------------------------------------------------
 
 function toAddress() {
-  const values = { run: STATE.run === DATA.open ? "" : DATA.how[STATE.run].run_id ?? STATE.run, grader: STATE.grader === "default" ? "" : STATE.grader };
+  const values = { run: STATE.run === DATA.open ? "" : DATA.runs[STATE.run].id, grader: STATE.grader === "default" ? "" : STATE.grader };
   for (const key of Object.keys(F)) values[key] = F[key].value;
   writeAddress({ ...values, fact: EX.open });
 }
@@ -257,7 +257,7 @@ function toAddress() {
 function fromAddress(inside) {
   const values = readAddress();
   const grader = DATA.graders.includes(values.grader) ? values.grader : inside ? STATE.grader : "default";
-  const at = DATA.how.findIndex((h, i) => (h.run_id ?? String(i)) === values.run);
+  const at = DATA.runs.findIndex((r) => r.id === values.run);
   const run = at >= 0 ? at : inside ? STATE.run : DATA.open;
   if (!inside && (run !== STATE.run || grader !== STATE.grader)) { choose({ run, grader }); return; }
   for (const key of Object.keys(F)) if (inside !== true || key in values) F[key].value = values[key] ?? "";

@@ -1,0 +1,67 @@
+"""Where the facts went, as bands from left to right.
+
+Counts [before][after] -> SVG markup; a band and a node are as high as their share of all facts.
+"""
+
+from collections.abc import Sequence
+
+from knowpack.report.markup import Markup, el
+
+
+def bands(counts: Sequence[Sequence[int]], names: Sequence[str], text: str, height: int = 300) -> Markup:
+    """Where the facts went: counts[before][after] as bands from left to right; up in blue, down in orange.
+
+    Bands and nodes are as high as their share of all facts.
+    """
+    order = [i for i in range(len(names)) if any(counts[i]) or any(row[i] for row in counts)][::-1]
+    total = sum(map(sum, counts)) or 1
+    gap = 10.0
+    room = height - gap * (len(order) - 1)
+    sums = ([sum(counts[i]) for i in order], [sum(row[i] for row in counts) for i in order])
+    tops = tuple(_tops([n * room / total for n in side], gap) for side in sums)
+    used = ([0.0] * len(order), [0.0] * len(order))
+    drawn = []
+    for a, i in enumerate(order):
+        for b, j in enumerate(order):
+            if thick := counts[i][j] * room / total:
+                left, right = tops[0][a] + used[0][a], tops[1][b] + used[1][b]
+                used[0][a] += thick
+                used[1][b] += thick
+                tone = "up" if j > i else "down" if j < i else "stay"
+                drawn.append(el("path", {"class": f"band {tone}", "d": _band(left, right, thick)}))
+    box = {"width": "100%", "height": height, "viewBox": f"0 0 100 {height}", "preserveAspectRatio": "none"}
+    nodes = [
+        _node(f"{names[i]} {sums[side][k]:,}", tops[side][k], sums[side][k] * room / total, side)
+        for side in (0, 1)
+        for k, i in enumerate(order)
+        if sums[side][k]
+    ]
+    whole = el("svg", {"class": "plot flow", "height": height, "aria-hidden": "true"}, el("svg", box, drawn), nodes)
+    return el("div", {"role": "img", "aria-label": text}, whole)
+
+
+def _tops(heights: Sequence[float], gap: float) -> list[float]:
+    found, y = [], 0.0
+    for high in heights:
+        found.append(y)
+        y += high + gap
+    return found
+
+
+def _band(left: float, right: float, thick: float) -> str:
+    a, b, c, d = (round(y, 2) for y in (left, right, right + thick, left + thick))
+    return f"M0 {a}C50 {a} 50 {b} 100 {b}V{c}C50 {c} 50 {d} 0 {d}z"
+
+
+def _node(text: str, top: float, height: float, side: int) -> Markup:
+    x, inward = ("0%", 1) if side == 0 else ("100%", -1)
+    bar = el(
+        "rect",
+        {"class": "node", "x": 0 if side == 0 else -10, "y": 0, "width": 10, "height": max(1.0, round(height, 1))},
+    )
+    label = el(
+        "text",
+        {"x": 16 * inward, "y": round(max(11.0, height / 2 + 4), 1), "text-anchor": "start" if side == 0 else "end"},
+        text,
+    )
+    return el("svg", {"x": x, "y": round(top, 1), "width": 1, "height": 1, "class": "at"}, bar, label)

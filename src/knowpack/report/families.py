@@ -1,0 +1,27 @@
+"""The kinds of cells of a study: those that differ in the number of new facts only, and are joined by a line.
+
+Cell -> key ("none", "highly_known 1", ...); Measured -> key -> cells by their number of facts.
+"""
+
+from knowpack.report.measured import AUGMENTATIONS, Measured
+from knowpack.report.source import Cell
+
+
+def family(cell: Cell) -> str:
+    """Cells of one family are joined by a line over n: none, "highly_known 1", ..."""
+    return cell.augmentation if cell.augmentation in ("none", "sham", "pack") else f"{cell.augmentation} {cell.k}"
+
+
+def family_name(key: str) -> str:
+    """A family in words."""
+    kind, _, k = key.partition(" ")
+    return f"+{k} {AUGMENTATIONS[kind]}" if k else "no additions" if kind == "none" else kind
+
+
+def families(measured: Measured) -> dict[str, list[tuple[str, Cell]]]:
+    """Key -> (label, cell), the fewest facts first; shams are no family."""
+    found: dict[str, list[tuple[str, Cell]]] = {}
+    for label, cell in sorted(measured.labels(), key=lambda pair: pair[1].n_unknown):
+        if cell.augmentation != "sham":
+            found.setdefault(family(cell), []).append((label, cell))
+    return found

@@ -1,0 +1,106 @@
+"""How a run was made: the command, the recipe that was really used, the time, the hashes, what was not measured.
+
+Measured + index -> markup. Of somebody's adapter the recipe is unknown, and said so; of a pack it is the best
+attempt's.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from knowpack.report import first
+from knowpack.report.markup import Child, Markup, alien, details, el, join, table
+from knowpack.report.measured import Measured
+from knowpack.report.source import Run
+from knowpack.report.summary import unmeasured
+
+OF_TRAINING = ("train", "mix")  # settings that only a run of ours reads
+
+
+def section(measured: Measured, index: int) -> Markup:
+    """The last part of the page."""
+    run, kind = measured.source.runs[index], measured.source.kind
+    told = first.first(measured, index)
+    hashes = {
+        "weights of the base": run.manifest.get("base_weights_hash"),
+        "base with its facts and prompts": run.manifest.get("base_hash"),
+        "facts": run.manifest.get("facts_hash"),
+        "adapter": told.adapter_hash,
+    }
+    versions = run.manifest.get("versions")
+    packages = versions if isinstance(versions, dict) else {}
+    missing = [*unmeasured(measured), *(f"{one.name}: {one.state}" for one in measured.source.unfinished)]
+    left = [
+        el("h3", None, "Again"),
+        el(
+            "pre",
+            {"tabindex": "0", "role": "region", "aria-label": "The command"},
+            told.again or "The command was not kept.",
+        ),
+        el("h3", None, "Recipe"),
+        _recipe(run, kind),
+        el("h3", None, "Identity"),
+        pairs(
+            {name: value for name, value in hashes.items() if value}
+            | {f"version of {k}": v for k, v in packages.items()}
+        ),
+    ]
+    right = [
+        el("h3", None, "Time"),
+        _times(run, told.seconds),
+        el("h3", None, "Not measured"),
+        el(
+            "ul",
+            None,
+            [el("li", None, text) for text in missing or ["Everything that this page has a place for was measured."]],
+        ),
+    ]
+    config = run.manifest.get("config")
+    settings = (
+        {k: v for k, v in config.items() if kind in ("study", "run") or k not in OF_TRAINING}
+        if isinstance(config, dict)
+        else {}
+    )
+    return join(
+        el("div", {"class": "pair"}, el("div", None, left), el("div", None, right)),
+        details("Every setting", pairs(dict(flat(settings)))),
+    )
+
+
+def recipe(run: Run, kind: str) -> Mapping[str, object] | None:
+    """The settings of training that were used; None = unknown."""
+    told = run.read("pack.json").get("recipe") if kind == "pack" else run.config("train")
+    return told if isinstance(told, dict) and kind != "diff" else None
+
+
+def _recipe(run: Run, kind: str) -> Markup:
+    told = recipe(run, kind)
+    if told is None:
+        whose = "it was trained elsewhere" if kind == "diff" else "it was not kept"
+        return el("p", None, f"Unknown: {whose}.")
+    return pairs(dict(flat(told)))
+
+
+def _times(run: Run, seconds: float | None) -> Markup:
+    found = run.manifest.get("stages")
+    stages = {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
+    rows: list[list[Child]] = [[name, f"{float(str(one.get('seconds') or 0)):,.1f}"] for name, one in stages.items()]
+    if seconds is not None:
+        rows.append(["the whole command, with loading and the base", f"{seconds:,.1f}"])
+    return table(["stage", "seconds"], rows, "Time") if rows else el("p", None, "The times were not kept.")
+
+
+def pairs(values: Mapping[str, object]) -> Markup:
+    """Names and values."""
+    told = [join(el("dt", None, name), el("dd", None, alien(value, 2000))) for name, value in values.items()]
+    return el("dl", {"class": "settings"}, told)
+
+
+def flat(value: Mapping[str, object], parent: str = "") -> Iterator[tuple[str, object]]:
+    """Nested settings by their dotted names."""
+    for name, one in value.items():
+        if isinstance(one, dict):
+            yield from flat(one, f"{parent}{name}.")
+        else:
+            yield (
+                f"{parent}{name}",
+                ", ".join(map(str, one)) if isinstance(one, list) else "none" if one is None else one,
+            )

@@ -1,0 +1,155 @@
+"""The part of the page about all cells together: the grid, the claims, training, benchmarks, learned against lost.
+
+Measured + grader -> markup; of one run alone its training and its benchmarks.
+"""
+
+from knowpack.paper import reference
+from knowpack.records import Estimate, Grader
+from knowpack.report import charts, claim_tables, measures, palette, training_view
+from knowpack.report.charts import Dot, DotRow
+from knowpack.report.families import family, family_name
+from knowpack.report.first import said, share
+from knowpack.report.markup import Child, Markup, details, el, join, table
+from knowpack.report.measured import Measured
+from knowpack.report.source import Cell
+from knowpack.report.views import figure
+
+STEPS = 5  # shades of a grid
+IN_PAPER = {
+    "reliability": (2, "reliability"),
+    "positive": (3, "positive_shift"),
+    "negative": (3, "negative_shift"),
+    "n_refused_first": (4, "n_refused"),
+    "n_unique_answers": (4, "n_unique_answers"),
+}
+"""Measure -> table and column of the paper."""
+
+
+def section(measured: Measured, grader: Grader) -> Markup:
+    """Figures in the order of the page; empty where there is nothing to show."""
+    many = len(measured.labels()) > 1
+    parts = [_claims(measured, grader), _grid(measured, grader), _cells(measured, grader)] if many else []
+    parts += training_view.figures(measured)
+    parts += [_pareto(measured, grader)] if many else []
+    return join([part for part in parts if part is not None])
+
+
+def _claims(measured: Measured, grader: Grader) -> Markup | None:
+    lines = claim_tables.lines(measured, grader)
+    note = "The claims are about the paper's model and data; here they are judged on every cell of this study."
+    return figure(
+        "claims",
+        "The five claims of the paper's abstract",
+        note,
+        el("ul", None, [el("li", None, one) for one in lines]),
+    )
+
+
+def _grid(measured: Measured, grader: Grader) -> Markup | None:
+    """One table a measure; the page shows one, the first without JavaScript."""
+    names = [
+        name
+        for name in measures.NAMES
+        if name not in ("known_lost_floor", "n_refused_first_base") and _values(measured, grader, name)
+    ]
+    first = [name for name in ("known_lost_net", "known_lost_raw", "reliability") if name in names]
+    names = [*first[:1], *(name for name in names if name not in first[:1])]
+    shown = [
+        el(
+            "div",
+            {"class": "variant", "data-of": "grid", "data-name": name, "hidden": i > 0},
+            _grid_of(measured, grader, name),
+        )
+        for i, name in enumerate(names)
+    ]
+    options = [el("option", {"value": name}, measures.NAMES[name]) for name in names]
+    pick = el("label", {"class": "pick needs-js"}, "Measure ", el("select", {"data-for": "grid"}, options))
+    note = "Mean over seeds with its interval. Blue: the more the better; orange: the more the worse."
+    return (
+        figure("grid", "Every cell at a glance", note, el("div", {"class": "controls"}, pick), shown) if names else None
+    )
+
+
+def _values(measured: Measured, grader: Grader, name: str) -> list[tuple[str, Cell, Estimate]]:
+    found = [(label, cell, measured.cell(label, grader, name)) for label, cell in measured.labels()]
+    return [(label, cell, one) for label, cell, one in found if one is not None and cell.augmentation != "sham"]
+
+
+def _grid_of(measured: Measured, grader: Grader, name: str) -> Markup:
+    found = _values(measured, grader, name)
+    columns = measures.unique(family(cell) for _, cell, _ in found)
+    sizes = sorted({cell.n_unknown for _, cell, _ in found})
+    high = max((one.value for _, _, one in found), default=1.0) or 1.0
+    better = found[0][2].higher_is_better if found else None
+    tone = "up" if better else "down" if better is False else "stay"
+    rows: list[list[Child]] = []
+    for n in sizes:
+        line: list[Child] = [f"{n:,} facts"]
+        for key in columns:
+            here = next(((e, cell) for _, cell, e in found if (cell.n_unknown, family(cell)) == (n, key)), None)
+            line.append(None if here is None else _shaded(here[0], name, tone, high, _paper(name, here[1])))
+        rows.append(line)
+    heads = ["Unknown facts trained", *map(family_name, columns)]
+    return table(heads, rows, f"{measures.NAMES[name]} of every cell", classes="matrix")
+
+
+def _shaded(one: Estimate, name: str, tone: str, high: float, paper: float | None) -> Markup:
+    level = min(STEPS - 1, max(0, round((STEPS - 1) * one.value / high)))
+    value, _, interval = said(one, name).partition(" (")
+    beside = "" if paper is None else f"; paper {said(Estimate(paper), name).partition(' (')[0]}"
+    around = interval.removesuffix(")") + beside
+    return el("span", {"class": f"shade {tone}-{level}"}, value, " ", el("span", {"class": "small"}, around))
+
+
+def _paper(name: str, cell: Cell) -> float | None:
+    """The paper's value for the same cell; None = it has none."""
+    if name not in IN_PAPER:
+        return None
+    number, column = IN_PAPER[name]
+    keys = ("n_unknown", "augmentation", "k_per_unknown")
+    rows = reference.cells(number).drop_nulls(column).iter_rows(named=True)
+    return next((float(row[column]) for row in rows if tuple(row[key] for key in keys) == tuple(cell)), None)
+
+
+def _cells(measured: Measured, grader: Grader) -> Markup:
+    names = ("reliability", "known_lost_net", "known_lost_raw", "refusals_lost_net", "benchmark_drop")
+    shown = [name for name in names if any(measured.cell(label, grader, name) for label, _ in measured.labels())]
+    rows: list[list[Child]] = []
+    for label, _ in measured.labels():
+        index = next(i for i, run in enumerate(measured.source.runs) if run.label == label)
+        seeds = sum(run.label == label for run in measured.source.runs)
+        button = el("button", {"type": "button", "class": "link", "data-run": index}, label)
+        rows.append([button, str(seeds), *(said(measured.cell(label, grader, name), name) for name in shown)])
+    rows += [[one.name, f"{one.state}{': ' if one.error else ''}{one.error}"] for one in measured.source.unfinished]
+    heads = ["cell", "seeds", *(measures.NAMES[name] for name in shown)]
+    return el(
+        "div", {"id": "cells"}, details("Every cell, with intervals", table(heads, rows, "Every cell"), is_open=True)
+    )
+
+
+def _pareto(measured: Measured, grader: Grader) -> Markup | None:
+    """Share of known facts lost, cell by cell, those that learned most first: what one would have to give for more."""
+    name = "known_lost_net" if _values(measured, grader, "known_lost_net") else "known_lost_raw"
+    found = [
+        (label, cell, one, learned)
+        for label, cell, one in _values(measured, grader, name)
+        if (learned := measured.cell(label, grader, "reliability")) is not None
+    ]
+    if not found:
+        return None
+    found.sort(key=lambda row: -row[3].value * row[1].n_unknown)
+    rows = []
+    for label, cell, one, learned in found:
+        n = learned.value * cell.n_unknown
+        beaten = any(o[3].value * o[1].n_unknown >= n and o[2].value < one.value for o in found)
+        key = family(cell)
+        dot = Dot(one, palette.css_name(key), palette.MARKERS.get(key, "o"))
+        rows.append(DotRow(f"{label}{'' if beaten else ' ◂'}", [dot], f"{n:,.0f} learned, {share(one.value)} lost"))
+    text = "; ".join(f"{row.label}: {row.value}" for row in rows)
+    note = "Cells by how many facts they learned; 95% intervals. ◂: no other cell learned as much at less harm."
+    return figure("pareto", "Facts learned against harm", note, charts.dots(rows, measures.NAMES[name].lower(), text))
+
+
+def citation() -> str:
+    """Whose figures stand beside ours in the tables."""
+    return f"The tables beside this page hold the paper's figures too: {reference.CITATION}"

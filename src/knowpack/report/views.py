@@ -1,0 +1,237 @@
+"""What the page shows of one run under one grader, as markup: the first screen, what moved, what was lost, how.
+
+Measured + index + grader -> {slot: markup}; page.html has the slots, and page.js puts another run's view into them.
+"""
+
+import re
+from collections.abc import Mapping
+
+from knowpack.records import Category, Estimate, Grader
+from knowpack.report import bands, charts, lost, measures, provenance
+from knowpack.report.charts import Dot, DotRow
+from knowpack.report.first import Deciding, First, first, said, share
+from knowpack.report.markup import Child, Markup, alien, details, el, join, table
+from knowpack.report.measured import Measured
+from knowpack.report.source import Run
+from knowpack.report.summary import opening
+from knowpack.report.verdict import named
+
+SIGNS = {"met": "✓", "not met": "✕", "not measured": "?"}
+LEVELS = {"met": "good", "not met": "bad", "not measured": "open"}
+ANSWERS = {
+    "met": "Yes: every limit is met.",
+    "not met": "No: a limit is not met.",
+    "not measured": "Not known: a limit was not measured.",
+}
+
+
+def view(measured: Measured, index: int, grader: Grader) -> dict[str, Markup]:
+    """Slot -> markup."""
+    run, told = measured.source.runs[index], first(measured, index, grader)
+    return {
+        "first": join(_which(measured, index), _first(told, len(lost.lost(run, grader)), _trained(run))),
+        "moved": _moved(measured, index, grader),
+        "lost": lost.section(run, grader, len(measured.source.runs)),
+        "figures": _all_figures(measured.runs[index][grader]),
+        "how": provenance.section(measured, index),
+    }
+
+
+def _which(measured: Measured, index: int) -> Markup | None:
+    """Of a study: the cell, and why the page opens with it."""
+    cells, run, best = len(measured.labels()), measured.source.runs[index], opening(measured)
+    if len(measured.source.runs) < 2:
+        return None
+    why = f", of {cells} cells {best.why}" if index == best.run and best.why else ""
+    return el("p", {"class": "small", "id": "which"}, el("strong", None, alien(run.label)), f", seed {run.seed}{why}.")
+
+
+def _first(told: First, n_lost: int, trained: str) -> Markup:
+    rows = [
+        ("Model", join(alien(told.model, 120), _hash(told.model_hash))),
+        ("Adapter", join(alien(told.adapter, 120), _hash(told.adapter_hash))),
+        ("Trained facts", trained),
+        ("Date", (told.date or "not kept").replace("T", " ").replace("Z", " UTC")),
+    ]
+    identity = el("dl", {"class": "identity"}, [join(el("dt", None, k), el("dd", None, v)) for k, v in rows])
+    link = el("a", {"href": "#lost-title", "class": "to-lost"}, f"The {n_lost:,} facts that it lost, the worst first")
+    return join(
+        el("p", {"class": "answer"}, told.headline),
+        el("div", {"class": "opening"}, _ship(told), identity),
+        el("div", {"class": "cards", "id": "cards"}, [_card(one, told) for one in told.figures]),
+        el("p", {"class": "next"}, link if n_lost else "No fact that was not trained fell to a lower category."),
+    )
+
+
+def _ship(told: First) -> Markup:
+    """May it ship: the word, limit by limit, and whose limits they are."""
+    word = told.judgement.word
+    lines = [
+        el(
+            "li",
+            {"class": LEVELS[one.verdict]},
+            el("span", {"class": "state", "aria-hidden": "true"}, SIGNS[one.verdict]),
+            el("strong", None, f"{named(one.name)}: {one.verdict}"),
+            f" (limit {share(one.limit)}). {sentence(one.why)}",
+        )
+        for one in told.judgement.verdicts
+    ]
+    sign = el("span", {"class": "state", "aria-hidden": "true"}, SIGNS[word])
+    return el(
+        "div",
+        {"class": f"ship {LEVELS[word]}"},
+        el("h2", {"class": "plain"}, "May I ship it?"),
+        el("p", {"class": "word"}, sign, ANSWERS[word]),
+        el("ul", None, lines),
+        el("p", {"class": "small"}, f"Judged by {told.judgement.by}, on the end of the 95% interval that hurts."),
+    )
+
+
+def sentence(why: str) -> str:
+    """The reason of a verdict with shares as percentages, as the rest of the page has them."""
+    return re.sub(r"-?\b[01]\.\d{4}\b", lambda found: share(float(found[0])), f"{why[0].upper()}{why[1:]}.")
+
+
+def _card(one: Deciding, told: First) -> Markup:
+    estimate = one.estimate
+    parts: list[Child] = [el("h3", None, one.label)]
+    if estimate is None:
+        return el(
+            "div", {"class": "card"}, parts, el("p", {"class": "big"}, "–"), el("p", {"class": "small"}, "not measured")
+        )
+    limits = {"known_lost_net": "known_lost", "known_lost_raw": "known_lost", "refusals_lost_net": "refusals_lost"}
+    limit = next((v.limit for v in told.judgement.verdicts if v.name == limits.get(one.name, one.name)), None)
+    parts.append(el("p", {"class": "big"}, share(estimate.value)))
+    parts.append(_range(estimate, limit, "up" if one.name == "reliability" else "down"))
+    parts.append(el("p", {"class": "small"}, said(estimate).partition(" (")[2].removesuffix(")")))
+    parts.append(el("p", {"class": "small"}, f"limit {share(limit)}" if limit is not None else "no limit"))
+    return el("div", {"class": "card"}, parts)
+
+
+def _range(estimate: Estimate, limit: float | None, tone: str) -> Markup | None:
+    """The interval on a line, the limit as a stroke."""
+    if estimate.low is None or estimate.high is None:
+        return None
+    axis = charts.scale([0.0, estimate.low, estimate.high, *([] if limit is None else [limit])], zero=True)
+    low, high, at = (f"{axis.at(value)}%" for value in (estimate.low, estimate.high, estimate.value))
+    stroke = (
+        None
+        if limit is None
+        else el("line", {"class": "limit", "x1": f"{axis.at(limit)}%", "x2": f"{axis.at(limit)}%", "y1": 1, "y2": 17})
+    )
+    return el(
+        "svg",
+        {"class": "range", "height": 18, "aria-hidden": "true"},
+        el("line", {"class": "axis-line", "x1": "0%", "x2": "100%", "y1": 9, "y2": 9}),
+        el("line", {"class": f"ci {tone}", "x1": low, "x2": high, "y1": 9, "y2": 9}),
+        stroke,
+        el("circle", {"class": f"dot {tone}", "cx": at, "cy": 9, "r": 5}),
+    )
+
+
+def _hash(value: str | None) -> Markup | None:
+    return None if value is None else el("code", {"class": "hash", "title": "hash of the weights"}, value)
+
+
+def _trained(run: Run) -> str:
+    examples = run.examples()
+    if examples is None:
+        return "unknown"
+    n = examples.filter(examples["kind"] != "replay")["fact_id"].n_unique()
+    return f"{n:,}"
+
+
+def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
+    run = measured.source.runs[index]
+    counts = measures.matrix(measures.under(run.shifts, grader), trained=False)
+    names = [str(one) for one in Category]
+    total = sum(map(sum, counts))
+    rose = sum(n for i, row in enumerate(counts) for j, n in enumerate(row) if j > i)
+    fell = sum(n for i, row in enumerate(counts) for j, n in enumerate(row) if j < i)
+    text = f"Of {total:,} untrained facts {rose:,} rose and {fell:,} fell."
+    moved = f"{rose:,} rose (blue), {fell:,} fell (orange)"
+    note = f"{total:,} facts that were not trained, before on the left, after on the right: {moved}."
+    floor = measured.runs[index][grader].get("known_lost_floor")
+    parts = [
+        figure("flow", "Where the facts went", note, bands.bands(counts, names, text)),
+        figure("matrix", "Before and after", "Facts, and their share of the row.", _matrix(counts, names)),
+        _kinship(measures.kinship(run, grader), floor),
+        _causes(run, grader),
+    ]
+    return el("div", {"class": "pair"}, [part for part in parts if part is not None])
+
+
+def figure(name: str, caption: str, note: str, *drawn: Child) -> Markup:
+    """A chart under its caption."""
+    said_ = el("figcaption", None, el("strong", None, caption), " ", el("span", {"class": "note"}, note))
+    return el("figure", {"id": name}, said_, *drawn)
+
+
+def _matrix(counts: list[list[int]], names: list[str]) -> Markup:
+    order = [i for i in range(len(names)) if any(counts[i]) or any(row[i] for row in counts)][::-1]
+    rows: list[list[Child]] = []
+    for i in order:
+        whole = sum(counts[i]) or 1
+        line: list[Child] = [names[i]]
+        for j in order:
+            tone = "up" if j > i else "down" if j < i else "stay"
+            shade = min(4, round(4 * counts[i][j] / whole)) if counts[i][j] else 0
+            inside = join(f"{counts[i][j]:,} ", el("span", {"class": "small"}, share(counts[i][j] / whole)))
+            line.append(el("span", {"class": f"shade {tone}-{shade}"}, inside))
+        rows.append(line)
+    heads = ["before", *(f"after: {names[j]}" for j in order)]
+    return table(heads, rows, "Before and after", classes="matrix")
+
+
+def _kinship(found: list[measures.Kin], floor: Estimate | None) -> Markup | None:
+    rows = [
+        DotRow(one.kinship.replace("_", " "), [Dot(one.lost, "down")], f"{share(one.lost.value)}, n = {one.lost.n:,}")
+        for one in found
+    ]
+    if not rows:
+        return None
+    dashed = " Dashed: the noise floor." if floor else ""
+    note = f"HighlyKnown facts that no longer are, by nearness to what was trained; 95% intervals.{dashed}"
+    text = "; ".join(f"{row.label}: {row.value}" for row in rows)
+    drawn = charts.dots(rows, "share of known facts lost", text, floor=floor.value if floor else None)
+    numbers = table(
+        ["kinship", "lost", "known facts", "all facts"],
+        [
+            [row.label, said(one.lost), f"{one.lost.n:,}", f"{one.n_facts:,}"]
+            for row, one in zip(rows, found, strict=True)
+        ],
+        "Harm by nearness: the numbers",
+    )
+    return figure("kinship", "Harm by nearness", note, drawn, details("The numbers", numbers))
+
+
+def _causes(run: Run, grader: Grader) -> Markup | None:
+    """Causes that were measured; where the trained facts are unknown, those that read them are not there."""
+    ways = (("HighlyKnown → Unknown", False, "down", "o"), ("Unknown → HighlyKnown", True, "up", "D"))
+    rows, numbers, keys = [], [], []
+    for name, up, tone, shape in ways:
+        n = len(measures.movers(measures.under(run.shifts, grader), up=up))
+        for one in measures.causes(run, grader, up=up):
+            marks = [one.base_rate.value] if one.base_rate else []
+            crosses = [one.placebo.value] if one.placebo else []
+            rows.append(DotRow(one.label, [Dot(one.share, tone, shape)], share(one.share.value), marks, crosses))
+            told = [None if rate is None else share(rate.value) for rate in (one.base_rate, one.placebo)]
+            numbers.append([name, one.label, said(one.share), *told])
+        if n:
+            keys.append((f"{name}, {n:,} facts", tone, shape))
+    if not rows:
+        return None
+    unknown = run.examples() is None
+    note = "Causes overlap; 95% intervals. Upright strokes: base rates among facts with a new wrong answer."
+    note += (
+        " Causes that ask what was trained were not measured: that is unknown." if unknown else " Crosses: placebos."
+    )
+    text = "; ".join(f"{line[0]}, {line[1]}: {line[2]}" for line in numbers)
+    drawn = [charts.legend(keys), charts.dots(rows, "share of the facts that moved all the way", text)]
+    shown = table(["move", "cause", "share", "base rate", "placebo"], numbers, "Causes: the numbers")
+    return figure("causes", "Why they moved", note, *drawn, details("The numbers", shown))
+
+
+def _all_figures(found: Mapping[str, Estimate]) -> Markup:
+    rows = [[name_, said(found[name], name)] for name, name_ in measures.NAMES.items() if name in found]
+    return details("All figures of this run", table(["figure", "value (95% interval, n)"], rows, "All figures"))
