@@ -48,9 +48,7 @@ def test_lines_have_a_tick_at_every_number_of_facts_where_they_are_few() -> None
 
 
 def test_bands_are_as_high_as_their_share_of_the_facts() -> None:
-    drawn = bands.bands(
-        [[30, 0], [10, 60]], ["Unknown", "HighlyKnown"], "text", height=110
-    )
+    drawn = bands.bands([[30, 0], [10, 60]], ["Unknown", "HighlyKnown"], "text", height=110)
     assert 'class="band down" d="M0 60.0C50 60.0 50 70.0 100 70.0V80.0C50 80.0 50 70.0 0 70.0z"' in drawn
     assert "band up" not in drawn
     assert ">HighlyKnown 70</text>" in drawn
