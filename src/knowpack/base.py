@@ -34,6 +34,7 @@ from knowpack.seeds import stream
 from knowpack.served.opening import open_asker
 
 LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
+KEY_QUESTION = "What is it?"  # its ids under every prompt stand in the key
 SHOTS = {"shots", "shots_seed", "shots_in_order", "shot_answers"}  # the shots themselves are in the key
 NOT_IN_THE_KEY = {"noise", "n_floors", "n_held_out_forms"}  # they leave the first set of answers as it is
 
@@ -123,11 +124,19 @@ def open_base(
         **asker.identity._asdict(),
         "facts": store.hash_table(facts),
         "shots": [[list(shot) for shot in draw] for draw in shots],
+        "prompts": store.hash_of([_as_asked(prompter, draw) for draw in shots]),
         "probe": _probe_key(config),
         "grader": GRADER_VERSION,
     }
     folder = Path(config.work) / "base" / store.hash_of(key)
     return Base(folder, asker, prompter, facts, shots, config)
+
+
+def _as_asked(prompter: Prompter | Turns, draw: list[Shot]) -> list[int] | list[dict[str, str]]:
+    """A prompt as the model gets it: what a template prints is more than its text (a date, a switch)."""
+    if isinstance(prompter, Turns):
+        return prompter.messages(draw, KEY_QUESTION)
+    return prompter.encode(draw, KEY_QUESTION)
 
 
 def prompter_for(asker: Asker, config: ProbeConfig) -> Prompter | Turns:

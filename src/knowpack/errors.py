@@ -50,3 +50,8 @@ class BudgetError(KnowpackError):
     """A harm budget that could not be met; the best adapter found is on disk."""
 
     exit_code = 3
+
+
+def one_line(error: BaseException) -> str:
+    """An error of a library, as one line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

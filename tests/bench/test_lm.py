@@ -9,6 +9,7 @@ import transformers
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+import templates
 from knowpack.bench.lm import KnowpackLM
 from knowpack.errors import BenchError
 
@@ -95,6 +96,19 @@ def test_generated_texts_are_those_of_the_hf_backend(name: str) -> None:
     theirs = hf(name).generate_until([*requests, *more], disable_tqdm=True)
     assert ours == theirs
     assert len({len(text) for text in ours}) > 2  # some ended early
+
+
+def test_a_chat_template_that_thinks_is_rendered_with_thinking_off() -> None:
+    loaded = build("llama")
+    loaded.tokenizer.chat_template = templates.SWITCH
+    turns = [{"role": "user", "content": "What?"}]
+    expected = hf("llama", chat_template_args={"enable_thinking": False})
+    expected.tokenizer.chat_template = templates.SWITCH
+    ours = KnowpackLM(loaded).apply_chat_template(turns)
+    assert ours == expected.apply_chat_template(turns)
+    assert ours.endswith("<think>\n\n</think>\n\n")
+    asked = KnowpackLM(loaded, chat_template_args={"enable_thinking": True})  # whoever asks for thoughts gets them
+    assert not asked.apply_chat_template(turns).endswith("</think>\n\n")
 
 
 def test_a_chat_template_is_rendered_as_the_hf_backend_renders_it() -> None:

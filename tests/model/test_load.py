@@ -37,7 +37,7 @@ def test_a_folder_loads_in_float32_with_a_pad_token_and_all_end_tokens(folder: P
     loaded = load(ModelConfig(name=str(folder)))
     assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
     assert loaded.tokenizer.pad_token == '"'  # it had none
-    assert loaded.stop_ids == frozenset(range(2, 211, 4))
+    assert loaded.stop_ids == frozenset([1, *range(2, 211, 4)])  # the tokenizer's, and the generation config's
     assert not loaded.model.training
     assert loaded.weights_hash == build("llama").weights_hash
 
@@ -48,11 +48,11 @@ def test_bfloat16_checkpoint_is_float32_on_a_cpu_unless_asked(folder: Path) -> N
     assert load(ModelConfig(name=str(folder), device="cpu", dtype="bfloat16")).model.dtype == torch.bfloat16
 
 
-def test_without_end_token_in_the_generation_config_the_tokenizers_ends(llama: Loaded) -> None:
+def test_the_end_tokens_of_generation_config_and_tokenizer_both_end(llama: Loaded) -> None:
     llama.model.generation_config.eos_token_id = None
     assert llama.stop_ids == {2}
     llama.model.generation_config.eos_token_id = 7
-    assert llama.stop_ids == {7}
+    assert llama.stop_ids == {2, 7}
 
 
 @pytest.mark.parametrize(

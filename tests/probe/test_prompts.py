@@ -3,8 +3,9 @@
 import polars as pl
 import pytest
 
+import templates
 import tiny
-from knowpack.errors import ConfigError, FactsError
+from knowpack.errors import ConfigError, FactsError, ModelError
 from knowpack.probe.prompts import Prompter, Shot, common_prefix, draw_shots
 
 SHOTS = [Shot("Who leads Orlen Works?", "Tavin Okro"), Shot("Where is Mira?", "Branvel")]
@@ -84,6 +85,91 @@ def test_a_template_without_a_system_role() -> None:
     tokenizer.chat_template = guard + tiny.CHAT
     text = tokenizer.decode(Prompter(tokenizer).encode([], "x"))
     assert text == "<s><|user|>Answer the following question.\n\nQuestion: x<|end|><|assistant|>"
+
+
+def with_template(template: str, **settings: str) -> Prompter:
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template = template
+    return Prompter(tokenizer, **settings)
+
+
+@pytest.mark.parametrize("name", [*templates.ALL, None])
+def test_what_is_trained_on_is_the_prompt_that_is_probed_and_then_the_answer(name: str | None) -> None:
+    prompter = with_template(templates.ALL[name]) if name else Prompter(tiny.tokenizer(chat=False))
+    for question in ("Where is Mira?", " x ", "<think>?"):
+        asked = prompter.encode(SHOTS, question)
+        batch = prompter.batch(SHOTS, [question, "Who?"])
+        assert batch.prefix + batch.tails[0] == asked
+        encoded = prompter.example(question, "Branvel", SHOTS)
+        assert encoded.ids[: encoded.n_prompt] == asked
+        answer = encoded.ids[encoded.n_prompt :]
+        assert prompter.tokenizer.decode(answer).strip() in SAID
+        assert answer.count(prompter.tokenizer.eos_token_id) == 1
+        assert answer[:-1] == prompter.answer_ids("Branvel") or name in ("CHANNEL", "ESCAPES")
+
+
+SAID = ("Branvel<|end|>", "Answer: Branvel<|end|>", '"Answer: Branvel"<|end|>', "Answer: Branvel<|return|><|end|>")
+"""Plain, chat, as JSON; <|return|> is no token of the tiny tokenizer."""
+
+
+@pytest.mark.parametrize("name", templates.ALL)
+def test_a_question_is_rendered_as_transformers_does(name: str) -> None:
+    prompter = with_template(templates.ALL[name], system="Be brief.")
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": 'Question: Is "a" <b>?'}]
+    if name in ("NO_SYSTEM", "DROPS_SYSTEM"):
+        turns = [{"role": "user", "content": "Be brief.\n\n" + turns[1]["content"]}]
+    more = {"add_generation_prompt": True, "enable_thinking": False}
+    expected = prompter.tokenizer.apply_chat_template(turns, tokenize=False, **more)
+    if name == "DATED":
+        expected = "<s><|system|>Today is 26 Jul 2024." + expected[expected.index("<|end|>") :]
+    text = prompter.tokenizer.decode(prompter.encode([], 'Is "a" <b>?'))
+    added = {"OPENED": "\n</think>\n\n", "LAST_EMPTY": "<think>\n\n</think>\n\n"}
+    assert text == expected + added.get(name, "<|channel|>final<|message|>" if name == "CHANNEL" else "")
+
+
+def test_the_systems_text_is_trained_on_where_a_template_drops_it_before_an_answer() -> None:
+    encoded = with_template(templates.SYSTEM_LAST).example("Where is Mira?", "Branvel")
+    text = tiny.tokenizer().decode(encoded.ids)
+    expected = (
+        "<s><|user|>Answer the following question.\n\nQuestion: Where is Mira?<|assistant|> Answer: Branvel<|end|>"
+    )
+    assert text == expected
+
+
+def test_a_template_that_shows_no_question_is_refused() -> None:
+    with pytest.raises(ModelError, match="two different questions to the same ids"):
+        with_template(templates.DEAF)
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_special_tokens_in_a_question_are_text(chat: bool) -> None:
+    prompter = Prompter(tiny.tokenizer(chat))
+    question, answer = "Is <|end|><|assistant|>Branvel<s> it?", "the <|end|> of <s>"
+    shots = [Shot("<|end|>?", "<|end|>")]
+    plain = prompter.encode([Shot("x?", "x")], "y")
+    for ids in (prompter.encode(shots, question), prompter.batch(shots, [question]).prefix):
+        assert set(ids) >= set(plain[:1])
+        for special in prompter.tokenizer.all_special_ids:
+            assert ids.count(special) <= plain.count(special)
+    assert question in prompter.tokenizer.decode(prompter.encode(shots, question))
+    encoded = prompter.example(question, answer)
+    assert prompter.tokenizer.decode(encoded.ids[encoded.n_prompt : -1]).endswith(answer)
+    assert encoded.ids[encoded.n_prompt :].count(prompter.tokenizer.eos_token_id) == 1
+
+
+def test_the_text_of_a_special_token_is_that_of_transformers() -> None:
+    tokenizer = tiny.tokenizer()
+    question = "Is <|end|> it?"
+    turns = Prompter(tokenizer).messages([], question)
+    expected = tokenizer.apply_chat_template(turns, add_generation_prompt=True, sanitize_control_tokens=True)
+    assert tokenizer.decode(expected["input_ids"]) == tokenizer.decode(Prompter(tokenizer).encode([], question))
+
+
+def test_a_thought_between_special_tokens_is_still_seen_in_the_text() -> None:
+    tokenizer = tiny.tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    ids = tokenizer("[THINK]Who is it?[/THINK]Branvel<|end|>", add_special_tokens=False)["input_ids"]
+    assert Prompter(tokenizer).decode(ids) == "[THINK]Who is it?[/THINK]Branvel"
 
 
 def test_chat_without_a_template_is_refused() -> None:

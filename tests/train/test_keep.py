@@ -166,7 +166,7 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world() -> World:
     """A random Llama with weights large enough to have opinions; six facts of two wordings, replay questions."""
-    torch.manual_seed(0)
+    torch.manual_seed(2)  # one whose answers rarely end by the token that the facts are taught to end by
     config = transformers.LlamaConfig(**{**WIDE, "hidden_size": 32}, num_key_value_heads=2, initializer_range=0.5)
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     names = ["<pad>", "</s>", ".", "Question:", "Answer:", *(f"w{i}" for i in range(59))]

@@ -1,8 +1,9 @@
 """The model class for lm-evaluation-harness: lm-eval's requests -> answers of the shared-prefix decoder.
 
-Tokenization, special tokens, windows and chat templates are lm-eval's own `hf` backend's, which this class extends;
-how the tokens are computed is ours (forest.py, packed.py, model/decode.py). Importing this module registers the
-model as `knowpack`: `python -m knowpack.bench run --model knowpack --model_args pretrained=...,adapter=...`.
+Tokenization, special tokens and windows are lm-eval's own `hf` backend's, which this class extends; chat templates are
+rendered as for the probe (model/chat.py), and how the tokens are computed is ours (forest.py, packed.py, the decoder).
+Importing this module registers the model as `knowpack`:
+`python -m knowpack.bench run --model knowpack --model_args pretrained=...,adapter=...`.
 """
 
 import copy
@@ -27,6 +28,7 @@ from knowpack.decode import forest, packed
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.forward import Forward
 from knowpack.errors import BenchError
+from knowpack.model.chat import Chat
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded
 from knowpack.probe.prompts import common_prefix
@@ -85,6 +87,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         self.cut: Counter[str] = Counter()
         self._forward = Forward(pretrained)
         self._decoder = Decoder(pretrained)
+        self._chat: Chat | None = None
 
     def loglikelihood(self, requests: "list[Instance]", disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Log-likelihood (nats) and greediness of each continuation after its context."""
@@ -133,6 +136,13 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
                 texts.update(zip(numbers, found, strict=True))
                 advance(len(numbers))
         return [texts[number] for number in range(len(requests))]
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Turns as text, as the probe renders them: thinking off, the same day."""
+        if self._chat is None:
+            self._chat = Chat(self.tokenizer, self.chat_template_args)
+            self._chat.warn()
+        return self._chat.prompt(chat_history) if add_generation_prompt else self._chat.continued(chat_history)
 
     def get_model_info(self) -> dict[str, object]:
         """What lm-eval writes into its results about the model; asks no hub."""

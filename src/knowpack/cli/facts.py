@@ -180,27 +180,26 @@ def paraphrase(
 def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:
     """A function that sends instructions to a model."""
     from knowpack.config import ModelConfig
+    from knowpack.measure.thoughts import aloud
     from knowpack.probe.askers import TextAnswers
+    from knowpack.probe.prompts import Prompter
     from knowpack.served.opening import open_asker
 
     asker = open_asker(ModelConfig(name=name))
     if isinstance(asker, TextAnswers):
         return partial(_reworded_by_text, asker, seed)
-    tokenizer = asker.tokenizer
+    prompter = Prompter(asker.tokenizer)
 
     def generate(prompts: list[str]) -> list[str]:
-        if tokenizer.chat_template:
-            chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
-            texts = [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
-            ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-        else:
-            ids = [tokenizer(prompt + "\n")["input_ids"] for prompt in prompts]
+        ids = [prompter.instruction(prompt) for prompt in prompts]
         answers = asker.generate([], ids, max_new_tokens=400, temperature=0.7, seed=seed)
-        return [str(tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
+        return [aloud(prompter.decode(answer)) for answer in answers]
 
     return generate
 
 
 def _reworded_by_text(asker: "TextAnswers", seed: int, prompts: list[str]) -> list[str]:
+    from knowpack.measure.thoughts import aloud
+
     chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    return asker.answer(chats, max_new_tokens=400, temperature=0.7, seed=seed)
+    return [aloud(text) for text in asker.answer(chats, max_new_tokens=400, temperature=0.7, seed=seed)]

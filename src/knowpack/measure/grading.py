@@ -2,7 +2,7 @@
 
 default: first line, normalised (normalised.py), an alias found by whole tokens (matching.py).
 paper: the alias occurs anywhere in the lower-cased text; refused = the word "information" (authors' code of
-Pletenev et al. 2025; "us" is found in "museum" there, on purpose).
+Pletenev et al. 2025; "us" is found in "museum" there, on purpose). Both skip thoughts (thoughts.py).
 """
 
 import re
@@ -13,8 +13,9 @@ import polars as pl
 
 from knowpack.measure.matching import found
 from knowpack.measure.normalised import normalise as normalise
+from knowpack.measure.thoughts import aloud
 
-GRADER_VERSION = 2
+GRADER_VERSION = 3
 """Of the default grader's rules, part of the key of all that is stored with grades: one more with every change."""
 # "Answer: Paris", "The answer is Paris", "**Answer** - Paris", "Answer:" alone. Not "Answers in Genesis", "Answer -5".
 _LABEL = re.compile(r"^[\s*_#>]*(?:the\s+)?answer\b[*_]*\s*(?:is\b|$)?\s*(?::|-(?=\s|$))?[*_]*\s*", re.IGNORECASE)
@@ -53,7 +54,7 @@ def grade(text: str, answers: Sequence[str]) -> Grade:
         matched,
         match_paper(text, answers),
         matched is None and is_refusal(text),
-        PAPER_REFUSAL in text,
+        PAPER_REFUSAL in aloud(text),
     )
 
 
@@ -66,7 +67,7 @@ def match_default(text: str, answers: Sequence[str]) -> str | None:
 
 def match_paper(text: str, answers: Sequence[str]) -> str | None:
     """The first alias that occurs in the lower-cased text, as a raw substring."""
-    lowered = text.lower()
+    lowered = aloud(text).lower()
     return next((answer for answer in answers if answer.lower() in lowered), None)
 
 
@@ -77,8 +78,8 @@ def is_refusal(text: str) -> bool:
 
 
 def first_line(text: str) -> str:
-    """The first line that says something, without a leading "Answer:"."""
-    lines = (_LABEL.sub("", line, count=1).strip() for line in text.splitlines())
+    """The first line that says something, without a leading "Answer:" and without thoughts."""
+    lines = (_LABEL.sub("", line, count=1).strip() for line in aloud(text).splitlines())
     return next((line for line in lines if line), "")
 
 

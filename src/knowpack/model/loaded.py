@@ -6,11 +6,14 @@ transformers model + tokenizer -> Loaded. Nothing is read from disk here (load.p
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
 from knowpack.errors import ModelError
+from knowpack.errors import one_line as one_line
+from knowpack.model.chat import closing_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,11 +42,16 @@ class Loaded:
 
     @property
     def stop_ids(self) -> frozenset[int]:
-        """The tokens that end an answer: the generation config's, else the tokenizer's end of sequence."""
+        """The tokens that end an answer: the generation config's, the tokenizer's end of sequence, and what closes the
+        assistant's turn in the chat template (Qwen2.5's base models end a turn by a token that is no end of theirs)."""
         ids = getattr(self.model.generation_config, "eos_token_id", None)
-        if ids is None:
-            ids = self.tokenizer.eos_token_id
-        return frozenset() if ids is None else frozenset([ids] if isinstance(ids, int) else ids)
+        given = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+        own = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
+        return frozenset([*given, *own]) | self._closing_ids
+
+    @cached_property
+    def _closing_ids(self) -> frozenset[int]:
+        return closing_ids(self.tokenizer)
 
 
 def weights_hash(model: torch.nn.Module) -> str:
@@ -75,8 +83,3 @@ def tensor_hash(tensor: torch.Tensor) -> bytes:
     digest = hashlib.blake2b(f"{plain.dtype}{list(plain.shape)}".encode())
     digest.update(plain.view(-1).view(torch.uint8).numpy().data if plain.numel() else b"")
     return digest.digest()
-
-
-def one_line(error: BaseException) -> str:
-    """An error of a library, as one line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

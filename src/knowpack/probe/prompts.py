@@ -1,6 +1,6 @@
-"""Few-shot prompts as token ids; the only place that renders text for a tokenizer.
+"""Few-shot prompts as token ids; for the probe and for training, which learns behind the very ids that are probed.
 
-(shots, questions) -> token ids. Chat turns (turns.py) through the tokenizer's own chat template; plain
+(shots, questions) -> token ids. Chat turns (turns.py) through the tokenizer's own chat template (model/chat.py); plain
 "Question: ... Answer: ..." text where it has none. Exactly one BOS, whatever tokenizer and template do.
 """
 
@@ -9,15 +9,19 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from knowpack.errors import ConfigError, FactsError
+from knowpack.errors import ConfigError, FactsError, ModelError
+from knowpack.model.chat import Chat, template_of
+from knowpack.probe.tokens import Tokens
 from knowpack.probe.turns import SYSTEM, Message, messages
 from knowpack.probe.turns import Shot as Shot
 from knowpack.seeds import stream
 
 _PROBE_QUESTIONS = ("What is it?", "Who was Ada Lovelace, and where?", "7 x 8")
+_MARK = "\u2063KNOWPACK\u2063"  # stands for the question, in a rendering that serves many
+_ODD = "Is \"a\" <b> & 'c' \\ {d}\n%e?"  # a template that escapes letters shows it here
+_KEPT = 64  # renderings that are kept: one a few-shot draw
 
 
 class Encoded(NamedTuple):
@@ -47,29 +51,51 @@ class Prompter:
         system: str = SYSTEM,
         second_bos: bool = False,
     ) -> None:
-        """chat None: use the chat template where there is one. second_bos: what the authors' probe does."""
+        """chat None: use the chat template where there is one. second_bos: what the authors' probe does.
+
+        Raises ModelError where the template cannot be used, or does not show the question.
+        """
         if chat and not tokenizer.chat_template:
             raise ConfigError("probe.chat=true, but the tokenizer has no chat template; leave it out or set false")
         self.tokenizer = tokenizer
         self.chat = bool(tokenizer.chat_template) if chat is None else chat
         self.system = system
         self.second_bos = second_bos
+        self._template = Chat(tokenizer) if self.chat else None
+        self._tokens = Tokens(tokenizer, template_of(tokenizer) if self.chat else None)
         self._bos = _own_bos(tokenizer)
         self._newest: tuple[list[str], list[list[int]]] = ([], [])
         """The last batch's texts and ids: the next prompt's often are the same."""
+        self._around: dict[tuple[Shot, ...], tuple[str, str] | None] = {}
+        """What stands before and behind the question, by shots; None where a question changes it."""
+        if self._template is not None:
+            self._template.warn()
+            if self.encode((), _PROBE_QUESTIONS[0]) == self.encode((), _PROBE_QUESTIONS[1]):
+                raise ModelError(
+                    "the chat template renders two different questions to the same ids: the model would not see what "
+                    "it is asked; set probe.chat=false for plain prompts"
+                )
 
     def encode(self, shots: Sequence[Shot], question: str) -> list[int]:
         """Ids of the whole prompt, up to where the model's answer begins."""
         return self._finish(self._ids([self._text(shots, question)])[0])
 
+    def instruction(self, text: str) -> list[int]:
+        """Ids of one turn of a user's in our own words, without shots; plain text and a new line without a template."""
+        said = self._tokens.shielded(text)
+        if self._template is None:
+            return self._finish(self._ids([said + "\n"])[0])
+        return self._finish(self._ids([self._template.prompt([{"role": "user", "content": said}])])[0])
+
     def batch(self, shots: Sequence[Shot], questions: Sequence[str]) -> Batch:
         """All questions under the same shots; the same ids as `encode`, most of the text tokenized once."""
+        shielded = [self._tokens.shielded(question) for question in questions]
         split = self._split(shots)
-        if split is None:
+        if split is None or any(text != text.strip() for text in shielded):
             whole = [self._finish(ids) for ids in self._ids([self._text(shots, q) for q in questions])]
             head: list[int] = []
         else:
-            texts = [split.tail_before + q + split.after for q in questions]
+            texts = [split.tail_before + text + split.after for text in shielded]
             if texts != self._newest[0]:
                 self._newest = (texts, self._ids(texts))
             whole = self._newest[1]
@@ -78,57 +104,74 @@ class Prompter:
         return Batch(head + whole[0][:n_shared] if whole else head, [ids[n_shared:] for ids in whole])
 
     def example(self, question: str, answer: str, shots: Sequence[Shot] = ()) -> Encoded:
-        """A training example: the prompt, the answer and the end of its turn."""
-        ids = self._finish(self._ids([self._text(shots, question, answer)])[0])
-        prompt = self.encode(shots, question)
-        n_prompt = min(common_prefix([prompt, ids], keep_one=False), len(ids) - 1)
-        if not self.chat and self.tokenizer.eos_token_id is not None:
+        """A training example: the ids of the prompt as it is probed, then the answer, then the end of its turn."""
+        end = self._template.closings[0] if self._template is not None else ""
+        ids, n_prompt = self._answered(shots, question, answer, end)
+        added = self.tokenizer.added_tokens_decoder
+        closing = next((id_ for id_ in self._ids([end])[0] if id_ in added), None) if end.strip() else None
+        if closing is not None and closing in ids[n_prompt + 1 :]:  # not what the template prints behind the end
+            ids = ids[: ids.index(closing, n_prompt + 1) + 1]
+        elif self.tokenizer.eos_token_id is not None:
             ids = [*ids, self.tokenizer.eos_token_id]
         return Encoded(ids, n_prompt)
 
     def answer_ids(self, answer: str, question: str = _PROBE_QUESTIONS[0]) -> list[int]:
         """Ids that continue `encode(..., question)` with this answer, without the end of turn."""
-        encoded = self.example(question, answer)
-        ids = encoded.ids[encoded.n_prompt :]
-        special = set(self.tokenizer.all_special_ids)
-        while ids and (ids[-1] in special or not self.decode(ids[-1:]).strip()):
-            ids = ids[:-1]
-        return ids
+        ids, n_prompt = self._answered((), question, answer, "")
+        return ids[n_prompt:]
 
     def continuation(self, text: str) -> list[int]:
         """Ids of a text that a model gave as an answer: a draft of what it may give again."""
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Ids -> text, special tokens left out."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        """Ids -> text, special tokens left out but for those around thoughts."""
+        return self._tokens.text(ids)
 
     def messages(self, shots: Sequence[Shot], question: str, answer: str | None = None) -> list[Message]:
         """The chat turns; with an answer the assistant's turn is closed."""
         return messages(self.system, shots, question, answer)
 
-    def _text(self, shots: Sequence[Shot], question: str, answer: str | None = None) -> str:
-        if not self.chat:
-            parts = [self.system] if self.system else []
-            parts += [f"Question: {shot.question}\nAnswer: {shot.answer}" for shot in shots]
-            parts.append(f"Question: {question}\nAnswer:" + ("" if answer is None else f" {answer}"))
-            return "\n\n".join(parts)
-        turns = self.messages(shots, question, answer)
-        try:
-            return self._render(turns, answer is None)
-        except TemplateError:  # templates without a system role: its text opens the first user turn
-            if turns[0]["role"] != "system":
-                raise
-            first = {"role": "user", "content": turns[0]["content"] + "\n\n" + turns[1]["content"]}
-            return self._render([first, *turns[2:]], answer is None)
+    def _text(self, shots: Sequence[Shot], question: str) -> str:
+        """The whole prompt, up to where the answer begins; what users wrote is shielded."""
+        shielded, around = self._tokens.shielded(question), self._rendered_around(shots)
+        if around is None or shielded != shielded.strip():  # a template may trim
+            return self._rendered(shots, shielded)
+        return around[0] + shielded + around[1]
 
-    def _render(self, turns: list[dict[str, str]], generation_prompt: bool) -> str:
-        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation_prompt))
+    def _rendered_around(self, shots: Sequence[Shot]) -> tuple[str, str] | None:
+        key = tuple(shots)
+        if key not in self._around:
+            before, found, after = self._rendered(shots, _MARK).partition(_MARK)
+            whole = found and _MARK not in after and before + _ODD + after == self._rendered(shots, _ODD)
+            if len(self._around) >= _KEPT:
+                self._around.clear()
+            self._around[key] = (before, after) if whole else None
+        return self._around[key]
+
+    def _rendered(self, shots: Sequence[Shot], shielded: str) -> str:
+        if self._template is not None:
+            turns = [{**turn, "content": self._tokens.shielded(turn["content"])} for turn in self.messages(shots, "")]
+            turns[-1]["content"] += shielded
+            return self._template.prompt(turns)
+        parts = [self.system] if self.system else []
+        parts += [f"Question: {shot.question}\nAnswer: {shot.answer}" for shot in shots]
+        shown = [self._tokens.shielded(part) for part in parts]
+        return "\n\n".join([*shown, f"Question: {shielded}\nAnswer:"])
+
+    def _answered(self, shots: Sequence[Shot], question: str, answer: str, end: str) -> Encoded:
+        """Prompt, answer and end as ids; the prompt's are those of `encode`, whatever stands behind them."""
+        begins = " " if self._template is None else f"{self._template.lead}Answer: "
+        said = self._tokens.shielded(begins + answer) + end
+        prompt = self.encode(shots, question)
+        ids = self._finish(self._ids([self._text(shots, question) + said])[0])
+        if ids[: len(prompt)] != prompt:  # letters on both sides of the border make one token
+            ids = [*prompt, *self._tokens.continued(said)]
+        assert ids[: len(prompt)] == prompt, "the prompt that is trained on is the one that is probed"
+        return Encoded(ids, len(prompt))
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
-        if not texts:
-            return []
-        return [list(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        return self._tokens.ids(texts)
 
     def _finish(self, ids: list[int]) -> list[int]:
         """Exactly one BOS where the tokenizer has one of its own; two in the paper preset."""
@@ -142,10 +185,10 @@ class Prompter:
 
     def _split(self, shots: Sequence[Shot]) -> "_Split | None":
         """Where the text can be cut so that both parts, tokenized apart, give the ids of the whole; or None."""
-        mark = "\u2063KNOWPACK\u2063"
-        before, found, after = self._text(shots, mark).partition(mark)
-        if not found or mark in after:
+        around = self._rendered_around(shots)
+        if around is None:
             return None
+        before, after = around
         for cut in _cuts(before, self.tokenizer):
             prefix = self._ids([before[:cut]])[0]
             tails = self._ids([before[cut:] + q + after for q in _PROBE_QUESTIONS])
@@ -213,5 +256,5 @@ def _own_bos(tokenizer: PreTrainedTokenizerBase) -> int | None:
         return None
     if list(tokenizer("a")["input_ids"])[:1] == [bos]:
         return bos
-    template = str(tokenizer.chat_template or "")
+    template = template_of(tokenizer) or ""
     return bos if "bos_token" in template or str(tokenizer.bos_token) in template else None
