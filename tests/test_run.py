@@ -17,6 +17,7 @@ from knowpack.errors import ConfigError, FactsError, HeldError, ModelError, Stor
 from knowpack.manifest import begin
 from knowpack.measure.confidence import RiskCoverage
 from knowpack.measure.grading import GRADER_VERSION
+from knowpack.measure.group_harm import GroupHarm
 from knowpack.model.load import load
 from knowpack.model.loaded import weights_hash
 from knowpack.pack.request import Request, identity
@@ -72,6 +73,7 @@ def test_a_run_leaves_every_table(done: Path) -> None:
     found = {one["name"] for one in json.loads((done / "figures.json").read_text())}
     assert {"confidence_change", "ece", "brier_base", "aurc_change"} <= found
     assert store.read_table(done / "risk_coverage.parquet", RiskCoverage)["model"].unique(maintain_order=True).len() > 0
+    assert store.read_table(done / "group_harm.parquet", GroupHarm).columns[:3] == ["grader", "by", "group"]
 
 
 def test_show_lists_the_stages_in_their_order(done: Path) -> None:

@@ -32,13 +32,14 @@ from knowpack.decode.transformers_asker import weights_of
 from knowpack.facts import sources
 from knowpack.manifest import begin, recorded, stage
 from knowpack.measure import causes, collapse, confidence, harm, knowledge, regress, shifts
-from knowpack.measure.stakes import Draw
+from knowpack.measure.group_harm import group_harm
+from knowpack.measure.stakes import Draw, untrained
 from knowpack.model.load import load
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter, draw_shots
 from knowpack.progress import SILENT, Progress
-from knowpack.records import Example, Figure, Kind, Knowledge, Response, Shift
+from knowpack.records import GRADERS, Example, Figure, Kind, Knowledge, Response, Shift
 from knowpack.train import mix, replay_prompts
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from knowpack.train.train import TrainResult
 
 TRAIN = "knowpack train"
+BESIDE_FIGURES = ("over_given.parquet", "risk_coverage.parquet", "group_harm.parquet")
 LONGEST_SLUG = 80  # characters of a label in the folder's name
 ENOUGH_APART = 1000  # facts beside those probed, to replay from them alone
 
@@ -156,7 +158,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             from knowpack.bench.evaluate import evaluate
 
             store.write_table(path, evaluate(tuned, config.bench, folder / "bench", progress=progress))
-    with stage(folder, "figures", "figures.json", ["over_given.parquet", "risk_coverage.parquet"]) as path:
+    with stage(folder, "figures", "figures.json", BESIDE_FIGURES) as path:
         if path:
             found = figures(folder, base, after, examples)
             if examples is not None and (folder / "adapter").is_dir():
@@ -166,6 +168,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             store.write_table(folder / "over_given.parquet", grown)
             sure = confidence.risk_coverage(base.responses.collect(), after, base.facts, set(told["fact_id"]))
             store.write_table(folder / "risk_coverage.parquet", sure)
+            store.write_table(folder / "group_harm.parquet", harm_by_group(folder, base, told))
             store.write_json(path, [asdict(figure) for figure in found])
 
 
@@ -188,6 +191,15 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
     found += regress.figures(before, after, told, base.facts)
     found += confidence.figures(before, after, base.facts, trained)
     return found + collapse.refusals(base.knowledge, known_after, trained, base.facts)
+
+
+def harm_by_group(folder: Path, base: Base, examples: pl.DataFrame) -> pl.DataFrame:
+    """Table of GroupHarm: known facts lost by relation and by popularity, under both graders."""
+    after = store.read_table(folder / "knowledge.parquet", Knowledge)
+    asked, trained = draws(folder, base, after), set(examples["fact_id"])
+    asked = [draw for draw in asked if draw.tuned is not None]
+    each = [(grader, untrained(base.knowledge, after, asked, base.facts, trained, grader)) for grader in GRADERS]
+    return pl.concat([group_harm(found, base.facts, grader) for grader, found in each])
 
 
 def draws(folder: Path, base: Base, known_after: pl.DataFrame) -> list[Draw]:

@@ -44,6 +44,8 @@ class Facts(NamedTuple):
     base_refused: NDArray[np.float64]
     """(n, draws) share of answers under B that refuse."""
     tuned_refused: NDArray[np.float64]
+    fact_id: NDArray[np.str_]
+    """(n,)"""
 
     def only(self, rows: NDArray[np.bool_]) -> "Facts":
         """These rows."""
@@ -86,6 +88,7 @@ def untrained(
         columns(1, "rank"),
         columns(0, "p_refused"),
         columns(1, "p_refused"),
+        mine["fact_id"].to_numpy().astype(np.str_),
     )
 
 

@@ -157,6 +157,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's adjusted p-values (1995), in the order given: min over j >= i of p_j n/j."""
+    n = len(p_values)
+    order = np.argsort(p_values, kind="stable")[::-1]
+    adjusted = np.empty(n)
+    least = 1.0
+    for back, index in enumerate(order):
+        least = min(least, p_values[index] * n / (n - back))
+        adjusted[index] = least
+    return [float(p) for p in adjusted]
+
+
 def least_shown(n: int) -> float:
     """The smallest loss that n facts can show to be kept to: the upper end of Tango's interval where none flipped."""
     return Z * Z / (n + Z * Z)

@@ -7,7 +7,7 @@ import polars as pl
 
 from knowpack.measure.regress import OverGiven
 from knowpack.records import Category, Estimate, Grader
-from knowpack.report import claim_tables, comparison_tables, confidence_tables, measures
+from knowpack.report import claim_tables, comparison_tables, confidence_tables, group_tables, measures
 from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, score_map, score_rows
 from knowpack.report.paper_tables import SHIFTS, benchmarks, categories, causes_table, grid, refusals
 from knowpack.report.source import Run
@@ -30,6 +30,7 @@ def tables(measured: Measured, grader: Grader) -> list[Table]:
         cells(measured, grader),
         matrix(measured, grader),
         kinship(measured, grader),
+        group_tables.group_harm(measured, grader),
         causes_base_rates(measured, grader),
         over_given(measured, grader),
         confidence_tables.confidence(measured, grader),

@@ -1,0 +1,29 @@
+"""Which relations and popularity classes lost what the base knew: a table of groups.
+
+Measured -> Table under one grader; the figures are measure/group_harm.py's.
+"""
+
+import polars as pl
+
+from knowpack.measure.group_harm import GroupHarm
+from knowpack.records import Estimate, Grader, rows
+from knowpack.report.measured import Measured, Table, Value
+
+
+def group_harm(measured: Measured, grader: Grader) -> Table:
+    """A line for every run and group, the largest pooled loss of a run and kind first."""
+    lines: list[tuple[Value, ...]] = []
+    for run in measured.source.runs:
+        found = run.table("group_harm.parquet", GroupHarm)
+        mine = found.filter(pl.col("grader") == grader) if found is not None else None
+        for one in rows(mine, GroupHarm) if mine is not None else ():
+            own = Estimate(one.value, one.low, one.high, one.n)
+            pooled = Estimate(one.pooled, one.pooled_low, one.pooled_high)
+            net = "net" if one.figure == "known_lost_net" else "raw"
+            lines.append((run.label, run.seed, one.by, one.group, net, own, pooled, one.p, one.p_adjusted))
+    heads = ("cell", "seed", "by", "group", "lost", "known facts lost", "partially pooled", "p", "p (BH)")
+    note = (
+        "Untrained facts that were HighlyKnown. Partially pooled: drawn towards the mean of all groups as far as they "
+        "look alike (empirical Bayes). p: that the net loss is 0; BH: Benjamini and Hochberg over the groups of a kind."
+    )
+    return Table("group_harm", "Known facts lost by relation and by popularity", heads, lines, note)
