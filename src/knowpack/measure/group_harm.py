@@ -55,7 +55,8 @@ class GroupHarm:
 def group_harm(found: Facts, facts: pl.DataFrame, grader: str) -> pl.DataFrame:
     """Table of GroupHarm, for each kind of group by how much was lost. Groups without known facts are left out."""
     known = found.only(found.before == HIGHLY)
-    asked = ~(np.isnan(known.tuned) | np.isnan(known.base)).any(axis=1)  # all, where there are no draws
+    missing = np.isnan(known.tuned) | np.isnan(known.base)
+    asked: NDArray[np.bool_] = np.logical_not(missing.any(axis=1))  # all, where there are no draws
     net = known.tuned.shape[1] > 0 and bool(asked.any())
     if net:
         known = known.only(asked)
