@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: demo real test check bench setup browser clean
+.PHONY: demo real test check docs bench setup browser clean
 
 demo: setup
 	$(BIN)/knowpack study examples/demo.yaml
@@ -22,6 +22,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
+
+# The documentation as a site: site/index.html.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: setup
 	$(BIN)/python benchmarks/probe_speed.py --part lab
@@ -45,4 +49,4 @@ browser:
 	  echo "no Chromium found: the report's browser tests will be skipped"
 
 clean:
-	rm -rf .venv work out build dist
+	rm -rf .venv work out build dist site

@@ -1,6 +1,9 @@
 """What the pages for contributors name is there: files, functions, tests."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +40,14 @@ def test_every_file_that_a_contributors_page_names_is_there(page: str) -> None:
 def test_every_name_that_extending_md_names_is_there(file: str, names: list[str]) -> None:
     text = (ROOT / "src" / "knowpack" / file).read_text(encoding="utf-8")
     assert [name for name in names if name not in text] == []
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """Every page in the navigation, every link, every name that the API page documents."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
+    assert "knowpack.api.pack" in page
+    assert "known_lost" in page
