@@ -23,6 +23,7 @@ from knowpack.model.loaded import weights_hash
 from knowpack.pack.request import Request, identity
 from knowpack.progress import SILENT
 from knowpack.records import Figure, Knowledge, Response, Shift
+from knowpack.report import build
 from knowpack.settings import override
 from knowpack.state import cells, listing
 from knowpack.study import study
@@ -85,6 +86,14 @@ def test_running_again_repeats_nothing(config: RunConfig, done: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in done.rglob("*.parquet")}
     assert stages.run(config) == done
     assert {path: path.stat().st_mtime_ns for path in done.rglob("*.parquet")} == before
+
+
+def test_a_run_that_trained_every_probed_fact_has_a_report(config: RunConfig) -> None:
+    every = ["mix.n_unknown=12", "train.epochs=1", "train.checkpoint_each_epoch=false", "probe.noise=false"]
+    folder = stages.run(override(config, every))
+    shifts = store.read_table(folder / "shifts.parquet", Shift)
+    assert shifts["trained"].all()
+    assert build(folder).is_file()
 
 
 def test_grades_by_other_rules_are_kept_apart(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:

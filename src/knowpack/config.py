@@ -5,16 +5,19 @@ result (device, batch size, paths). Defaults are what we stand behind; `preset: 
 or a study set what the paper's text says or its authors' code does (presets/).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from knowpack import presets
 from knowpack.settings import KIND, changed
 from knowpack.settings import Section as Section
 
 Preset = Literal["paper", "authors"]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+_FOLDER = re.compile(r"\w[\w .+,()=@#-]{0,99}")
 
 
 SERVED = "served:"
@@ -66,7 +69,7 @@ class FactsConfig(Section):
     """A fact table (parquet, CSV, JSONL), world, lab; auto: the lab's for the lab, world for every other model."""
     sample: int | None = Field(None, ge=1)
     """Take this many, stratified by relation and popularity; None = all."""
-    sample_seed: int = 0
+    sample_seed: Seed = 0
 
 
 class ProbeConfig(Section):
@@ -77,7 +80,7 @@ class ProbeConfig(Section):
     max_new_tokens: int = Field(32, ge=1)
     shots: str = "auto"
     """general, lab, or a table with question and answer(s) columns; auto: the lab's for the lab, else general."""
-    shots_seed: int = 0
+    shots_seed: Seed = 0
     shots_in_order: bool = False
     """The pool's first rows in order, n_shots a prompt (authors' code: rows 0 to 39); else drawn by shots_seed."""
     shot_answers: Literal["canonical", "normalized_alias"] = "canonical"
@@ -158,7 +161,7 @@ class TrainConfig(Section):
     batch_size: int = Field(16, ge=1)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
-    init_seed: int | None = None
+    init_seed: Seed | None = None
     """Seed of the adapter's first weights; None = the run's. (Authors' code: the run's seed does not reach them.)"""
     checkpoint_seconds: float = Field(120.0, ge=0)
     """Training that is killed goes on from a state that is at most this old; 0 = one each step."""
@@ -263,7 +266,7 @@ class RunConfig(Section):
     label: str = "run"
     preset: Preset | None = None
     """Sets what is not set beside it: paper, what the paper's text says; authors, what its authors' code does."""
-    seed: int = 42
+    seed: Seed = 42
     grader: Literal["default", "paper"] = "default"
     """Which grader decides the mix; both are always stored."""
     model: ModelConfig = ModelConfig()
@@ -330,7 +333,7 @@ class StudyConfig(Section):
     name: str = "study"
     preset: Preset | None = None
     """The base run's preset, and the seeds of its source."""
-    seeds: tuple[int, ...] = (42,)
+    seeds: tuple[Seed, ...] = (42,)
     sham: bool = False
     """Beside each cell a sham: the same training on facts that were HighlyKnown. A cell's own `sham` comes first."""
     base: RunConfig = RunConfig()
@@ -357,6 +360,13 @@ class StudyConfig(Section):
         if (name := settings.get("base.preset")) is not None:
             found |= presets.dotted(str(name), "base.")
         return {**found, **settings}
+
+    @field_validator("name")
+    @classmethod
+    def _one_folder(cls, name: str) -> str:
+        if not _FOLDER.fullmatch(name) or name.endswith((".", " ")):
+            raise ValueError("a study's name is that of its folder: up to 100 letters, digits, spaces and -_.+,()=@#")
+        return name
 
     @model_validator(mode="after")
     def _cells(self) -> "StudyConfig":

@@ -4,8 +4,11 @@ YAML or a section + `key=value` -> a section of config.py, checked. Nothing here
 """
 
 import json
+import re
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_args
 
@@ -18,7 +21,7 @@ from knowpack.errors import ConfigError
 class Section(BaseModel):
     """A frozen group of settings; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def spelled_out(cls, settings: Mapping[str, object]) -> dict[str, object]:
@@ -26,7 +29,34 @@ class Section(BaseModel):
         return dict(settings)
 
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _n_nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for, those behind aliases counted each time. Raises ValueError at a circle or at
+    a key that stands twice (YAML lets the last one win, without a word)."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if (found := known.get(id(node))) is not None:
+        if found == 0:
+            raise ValueError("an alias that holds itself")
+        return found
+    known[id(node)] = 0
+    below = node.value
+    if isinstance(node, yaml.MappingNode):
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        twice = [key for key, n in keys.items() if n > 1 and key != "<<"]
+        if twice:
+            raise ValueError(f"the key {twice[0]!r} stands twice (line {node.start_mark.line + 1} and below)")
+        below = [part for pair in node.value for part in pair]
+    known[id(node)] = 1 + sum(_n_nodes(one, known) for one in below)
+    return known[id(node)]
+
+
 S = TypeVar("S", bound=Section)
+MOST_NODES = 100_000
+"""Values in a file of settings or wordings; the largest of ours has some 3,000."""
+_EXPONENT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 KIND = "recipe"
 """The key that chooses the kind of its section, where a section has several (train: plain or keep)."""
 
@@ -34,14 +64,49 @@ KIND = "recipe"
 def load(path: Path, section: type[S], overrides: Sequence[str] = ()) -> S:
     """YAML file -> section, dotted `key=value` overrides applied. Raises ConfigError in one line."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the config {path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not YAML that can be used: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds {type(data).__name__}, expected settings as `key: value`")
     return _build(section, _with(section, data, section.spelled_out(_parsed(overrides))), str(path))
+
+
+def read_yaml(text: str) -> object:
+    """Safe YAML -> plain values. Raises ValueError in one line: no YAML, a key twice, aliases that multiply or turn in
+    circles, nested too deep, a number of thousands of digits."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _n_nodes(node, {}) > MOST_NODES:
+            raise ValueError(f"over {MOST_NODES:,} values, aliases written out")
+        value: object = loader.construct_document(node)
+        return value
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(" ".join(str(error).split())[:300]) from None
+    finally:
+        loader.dispose()
+
+
+def of_section(error: ValueError) -> str | None:
+    """What is wrong with a section that was made of a command's options, in one line; None for any other error."""
+    known = {one.__name__ for one in _subsections(Section)}
+    if not isinstance(error, ValidationError) or error.title not in known:
+        return None
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}"[:500]
+
+
+def _subsections(section: type[Section]) -> Iterator[type[Section]]:
+    for one in section.__subclasses__():
+        yield one
+        yield from _subsections(one)
 
 
 def override(config: S, overrides: Sequence[str]) -> S:
@@ -77,7 +142,7 @@ def _parsed(overrides: Sequence[str]) -> dict[str, object]:
 
 
 def _with(section: type[BaseModel], data: dict[str, Any], settings: Mapping[str, object]) -> dict[str, Any]:
-    data = yaml.safe_load(yaml.safe_dump(data))  # a deep copy: the caller's stays as it was
+    data = deepcopy(data)  # the caller's stays as it was
     kinds_first = sorted(settings.items(), key=lambda item: item[0].rpartition(".")[2] != KIND)
     for key, value in kinds_first:
         node = data
@@ -126,14 +191,11 @@ def _kinds(annotation: object) -> dict[str, type[BaseModel]]:
 
 def _scalar(text: str) -> object:
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = read_yaml(text)
+    except ValueError:
         return text
-    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        try:
-            return float(value)
-        except ValueError:
-            return value
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):  # YAML 1.1 reads 1e-3 as text
+        return float(value)
     return value
 
 

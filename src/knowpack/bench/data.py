@@ -253,7 +253,7 @@ def _text(file: Path) -> str:
 def _parsed(file: Path) -> object:
     try:
         parsed: object = json.loads(_text(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BenchError(f"{file} is not JSON (truncated?): {error}") from None
     return parsed
 

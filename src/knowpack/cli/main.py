@@ -41,13 +41,21 @@ class StoppedError(Exception):
 
 
 class Commands(TyperGroup):
-    """The commands; Ctrl-C comes out as `StoppedError`, for typer ends without a word at a KeyboardInterrupt."""
+    """The commands. Ctrl-C comes out as `StoppedError`, for typer ends without a word at a KeyboardInterrupt; an option
+    that no setting may have, as a ConfigError."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise StoppedError from None
+        except ValueError as error:
+            from knowpack.settings import of_section
+
+            told = of_section(error)
+            if told is None:
+                raise
+            raise ConfigError(told) from None
 
 
 app = typer.Typer(

@@ -5,14 +5,13 @@ ours (relation: list of questions, or {questions, domain, range}), or one templa
 subject and the relation's IRI as key, as published with Head-to-Tail (Sun et al. 2024).
 """
 
-import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import yaml
-
 from knowpack.errors import FactsError
+from knowpack.facts.values import parsed
+from knowpack.settings import read_yaml
 
 PACKAGED = ("dbpedia", "bear")
 
@@ -42,12 +41,12 @@ def load(source: str) -> dict[str, Wording]:
     """Packaged wordings by name, or a user's JSON or YAML file. Raises FactsError in one line."""
     if source in PACKAGED:
         text = (resources.files("knowpack.facts") / "wordings" / f"{source}.yaml").read_text(encoding="utf-8")
-        return _wordings(_yaml(text), source)
+        return _wordings(read_yaml(text), source)
     path = Path(source)
     try:
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else _yaml(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        data = parsed(text) if path.suffix == ".json" else read_yaml(text)
+    except (OSError, ValueError) as error:
         first = " ".join(str(error).split())[:150]
         raise FactsError(f"cannot read the wordings {source}: {first}; known by name: {', '.join(PACKAGED)}") from None
     return _wordings(data, source)
@@ -56,11 +55,6 @@ def load(source: str) -> dict[str, Wording]:
 def local_name(relation: str) -> str:
     """The last part of an IRI: <http://dbpedia.org/ontology/birthPlace> -> birthPlace."""
     return relation.strip("<>").replace("#", "/").rsplit("/", 1)[-1]
-
-
-def _yaml(text: str) -> object:
-    value: object = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return value
 
 
 def _wordings(data: object, where: str) -> dict[str, Wording]:

@@ -83,7 +83,7 @@ def _source(name: str) -> str:
         raise ModelError(f"{name} has no config.json; expected the folder of a model in transformers' layout")
     try:
         json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}/config.json cannot be read: {one_line(error)}") from None
     if not any(folder.glob("*.safetensors")):
         found = "only pickled weights (.bin)" if any(folder.glob("*.bin")) else "no weights"

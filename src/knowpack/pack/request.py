@@ -19,6 +19,7 @@ from knowpack.config import (
     ProbeConfig,
     RunConfig,
     Section,
+    Seed,
 )
 from knowpack.facts import sources
 from knowpack.measure.grading import GRADER_VERSION
@@ -45,7 +46,7 @@ class Request(Section):
     budget: Budget = Budget()
     reliability: float = 0.99
     effort: plan.Effort = "normal"
-    seed: int = 42
+    seed: Seed = 42
     probe: ProbeConfig = ProbeConfig()
     bench: BenchConfig = BenchConfig()
     train: KeepRecipe | None = None

@@ -55,7 +55,8 @@ def write(measured: Measured, folder: Path, *, progress: Progress = SILENT) -> N
 
 def _figures(measured: Measured) -> Iterator[Drawn]:
     run = measured.source.runs[opening(measured).run]
-    yield Drawn("matrix", _matrix(run))
+    if any(map(any, measures.matrix(measures.under(run.shifts, GRADER), trained=False))):  # not all were trained
+        yield Drawn("matrix", _matrix(run))
     if kins := measures.kinship(run, GRADER):
         yield Drawn("kinship", _kinship(kins))
     if any(row.reliability is not None for one in measured.source.runs for row in epochs(one)):

@@ -13,6 +13,8 @@ from typing import TextIO
 from knowpack.config import TrainConfig
 from knowpack.errors import ModelError
 
+LAST_STEPS = 10
+WORSE = 1.25
 Line = dict[str, float | int | str]
 
 
@@ -65,6 +67,22 @@ def read(adapter: Path) -> list[Line]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
     except ValueError as error:
         raise ModelError(f"{path} is damaged: {error}; remove it and run the same command again") from None
+
+
+def ended_worse(lines: Sequence[Line]) -> str | None:
+    """What to tell where the loss ended well above that of the base; None where it did not.
+
+    The adapter begins as no change, so that the first step's loss is the base's own. A batch is a sample of the
+    examples: only a loss a quarter above it is told.
+    """
+    losses = [float(line["loss"]) for line in lines if "loss" in line]
+    last = losses[-min(LAST_STEPS, max(1, len(losses) // 2)) :]
+    if len(losses) < 2 or sum(last) / len(last) <= WORSE * losses[0]:
+        return None
+    return (
+        f"training ended worse than it began: the loss on the examples was {losses[0]:.3g} nats a token at the first "
+        f"step, the base's own, and {sum(last) / len(last):.3g} over the last {len(last)}; lower train.lr"
+    )
 
 
 class _Tracker:

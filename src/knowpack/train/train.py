@@ -6,6 +6,7 @@ plain.py (the paper's, section 4.2) and keep.py (pack's); a training that was ki
 
 import math
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,8 @@ def train(
         again = lora.effect(model, ids)
     if not math.isclose(effect, again, rel_tol=1e-2, abs_tol=1e-4):
         raise ModelError(f"the saved adapter is not the trained one: logits move by {again:.4g}, not {effect:.4g}")
+    if (told := track.ended_worse(log.lines)) is not None:
+        warnings.warn(told, stacklevel=2)
     card.write(out, loaded.name, loaded.weights_hash, examples, config, seed)
     write_made_on(out, loaded)
     if resume_in is not None and resume_in.is_dir():

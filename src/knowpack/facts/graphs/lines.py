@@ -18,6 +18,10 @@ from knowpack.errors import FactsError
 
 BLOCK = 1 << 23
 """Decompressed bytes a block, 8 MiB: the allocator keeps such blocks, larger ones it asks of the system each time."""
+LONGEST_LINE = 1 << 26
+"""Bytes, 64 MiB."""
+PACKED = 1 << 12
+"""Bytes of a zst file that are unpacked at once: 4 of them may stand for a block of 128 KiB, so 4 KiB for 128 MiB."""
 MAGIC = {
     b"BZh": "bz2",
     b"\x1f\x8b": "gz",
@@ -83,16 +87,18 @@ def blocks(path: Path, threads: int = 0, size: int = BLOCK) -> Iterator[bytes]:
 
 
 def _whole_lines(handle: IO[bytes], size: int) -> Iterator[bytes]:
-    rest = b""
+    rest = bytearray()
     while chunk := handle.read(size):
         cut = chunk.rfind(b"\n") + 1
         if cut:
             yield b"".join((rest, memoryview(chunk)[:cut]))
-            rest = chunk[cut:]
+            rest = bytearray(memoryview(chunk)[cut:])
         else:
             rest += chunk
+        if len(rest) > LONGEST_LINE:
+            raise FactsError(f"a line of over {LONGEST_LINE >> 20} MiB; expected one triple a line")
     if rest:
-        yield rest + b"\n"
+        yield bytes(rest) + b"\n"
 
 
 def _opened(path: Path, kind: str, threads: int) -> IO[bytes]:
@@ -131,8 +137,8 @@ class _Zst:
 
     def read(self, size: int) -> bytes:
         """At least one byte, about `size`; b"" at the end. Raises EOFError inside a frame."""
-        found = b""
-        while len(found) < size and (packed := self._rest or self._packed.read(1 << 20)):
+        found = bytearray()
+        while len(found) < size and (packed := self._rest or self._packed.read(PACKED)):
             found += self._frame.decompress(packed)
             self._rest, self._fresh = b"", False
             if self._frame.eof:
@@ -140,11 +146,13 @@ class _Zst:
                 self._frame, self._fresh = self._new(), True
         if not found and not self._fresh:
             raise EOFError("the last frame is not complete")
-        return found
+        return bytes(found)
 
 
 def _torn(path: Path, kind: str, error: BaseException) -> BaseException:
-    if isinstance(error, FactsError | MemoryError | KeyboardInterrupt):
+    if isinstance(error, FactsError):
+        return error if str(path) in str(error) else FactsError(f"{path}: {error}")
+    if isinstance(error, MemoryError | KeyboardInterrupt):
         return error
     what = (str(error).splitlines() or [type(error).__name__])[0][:120]
     return FactsError(f"{path}: torn or damaged {kind} file ({what}); download it again")

@@ -1,0 +1,48 @@
+"""A training that ends worse than it began is said."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from knowpack.config import ModelConfig, PlainRecipe
+from knowpack.facts import sources
+from knowpack.model.load import load
+from knowpack.probe.prompts import Prompter
+from knowpack.train.track import ended_worse
+from knowpack.train.train import train
+
+
+def lines(*losses: float) -> list[dict[str, float | int | str]]:
+    return [{"step": step, "loss": loss} for step, loss in enumerate(losses, 1)]
+
+
+@pytest.mark.parametrize("losses", [[2.4, 8.0, 7.6, 7.6], [2.4, *[0.5] * 20, *[7.6] * 10], [1.0, 1.3]])
+def test_a_loss_that_ends_above_the_bases_is_told(losses: list[float]) -> None:
+    told = ended_worse(lines(*losses))
+    assert told is not None
+    assert f"{losses[0]:.3g} nats" in told
+    assert "lower train.lr" in told
+
+
+@pytest.mark.parametrize(
+    "losses", [[], [2.4], [2.4, 1.0], [2.4, 9.0, 1.0, 0.1, 0.1, 0.1], [2.4, 2.5, 2.6, 2.3], [2.4, 2.9]]
+)
+def test_a_loss_that_fell_or_only_wavers_is_not(losses: list[float]) -> None:
+    assert ended_worse(lines(*losses)) is None
+
+
+def test_steps_that_saw_no_fact_do_not_count() -> None:
+    assert ended_worse([{"step": 1, "kl": 0.1}, *lines(2.4, 1.0), {"step": 4, "kl": 9.0}]) is None
+
+
+def test_training_at_a_learning_rate_of_a_thousand_says_so(tmp_path: Path) -> None:
+    loaded = load(ModelConfig(name="lab"))
+    facts = sources.load("lab").head(8).select("fact_id", "question", answer=pl.col("answers").list.first())
+    examples = facts.select(
+        example_id="fact_id", fact_id="fact_id", kind=pl.lit("unknown"), question="question", answer="answer"
+    )
+    asked = Prompter(loaded.tokenizer)
+    with pytest.warns(UserWarning, match="training ended worse than it began"):
+        train(loaded, examples, PlainRecipe(lr=1e3, epochs=4), 0, tmp_path / "bad", prompter=asked)
+    train(loaded, examples, PlainRecipe(lr=1e-3, epochs=4), 0, tmp_path / "good", prompter=asked)
