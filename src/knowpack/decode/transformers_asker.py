@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from knowpack import store
 from knowpack.decode.decoder import Decoder, ScoredContinuation
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 NO_SETTINGS = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
 BATCH_ROWS = 128
+
+
+@runtime_checkable
+class HasWeights(Protocol):
+    """An asker whose weights are, or can be loaded, here."""
+
+    def weights(self) -> Loaded:
+        """The model in memory. Raises ModelError in one line where it cannot be loaded after all."""
+        ...
 
 
 class TransformersAsker:
@@ -96,6 +105,10 @@ class TransformersAsker:
         with merged(self.loaded, adapter) as tuned:
             yield TransformersAsker(tuned, self._batch_size)
 
+    def weights(self) -> Loaded:
+        """The model in memory."""
+        return self.loaded
+
     def check_unchanged(self) -> None:
         """The weights are bit for bit what they were at loading; anything else is a bug."""
         now = weights_hash(self.loaded.model)
@@ -110,6 +123,6 @@ def live_change(asker: Asker) -> float | None:
 
 def weights_of(asker: Asker, use: str) -> Loaded:
     """The weights in memory. Raises ModelError where the model is somewhere else. use: what they are needed for."""
-    if not isinstance(asker, TransformersAsker):
+    if not isinstance(asker, HasWeights):
         raise ModelError(f"{use} needs the weights of {asker.name} in memory; give --model a folder or a hub name")
-    return asker.loaded
+    return asker.weights()

@@ -33,7 +33,7 @@ def load(config: ModelConfig) -> Loaded:
     gguf = gguf_files.find(config.name, config.revision)
     with _no_bars():
         source, file = (_source(config.name), None) if gguf is None else _dequantized(gguf, config)
-        tokenizer = _tokenizer(source, file, config)
+        tokenizer = tokenizer_of(source, file, config)
         model = _model(source, file, config, device)
     if gguf is not None:
         model.config._name_or_path = model.name_or_path = config.name  # not the cache's folder, in adapters
@@ -99,7 +99,7 @@ def _dequantized(gguf: gguf_files.Gguf, config: ModelConfig) -> tuple[str, str |
     whole = config.model_copy(update={"dtype": "float32"})  # 4-bit weights times their scale need all bits
     folder = converted(
         gguf.path,
-        lambda: _tokenizer(gguf.source, gguf.file, config),
+        lambda: tokenizer_of(gguf.source, gguf.file, config),
         lambda: _read(gguf.source, gguf.file, whole, torch.device("cpu")),
     )
     return (gguf.source, gguf.file) if folder is None else (str(folder), None)
@@ -120,7 +120,8 @@ def _hash(model: "PreTrainedModel", source: str, config: ModelConfig) -> str:
     return hash_once(files, ["weights", str(model.dtype), transformers.__version__], look)
 
 
-def _tokenizer(source: str, gguf_file: str | None, config: ModelConfig) -> "PreTrainedTokenizerBase":
+def tokenizer_of(source: str, gguf_file: str | None, config: ModelConfig) -> "PreTrainedTokenizerBase":
+    """By transformers. Raises ModelError in one line."""
     from transformers import AutoTokenizer
 
     try:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from knowpack import store
 from knowpack.config import ServedConfig
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Body = dict[str, object]
+
+
+class Ask(NamedTuple):
+    """One request."""
+
+    body: Body
+    last: int = 0
+    """How many of its prompt's last tokens it is about; 0 = what follows them."""
+
+
 MARGIN_SECONDS = 30.0  # for the pauses between tries
 AGAIN = "what was answered is kept: run the same command again"
 
@@ -70,15 +80,15 @@ class Server:
         """Send one body; the text of the answer. Raises ModelError in one line."""
         return self._run(lambda client: self._send(client, "post", path, body))
 
-    def ask(self, path: str, bodies: Sequence[Body], read: Callable[[object], T]) -> list[T]:
-        """Answers to all bodies, in order; equal bodies are asked once.
+    def ask(self, path: str, asks: Sequence[Ask], read: Callable[[Ask, object], T]) -> list[T]:
+        """Answers to all requests, in order; equal ones are asked once.
 
-        read: a response's JSON -> what is kept of it, itself plain JSON; raises ModelError where it is no answer. All
-        that were answered before the first failure are kept.
+        read: a request and its response's JSON -> what is kept of it, itself plain JSON; raises ModelError where it is
+        no answer. All that were answered before the first failure are kept.
         """
-        keys = [store.hash_of([path, body]) for body in bodies]
+        keys = [store.hash_of([path, *ask]) for ask in asks]
         known: dict[str, object] = self._kept.known if self._kept else {}
-        new = {key: body for key, body in zip(keys, bodies, strict=True) if key not in known}
+        new = {key: ask for key, ask in zip(keys, asks, strict=True) if key not in known}
         if new:
             self._run(lambda client: self._ask(client, path, new, read, known))
         return [known[key] for key in keys]  # type: ignore[misc]
@@ -87,24 +97,24 @@ class Server:
         self,
         client: "AsyncOpenAI",
         path: str,
-        bodies: dict[str, Body],
-        read: Callable[[object], T],
+        asks: dict[str, Ask],
+        read: Callable[[Ask, object], T],
         known: dict[str, object],
     ) -> None:
         gate = asyncio.Semaphore(self.settings.concurrency)
         failures: list[ModelError | StoreError] = []
 
-        async def one(key: str, body: Body) -> None:
+        async def one(key: str, ask: Ask) -> None:
             async with gate:
                 if failures:  # those under way end, no others begin
                     return
                 try:
-                    answer = read(self._parsed(await self._send(client, "post", path, body)))
+                    answer = read(ask, self._parsed(await self._send(client, "post", path, ask.body)))
                     self._kept.add(key, answer) if self._kept else known.__setitem__(key, answer)
                 except (ModelError, StoreError) as error:
                     failures.append(error)
 
-        await asyncio.gather(*(one(*pair) for pair in bodies.items()))
+        await asyncio.gather(*(one(*pair) for pair in asks.items()))
         if failures:
             raise failures[0]
 

@@ -3,7 +3,9 @@
 ModelConfig -> Asker. A vLLM whose tokenizer is on this machine is asked by token ids, every other server by text.
 """
 
+import warnings
 from contextlib import ExitStack
+from dataclasses import replace
 
 from knowpack.config import SERVED, ModelConfig
 from knowpack.decode.transformers_asker import BATCH_ROWS, TransformersAsker
@@ -12,9 +14,12 @@ from knowpack.model.load import load
 from knowpack.probe.askers import Asker
 from knowpack.served import server_adapters
 from knowpack.served.address import parse
+from knowpack.served.checks import check_base
 from knowpack.served.client import Server
 from knowpack.served.kinds import Description, describe
+from knowpack.served.local_files import Local, find
 from knowpack.served.text_asker import ServedTextAsker
+from knowpack.served.token_asker import ServedTokenAsker
 
 
 def open_asker(config: ModelConfig, batch_size: int = BATCH_ROWS) -> Asker:
@@ -22,10 +27,39 @@ def open_asker(config: ModelConfig, batch_size: int = BATCH_ROWS) -> Asker:
     if not config.name.startswith(SERVED):
         return TransformersAsker(load(config), batch_size)
     server = Server(parse(config.name), config.served)
-    asker = _by_text(server, describe(server), config)
+    description = describe(server)
+    local = _local(server, description, config)
+    asker: ServedTokenAsker | ServedTextAsker
+    if local is None:
+        asker = _by_text(server, description, config)
+    else:
+        asker = ServedTokenAsker(server, description, local, config.revision, server.address.name)
+        asker = replace(asker, checked=check_base(asker, local.loaded if local.has_weights else None))
     if config.adapter is None:
         return asker
     return ExitStack().enter_context(asker.with_adapter(config.adapter))  # for as long as the server lives
+
+
+def _local(server: Server, description: Description, config: ModelConfig) -> Local | None:
+    """The files that asking by token ids needs; None: the model is asked by text."""
+    if config.served.by == "text":
+        return None
+    ids = description.kind == "vllm"
+    found = find(config, description.root) if ids else None
+    if config.served.by == "tokens":
+        if not ids:
+            raise ModelError(
+                f"the server at {server.address.url} does not say that it is vLLM, which alone is asked by token ids; "
+                "leave out model.served.by=tokens"
+            )
+        if found is None:
+            raise ModelError(_NO_TOKENIZER.format(name=server.address.name))
+    elif ids and found is None:
+        warnings.warn(_NO_TOKENIZER.format(name=server.address.name) + "; it is asked by text", stacklevel=3)
+    return found
+
+
+_NO_TOKENIZER = "the tokenizer of {name} is not on this machine; name its folder or hub name with model.served.weights"
 
 
 def _by_text(server: Server, description: Description, config: ModelConfig) -> ServedTextAsker:

@@ -15,7 +15,7 @@ from knowpack.errors import ModelError
 from knowpack.probe.askers import Identity
 from knowpack.probe.turns import Message
 from knowpack.served import server_adapters
-from knowpack.served.client import Body, Server, said, shown
+from knowpack.served.client import Ask, Body, Server, said, shown
 from knowpack.served.kinds import Description, Kind
 
 NEUTRAL: Mapping[Kind, Mapping[str, object]] = {
@@ -79,8 +79,8 @@ class ServedTextAsker:
         }
         if temperature > 0 and seed is not None:
             settings["seed"] = seed % LARGEST_SEED
-        bodies: list[Body] = [{**settings, "messages": list(chat)} for chat in chats]
-        return self.server.ask("/chat/completions", bodies, partial(_text, self.server.address.url))
+        asks = [Ask({**settings, "messages": list(chat)}) for chat in chats]
+        return self.server.ask("/chat/completions", asks, partial(_text, self.server.address.url))
 
     def keeping(self, path: Path) -> AbstractContextManager[None]:
         """Within, every answer is appended to this file, and what stands in it already is not asked again."""
@@ -102,7 +102,7 @@ class ServedTextAsker:
             )
 
 
-def _text(url: str, response: object) -> str:
+def _text(url: str, _: Ask, response: object) -> str:
     """The text of a chat completion; a response without one is no answer."""
     try:
         choice = response["choices"][0]  # type: ignore[index]
