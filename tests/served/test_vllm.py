@@ -1,5 +1,6 @@
-"""A model asked by token ids behind vLLM's protocol: ids, log-probabilities and adapters as by transformers and peft."""
+"""A model asked by token ids behind vLLM's protocol: ids, log-probabilities, adapters as by transformers and peft."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,21 @@ def test_an_adapter_answers_as_by_plain_peft_under_a_name_made_of_its_content(fo
         with asker.with_adapter(other) as second:
             assert list(vllm.adapters) != names
         assert len({asker.identity.weights, tuned.identity.weights, second.identity.weights}) == 3
+
+
+def test_a_model_opened_with_its_adapter_keeps_it_and_another_process_finds_it_loaded(
+    folder: Path, tmp_path: Path
+) -> None:
+    adapter = an_adapter(folder, tmp_path / "adapter")
+    with vllm_server.running(folder) as (server, vllm):
+        named = changed(config(server), {"adapter": str(adapter)})
+        first, second = open_asker(named), open_asker(named)
+        gc.collect()
+        assert len(vllm.adapters) == 1
+        assert vllm.unloaded == []
+        assert first.identity == second.identity
+        assert first.name == "tiny + adapter"
+        assert len([path for path, _ in server.asked if path == "/v1/load_lora_adapter"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ ModelConfig -> Asker. A vLLM whose tokenizer is on this machine is asked by toke
 """
 
 import warnings
-from contextlib import ExitStack
 from dataclasses import replace
 
 from knowpack.config import SERVED, ModelConfig
@@ -35,9 +34,7 @@ def open_asker(config: ModelConfig, batch_size: int = BATCH_ROWS) -> Asker:
     else:
         asker = ServedTokenAsker(server, description, local, config.revision, server.address.name)
         asker = replace(asker, checked=check_base(asker, local.loaded if local.has_weights else None))
-    if config.adapter is None:
-        return asker
-    return ExitStack().enter_context(asker.with_adapter(config.adapter))  # for as long as the server lives
+    return asker if config.adapter is None else asker.for_good(config.adapter)
 
 
 def _local(server: Server, description: Description, config: ModelConfig) -> Local | None:

@@ -7,7 +7,7 @@ vLLM       /v1/load_lora_adapter, under a name made of the adapter's content, si
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from knowpack.errors import ModelError
@@ -41,33 +41,33 @@ def llama_cpp_scales(server: Server, adapter: str | None) -> tuple[Scales, str |
     return {"lora": scales}, _content(Path(paths[mine[0]]))
 
 
-@contextmanager
-def loaded_by_vllm(server: Server, adapter: str | Path) -> Iterator[str]:
-    """Within, the server has this adapter; yields its name there: a hash of its content."""
+def load_into_vllm(server: Server, adapter: str | Path) -> str:
+    """The server has this adapter from now on, under a hash of its content, its name. Raises ModelError in one line."""
     folder = read_adapter(adapter).folder.absolute()
     name = f"knowpack-{_hash(folder / CONFIG, folder / WEIGHTS)}"
+    if name in _models(server):
+        return name
+    try:
+        server.command("/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
+    except ModelError as error:
+        raise ModelError(
+            f"the adapter {adapter} is not loaded: {error}. vLLM loads adapters with --enable-lora, "
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, a --max-lora-rank of at least theirs, and a path that it sees"
+        ) from None
     if name not in _models(server):
-        try:
-            server.command("/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
-        except ModelError as error:
-            raise ModelError(
-                f"the adapter {adapter} is not loaded: {error}. vLLM loads adapters with --enable-lora, "
-                "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, a --max-lora-rank of at least theirs, and a path that it sees"
-            ) from None
-        if name not in _models(server):
-            raise ModelError(f"the server at {server.address.url} took the adapter {adapter} and does not list it")
+        raise ModelError(f"the server at {server.address.url} took the adapter {adapter} and does not list it")
+    return name
+
+
+@contextmanager
+def loaded_by_vllm(server: Server, adapter: str | Path) -> Iterator[str]:
+    """Within, the server has this adapter; yields its name there."""
+    name = load_into_vllm(server, adapter)
     try:
         yield name
     finally:
-        _unload(server, name)
-
-
-def _unload(server: Server, name: str) -> None:
-    """Free its place. Where the server is gone, or has dropped it, there is nothing to free."""
-    try:
-        server.command("/unload_lora_adapter", {"lora_name": name})
-    except ModelError:
-        return
+        with suppress(ModelError):  # a server that is gone, or has dropped it, has nothing to free
+            server.command("/unload_lora_adapter", {"lora_name": name})
 
 
 def _models(server: Server) -> set[str]:

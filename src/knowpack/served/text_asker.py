@@ -89,17 +89,24 @@ class ServedTextAsker:
     @contextmanager
     def with_adapter(self, adapter: str | Path) -> Iterator["ServedTextAsker"]:
         """The same model with an adapter that its server has, or can load."""
-        if self.description.kind == "llama.cpp":
-            scales, content = server_adapters.llama_cpp_scales(self.server, str(adapter))
-            yield replace(self, adapter=content, extra=scales)
-        elif self.description.kind == "vllm":
+        if self.description.kind == "vllm":
             with server_adapters.loaded_by_vllm(self.server, adapter) as name:
                 yield replace(self, adapter=name, model=name)
         else:
+            yield self.for_good(adapter)
+
+    def for_good(self, adapter: str | Path) -> "ServedTextAsker":
+        """The same without an end: vLLM keeps the adapter, under its content's name."""
+        if self.description.kind == "llama.cpp":
+            scales, content = server_adapters.llama_cpp_scales(self.server, str(adapter))
+            return replace(self, adapter=content, extra=scales)
+        if self.description.kind != "vllm":
             raise ModelError(
                 f"the server at {self.server.address.url} takes no adapters that knowpack knows of; "
                 "serve the tuned model under a name of its own, and compare with --tuned"
             )
+        name = server_adapters.load_into_vllm(self.server, adapter)
+        return replace(self, adapter=name, model=name)
 
 
 def _text(url: str, _: Ask, response: object) -> str:

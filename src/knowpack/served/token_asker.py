@@ -129,10 +129,17 @@ class ServedTokenAsker:
     def with_adapter(self, adapter: str | Path) -> Iterator["ServedTokenAsker"]:
         """The server loads it, and is seen to use it. ModelError where it has no effect there, or another than here."""
         with server_adapters.loaded_by_vllm(self.server, adapter) as name:
-            tuned = replace(self, model=name, adapter=adapter)
-            if self.checked is not None:
-                check_adapter(tuned, self.checked, adapter, self.local.loaded if self.local.has_weights else None)
-            yield tuned
+            yield self._tuned(adapter, name)
+
+    def for_good(self, adapter: str | Path) -> "ServedTokenAsker":
+        """The same without an end: the server keeps it, under its content's name."""
+        return self._tuned(adapter, server_adapters.load_into_vllm(self.server, adapter))
+
+    def _tuned(self, adapter: str | Path, name: str) -> "ServedTokenAsker":
+        tuned = replace(self, model=name, adapter=adapter)
+        if self.checked is not None:
+            check_adapter(tuned, self.checked, adapter, self.local.loaded if self.local.has_weights else None)
+        return tuned
 
     def _generated(
         self, prompts: Sequence[list[int]], n_new: int, temperature: float, seed: int | None
