@@ -52,11 +52,13 @@ def test_answers_and_steps_are_counted_before_anything_is_asked(config: RunConfi
         "base: fresh prompts 2": 3 * n,
         "8: training": 6 * 3,  # six epochs of ceil(8 / 3) batches
         "8: new wordings": 8 * 3,
+        "8: beside the probe, both models": 6 * 100 * 2 * 2,  # six kinds of question, two prompts, two models
         "8: the same 3 prompts": 3 * n,
         "8: fresh prompts 1": 3 * n,
         "8: fresh prompts 2": 3 * n,
     }
-    assert [stage.what for stage in found.stages if stage.at_most] == ["base: fresh prompts 2", "8: fresh prompts 2"]
+    expected = ["base: fresh prompts 2", "8: beside the probe, both models", "8: fresh prompts 2"]
+    assert [stage.what for stage in found.stages if stage.at_most] == expected
     assert not (tmp_path / "work").exists()  # a plan writes nothing
     assert found.rates.peak_bytes > 1e8
     assert 0 < found.total < 600

@@ -27,6 +27,7 @@ LAYERS = [
     {"train", "bench"},
     {"base"},
     {"manifest"},
+    {"further"},
     {"run"},
     {"forecast"},
     {"study", "pack", "diff"},

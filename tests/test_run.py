@@ -74,12 +74,13 @@ def test_a_run_leaves_every_table(done: Path) -> None:
     found = {one["name"] for one in json.loads((done / "figures.json").read_text())}
     assert {"confidence_change", "ece", "brier_base", "aurc_change"} <= found
     assert store.read_table(done / "risk_coverage.parquet", RiskCoverage)["model"].unique(maintain_order=True).len() > 0
+    assert {"wording_right_change", "consistency", "text_nats_change", "margin_won"} <= found
     assert store.read_table(done / "group_harm.parquet", GroupHarm).columns[:3] == ["grader", "by", "group"]
 
 
 def test_show_lists_the_stages_in_their_order(done: Path) -> None:
     (line,) = listing(done)
-    assert (line.state, line.stages) == ("done", "mix train probe knowledge shifts figures")
+    assert (line.state, line.stages) == ("done", "mix train further-base probe further knowledge shifts figures")
 
 
 def test_running_again_repeats_nothing(config: RunConfig, done: Path) -> None:

@@ -260,6 +260,20 @@ class BenchConfig(Section):
     """Rows of about 32 tokens in one forward. None: 16 on the CPU, more being slower and larger there; else 256."""
 
 
+class FurtherConfig(Section):
+    """What base and tuned model are asked beside the probe (docs/method.md: Beside the probe)."""
+
+    n_facts: int = Field(100, ge=0)
+    """Questions of each kind, at most: other wordings, neighbours of trained facts, reversals, two hops; 0 = none."""
+    n_prompts: int = Field(2, ge=1)
+    """Under the probe's first prompts."""
+    n_distractors: int = Field(8, ge=1)
+    """Other answers of its relation that each right answer's likelihood is held against."""
+    text: str | None = "auto"
+    """Unrelated text whose likelihood is measured: a file, passages parted by blank lines; auto: the package's own;
+    None = none."""
+
+
 class RunConfig(Section):
     """One cell: everything that one run does."""
 
@@ -275,6 +289,7 @@ class RunConfig(Section):
     mix: MixConfig = MixConfig()
     train: Recipe = PlainRecipe()
     bench: BenchConfig = BenchConfig()
+    further: FurtherConfig = FurtherConfig()
     work: str = "work"
 
     @model_validator(mode="before")

@@ -12,10 +12,11 @@ import polars as pl
 
 from knowpack import store
 from knowpack.base import Base, bench_key, measure_base, open_base
-from knowpack.config import ModelConfig, RunConfig
+from knowpack.config import ModelConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import live_change
 from knowpack.errors import ModelError
 from knowpack.facts import sources
+from knowpack.further.asking import ask_base
 from knowpack.manifest import begin, owned
 from knowpack.probe.askers import Asker, TextAnswers
 from knowpack.progress import SILENT, Progress
@@ -55,6 +56,7 @@ def diff(
         begin(out, config, base, {"after": after.model_dump(mode="json"), "again": again})
         if given is not None and not (out / "examples.parquet").is_file():
             store.write_table(out / "examples.parquet", given)
+        ask_base(out, config, base, progress)
         with _tuned(base, after, whole) as tuned:
             if not (out / "tuned.json").is_file():
                 told = {"weights_hash": tuned.identity.weights, "largest_logit_change": live_change(tuned)}
@@ -87,6 +89,7 @@ def _request(base: Base, config: RunConfig, tuned: Asker, given: pl.DataFrame | 
         "base, facts or prompts": base.folder.name,
         "training examples": None if given is None else store.hash_table(given),
         "benchmarks": store.hash_of(bench_key(config)),
+        "further questions": store.hash_of(fingerprint(config, "further")),
     }
 
 

@@ -31,6 +31,7 @@ MADE_OF_THE_LAST = (
     "shifts.parquet",
     "scores.parquet",
     "bench",
+    "further",
     "figures.json",
 )  # a run's files: each is made of those before it
 PACKAGES = ("knowpack", "torch", "transformers", "peft", "lm_eval", "polars", "numpy")

@@ -30,6 +30,7 @@ from knowpack.base import (
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import weights_of
 from knowpack.facts import sources
+from knowpack.further import asking
 from knowpack.manifest import begin, recorded, stage
 from knowpack.measure import causes, collapse, confidence, harm, knowledge, regress, shifts
 from knowpack.measure.group_harm import group_harm
@@ -66,6 +67,7 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
         begin(folder, config, base)
         make_examples(folder, config, base)
         make_adapter(folder, config, base, progress)
+        asking.ask_base(folder, config, base, progress)
         with base.tuned(folder / "adapter") as tuned:
             measure(folder, config, base, tuned, progress)
         base.check_unchanged()
@@ -83,7 +85,7 @@ def check(config: RunConfig, base: Base) -> None:
 
 def folder_of(config: RunConfig, base: Base) -> Path:
     """work/runs/<label>-<hash>; the hash covers the base with its facts and prompts, and all settings but the label."""
-    settings = fingerprint(config, "seed", "grader", "probe", "mix", "train") | bench_key(config)
+    settings = fingerprint(config, "seed", "grader", "probe", "mix", "train", "further") | bench_key(config)
     slug = re.sub(r"[^a-z0-9]+", "-", config.label.lower()).strip("-")[:LONGEST_SLUG] or "run"
     return Path(config.work) / "runs" / f"{slug}-{store.hash_of([base.folder.name, settings])}"
 
@@ -141,6 +143,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
     with stage(folder, "probe", "responses.parquet", beside) as path:
         if path:
             _probe_after(folder, config, base, tuned, taught, progress)
+    asking.ask_tuned(folder, config, base, tuned, progress)
     after = store.read_table(folder / "responses.parquet", Response)
     with stage(folder, "knowledge", "knowledge.parquet") as path:
         if path:
@@ -190,6 +193,7 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
     found += collapse.diversity(after, before)
     found += regress.figures(before, after, told, base.facts)
     found += confidence.figures(before, after, base.facts, trained)
+    found += asking.figures(folder, base, after)
     return found + collapse.refusals(base.knowledge, known_after, trained, base.facts)
 
 

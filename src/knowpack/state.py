@@ -13,7 +13,7 @@ from knowpack import store
 from knowpack.errors import ConfigError, StoreError
 
 NOTE, NOTE_LIVES_SECONDS = ".now.json", 60.0  # what the command line notes while it works; older: it was killed
-STAGES = ("mix", "train", "probe", "knowledge", "shifts", "bench", "figures")  # in the order of run.py
+STAGES = ("mix", "train", "further-base", "probe", "further", "knowledge", "shifts", "bench", "figures")  # as run.py
 
 
 class Cell(NamedTuple):

@@ -21,6 +21,7 @@ from knowpack.bench.compare import compare
 from knowpack.decode.transformers_asker import weights_of
 from knowpack.errors import BudgetError, FactsError
 from knowpack.facts import sources
+from knowpack.further.asking import ask_base
 from knowpack.manifest import begin, owned, stage, start_from
 from knowpack.measure.harm import benchmark_drop
 from knowpack.pack import budget as limits
@@ -135,6 +136,7 @@ def _report(trial: Trial, new: pl.DataFrame, best: Attempt, progress: Progress) 
         if path:
             with store.atomic(path, replace=True) as beside:
                 shutil.copytree(best.folder / "adapter", beside, dirs_exist_ok=True)
+    ask_base(out, trial.config, base, progress)
     with base.tuned(out / "adapter") as tuned:
         run.measure(out, trial.config, base, tuned, progress)
     figures = [Figure(**figure) for figure in _dicts(store.read_json(out / "figures.json"))]  # type: ignore[arg-type]

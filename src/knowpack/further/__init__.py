@@ -1,0 +1,1 @@
+"""What an adapter may have changed beside the probe's answers: further questions, likelihoods, unrelated text."""

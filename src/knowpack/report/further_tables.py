@@ -1,0 +1,38 @@
+"""What stands beside the probe: other wordings, neighbours, reversals, two hops, likelihoods, unrelated text.
+
+Measured -> a Table under one grader; the figures are measure/further_figures.py's.
+"""
+
+from knowpack.records import Grader
+from knowpack.report.measured import Measured, Table, Value
+
+LISTED = {
+    "wording_right": "Another wording, untrained facts: right",
+    "consistency": "Another wording, untrained facts: same answer",
+    "neighbour_right": "Other facts of trained subjects: right",
+    "reversal_right": "Trained facts backwards: right",
+    "reversal_known_right": "Known facts backwards: right",
+    "two_hop_right": "Trained fact and one more: right",
+    "two_hop_known_right": "Known fact and one more: right",
+    "right_logprob": "Log-probability of the right answer, nats",
+    "margin": "Its margin to the best distractor, nats",
+    "margin_won": "Right answer above all distractors",
+    "text_nats": "Unrelated text, nats a token",
+    "text_perplexity": "Unrelated text, perplexity",
+}
+
+
+def further(measured: Measured, grader: Grader) -> Table:
+    """A line for every cell and figure: the base, the tuned model, the difference."""
+    rows: list[tuple[Value, ...]] = []
+    for label, _ in measured.labels():
+        for name, said in LISTED.items():
+            ends = [measured.cell(label, grader, f"{name}{end}") for end in ("_base", "", "_change")]
+            if ends[1] is not None:
+                rows.append((label, said, *ends))
+    heads = ("cell", "figure", "base", "after", "after - before")
+    note = (
+        "Asked beside the probe under its first prompts, at most further.n_facts of each kind. Log-probability: of "
+        "untrained facts, the canonical answer against others of its relation. Text: passages that hold no facts."
+    )
+    return Table("further", "Beside the probe", heads, rows, note)
