@@ -32,7 +32,7 @@ from knowpack.decode.transformers_asker import weights_of
 from knowpack.facts import sources
 from knowpack.further import asking
 from knowpack.manifest import begin, recorded, stage
-from knowpack.measure import causes, collapse, confidence, harm, knowledge, regress, shifts
+from knowpack.measure import causes, collapse, confidence, harm, knowledge, regress, replay_apart, shifts
 from knowpack.measure.group_harm import group_harm
 from knowpack.measure.stakes import Draw, untrained
 from knowpack.model.load import load
@@ -194,7 +194,19 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
     found += regress.figures(before, after, told, base.facts)
     found += confidence.figures(before, after, base.facts, trained)
     found += asking.figures(folder, base, after)
+    found += _where_no_replay_was(folder, base, known_after, told)
     return found + collapse.refusals(base.knowledge, known_after, trained, base.facts)
+
+
+def _where_no_replay_was(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFrame) -> list[Figure]:
+    """What was lost of subjects and relations that no replay prompt is about; empty where nothing was replayed."""
+    ids = examples.filter(pl.col("kind") == str(Kind.REPLAY))["fact_id"].unique().to_list()
+    if not ids:
+        return []
+    replayed = sources.load(facts_of(base.config)).filter(pl.col("fact_id").is_in(ids))
+    asked, trained = draws(folder, base, after), set(examples["fact_id"])
+    each = [(grader, untrained(base.knowledge, after, asked, base.facts, trained, grader)) for grader in GRADERS]
+    return [one for grader, found in each for one in replay_apart.figures(found, base.facts, replayed, grader)]
 
 
 def harm_by_group(folder: Path, base: Base, examples: pl.DataFrame) -> pl.DataFrame:

@@ -23,6 +23,8 @@ NAMES: dict[str, str] = {
     "known_lost_raw": "Known facts lost, raw",
     "known_lost_net": "Known facts lost, net of noise",
     "known_lost_floor": "Noise floor of known facts lost",
+    "known_lost_net_no_replay_subject": "Known facts lost, net, of subjects without replay",
+    "known_lost_net_no_replay_relation": "Known facts lost, net, of relations without replay",
     "harm_raw": "Facts that fell, raw",
     "harm_net": "Facts that fell, net of noise",
     "sham_harm": "Facts that fell under a sham adapter",
