@@ -3,20 +3,19 @@
     python benchmarks/served_answers.py --served served:http://127.0.0.1:8765/v1#lab --model lab [--adapter FOLDER]
 
 Asks both 20 facts under 2 prompts (--facts, --prompts), by the probe; prints how many greedy answers are equal and how
-far the log-probabilities of the canonical answers are apart (nats; by text there are none).
+far the log-probabilities of the answers are apart (nats; by text there are none). --echo: those of the
+canonical answers too, which the server reads out of an echoed prompt.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import polars as pl
 
 from knowpack.base import prompter_for, sampled, shot_pool
 from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
 from knowpack.facts import sources
-from knowpack.probe.askers import Asker, TextAnswers
+from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import draw_shots
 from knowpack.served.opening import open_asker
@@ -29,28 +28,22 @@ def main() -> None:
     parser.add_argument("--adapter")
     parser.add_argument("--facts", type=int, default=20)
     parser.add_argument("--prompts", type=int, default=2)
+    parser.add_argument("--echo", action="store_true")
     args = parser.parse_args()
     here, there = open_asker(ModelConfig(name=args.model)), open_asker(ModelConfig(name=args.served))
     source = sources.facts_for(args.model)
     facts = sampled(sources.load(source), FactsConfig(sample=args.facts))
     config = RunConfig(model=ModelConfig(name=args.model))
     shots = draw_shots(shot_pool(config), args.prompts, 4, 0, exclude=facts["question"].to_list())
-    for adapter in [None, *([args.adapter] if args.adapter else [])]:
-        with tuned(here, adapter) as ours, tuned(there, adapter) as theirs:
-            compare(ours, theirs, facts, shots)
+    plain = compare(here, there, facts, shots, args.echo)
+    if args.adapter:
+        with here.with_adapter(args.adapter) as ours, there.with_adapter(args.adapter) as theirs:
+            changed = compare(ours, theirs, facts, shots, args.echo)
+        print(f"  answers that the adapter changed: {int((plain != changed).sum())} of {plain.len()}")
 
 
-@contextmanager
-def tuned(asker: Asker, adapter: str | None) -> Iterator[Asker]:
-    if adapter is None:
-        yield asker
-        return
-    with asker.with_adapter(adapter) as found:
-        yield found
-
-
-def compare(ours: Asker, theirs: Asker, facts: pl.DataFrame, shots: list) -> None:
-    config = ProbeConfig(n_prompts=len(shots), logprob=not isinstance(theirs, TextAnswers))
+def compare(ours: Asker, theirs: Asker, facts: pl.DataFrame, shots: list, echo: bool) -> pl.Series:
+    config = ProbeConfig(n_prompts=len(shots), logprob=echo)
     found = []
     for asker in (ours, theirs):
         prompter = prompter_for(asker, config)
@@ -65,6 +58,7 @@ def compare(ours: Asker, theirs: Asker, facts: pl.DataFrame, shots: list) -> Non
         if column in mine.columns and other[column].null_count() == 0:
             gap = (mine[column] - other[column]).abs().max()
             print(f"  log-probability of {of}: at most {gap:.2g} nats apart")
+    return other["text"]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import polars as pl
 
 from knowpack import store
 from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
-from knowpack.decode.transformers_asker import TransformersAsker, weights_of
+from knowpack.decode.transformers_asker import TransformersAsker, in_memory, weights_of
 from knowpack.errors import HeldError
 from knowpack.facts import sources
 from knowpack.measure.grading import GRADER_VERSION
@@ -115,7 +115,7 @@ def open_base(
             asker = open_asker(config.model, config.probe.batch_size)
     probe_config = config.probe
     if config.bench.tasks:
-        by_ids(asker, "a benchmark")
+        in_memory(by_ids(asker, "a benchmark"), "a benchmark")
     prompter = prompter_for(asker, probe_config)
     shots = draw_shots(
         pool, probe_config.n_prompts, probe_config.n_shots, probe_config.draw_seed, exclude=facts["question"].to_list()

@@ -11,7 +11,7 @@ import tiny
 import vllm_server
 from fake_server import Running
 from knowpack.base import open_base, probe_into
-from knowpack.config import ModelConfig, RunConfig, TrainConfig
+from knowpack.config import BenchConfig, ModelConfig, RunConfig, TrainConfig
 from knowpack.decode.transformers_asker import TransformersAsker, weights_of
 from knowpack.errors import ModelError
 from knowpack.model.load import load
@@ -194,9 +194,19 @@ def test_another_model_than_the_one_whose_files_are_here_is_refused(folder: Path
 @pytest.mark.parametrize(
     ("fault", "said"), [("no_echo", "does not echo a prompt"), ("no_ids", "gave no ids with log-probabilities")]
 )
-def test_a_server_without_ids_or_echo_is_said_at_the_start(folder: Path, fault: str, said: str) -> None:
+def test_a_server_without_ids_or_echo_is_one_line(folder: Path, fault: str, said: str) -> None:
     with vllm_server.running(folder, fault) as (server, _), pytest.raises(ModelError, match=said):
-        opened(server).generate([], [[5]], max_new_tokens=1)
+        opened(server).logprobs([], [[5]], [[6]])
+
+
+def test_nothing_is_echoed_at_the_start_since_vllm_may_die_of_it(folder: Path, tmp_path: Path) -> None:
+    adapter = an_adapter(folder, tmp_path / "adapter")
+    with vllm_server.running(folder) as (server, _):
+        with opened(server).with_adapter(adapter) as tuned:
+            tuned.generate([], [[5]], max_new_tokens=1)
+        assert [body for _, body in server.asked if body.get("echo")] == []
+        with pytest.raises(ModelError, match="a benchmark needs the weights of tiny in memory, not served"):
+            open_base(RunConfig(model=config(server), bench=BenchConfig(tasks=("lab_mc",))))
 
 
 def test_a_folder_with_the_tokenizer_alone_is_enough_to_ask_and_not_to_train(folder: Path, tmp_path: Path) -> None:
@@ -205,7 +215,7 @@ def test_a_folder_with_the_tokenizer_alone_is_enough_to_ask_and_not_to_train(fol
     with vllm_server.running(folder) as (server, _):
         asker = opened(server, weights=str(tmp_path / "tokenizer"))
         assert asker.checked is not None
-        assert asker.checked.here is None
+        assert asker.checked.gap is None
         assert asker.generate(PREFIX, TAILS, max_new_tokens=3) == opened(server).generate(
             PREFIX, TAILS, max_new_tokens=3
         )

@@ -29,6 +29,7 @@ from knowpack.store import hash_of, lock, read_json, read_table, remove, write_j
 if TYPE_CHECKING:
     from knowpack.bench.lm import KnowpackLM
     from knowpack.bench.tasks import Benchmark
+    from knowpack.model.loaded import Loaded
     from knowpack.probe.askers import Asker
 
 BENCH = "knowpack bench"
@@ -59,7 +60,9 @@ def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progre
 
     Raises BenchError for an unknown task or unusable data, before anything is computed.
     """
-    by_ids(asker, "a benchmark")
+    from knowpack.decode.transformers_asker import in_memory
+
+    loaded = in_memory(by_ids(asker, "a benchmark"), "a benchmark")
     if not config.tasks:
         raise BenchError("no benchmark task is named; for example --tasks mmlu,truthfulqa_mc1,arc_easy")
     settings = config.model_dump(mode="json", include=set(SETTINGS))
@@ -76,7 +79,7 @@ def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progre
         of = hash_of([settings, asker.identity.weights])
         todo = [name for name in config.tasks if not _is_done(out, name, of)]
         if todo:
-            _run(asker, config, todo, {"of": of, "settings": settings}, out, progress)
+            _run(loaded, asker.identity.weights, config, todo, {"of": of, "settings": settings}, out, progress)
         remove(out / "partial")
         scores = pl.concat([read_table(out / name / "scores.parquet", Score) for name in config.tasks])
         if todo or not (out / "scores.parquet").is_file() or not read_table(out / "scores.parquet").equals(scores):
@@ -96,7 +99,8 @@ def _is_done(out: Path, task: str, of: str) -> bool:
 
 
 def _run(
-    asker: "Asker",
+    loaded: "Loaded",
+    weights: str,
     config: BenchConfig,
     todo: Sequence[str],
     about: dict[str, object],
@@ -106,14 +110,13 @@ def _run(
     from knowpack.bench import harness, tasks
     from knowpack.bench.journal import Journal
     from knowpack.bench.lm import KnowpackLM
-    from knowpack.decode.transformers_asker import weights_of
 
     benchmarks = tasks.load(todo, config)
     tasks.check_gold(benchmarks, config.limit)
-    journal = Journal(out / "partial", asker.identity.weights)
+    journal = Journal(out / "partial", weights)
     with tasks.quiet(), progress.stage("benchmarks", None):
         n_tokens = config.batch_size and TOKENS_A_ROW * config.batch_size
-        lm = KnowpackLM(weights_of(asker, "a benchmark"), n_tokens=n_tokens, journal=journal, progress=progress)
+        lm = KnowpackLM(loaded, n_tokens=n_tokens, journal=journal, progress=progress)
         results = harness.run(lm, benchmarks, config)
         measured = [_measured(benchmark, results, lm, about) for benchmark in benchmarks]
         harness.save(results, lm, config, out / "lm_eval")  # after the samples are taken: it rewrites them
