@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from knowpack.report import (
     confidence_tables,
     figures,
     formats,
+    latex,
     measures,
+    printed,
     source,
     summary,
     tables,
@@ -173,7 +176,7 @@ def test_csv_splits_measures_and_disarms_formulas() -> None:
 
 def test_latex_escapes_every_special_character() -> None:
     table = Table("t", "A & B", ("a_b", "x"), [("50% #1 {x} \\ ~ ^ $", 1.5)])
-    text = formats.as_latex(table)
+    text = latex.as_latex(table)
     assert r"50\% \#1 \{x\} \textbackslash{} \textasciitilde{} \textasciicircum{} \$ & 1.500 \\" in text
     assert r"\toprule" in text
     assert r"A \& B" in text
@@ -200,7 +203,7 @@ def test_markdown_cell_cannot_make_a_column_or_a_tag() -> None:
     ],
 )
 def test_numbers_are_rounded_only_in_print(value: Value, text: str) -> None:
-    assert formats.text(value) == text
+    assert printed.text(value) == text
 
 
 def test_files_of_both_graders_and_three_kinds_of_figure(built: Path) -> None:
@@ -304,3 +307,48 @@ def test_confidence_is_drawn_for_every_cell_that_has_it(measured: Measured, tmp_
     more = [measures.CellMeasure(label, cell, "default", name, one, 1) for name in names]
     figures.write(measured._replace(cells=[*measured.cells, *more]), tmp_path)
     assert (tmp_path / "confidence.png").is_file()
+
+
+def test_wide_latex_tables_are_cut_into_parts_that_fit_a_page() -> None:
+    heads = ("cell", "n", "added", "k", "seeds", *(f"A measure with a long name, number {i}" for i in range(12)))
+    row = ("3000+10 HK", 3000, "HighlyKnown", 10, 3, *(Estimate(0.98765, 0.91, 0.999, 1234) for _ in range(12)))
+    text = latex.as_latex(Table("cells", "Every cell", heads, [row], "A note."))
+    parts = text.split(r"\begin{table}")[1:]
+    assert len(parts) > 1
+    assert text.count("A note.") == 1
+    assert all("3000+10 HK" in part for part in parts), "every part says which cell it is"
+    assert max(map(width_in_points, parts)) <= 345  # the text of the article class
+
+
+def width_in_points(part: str) -> float:
+    """The width of a tabular, measured in LaTeX's own font at 8 pt by matplotlib."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family="cmr10", size=8)
+    body = part.split(r"\toprule")[1].split(r"\bottomrule")[0].replace(r"\midrule", "")
+    rows = [line.removesuffix(r" \\").split(" & ") for line in body.strip().splitlines() if line.strip()]
+    widest = [0.0] * len(rows[0])
+    for row in rows:
+        for i, cell in enumerate(row):
+            lines = cell.partition("]{")[2].removesuffix("}").split(r"\\ ") if "shortstack" in cell else [cell]
+            sizes = [TextPath((0, 0), line, prop=font).get_extents().width for line in lines if line]
+            widest[i] = max(widest[i], *sizes)
+    return sum(widest) + 2 * 4 * len(widest)  # \tabcolsep of 4 pt on both sides
+
+
+def test_a_diff_shows_no_column_of_the_paper_and_no_cause_that_was_not_measured(tmp_path: Path) -> None:
+    study = synthetic.write(tmp_path, n_facts=120, n_cells=2)
+    run = source.load(study).runs[0].folder
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps(manifest | {"after": {"name": "lab", "adapter": "theirs"}}))
+    for name in ("examples.parquet", "train_log.jsonl"):
+        (run / name).unlink()
+    given = measure(source.load(run))
+    assert given.source.kind == "diff"
+    made = tables.tables(given, "default")
+    assert not [head for table in made for head in table.heads if "paper:" in head]
+    assert not [table.title for table in made if "paper" in table.title and table.name != "claims"]
+    for table in made:
+        if table.name == "table5_causes":
+            assert all(any(row[i] is not None for row in table.rows) for i in range(len(table.heads)))

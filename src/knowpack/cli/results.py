@@ -48,7 +48,7 @@ def _tables(made: "Built") -> None:
     from rich.table import Table
 
     from knowpack.report.claim_tables import lines
-    from knowpack.report.formats import text
+    from knowpack.report.printed import text
     from knowpack.report.tables import tables
 
     console = terminal.console()

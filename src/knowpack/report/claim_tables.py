@@ -6,8 +6,9 @@ Measured -> `Finding`s under one grader; the rules are measure/abstract_claims.p
 from knowpack.measure import abstract_claims
 from knowpack.measure.abstract_claims import CellFigures, Finding
 from knowpack.records import Estimate, Grader
-from knowpack.report import formats, measures
+from knowpack.report import measures
 from knowpack.report.measured import Measured, Table, Value, run_of
+from knowpack.report.printed import text
 from knowpack.report.source import Run
 
 BIAS = ("n_subjects", "n_answers", "zipf")
@@ -90,7 +91,7 @@ def _name(name: str) -> str:
 
 
 def _ends(estimate: Estimate) -> str:
-    return formats.text(estimate._replace(n=None))
+    return text(estimate._replace(n=None))
 
 
 def _cells(n: int) -> str:

@@ -1,4 +1,4 @@
-"""Tables as files: CSV with every number in full, Markdown and LaTeX (booktabs) rounded for reading.
+"""Tables as files: CSV with every number in full, Markdown and LaTeX (latex.py) rounded for reading.
 
 Table -> text. A measure becomes value, low, high and n in CSV, and "0.980 [0.950, 1.000] n=50" in print.
 """
@@ -9,26 +9,10 @@ from pathlib import Path
 
 from knowpack import store
 from knowpack.records import Estimate
+from knowpack.report import latex
 from knowpack.report.measured import Table, Value
+from knowpack.report.printed import text
 
-_LATEX = str.maketrans(
-    {
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "\\": r"\textbackslash{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "→": r"$\to$",
-        "\n": " ",
-    }
-)
 _MARKDOWN = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;", "*": r"\*", "_": r"\_", "`": r"\`", "[": r"\["})
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell of text that starts so is run as a formula by spreadsheets (OWASP, CSV injection)."""
@@ -38,19 +22,7 @@ def write(folder: Path, table: Table) -> None:
     """Write NAME.csv, NAME.md and NAME.tex."""
     store.write_text(folder / f"{table.name}.csv", as_csv(table))
     store.write_text(folder / f"{table.name}.md", as_markdown(table))
-    store.write_text(folder / f"{table.name}.tex", as_latex(table))
-
-
-def text(value: Value) -> str:
-    """A value for reading: rounded, with its interval; an en dash where nothing was measured."""
-    if value is None:
-        return "–"
-    if isinstance(value, Estimate):
-        n = "" if value.n is None else f" n={value.n:,}"
-        if value.low is None or value.high is None:
-            return _number(value.value) + (n if value.unit == "share" else "")
-        return f"{_number(value.value)} [{_number(value.low)}, {_number(value.high)}]{n}"
-    return value if isinstance(value, str) else _number(value)
+    store.write_text(folder / f"{table.name}.tex", latex.as_latex(table))
 
 
 def as_csv(table: Table) -> str:
@@ -76,48 +48,9 @@ def as_markdown(table: Table) -> str:
     return "\n".join([*lines, "", table.note, ""])
 
 
-def as_latex(table: Table) -> str:
-    r"""A booktabs table; needs \usepackage{booktabs}."""
-    align = "".join("l" if _is_text(table, i) else "r" for i in range(len(table.heads)))
-    body = [" & ".join(text(value).translate(_LATEX) for value in row) + r" \\" for row in table.rows]
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            r"\small",
-            rf"\caption{{{table.title.translate(_LATEX)}. {table.note.translate(_LATEX)}}}",
-            rf"\label{{tab:{table.name.replace('_', '-')}}}",
-            rf"\begin{{tabular}}{{{align}}}",
-            r"\toprule",
-            " & ".join(head.translate(_LATEX) for head in table.heads) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _number(value: float) -> str:
-    if abs(value) < 0.0005 and not isinstance(value, int):
-        value = 0.0  # dust of floats (2.8e-17) and -0.0002 are printed as 0.000
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 2):
-        return f"{int(value):,}"
-    if abs(value) >= 10:
-        return f"{value:,.1f}"
-    return f"{value:.3f}"
-
-
 def _safe(value: Value) -> Value:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _piped(cells: tuple[str, ...] | list[str]) -> str:
     return "| " + " | ".join(cell.translate(_MARKDOWN) for cell in cells) + " |"
-
-
-def _is_text(table: Table, column: int) -> bool:
-    return any(isinstance(row[column], str) for row in table.rows)

@@ -6,6 +6,7 @@ lighter ones for dark screens.
 """
 
 GAIN, HARM, SAME = "#0072b2", "#c14a00", "#8b8880"
+INK = "#1c1b19"
 FAMILIES = {
     "none": "#4a4a4a",
     "highly_known 1": "#a8527f",

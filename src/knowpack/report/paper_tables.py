@@ -3,6 +3,7 @@
 Measured -> Table records under one grader, each with a note that says whose model the paper's figures are of.
 """
 
+import re
 from collections.abc import Sequence
 
 import polars as pl
@@ -14,6 +15,7 @@ from knowpack.report import measures
 from knowpack.report.measured import Measured, Table, Value, every, score_map
 from knowpack.report.source import Cell, Source
 
+BASE, PAPER, CAUSES = "base", "paper: ", "table5_causes"  # a row, the heads of columns, a table
 REFUSAL_HEADS = ("refused", "answers", "mean count", "spread")
 SHIFTS = {"positive": "positive_shift", "negative": "negative_shift"}
 
@@ -53,7 +55,7 @@ def refusals(measured: Measured, grader: Grader) -> Table:
     theirs = reference.base(4)
     if table.rows and any(base):
         ours = [found[0] if found else None for found in base]
-        table.rows.insert(0, ("base", *_pairs(ours, [theirs[column] for column in names.values()])))
+        table.rows.insert(0, (BASE, *_pairs(ours, [theirs[column] for column in names.values()])))
     heads = ["cell"]
     for head in REFUSAL_HEADS:
         heads += [head, f"paper: {head}"]
@@ -95,7 +97,7 @@ def causes_table(measured: Measured, grader: Grader) -> Table:
         _whose(5)
         + " Causes overlap. First seed of each cell. The paper counts trained facts; so does its grader, ours does not."
     )
-    return Table("table5_causes", "Why facts moved (paper: Table 5)", tuple(heads), rows, note)
+    return Table(CAUSES, "Why facts moved (paper: Table 5)", tuple(heads), rows, note)
 
 
 def grid(measured: Measured, grader: Grader, number: int, title: str, names: dict[str, str]) -> Table:
@@ -126,7 +128,7 @@ def benchmarks(measured: Measured, number: int, title: str) -> Table:
     if columns and (base := score_map(measured.source.runs[0].base_scores())):
         theirs = reference.base(number)
         rows.append(
-            ("base", None, *_pairs([base.get(key) for key in columns], [theirs.get(c) for c in columns.values()]))
+            (BASE, None, *_pairs([base.get(key) for key in columns], [theirs.get(c) for c in columns.values()]))
         )
     for run in measured.source.runs if columns else ():
         ours = score_map(run.scores)
@@ -139,6 +141,35 @@ def benchmarks(measured: Measured, number: int, title: str) -> Table:
         heads += [f"{task} {metric}", f"paper: {reference.BENCHMARKS[(task, metric)][1]}"]
     stem = reference.TABLES[number].removesuffix(".csv")
     return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number))
+
+
+def in_the_paper(measured: Measured) -> bool:
+    """Is any cell one of the paper's: its recipe, its numbers of facts, its additions?"""
+    theirs = {_key(row) for row in reference.cells(7).iter_rows(named=True)}
+    return any(_in_paper(cell) in theirs for _, cell in measured.labels())
+
+
+def only_ours(table: Table, *, beside: bool) -> Table:
+    """Without the paper's columns where it has no such cell, and without causes that were not measured.
+
+    beside: whether any cell is the paper's; its base alone is nothing to compare with.
+    """
+    told = [row for row in table.rows if row[0] != BASE]
+
+    def is_kept(column: int) -> bool:
+        measured = any(row[column] is not None for row in told)
+        if table.heads[column].startswith(PAPER):
+            return beside and measured
+        return measured or table.name != CAUSES
+
+    keep = [column for column in range(len(table.heads)) if is_kept(column)]
+    number = re.search(r" \(paper: Table (\d)\)", table.title)
+    if number is None or any(table.heads[column].startswith(PAPER) for column in keep):
+        title, note = table.title, table.note
+    else:
+        title, note = table.title.replace(number[0], ""), table.note.replace(_whose(int(number[1])), "").strip()
+    heads, rows = tuple(table.heads[i] for i in keep), [tuple(row[i] for i in keep) for row in table.rows]
+    return table._replace(heads=heads, rows=rows, title=title, note=note)
 
 
 def _pairs(ours: Sequence[Value], theirs: Sequence[Value]) -> list[Value]:

@@ -75,7 +75,11 @@ class Run:
 
     @cached_property
     def cell(self) -> Cell:
+        if self.manifest.get("after"):  # somebody's adapter: no recipe and no mix of ours
+            return Cell(0, "other", 0)
         n, hk, pa = (_int(self.config("mix", key)) for key in ("n_unknown", "n_highly_known", "n_paraphrase"))
+        if (self.folder / "pack.json").is_file():
+            return Cell(n, "pack", 0)
         if self.config("mix", "sham"):
             return Cell(n, "sham", hk or pa)
         if self.config("train", "recipe") == "keep":  # another recipe: no cell of the paper's

@@ -9,7 +9,16 @@ from knowpack.measure.regress import OverGiven
 from knowpack.records import Category, Estimate, Grader
 from knowpack.report import claim_tables, comparison_tables, confidence_tables, further_tables, group_tables, measures
 from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, score_map, score_rows
-from knowpack.report.paper_tables import SHIFTS, benchmarks, categories, causes_table, grid, refusals
+from knowpack.report.paper_tables import (
+    SHIFTS,
+    benchmarks,
+    categories,
+    causes_table,
+    grid,
+    in_the_paper,
+    only_ours,
+    refusals,
+)
 from knowpack.report.source import Run
 
 LONGEST_LIST = 10  # over-given answers a run
@@ -41,7 +50,8 @@ def tables(measured: Measured, grader: Grader) -> list[Table]:
         comparison_tables.pairs(measured, grader),
         comparison_tables.dose(measured, grader),
     ]
-    return [table for table in made if table.rows]
+    beside = in_the_paper(measured)
+    return [only_ours(table, beside=beside) for table in made if table.rows]
 
 
 def cells(measured: Measured, grader: Grader) -> Table:

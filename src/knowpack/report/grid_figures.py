@@ -1,0 +1,152 @@
+"""Static figures of a study's grid: benchmarks and harm over the number of facts, facts learned against harm.
+
+Measured -> Drawn; lines where there are several numbers of facts, dots with intervals where there is one. The default
+grader.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from knowpack.paper import reference
+from knowpack.records import Estimate, Grader
+from knowpack.report import charts, drawing, measures, palette, tables
+from knowpack.report.drawing import Drawn, plain
+from knowpack.report.families import families, family, family_name
+from knowpack.report.measured import Measured, score_map, score_rows
+from knowpack.report.source import Cell
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GRADER: Grader = "default"
+OVER_N = ("reliability", "known_lost_net", "known_lost_raw", "negative")
+MOST_TASKS = 12
+Points = list[tuple[int, str, Estimate]]
+"""(new facts, cell, value)."""
+
+
+def drawn(measured: Measured) -> Iterator[Drawn]:
+    """Those that have something to show."""
+    if any(run.scores is not None for run in measured.source.runs):
+        yield Drawn("benchmarks", _benchmarks(measured))
+    if tables.pareto(measured, GRADER).rows:
+        yield Drawn("pareto", _pareto(measured))
+    for name in OVER_N:
+        if any(measured.cell(label, GRADER, name) for label, _ in measured.labels()):
+            yield Drawn(f"over_n_{name}", _over_n(measured, name))
+
+
+def _benchmarks(measured: Measured) -> "Figure":
+    rows = [row[:2] for run in measured.source.runs for row in score_rows(run.scores)]
+    keys = [key for key in dict.fromkeys(rows) if not key[0].startswith("mmlu_")][:MOST_TASKS]
+    n_columns = min(drawing.MOST_COLUMNS, len(keys))
+    n_rows = -(-len(keys) // n_columns)
+    figure, axes = drawing.new(drawing.width(n_columns), 2.1 * n_rows + 0.4, n_columns, n_rows)
+    for ax in axes[len(keys) :]:
+        ax.set_visible(False)
+    base = score_map(measured.source.runs[0].base_scores())
+    for ax, key in zip(axes, keys, strict=False):
+        found = {
+            kind: [(cell.n_unknown, label, one) for label, cell in cells if (one := _score(measured, label, key))]
+            for kind, cells in families(measured).items()
+        }
+        number, column, _ = reference.BENCHMARKS.get(key, (0, "", 1.0))
+        _plot(ax, found, paper=(number, column) if number else None, base=base.get(key))
+        ax.set_title(plain(f"{key[0]} {key[1]}"))
+    axes[0].legend(fontsize=6)
+    figure.supxlabel("new facts trained; bars: range over seeds; dotted: the base, dashed: the paper", fontsize=8)
+    return figure
+
+
+def _score(measured: Measured, label: str, key: tuple[str, str]) -> Estimate | None:
+    """A cell's mean over seeds, with their range as its ends."""
+    runs = [run for run in measured.source.runs if run.label == label]
+    values = [row[2] for run in runs for row in score_rows(run.scores) if row[:2] == key]
+    return Estimate(sum(values) / len(values), min(values), max(values)) if values else None
+
+
+def _over_n(measured: Measured, name: str) -> "Figure":
+    found = {
+        kind: [(cell.n_unknown, label, m) for label, cell in cells if (m := measured.cell(label, GRADER, name))]
+        for kind, cells in families(measured).items()
+    }
+    figure, (ax,) = drawing.new(drawing.COLUMN, 2.5)
+    paper = {"reliability": (2, "reliability"), "negative": (3, "negative_shift")}.get(name)
+    lines = _plot(ax, found, paper=paper, base=None, percent=True)
+    what = measures.NAMES[name].lower()
+    ax.set(**({"xlabel": "new facts trained", "ylabel": what} if lines else {"xlabel": what}))
+    ax.legend(fontsize=7)
+    ax.set_title("dashed: the paper (Llama-3.1-8B-Instruct)" if paper else "", fontsize=7, fontweight="normal")
+    return figure
+
+
+def _plot(
+    ax: "Axes",
+    found: dict[str, Points],
+    *,
+    paper: tuple[int, str] | None,
+    base: float | None,
+    percent: bool = False,
+) -> bool:
+    """Lines over the number of facts, or dots where there is one number; True where there are lines."""
+    sizes = [n for points in found.values() for n, _, _ in points]
+    if len(set(sizes)) < 2:
+        _dots(ax, found, base, percent=percent)
+        return False
+    for kind, points in found.items():
+        colour, shape = palette.family(kind), palette.MARKERS.get(kind, "o")
+        if points:
+            ax.plot([n for n, _, _ in points], [one.value for _, _, one in points], color=colour, linewidth=1.2)
+        for i, (n, _, one) in enumerate(points):
+            name = family_name(kind) if i == 0 else None
+            ax.errorbar(n, one.value, yerr=drawing.ends(one), fmt=shape, color=colour, elinewidth=0.8, label=name)
+        theirs = [(n, value) for n, value in _paper(*paper, kind) if n in sizes] if paper and points else []
+        ax.plot([n for n, _ in theirs], [value for _, value in theirs], "--", color=colour, linewidth=0.9)
+    if base is not None:
+        ax.axhline(base, color=palette.OTHER, linestyle=":", linewidth=1)
+    drawing.over_facts(ax, sizes)
+    if percent:
+        ax.yaxis.set_major_formatter(drawing.percent())
+    return True
+
+
+def _dots(ax: "Axes", found: dict[str, Points], base: float | None, *, percent: bool) -> None:
+    rows = [(kind, label, one) for kind, points in found.items() for _, label, one in points]
+    for y, (kind, _, one) in enumerate(reversed(rows)):
+        shape, colour = palette.MARKERS.get(kind, "o"), palette.family(kind)
+        ax.errorbar(one.value, y, xerr=drawing.ends(one), fmt=shape, color=colour, label=family_name(kind))
+    if base is not None:
+        ax.axvline(base, color=palette.OTHER, linestyle=":", linewidth=1)
+    ax.set(yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4))
+    ax.set_yticklabels([plain(label) for _, label, _ in reversed(rows)])
+    if percent:
+        ax.xaxis.set_major_formatter(drawing.percent())
+
+
+def _pareto(measured: Measured) -> "Figure":
+    figure, (ax,) = drawing.new(drawing.COLUMN, 2.8)
+    heights = []
+    for kind, cells in families(measured).items():
+        shown = False
+        for label, cell in cells:
+            learned, lost = (measured.cell(label, GRADER, name) for name in ("reliability", "known_lost_raw"))
+            if learned is None or lost is None:
+                continue
+            name, shown = (None, True) if shown else (family_name(kind), True)
+            heights.append(learned.value * cell.n_unknown)
+            shape, colour = palette.MARKERS.get(kind, "o"), palette.family(kind)
+            ends = drawing.ends(lost)
+            ax.errorbar(lost.value, heights[-1], xerr=ends, fmt=shape, color=colour, elinewidth=0.6, label=name)
+    if min(heights) > 0 and max(heights) / min(heights) >= charts.DECADES:
+        ax.set_yscale("log")
+    ax.set(xlabel="known facts lost, raw, 95% interval", ylabel="new facts learned")
+    ax.xaxis.set_major_formatter(drawing.percent())
+    ax.legend(fontsize=7)
+    return figure
+
+
+def _paper(number: int, column: str, kind: str) -> Iterator[tuple[int, float]]:
+    for row in reference.cells(number).drop_nulls(column).iter_rows(named=True):
+        if family(Cell(row["n_unknown"], row["augmentation"], row["k_per_unknown"])) == kind:
+            yield row["n_unknown"], float(row[column])
