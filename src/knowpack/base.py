@@ -110,6 +110,10 @@ def open_base(
     """Load the model, the facts and the prompts; nothing is measured yet. asker, facts: loaded already."""
     facts = sampled(sources.load(facts_of(config)) if facts is None else facts, config.facts)
     pool = shot_pool(config)
+    if config.bench.tasks:  # a typo is said before minutes of work
+        from knowpack.bench.tasks import check_names
+
+        check_names(config.bench)
     if asker is None:
         with progress.stage(f"loading {config.model.name}", None):
             asker = open_asker(config.model, config.probe.batch_size)

@@ -10,12 +10,15 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from knowpack.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class Section(BaseModel):
@@ -210,7 +213,39 @@ def _build(section: type[S], data: dict[str, Any], where: str) -> S:
             known = ", ".join(sorted(place.section.model_fields))
             kind = f" ({'.'.join([*place.keys[:-1], KIND])}={place.kind})" if place.kind else ""
             raise ConfigError(f"{where}: unknown key {key!r}{kind}; known: {known}") from None
-        raise ConfigError(f"{where}: {key}: {first['msg']}, got {first['input']!r}"[:500]) from None
+        raise ConfigError(f"{where}: {key}: {_expected(first)}, got {first['input']!r}"[:500]) from None
+
+
+WORDS = {
+    "int": "expected a whole number",
+    "float": "expected a number",
+    "bool": "expected true or false",
+    "string": "expected a text",
+    "tuple": "expected a list",
+    "list": "expected a list",
+    "dict": "expected settings as `key: value`",
+    "model": "expected settings as `key: value`",
+    "missing": "is missing",
+    "finite": "expected a finite number",
+}
+"""pydantic's kinds of error, up to their first underscore -> what a person reads."""
+BOUNDS = {"greater_than_equal": ("at least", "ge"), "greater_than": ("more than", "gt")}
+BOUNDS |= {"less_than_equal": ("at most", "le"), "less_than": ("less than", "lt")}
+
+
+def _expected(error: "ErrorDetails") -> str:
+    """What was expected, in our words; pydantic's own where it says what ours do not."""
+    kind, given = error["type"], error.get("ctx", {})
+    if kind in BOUNDS:
+        word, limit = BOUNDS[kind]
+        return f"expected {word} {given[limit]:g}"
+    if kind in ("literal_error", "enum"):
+        return f"expected {given['expected']}"
+    if kind.startswith("union_tag"):
+        return f"expected one of {given.get('expected_tags', 'its kinds')}"
+    if kind == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    return WORDS.get(kind.partition("_")[0], error["msg"])
 
 
 def differing(section: BaseModel, leave: Collection[str] = (), parent: str = "") -> list[str]:

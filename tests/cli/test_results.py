@@ -1,17 +1,28 @@
 """How commands end: one JSON object and nothing else, the verdict and its exit code, what `show` says meanwhile."""
 
+import io
 import json
+import logging
 import os
+import re
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import tiny
 from knowpack.cli import main as cli
+from knowpack.cli import results
+from knowpack.cli.console import Watched
 from knowpack.cli.noted import Noted
+from knowpack.config import RunConfig
+from knowpack.errors import ConfigError
 from knowpack.progress import SILENT
+from knowpack.records import Estimate
+from knowpack.report.measured import Table
+from knowpack.settings import override
 from knowpack.state import NOTE, now
 
 SMALL = ["probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=4"]
@@ -88,3 +99,63 @@ def test_what_a_command_is_doing_is_noted_while_it_works_and_not_after(
         os.utime(tmp_path / NOTE, (old, old))
         assert now(tmp_path) is None
     assert not (tmp_path / NOTE).exists()
+
+
+def test_a_librarys_log_goes_above_the_bars_and_breaks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    handler = logging.StreamHandler()  # holds the stream of now, as those of transformers do
+    logger = logging.getLogger("of_a_library")
+    logger.addHandler(handler)
+    try:
+        watched = Watched(Console(file=screen, force_terminal=True, width=80))
+        with watched.stage("probe", 10):
+            assert handler.stream is sys.stderr is not screen, "what rich prints above its bars"
+            logger.warning("something is deprecated")
+        assert handler.stream is screen
+    finally:
+        logger.removeHandler(handler)
+    assert "something is deprecated" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("probe.n_prompts=many", "probe.n_prompts: expected a whole number, got 'many'"),
+        ("probe.n_prompts=0", "probe.n_prompts: expected at least 1, got 0"),
+        ("probe.noise=perhaps", "probe.noise: expected true or false, got 'perhaps'"),
+        ("model.dtype=float8", "model.dtype: expected 'auto', 'float32', 'bfloat16' or 'float16', got 'float8'"),
+        ("train.recipe=magic", "train.recipe is plain or keep"),
+    ],
+)
+def test_a_wrong_setting_is_said_in_words_of_ours(setting: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        override(RunConfig(), [setting])
+
+
+def test_a_table_wider_than_the_terminal_is_told_row_by_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = ("a-cell-with-a-long-name", Estimate(0.5, 0.25, 0.75, 8), None)
+    results._stacked(Table("t", "T", ("cell", "known facts lost", "refusals"), [row]))
+    assert capsys.readouterr().out == "  a-cell-with-a-long-name\n    known facts lost: 0.500 [0.250, 0.750] n=8\n"
+
+
+def test_an_unknown_task_is_said_before_the_model_is_loaded(
+    given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [
+        "--tuned",
+        given / "tuned",
+        "--set",
+        "bench.tasks=[lab_mcc]",
+        "--work",
+        tmp_path,
+        "--out",
+        tmp_path / "diff",
+    ]
+    assert call(monkeypatch, "diff", *options(given), *asked) == 2
+    said = capsys.readouterr().err
+    assert "unknown benchmark task 'lab_mcc'" in said
+    assert "near names: lab_mc" in said
+    assert "loading" not in said

@@ -12,7 +12,7 @@ from knowpack.pack.budget import State
 from knowpack.records import Knowledge, Response, Shift
 from knowpack.report import Built
 from knowpack.report.first import First, first, said
-from knowpack.report.formats import text
+from knowpack.report.printed import text
 from knowpack.report.summary import opening
 from knowpack.report.tables import tables
 

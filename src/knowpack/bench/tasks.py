@@ -155,6 +155,11 @@ def _manager(names: Sequence[str], more: Sequence[Path]) -> TaskManager:
     return manager
 
 
+def check_names(config: BenchConfig) -> None:
+    """Raise BenchError for a task that does not exist, with names that are near; nothing is loaded."""
+    _manager(config.tasks, _own(config))
+
+
 def _own(config: BenchConfig) -> list[Path]:
     """The folder of the user's own tasks, where one is named."""
     if config.include is None:

@@ -1,10 +1,12 @@
 """What a person sees while a command works: progress bars with the time left; plain lines where nobody watches."""
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -32,13 +34,14 @@ class Watched:
         )
         self._console = console
         self._depth = 0
+        self._handlers: list[logging.StreamHandler[TextIO]] = []
 
     @contextmanager
     def stage(self, label: str, total: int | None) -> Iterator[Advance]:
         """A bar while it lasts, one line when it took long enough to matter."""
         label = terminal.one_line(label)
         if self._depth == 0:
-            self._bars.start()
+            self._start()
         self._depth += 1
         task = self._bars.add_task(label, total=total)
         started = time.perf_counter()
@@ -54,7 +57,26 @@ class Watched:
                 counted = "" if total is None else f" ({total:,})"
                 self._console.print(f"  {label}{counted}: {ended}{seconds:.0f} s")
             if self._depth == 0:
-                self._bars.stop()
+                self._stop()
+
+    def _start(self) -> None:
+        """The libraries' logs go above the bars: their handlers hold the stream that they found when they were made."""
+        before = sys.stderr
+        self._handlers = [one for one in _stream_handlers() if one.stream is before]
+        self._bars.start()
+        for handler in self._handlers:
+            handler.setStream(sys.stderr)
+
+    def _stop(self) -> None:
+        self._bars.stop()
+        for handler in self._handlers:
+            handler.setStream(sys.stderr)
+
+
+def _stream_handlers() -> list["logging.StreamHandler[TextIO]"]:
+    loggers = [logging.root, *logging.Logger.manager.loggerDict.values()]
+    handlers = [one for logger in loggers if isinstance(logger, logging.Logger) for one in logger.handlers]
+    return [one for one in handlers if type(one) is logging.StreamHandler]
 
 
 class Plain:

@@ -63,7 +63,7 @@ app = typer.Typer(
     cls=Commands,
     help="Teach a language model new facts with a LoRA adapter, and know exactly what it cost.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )

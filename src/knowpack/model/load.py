@@ -17,7 +17,7 @@ import torch
 
 from knowpack.config import SERVED, ModelConfig
 from knowpack.errors import ModelError
-from knowpack.model import gguf_files
+from knowpack.model import gguf_files, hub_names
 from knowpack.model.converted import converted
 from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
 from knowpack.model.merge import merge_for_good
@@ -32,7 +32,7 @@ def load(config: ModelConfig) -> Loaded:
     device = _device(config.device)
     gguf = gguf_files.find(config.name, config.revision)
     with _no_bars():
-        source, file = (_source(config.name), None) if gguf is None else _dequantized(gguf, config)
+        source, file = (_source(config.name, config.revision), None) if gguf is None else _dequantized(gguf, config)
         tokenizer = tokenizer_of(source, file, config)
         model = _model(source, file, config, device)
     if gguf is not None:
@@ -60,7 +60,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _source(name: str) -> str:
+def _source(name: str, revision: str | None) -> str:
     """What transformers loads: a folder that holds a model, or a hub name."""
     if name == "lab":
         from knowpack.lab import files
@@ -74,7 +74,7 @@ def _source(name: str) -> str:
             raise ModelError(
                 f"no folder {name}; expected a model folder, a GGUF file, a hub name (owner/model), smollm2 or lab"
             )
-        return name
+        return hub_names.checked(name, ("lab", *gguf_files.PACKAGED), revision)
     if not folder.is_dir():
         raise ModelError(f"{name} is a file; expected the folder of a model, with config.json, or a GGUF file")
     if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
