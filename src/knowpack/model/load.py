@@ -60,7 +60,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _source(name: str, revision: str | None) -> str:
+def _source(name: str, revision: str | None = None) -> str:
     """What transformers loads: a folder that holds a model, or a hub name."""
     if name == "lab":
         from knowpack.lab import files
