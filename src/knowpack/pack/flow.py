@@ -186,8 +186,10 @@ def _raise_if_missed(outcome: Outcome) -> None:
     unmet = [one for one in outcome.verdicts if one.verdict != "met"]
     if unmet:
         said = "; ".join(f"{one.name} (limit {one.limit:g}) {one.verdict}: {one.why}" for one in unmet)
+        n = len(outcome.frontier)
+        tried = "one attempt" if n == 1 else f"best of {n} attempts"
         raise BudgetError(
-            f"the budget is not met: {said}. The best of {len(outcome.frontier)} attempts is in {outcome.folder}, "
+            f"the budget is not met: {said}. The {tried} is in {outcome.folder}, "
             "the frontier in its pack.json; try --effort thorough, fewer facts, a larger --known or a wider --budget"
         )
 
