@@ -30,7 +30,7 @@ LAYERS = [
     {"further"},
     {"run"},
     {"forecast"},
-    {"study", "pack", "diff"},
+    {"study", "pack", "diff", "export"},
     {"workers"},
     {"report"},
     {"api"},

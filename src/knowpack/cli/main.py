@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from knowpack.cli import terminal
 from knowpack.cli.bench import app as bench_app
+from knowpack.cli.export import export_command
 from knowpack.cli.facts import app as facts_app
 from knowpack.cli.lab import app as lab_app
 from knowpack.cli.pack import Limits, capacity_command, pack_command
@@ -72,6 +73,7 @@ app.add_typer(lab_app, name="lab")
 app.add_typer(bench_app, name="bench")
 app.command("pack")(pack_command)
 app.command("capacity")(capacity_command)
+app.command("export")(export_command)
 app.command("probe")(probe_command)
 app.command("mix")(mix_command)
 app.command("train")(train_command)

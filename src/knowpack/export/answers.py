@@ -1,0 +1,86 @@
+"""What an exported file answers, beside what plain peft answers: the same ids in, greedy, text out.
+
+peft is asked through transformers' generate, llama.cpp through its own server (package xllamacpp), in this process.
+"""
+
+import json
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from peft import PeftModel
+
+from knowpack.errors import ModelError
+from knowpack.model.loaded import Loaded
+
+INSTALL = "pip install 'knowpack[export]'"
+TIMEOUT_SECONDS = 600
+
+
+class Compared(NamedTuple):
+    """One question."""
+
+    question: str
+    peft: str
+    exported: str
+
+
+def by_peft(loaded: Loaded, adapter: Path, prompts: Sequence[Sequence[int]], n_new: int) -> list[str]:
+    """The base with the adapter beside its weights. The base is left as it was."""
+    wrapped = PeftModel.from_pretrained(loaded.model, str(adapter))
+    try:
+        return by_transformers(loaded, prompts, n_new, wrapped)
+    finally:
+        wrapped.unload()
+
+
+def by_transformers(
+    loaded: Loaded, prompts: Sequence[Sequence[int]], n_new: int, model: "torch.nn.Module | None" = None
+) -> list[str]:
+    """transformers' generate, one prompt at a time."""
+    asked = loaded.model if model is None else model
+    found = []
+    for ids in prompts:
+        row = torch.tensor([list(ids)], device=loaded.device)
+        with torch.no_grad():
+            out = asked.generate(  # type: ignore[operator]
+                input_ids=row,
+                attention_mask=torch.ones_like(row),
+                max_new_tokens=n_new,
+                do_sample=False,
+                pad_token_id=loaded.tokenizer.pad_token_id or 0,
+            )
+        found.append(str(loaded.tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True)))
+    return found
+
+
+def by_llama_cpp(model: Path, adapter: Path | None, prompts: Sequence[Sequence[int]], n_new: int) -> list[str]:
+    """llama.cpp's server on a GGUF model, with a GGUF adapter on."""
+    try:
+        import xllamacpp
+    except ImportError:
+        raise ModelError(f"comparing with llama.cpp needs its server: {INSTALL}") from None
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(model)
+    settings.n_ctx, settings.n_parallel = max(map(len, prompts)) + n_new + 8, 1
+    settings.port, settings.verbosity, settings.warmup = 0, 0, False
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = torch.get_num_threads()
+    if adapter is not None:
+        settings.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
+    try:
+        server = xllamacpp.Server(settings)
+    except RuntimeError as error:
+        raise ModelError(f"llama.cpp cannot load {model.name}: {error}") from None
+    return [_completed(f"{server.listening_address}/completion", list(ids), n_new) for ids in prompts]
+
+
+def _completed(url: str, ids: list[int], n_new: int) -> str:
+    body = {"prompt": ids, "n_predict": n_new, "temperature": 0.0, "cache_prompt": False}
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:
+            return str(json.load(reply)["content"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"llama.cpp's server did not answer: {error}") from None

@@ -1,0 +1,135 @@
+"""An adapter through GGUF, llama.cpp and merged weights: the answers are plain peft's. On the lab, random adapters."""
+
+import json
+from pathlib import Path
+
+import gguf
+import numpy as np
+import peft
+import pytest
+import torch
+
+import gguf_file
+import tiny
+from knowpack import store
+from knowpack.config import ModelConfig
+from knowpack.errors import ConfigError, ModelError
+from knowpack.export.answers import by_peft, by_transformers
+from knowpack.export.export import Form, export
+from knowpack.export.lora_gguf import scale
+from knowpack.export.ollama import modelfile
+from knowpack.facts import sources
+from knowpack.model.load import load
+from knowpack.probe.prompts import Prompter
+
+LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def random_adapter(folder: Path, model: torch.nn.Module, **settings: object) -> Path:
+    """By plain peft, with numbers in B too, so that it moves many answers."""
+    wrapped = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=LAYERS, task_type="CAUSAL_LM", **settings))
+    torch.manual_seed(1)
+    for name, weight in wrapped.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.normal_(weight, std=0.12)
+    wrapped.save_pretrained(str(folder))
+    wrapped.unload()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_adapter(
+        tmp_path_factory.mktemp("lab") / "adapter", load(ModelConfig(name="lab")).model, lora_alpha=16
+    )
+
+
+LAB = ModelConfig(name="lab")
+
+
+@pytest.mark.parametrize("form", ["gguf", "merged", "merged-gguf"])
+def test_the_exported_file_answers_as_peft_does(adapter: Path, tmp_path: Path, form: Form) -> None:
+    made = export(adapter, LAB, form, tmp_path / "out", facts=some_facts(tmp_path), n_asked=20)
+    assert made.n_same == len(made.compared) == 20, made.compared
+    assert len({one.exported for one in made.compared}) > 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["facts.parquet", "out"]
+
+
+def some_facts(folder: Path) -> str:
+    store.write_table(folder / "facts.parquet", sources.load("lab")[:400:20])
+    return str(folder / "facts.parquet")
+
+
+def test_the_adapter_moves_some_of_those_answers(adapter: Path) -> None:
+    """Else the comparison above would hold for a file without effect."""
+    lab = load(LAB)
+    prompts = [Prompter(lab.tokenizer).encode((), question) for question in sources.load("lab")["question"][:400:20]]
+    assert by_peft(lab, adapter, prompts, 32) != by_transformers(lab, prompts, 32)
+
+
+def test_a_base_in_gguf_keeps_its_metadata_and_gets_the_adapters_weights(tmp_path: Path) -> None:
+    """Against peft's own merge, weight by weight, within float16's step."""
+    tokens = tiny.tokenizer()
+    model = tiny.llama(len(tokens) + 8)  # transformers gives the tokenizer of a GGUF file a token more
+    base = gguf_file.written(tmp_path / "base.gguf", model, tokens)
+    folder = random_adapter(tmp_path / "adapter", model, lora_alpha=3, use_rslora=True)
+    made = export(folder, ModelConfig(name=str(base)), "merged-gguf", tmp_path / "out.gguf", n_asked=0)
+    before, after = gguf.GGUFReader(str(base)), gguf.GGUFReader(str(made.path))
+    assert [field.contents() for field in after.fields.values() if field.name[:5] != "GGUF."] == [
+        field.contents() for field in before.fields.values() if field.name[:5] != "GGUF."
+    ]
+    expected = peft.PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    again = load(ModelConfig(name=str(made.path))).model
+    for name, weight in expected.state_dict().items():
+        assert torch.allclose(again.state_dict()[name], weight, rtol=1e-5, atol=1e-6), name
+
+
+def test_scales_by_hand() -> None:
+    """alpha / rank; rsLoRA alpha / sqrt(rank); a layer's own alpha by alpha_pattern."""
+    assert scale({"lora_alpha": 16}, "model.layers.0.mlp.up_proj", 4) == 4
+    assert scale({"lora_alpha": 16, "use_rslora": True}, "model.layers.0.mlp.up_proj", 4) == 8
+    assert scale({"lora_alpha": 16, "alpha_pattern": {"up_proj": 2}}, "model.layers.0.mlp.up_proj", 4) == 0.5
+
+
+def test_rslora_is_in_b_since_the_format_has_alpha_over_rank_alone(tmp_path: Path) -> None:
+    lab = load(LAB)
+    folder = random_adapter(tmp_path / "adapter", lab.model, lora_alpha=16, use_rslora=True)
+    export(folder, LAB, "gguf", tmp_path / "out.gguf", n_asked=0)
+    halves = {tensor.name: tensor.data for tensor in gguf.GGUFReader(str(tmp_path / "out.gguf")).tensors}
+    wrapped = peft.PeftModel.from_pretrained(lab.model, str(folder))
+    layer = wrapped.base_model.model.model.layers[1].mlp.up_proj
+    a, b = halves["blk.1.ffn_up.weight.lora_a"], halves["blk.1.ffn_up.weight.lora_b"]
+    assert np.allclose(16 / 4 * b @ a, layer.get_delta_weight("default").detach().numpy(), atol=1e-5)
+    wrapped.unload()
+
+
+def test_what_the_format_cannot_hold_is_refused(tmp_path: Path) -> None:
+    folder = random_adapter(tmp_path / "adapter", load(LAB).model, use_dora=True)
+    with pytest.raises(ModelError, match=r"a LoRA in GGUF holds no use_dora, .* --to merged does"):
+        export(folder, LAB, "gguf", tmp_path / "out.gguf", n_asked=0)
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def test_nothing_is_written_over(adapter: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.gguf").write_text("years of work")
+    with pytest.raises(ConfigError, match="is there already; give another --out"):
+        export(adapter, LAB, "gguf", tmp_path / "thesis.gguf")
+    assert (tmp_path / "thesis.gguf").read_text() == "years of work"
+
+
+def test_a_modelfile_has_the_chat_template_as_ollama_fills_it_in(adapter: Path, tmp_path: Path) -> None:
+    made = export(adapter, LAB, "ollama", tmp_path / "out", n_asked=0)
+    assert sorted(path.name for path in made.path.iterdir()) == ["Modelfile", "model.gguf"]
+    text = (made.path / "Modelfile").read_text()
+    assert text.startswith("FROM ./model.gguf\n")
+    assert 'PARAMETER stop "<|end|>"' in text
+    filled = "<|system|>{{ .System }}<|end|><|user|>{{ .Prompt }}<|end|><|assistant|>{{ .Response }}"
+    assert f'TEMPLATE """{filled}"""' in text
+    assert modelfile("model.gguf", Prompter(load(LAB).tokenizer)) == text
+
+
+def test_the_base_is_the_one_that_the_adapter_names(adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not say what it was trained on; give --model"):
+        export(adapter, None, "gguf", tmp_path / "out.gguf")
+    (adapter / "knowpack.json").write_text(json.dumps({"base": "lab"}))
+    assert export(adapter, None, "gguf", tmp_path / "out.gguf").why_not is not None
