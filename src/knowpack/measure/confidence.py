@@ -28,6 +28,7 @@ from knowpack.seeds import stream
 Floats = NDArray[np.float64]
 N_BINS = 15  # Guo et al. 2017
 N_REDRAWS = 200
+FLOAT_DUST = 1e-6  # what batching changes in a probability: a spread of no more is none
 COVERAGES = tuple(round(0.1 * i, 1) for i in range(1, 11))
 
 
@@ -258,7 +259,7 @@ def _interval(value: float, drawn: Floats, df: float, lowest: float, n: int) -> 
 
     kept = drawn[np.isfinite(drawn)]
     spread = float(kept.std(ddof=1)) if len(kept) > 1 else 0.0
-    if spread <= stats.DUST:
+    if spread <= FLOAT_DUST:
         return Estimate(value, None, None, n, method="no spread, no interval")
     half = float(t.ppf(0.975, df)) * spread * float(np.sqrt((df + 1) / df))
     return Estimate(
