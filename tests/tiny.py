@@ -104,6 +104,6 @@ def save_shots(path: Path, n: int = 30) -> Path:
 class OnePromptAtATime:
     """generate_each of a made-up backend that has `generate`."""
 
-    def generate_each(self, asked, *, max_new_tokens):  # type: ignore[no-untyped-def]
+    def generate_each(self, asked, *, max_new_tokens, until=None, finished=None):  # type: ignore[no-untyped-def]
         each = [self.generate(one[0], one[1], max_new_tokens=max_new_tokens, drafts=one[2]) for one in asked]
         return [[Generated(ids, None) for ids in rows] for rows in each]

@@ -15,7 +15,7 @@ import polars as pl
 
 from knowpack import store
 from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
-from knowpack.decode.transformers_asker import TransformersAsker, in_memory, weights_of
+from knowpack.decode.transformers_asker import TransformersAsker, in_memory, left_out, weights_of
 from knowpack.errors import HeldError
 from knowpack.facts import sources
 from knowpack.measure.grading import GRADER_VERSION
@@ -309,6 +309,7 @@ def _described(base: Base, config: RunConfig) -> dict[str, object]:
         "adapter": config.model.adapter,
         "n_facts": base.facts.height,
         "facts_hash": store.hash_table(base.facts),
+        "generation_config_left_out": left_out(base.asker),
         "chat": base.prompter.chat,
         "system": base.prompter.system,
         "shots": [[shot._asdict() for shot in draw] for draw in base.shots],

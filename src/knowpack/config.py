@@ -100,6 +100,8 @@ class ProbeConfig(Section):
     system: str = "Answer the following question."
     chat: bool | None = None
     """None: the chat template where the tokenizer has one."""
+    stop: bool = True
+    """A plain prompt's answer ends at its line's end or at "Question:"; a chat's ends as its template says."""
     second_bos: bool = False
     """Paper preset: the authors' probe adds special tokens twice."""
     batch_size: int = Field(128, ge=1)

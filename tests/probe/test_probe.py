@@ -2,7 +2,8 @@
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,8 @@ class KilledError(Exception):
 class FakePrompter:
     """One id a character: the prefix is the shots, the tail the question."""
 
+    chat = True
+
     def batch(self, shots: list[Shot], questions: list[str]) -> Batch:
         return Batch([ord(c) for c in shots[0].question], [[ord(c) for c in question] for question in questions])
 
@@ -55,7 +58,7 @@ class FakeDecoder(tiny.OnePromptAtATime):
         self.seeds: list[int] = []
         self.asked: list[str] = []
 
-    def generate(self, prefix, tails, *, max_new_tokens, drafts=None, temperature=0.0, seed=None):
+    def generate(self, prefix, tails, *, max_new_tokens, drafts=None, temperature=0.0, seed=None, until=None):
         if self.dies_at is not None and len(self.drafts) >= self.dies_at:
             raise KilledError
         text = FakePrompter().decode
@@ -125,6 +128,52 @@ def test_the_chunks_size_changes_no_row(size: int, monkeypatch: pytest.MonkeyPat
     expected = ask(FakeDecoder(echo), facts(7))
     monkeypatch.setattr(stage, "CHUNK_FACTS", size)
     assert ask(FakeDecoder(echo), facts(7)).equals(expected)
+
+
+class Slow(FakeDecoder):
+    """One that gives eight answers a minute, and tells of each."""
+
+    answers_a_minute = 8
+
+    def generate_each(self, asked, *, finished, **options):
+        found = super().generate_each(asked, **options)
+        for _ in range(sum(map(len, found))):
+            finished()
+        return found
+
+
+def test_answers_are_written_before_a_minute_is_over_and_the_bar_moves_with_each(tmp_path: Path) -> None:
+    chunks, told = store.Chunks(tmp_path / "answers.parquet"), list[tuple[str, int | None]]()
+
+    class Told:
+        @contextmanager
+        def stage(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+            told.append((label, total))
+            yield lambda n: told.append(("", n)) if n else None
+
+    with pytest.raises(KilledError):  # 6 answers in .75 minutes, 3 facts under 2 prompts
+        ask(Slow(echo, dies_at=5), facts(10), chunks=chunks, progress=Told())
+    assert chunks.done() == 2
+    assert told == [("probe: answers", 20), *[("", 1)] * 15]  # and 3 of the chunk that was lost
+    told.clear()
+    fast = Slow(echo)
+    fast.answers_a_minute = 1000  # another device: the parts keep their size
+    resumed = ask(fast, facts(10), chunks=chunks, progress=Told())
+    assert told == [("probe: answers", 8), *[("", 1)] * 8]
+    assert resumed.equals(ask(FakeDecoder(echo), facts(10)))
+
+
+def test_samples_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = tiny.tokenizer()
+    model = tiny.llama(len(tokens))
+    loaded = Loaded(model, tokens, "tiny", torch.device("cpu"), weights_hash(model))
+    config = ProbeConfig(n_samples=2, temperature=2.0, max_new_tokens=6)
+    texts = []
+    for size in (1024, 2):
+        monkeypatch.setattr(stage, "CHUNK_FACTS", size)
+        found = stage.probe(Decoder(loaded), tiny.facts(5), SHOTS, Prompter(tokens), config).collect()
+        texts.append(found["text"].to_list())
+    assert texts[0] == texts[1]
 
 
 def test_memory_does_not_grow_with_the_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,11 @@ def test_the_stop_token_ends_an_answer_and_is_left_out_and_its_log_probability_i
         assert places[row] > 0
         assert ended.ids == free[row].ids[: places[row]]
         assert ended.logprobs == pytest.approx((free[row].logprobs or ())[: places[row] + 1], abs=1e-5)
+        asker.local.__dict__["stop_ids"] = frozenset()
+        asked, last = [Prompted(PREFIX, tails)], free[row].ids[-1]
+        cut = asker.generate_each(asked, max_new_tokens=6, until=lambda ids: ids[-1] == last)[0][row]
+        assert cut.ids == free[row].ids[: places[row] + 1]  # with the token that ends it, of which it was told
+        assert len(cut.logprobs or ()) == len(cut.ids)
 
 
 def test_equal_questions_are_sampled_each_with_a_seed_of_its_own(folder: Path) -> None:

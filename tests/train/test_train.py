@@ -3,7 +3,6 @@
 import json
 import math
 from pathlib import Path
-from typing import NamedTuple
 
 import peft
 import polars as pl
@@ -17,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from knowpack.config import PlainRecipe
 from knowpack.errors import ModelError
+from knowpack.model.loaded import Loaded
 from knowpack.probe.prompts import Prompter
 from knowpack.records import Example, table
 from knowpack.seeds import seed_of, stream
@@ -26,14 +26,6 @@ from knowpack.train.train import train
 
 SIZE = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
 WIDE = {**SIZE, "intermediate_size": 32, "max_position_embeddings": 64}
-
-
-class Loaded(NamedTuple):
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerFast
-    name: str
-    device: torch.device
-    weights_hash: str
 
 
 def random_model(kind: str) -> PreTrainedModel:
@@ -285,6 +277,13 @@ def test_nothing_to_train_on_is_one_line(tmp_path: Path) -> None:
     ours = loaded()
     with pytest.raises(ModelError, match="no facts"):
         train(ours, some_examples()[:0], PlainRecipe(), 7, tmp_path, prompter=Prompter(ours.tokenizer))
+
+
+def test_an_example_longer_than_the_window_is_one_line(tmp_path: Path) -> None:
+    ours = loaded()
+    ours.model.config.max_position_embeddings = 8
+    with pytest.raises(ModelError, match=r"the longest prompt has \d+ tokens, and .* has a window of 8"):
+        train(ours, some_examples(), PlainRecipe(), 7, tmp_path, prompter=Prompter(ours.tokenizer))
 
 
 def test_n_parameters_by_hand() -> None:

@@ -20,7 +20,7 @@ from knowpack.decode.scored import ScoredContinuation, TargetRow, score_rows
 from knowpack.decode.task import Row, Task
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
-from knowpack.probe.askers import Generated
+from knowpack.probe.askers import Finished, Generated, Until
 from knowpack.seeds import stream
 
 __all__ = ["Decoder", "ScoredContinuation"]
@@ -62,15 +62,24 @@ class Decoder:
         drafts: Sequence[Sequence[int] | None] | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
+        until: Until | None = None,
+        finished: Finished | None = None,
     ) -> list[list[int]]:
         """The ids that follow prefix + tail, for each tail; the stop token is left out.
 
         Greedy at temperature 0. Above it sampled: the same prefix, tail and seed give the same answer in any batch
         and order (the k-th of equal tails in one call gives the k-th sample). Drafts change the speed, not the ids.
+        until: an answer's ids so far -> whether it has ended. finished: called at the end of each answer.
         """
         asked = (prefix, tails, drafts)
         found = self.generate_each(
-            [asked], max_new_tokens=max_new_tokens, stop_ids=stop_ids, temperature=temperature, seed=seed
+            [asked],
+            max_new_tokens=max_new_tokens,
+            stop_ids=stop_ids,
+            temperature=temperature,
+            seed=seed,
+            until=until,
+            finished=finished,
         )[0]
         return [one.ids for one in found]
 
@@ -82,6 +91,8 @@ class Decoder:
         stop_ids: Sequence[int] | frozenset[int] | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
+        until: Until | None = None,
+        finished: Finished | None = None,
     ) -> list[list[Generated]]:
         """`generate` for several prefixes at once: rows of all of them take their steps together.
 
@@ -91,8 +102,10 @@ class Decoder:
         stops = self.loaded.stop_ids if stop_ids is None else frozenset(stop_ids)
         if temperature > 0 and seed is None:
             raise ModelError(f"temperature={temperature} samples: it needs a seed")
-        task = Task(max_new_tokens, stops, temperature)
+        task = Task(max_new_tokens, stops, temperature, until, finished)
         each = [_rows(one, task, seed) for one in asked]
+        longest = max((len(row.prefix) + len(row.tail) for rows in each for row in rows), default=0)
+        self.loaded.check_fits(longest, max_new_tokens)
         if not self.shared:
             for rows in each:
                 generate_copied(self.loaded, rows, task, self.batch_size)
@@ -117,6 +130,8 @@ class Decoder:
     ) -> list[ScoredContinuation]:
         """How likely each continuation is after prefix + its tail."""
         prefix, tails = _nonempty(prefix, tails)
+        behind = [len(tail) + len(answer) for tail, answer in zip(tails, continuations, strict=True)]
+        self.loaded.check_fits(len(prefix) + max(behind, default=0))
         if not self.shared:
             pairs = zip(tails, continuations, strict=True)
             return score_copied(self.loaded, [([*prefix, *tail], answer) for tail, answer in pairs])

@@ -3,7 +3,7 @@
 logits of some places -> tokens -> rows that go on or are done.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -52,6 +52,10 @@ class Task:
     max_new_tokens: int
     stops: frozenset[int]
     temperature: float
+    until: Callable[[Sequence[int]], bool] | None = None
+    """Whether an answer has ended with its newest token, beside the stop tokens."""
+    finished: Callable[[], None] | None = None
+    """Called once for each answer that is done."""
 
     def choose(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[Chosen]:
         """(places, vocabulary) logits -> the token for the k-th place of each row's answer."""
@@ -70,9 +74,11 @@ class Task:
             row.logprobs.append(chosen.logprob)
         if chosen.token in self.stops:
             row.done = True
-            return
-        row.out.append(chosen.token)
-        row.done = len(row.out) >= self.max_new_tokens
+        else:
+            row.out.append(chosen.token)
+            row.done = len(row.out) >= self.max_new_tokens or bool(self.until and self.until(row.out))
+        if row.done and self.finished is not None:
+            self.finished()
 
 
 def _logprobs(logits: Tensor, tokens: Tensor) -> Tensor:

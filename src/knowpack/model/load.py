@@ -17,7 +17,7 @@ import torch
 
 from knowpack.config import SERVED, ModelConfig
 from knowpack.errors import ModelError
-from knowpack.model import gguf_files, hub_names
+from knowpack.model import generation, gguf_files, hub_names
 from knowpack.model.converted import converted
 from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
 from knowpack.model.merge import merge_for_good
@@ -44,6 +44,8 @@ def load(config: ModelConfig) -> Loaded:
             f"{config.name}: the tokenizer has {len(tokenizer)} tokens, the model {loaded.n_vocabulary}; "
             "they do not belong together"
         )
+    if unused := generation.left_out(model):
+        warnings.warn(generation.said(unused, config.name), stacklevel=2)
     if config.adapter is None:
         return loaded
     return merge_for_good(loaded, config.adapter)

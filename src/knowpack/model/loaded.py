@@ -4,6 +4,7 @@ transformers model + tokenizer -> Loaded. Nothing is read from disk here (load.p
 """
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,13 +46,38 @@ class Loaded:
         """The tokens that end an answer: the generation config's, the tokenizer's end of sequence, and what closes the
         assistant's turn in the chat template (Qwen2.5's base models end a turn by a token that is no end of theirs)."""
         ids = getattr(self.model.generation_config, "eos_token_id", None)
-        given = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
-        own = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
-        return frozenset([*given, *own]) | self._closing_ids
+        return ending_ids(ids, self.tokenizer) | self._closing_ids
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that the model has places for; None where its config names no limit."""
+        config = self.model.config.get_text_config()
+        longest = getattr(config, "max_position_embeddings", None)
+        if not isinstance(longest, int) or longest < 1:
+            return None
+        rope = getattr(config, "rope_parameters", None) or {}
+        return int(longest * rope.get("factor", 1)) if rope.get("rope_type") == "dynamic" else longest
+
+    def check_fits(self, n_tokens: int, n_new: int = 0) -> None:
+        """Raise ModelError where tokens, with those that are to follow them, are more than the window."""
+        window = self.window
+        if window is not None and n_tokens + n_new > window:
+            more = f" and {n_new:,} are to follow" if n_new else ""
+            raise ModelError(
+                f"the longest prompt has {n_tokens:,} tokens{more}, and {self.name} has a window of {window:,}; ask "
+                "with fewer shots (probe.n_shots), fewer new tokens (probe.max_new_tokens) or shorter questions"
+            )
 
     @cached_property
     def _closing_ids(self) -> frozenset[int]:
         return closing_ids(self.tokenizer)
+
+
+def ending_ids(given: int | Sequence[int] | None, tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
+    """The ends of sequence of a generation config and of the tokenizer."""
+    ids = [] if given is None else [given] if isinstance(given, int) else list(given)
+    own = tokenizer.eos_token_id
+    return frozenset([*ids, *([] if own is None else [own])])
 
 
 def weights_hash(model: torch.nn.Module) -> str:

@@ -7,7 +7,7 @@ TextAsker    chat messages in, text out: any API; probes and grades only (served
 share one. `with_adapter` gives the same model with a LoRA adapter on it, for as long as the block lasts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Ids = Sequence[int]
+Until = Callable[[Ids], bool]
+Finished = Callable[[], None]
 
 
 class Identity(NamedTuple):
@@ -67,8 +69,18 @@ class Generated(NamedTuple):
 class Answers(Protocol):
     """Rows of ids in, rows of ids out: what the probe needs."""
 
-    def generate_each(self, asked: Sequence[Prompted], *, max_new_tokens: int) -> list[list[Generated]]:
-        """Greedy ids after prefix + each tail, prompt by prompt, with their log-probabilities."""
+    def generate_each(
+        self,
+        asked: Sequence[Prompted],
+        *,
+        max_new_tokens: int,
+        until: Until | None = None,
+        finished: Finished | None = None,
+    ) -> list[list[Generated]]:
+        """Greedy ids after prefix + each tail, prompt by prompt, with their log-probabilities.
+
+        until: whether an answer has ended, told its ids so far. finished: called at the end of each answer, or never.
+        """
         ...
 
     def generate(
@@ -80,6 +92,8 @@ class Answers(Protocol):
         drafts: Sequence[Ids | None] | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
+        until: Until | None = None,
+        finished: Finished | None = None,
     ) -> list[list[int]]:
         """Ids after prefix + each tail, without the stop token; greedy at temperature 0. Drafts change speed only."""
         ...
@@ -102,6 +116,16 @@ class TextAnswers(Protocol):
         seed: int | None = None,
     ) -> list[str]:
         """The assistant's next turn of each chat; greedy at temperature 0. Raises where one cannot be had."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """An asker that knows about how fast it is: decides how often answers are written to disk, never what they are."""
+
+    @property
+    def answers_a_minute(self) -> int:
+        """Answers of about 30 new tokens, at least 1."""
         ...
 
 

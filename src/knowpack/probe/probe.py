@@ -1,8 +1,9 @@
 """Ask a model every fact under every prompt, and keep what it said.
 
 Fact table + few-shot prompts + an asker -> Response table (Pletenev et al. 2025, section 3.1: 10 prompts x 4 shots,
-greedy, 32 new tokens; sampled answers as in SliCK, Gekhman et al. 2024). Works through the facts in chunks, so that
-memory does not grow with them and a killed probe goes on at the next chunk. The result does not depend on the chunks.
+greedy, 32 new tokens; sampled answers as in SliCK, Gekhman et al. 2024). Works through the facts in chunks of under a
+minute each, so that memory does not grow with them and a killed probe goes on at the next chunk. The result does not
+depend on the chunks.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ from knowpack.errors import FactsError
 from knowpack.measure.grading import grade_table
 from knowpack.probe.askers import Answers, Ids, Keeps, Prompted, TextAnswers
 from knowpack.probe.by_text import lines_by_text
+from knowpack.probe.line_end import LineEnd, cut
+from knowpack.probe.pace import Counted, chunk_facts
 from knowpack.probe.prompts import Batch, Prompter, Shot
 from knowpack.probe.questions import Line, Questions, questions_of
 from knowpack.probe.sureness import Sureness, sureness
@@ -27,7 +30,7 @@ from knowpack.records import Response
 from knowpack.seeds import seed_of
 
 WAVE_ROWS = 512  # answers decoded together, at least, where there are as many
-CHUNK_FACTS = 1024  # facts a chunk: eight batches of 128, written every few seconds to minutes
+CHUNK_FACTS = 1024  # facts a chunk, at most: eight batches of 128
 TEXT_CHUNK_FACTS = 64  # of a model that is asked by text: 640 requests under ten prompts
 
 
@@ -51,6 +54,13 @@ class _Job:
     shots: Sequence[Sequence[Shot]]
     config: ProbeConfig
     forms: Sequence[int]
+    line_end: LineEnd | None
+    """Where a plain prompt's answers end; None: at the end of sequence alone."""
+
+    def text(self, ids: Ids) -> str:
+        """What was answered."""
+        whole = self.prompter.decode(ids)
+        return whole if self.line_end is None else cut(whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +102,22 @@ def probe(
             f"nothing to ask: {len(facts)} facts, {len(shots)} prompts, {len(forms)} forms; expected one of each"
         )
     job = _job(asker, prompter, shots, config, forms)
-    n_facts = CHUNK_FACTS if isinstance(job, _Job) else TEXT_CHUNK_FACTS
+    most = TEXT_CHUNK_FACTS if isinstance(asker, TextAnswers) else CHUNK_FACTS
+    n_facts = chunk_facts(asker, len(shots) * len(forms) * (1 + config.n_samples), most)
+    if chunks:
+        n_facts = chunks.size(n_facts)
     n_done = chunks.done() if chunks else 0
     parts = []
-    with progress.stage("probe", len(facts)) as advance:
+    n_left = max(0, len(facts) - n_done * n_facts) * len(shots) * len(forms)
+    with progress.stage("probe: answers", n_left) as advance:
         for n, chunk in enumerate(facts.iter_slices(n_facts)):
-            if n >= n_done:
-                with _kept(asker, chunks, n):
-                    part = _probe_chunk(job, chunk, drafts)
-                    chunks.append(part) if chunks else parts.append(part)
-            advance(len(chunk))
+            if n < n_done:
+                continue
+            counted = Counted(advance)
+            with _kept(asker, chunks, n):
+                part = _probe_chunk(job, chunk, drafts, counted)
+                chunks.append(part) if chunks else parts.append(part)
+            counted.up_to(len(chunk) * len(shots) * len(forms))
     return store.scan_table(chunks.finish(), Response) if chunks else pl.concat(parts).lazy()
 
 
@@ -121,7 +137,8 @@ def _job(
         assert isinstance(prompter, Turns), "who is asked by text gets turns"
         return _TextJob(asker, prompter, shots, config, forms)
     assert not isinstance(prompter, Turns), "who is asked by ids gets a tokenizer's prompter"
-    return _Job(asker, prompter, shots, config, forms)
+    line_end = LineEnd(prompter.decode) if config.stop and not prompter.chat else None
+    return _Job(asker, prompter, shots, config, forms, line_end)
 
 
 @contextmanager
@@ -136,7 +153,9 @@ def _kept(asker: Answers | TextAnswers, chunks: store.Chunks | None, n: int) -> 
     store.remove(path)
 
 
-def _probe_chunk(job: _Job | _TextJob, chunk: pl.DataFrame, drafts: pl.DataFrame | pl.LazyFrame | None) -> pl.DataFrame:
+def _probe_chunk(
+    job: _Job | _TextJob, chunk: pl.DataFrame, drafts: pl.DataFrame | pl.LazyFrame | None, counted: Counted
+) -> pl.DataFrame:
     lines: list[Line] = []
     newest: dict[str, _Answer] = {}
     told = _told(drafts, chunk, job.config) if isinstance(job, _Job) else {}
@@ -145,19 +164,19 @@ def _probe_chunk(job: _Job | _TextJob, chunk: pl.DataFrame, drafts: pl.DataFrame
         if not asked.texts:
             continue
         if isinstance(job, _Job):
-            lines += _lines_by_ids(job, asked, newest, told)
+            lines += _lines_by_ids(job, asked, newest, told, counted)
         else:
             lines += lines_by_text(job.asker, job.turns, job.shots, asked, job.config)
     return _table(lines, chunk)
 
 
-def _lines_by_ids(job: _Job, asked: Questions, newest: dict[str, _Answer], told: Told) -> list[Line]:
+def _lines_by_ids(job: _Job, asked: Questions, newest: dict[str, _Answer], told: Told, counted: Counted) -> list[Line]:
     """Every question under every prompt, wave by wave; `newest` is brought up to date."""
     lines: list[Line] = []
     canonical = [job.prompter.answer_ids(answer) for answer in asked.answers] if job.config.logprob else []
     for wave in _waves(len(job.shots), len(asked.texts)):
         batches = {prompt: job.prompter.batch(job.shots[prompt], asked.texts) for prompt in wave}
-        answers = _answers(job, asked, batches, newest, told)
+        answers = _answers(job, asked, batches, newest, told, counted)
         newest |= {one.fact_id: one for one in answers}
         logprobs: dict[tuple[int, str], float] = {}
         for prompt, batch in batches.items():
@@ -184,7 +203,12 @@ def _waves(n_prompts: int, n_questions: int) -> Iterator[range]:
 
 
 def _answers(
-    job: _Job, asked: Questions, batches: Mapping[int, Batch], newest: dict[str, _Answer], told: Told
+    job: _Job,
+    asked: Questions,
+    batches: Mapping[int, Batch],
+    newest: dict[str, _Answer],
+    told: Told,
+    counted: Counted,
 ) -> list[_Answer]:
     """Greedy answers under each prompt of a wave, prompt by prompt."""
     prompted = [
@@ -195,28 +219,31 @@ def _answers(
         )
         for prompt, batch in batches.items()
     ]
-    each = job.asker.generate_each(prompted, max_new_tokens=job.config.max_new_tokens)
+    each = job.asker.generate_each(
+        prompted, max_new_tokens=job.config.max_new_tokens, until=job.line_end, finished=counted.one
+    )
     found = []
     for prompt, rows in zip(batches, each, strict=True):
         for fact_id, form, one in zip(asked.fact_ids, asked.forms, rows, strict=True):
-            text = job.prompter.decode(one.ids)
-            found.append(_Answer(fact_id, prompt, form, one.ids, text, sureness(one, text, job.prompter.decode)))
+            sure = sureness(one, job.prompter.decode(one.ids), job.prompter.decode)
+            found.append(_Answer(fact_id, prompt, form, one.ids, job.text(one.ids), sure))
     return found
 
 
 def _sampled(job: _Job, asked: Questions, prompt: int, batch: Batch) -> list[Line]:
     lines: list[Line] = []
     for sample in range(1, job.config.n_samples + 1):
-        seed = seed_of(job.config.shots_seed, "sampling", asked.fact_ids[0], asked.forms[0], prompt, sample)
+        seed = seed_of(job.config.shots_seed, "sampling", prompt, sample)  # of no fact: chunks may begin anywhere
         sampled = job.asker.generate(
             batch.prefix,
             batch.tails,
             max_new_tokens=job.config.max_new_tokens,
             temperature=job.config.temperature,
             seed=seed,
+            until=job.line_end,
         )
         for i, ids in enumerate(sampled):
-            lines.append(Line(asked.fact_ids[i], prompt, asked.forms[i], sample, job.prompter.decode(ids)))
+            lines.append(Line(asked.fact_ids[i], prompt, asked.forms[i], sample, job.text(ids)))
     return lines
 
 

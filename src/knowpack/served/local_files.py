@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
+from knowpack.model.chat import closing_ids
 from knowpack.model.load import load, tokenizer_of
-from knowpack.model.loaded import Loaded, one_line
+from knowpack.model.loaded import Loaded, ending_ids, one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,16 +32,14 @@ class Local:
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
-        """As of a model in memory (Loaded.stop_ids): the generation config's, else the tokenizer's end of sequence."""
+        """As of a model in memory (Loaded.stop_ids)."""
         from transformers import GenerationConfig
 
         try:
             ids = GenerationConfig.from_pretrained(_source(self.config.name)).eos_token_id
         except (OSError, ValueError):
             ids = None
-        if ids is None:
-            ids = self.tokenizer.eos_token_id
-        return frozenset() if ids is None else frozenset([ids] if isinstance(ids, int) else ids)
+        return ending_ids(ids, self.tokenizer) | closing_ids(self.tokenizer)
 
     @cached_property
     def n_vocabulary(self) -> int:

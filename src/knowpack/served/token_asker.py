@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from knowpack import store
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
-from knowpack.probe.askers import Generated, Identity, Ids, Prompted
+from knowpack.probe.askers import Finished, Generated, Identity, Ids, Prompted, Until
 from knowpack.served import server_adapters
 from knowpack.served.checks import Checked, check_adapter
 from knowpack.served.client import Ask, Body, Server, said, shown
@@ -94,10 +94,20 @@ class ServedTokenAsker:
         """Within, every answer is appended to this file, and what stands in it already is not asked again."""
         return self.server.keeping(path)
 
-    def generate_each(self, asked: Sequence[Prompted], *, max_new_tokens: int) -> list[list[Generated]]:
-        """Greedy ids, prompt by prompt; the drafts are not read (the server caches prefixes by itself)."""
+    def generate_each(
+        self,
+        asked: Sequence[Prompted],
+        *,
+        max_new_tokens: int,
+        until: Until | None = None,
+        finished: Finished | None = None,
+    ) -> list[list[Generated]]:
+        """Greedy ids, prompt by prompt; the drafts are not read (the server caches prefixes by itself).
+
+        The server knows no `until`: what it says beyond is cut off.
+        """
         prompts = [[*one.prefix, *tail] for one in asked for tail in one.tails]
-        found = iter(self._generated(prompts, max_new_tokens, 0.0, None))
+        found = (_ended(one, until) for one in self._generated(prompts, max_new_tokens, 0.0, None))
         return [[next(found) for _ in one.tails] for one in asked]
 
     def generate(
@@ -109,10 +119,12 @@ class ServedTokenAsker:
         drafts: Sequence[Ids | None] | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
+        until: Until | None = None,
+        finished: Finished | None = None,
     ) -> list[list[int]]:
         """Ids after prefix + each tail, without the stop token; the k-th of equal tails gives the k-th sample."""
         found = self._generated([[*prefix, *tail] for tail in tails], max_new_tokens, temperature, seed)
-        return [one.ids for one in found]
+        return [_ended(one, until).ids for one in found]
 
     def logprobs(self, prefix: Ids, tails: Sequence[Ids], continuations: Sequence[Ids]) -> list[ServedScore]:
         """How likely each continuation is after prefix + its tail."""
@@ -171,6 +183,16 @@ class ServedTokenAsker:
             "return_tokens_as_token_ids": True,
             **NEUTRAL["vllm"],
         }
+
+
+def _ended(answer: Generated, until: Until | None) -> Generated:
+    """The answer up to the first token with which it has ended."""
+    if until is None:
+        return answer
+    n = next((n for n in range(1, len(answer.ids)) if until(answer.ids[:n])), None)
+    if n is None:
+        return answer
+    return Generated(answer.ids[:n], None if answer.logprobs is None else answer.logprobs[:n])
 
 
 def _answered(url: str, _: Ask, response: object) -> tuple[list[int], list[float]]:

@@ -11,7 +11,7 @@ import polars as pl
 from knowpack import records
 from knowpack.errors import StoreError
 from knowpack.store import sums
-from knowpack.store.writing import FULL, atomic, first_line, parsed
+from knowpack.store.writing import FULL, atomic, first_line, parsed, write_json
 
 
 def write_table(path: Path, frame: pl.DataFrame | pl.LazyFrame) -> None:
@@ -81,6 +81,14 @@ class Chunks:
         while self._part(n).is_file():
             n += 1
         return n
+
+    def size(self, wanted: int) -> int:
+        """How many items a part holds: as wanted, or as an earlier run wanted that is gone on with."""
+        path = self.folder / "size.json"
+        if not path.is_file():
+            write_json(path, {"items": wanted})
+        kept = parsed(path)
+        return int(kept["items"]) if isinstance(kept, dict) else wanted
 
     def append(self, frame: pl.DataFrame) -> None:
         """Write the next part."""

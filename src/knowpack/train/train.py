@@ -71,6 +71,9 @@ def train(
         replay = build(loaded, questions, Contexts(prompter, contexts), config, seed, progress=progress)
     first = prompter.example(*examples.select("question", "answer").row(0)).ids
     prefixes = replay.contexts.prefixes if replay is not None else []
+    longest = max(len(prompter.example(*row).ids) for row in examples.select("question", "answer").iter_rows())
+    lengths = [len(prefix) for prefix in prefixes] or [0]
+    loaded.check_fits(longest + max(lengths) - min(lengths))  # the shortest context is part of the example
     settings = config.model_dump(mode="json", exclude=NOT_A_RESULT["train"])
     key = [
         loaded.weights_hash,
