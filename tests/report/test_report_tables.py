@@ -27,9 +27,11 @@ from knowpack.report import (
     measures,
     printed,
     source,
+    study_view,
     summary,
     tables,
 )
+from knowpack.report.markup import escaped
 from knowpack.report.measured import Measured, Table, Value, measure
 from knowpack.report.source import Cell
 from knowpack.settings import override
@@ -260,9 +262,8 @@ def test_the_abstracts_claims_have_a_table_lines_and_a_place_in_the_page(measure
     mixtures = [row for row in table.rows if row[0] == claimed[0]]
     assert [row[4] for row in mixtures] == [4, 3]  # 1 and 10 facts with 1 and 10 HighlyKnown; 10 x 10 are all there are
     assert all(line.startswith(("found: ", "not found: ", "not measurable here: ")) for line in lines)
-    shown = summary.summary(measured)["claims"]
-    assert isinstance(shown, dict)
-    assert [one["sentence"] for one in shown["default"]] == lines
+    shown = study_view.section(measured, "default")
+    assert all(escaped(line) in shown for line in lines)
 
 
 def test_a_biased_mix_is_known_by_its_settings(measured: Measured) -> None:

@@ -1,4 +1,4 @@
-"""What became of the abstract's five claims: a table, lines for the terminal, and what the figure and the page show.
+"""What became of the abstract's five claims: a table, and lines for the terminal and the page.
 
 Measured -> `Finding`s under one grader; the rules are measure/abstract_claims.py's.
 """
@@ -56,28 +56,6 @@ def claims(measured: Measured, grader: Grader) -> Table:
 def lines(measured: Measured, grader: Grader = "default") -> list[str]:
     """A sentence a claim."""
     return [_sentence(one) for one in findings(measured, grader)]
-
-
-def plain(measured: Measured, grader: Grader) -> list[dict[str, object]]:
-    """For the page: name, claim, ruling, why, sentence, and the figures with their cells."""
-    return [
-        {
-            "name": one.name,
-            "claim": one.claim,
-            "ruling": str(one.ruling),
-            "why": one.why,
-            "sentence": _sentence(one),
-            "parts": [
-                {
-                    "name": part.name,
-                    "pooled": list(part.pooled[:4]),
-                    "cells": [[label, *estimate[:4]] for label, estimate in part.cells],
-                }
-                for part in one.parts
-            ],
-        }
-        for one in findings(measured, grader)
-    ]
 
 
 def _sentence(one: Finding) -> str:
