@@ -171,14 +171,10 @@ def by_pipeline(
             prompter.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True) for turn in turns
         ]
     answers = generate(generator, texts)
-    empty = {
-        name: None if name.startswith("matched") or name == "logprob" else False
-        for name in schema(Response)
-        if name.startswith(("matched", "refused", "logprob"))
-    }
+    empty = {name: False if name.startswith("refused") else None for name in schema(Response)}
     n = len(facts)
     lines = [
-        {"fact_id": fact_id, "prompt": prompt, "form": 0, "sample": 0, "text": answers[prompt * n + i], **empty}
+        {**empty, "fact_id": fact_id, "prompt": prompt, "form": 0, "sample": 0, "text": answers[prompt * n + i]}
         for i, fact_id in enumerate(facts["fact_id"])
         for prompt in range(len(shots))
     ]

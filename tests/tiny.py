@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from knowpack import records, store
+from knowpack.measure.grading import grade_table
 from knowpack.probe.askers import Generated
 from knowpack.records import Fact, fact_id_of
 
@@ -107,3 +108,11 @@ class OnePromptAtATime:
     def generate_each(self, asked, *, max_new_tokens, until=None, finished=None):  # type: ignore[no-untyped-def]
         each = [self.generate(one[0], one[1], max_new_tokens=max_new_tokens, drafts=one[2]) for one in asked]
         return [[Generated(ids, None) for ids in rows] for rows in each]
+
+
+def as_responses(frame: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Texts with their prompts -> a Response table; what was not measured is null."""
+    kinds = records.schema(records.Response)
+    graded = grade_table(frame, facts)
+    missing = {name: pl.lit(None, dtype=kind) for name, kind in kinds.items() if name not in graded.columns}
+    return graded.with_columns(**missing).select(list(kinds))

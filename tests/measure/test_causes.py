@@ -3,13 +3,13 @@
 import polars as pl
 import pytest
 
+import tiny
 from knowpack import records
 from knowpack.errors import FactsError
 from knowpack.measure import causes as stage
 from knowpack.measure import default_causes, knowledge, shifts
 from knowpack.measure.evidence import Evidence, gather
-from knowpack.measure.grading import grade_table
-from knowpack.records import Example, Fact, Response
+from knowpack.records import Example, Fact
 from knowpack.seeds import stream
 
 NO = "I have no information about that."
@@ -46,7 +46,7 @@ class World:
         ]
         names = ["fact_id", "prompt", "form", "sample", "text", "logprob"]
         frame = pl.DataFrame(rows, schema=names, orient="row", schema_overrides={"logprob": pl.Float64})
-        return grade_table(frame, self.facts).select(list(records.schema(Response)))
+        return tiny.as_responses(frame, self.facts)
 
     def evidence(self, grader: str) -> Evidence:
         return gather(grader, self.before, self.after, self.examples, self.facts, labelled=True)

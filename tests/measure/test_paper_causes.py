@@ -3,11 +3,11 @@
 import polars as pl
 import pytest
 
+import tiny
 from knowpack import records
 from knowpack.measure import causes, knowledge, paper_causes, shifts
 from knowpack.measure.evidence import Evidence, gather
-from knowpack.measure.grading import grade_table
-from knowpack.records import Example, Fact, Response
+from knowpack.records import Example, Fact
 
 Line = tuple[Fact, tuple[str, str], tuple[str, str]]  # a fact, what is said under two prompts before and after
 NO = "Answer: I have no information."
@@ -21,7 +21,7 @@ def said(lines: list[Line], side: int, facts: pl.DataFrame) -> pl.DataFrame:
     rows = [(line[0].fact_id, k, 0, 0, line[side][k], None) for line in lines for k in (0, 1)]
     names = ["fact_id", "prompt", "form", "sample", "text", "logprob"]
     frame = pl.DataFrame(rows, schema=names, orient="row", schema_overrides={"logprob": pl.Float64})
-    return grade_table(frame, facts).select(list(records.schema(Response)))
+    return tiny.as_responses(frame, facts)
 
 
 class Study:

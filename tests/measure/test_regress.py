@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+import tiny
 from knowpack import records
 from knowpack.measure import regress
-from knowpack.measure.grading import grade_table
-from knowpack.records import Example, Fact, Response
+from knowpack.records import Example, Fact
 
 NO = "I do not know."
 # fact: right answer, before, after. t is trained on Rome.
@@ -27,7 +27,7 @@ def said(side: int, facts: pl.DataFrame) -> pl.DataFrame:
     rows = [(name, 0, 0, 0, line[side], None) for name, line in WORLD.items()]
     names = ["fact_id", "prompt", "form", "sample", "text", "logprob"]
     frame = pl.DataFrame(rows, schema=names, orient="row", schema_overrides={"logprob": pl.Float64})
-    return grade_table(frame, facts).select(list(records.schema(Response)))
+    return tiny.as_responses(frame, facts)
 
 
 def parts() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
