@@ -235,10 +235,10 @@ def test_a_finished_run_needs_its_extras_no_more(config: RunConfig, tmp_path: Pa
 
 
 def test_a_study_loads_the_base_once(config: RunConfig, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from knowpack.decode import transformers_asker
+    from knowpack.served import opening
 
     loads = []
-    monkeypatch.setattr(transformers_asker, "load", lambda model: loads.append(model) or load(model))
+    monkeypatch.setattr(opening, "load", lambda model: loads.append(model) or load(model))
     two = ({"label": "a", "mix.n_unknown": 2}, {"label": "b", "mix.n_unknown": 1, "probe.noise": False})
     study(StudyConfig(name="once", base=config, cells=two, seeds=(1, 2)))
     assert len(loads) == 1

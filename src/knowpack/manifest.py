@@ -17,7 +17,7 @@ import yaml
 from knowpack import store
 from knowpack.base import Base, folder_lock
 from knowpack.config import RunConfig
-from knowpack.errors import ConfigError
+from knowpack.errors import ConfigError, StoreError
 from knowpack.progress import Progress
 
 MADE_OF_THE_LAST = (
@@ -123,9 +123,12 @@ def recorded(folder: Path, started: float | None = None) -> Iterator[None]:
 
 
 def read_status(folder: Path) -> str | None:
-    """The state that status.json holds; None where there is none."""
+    """The state that status.json holds; None where there is none, or it cannot be read."""
     path = folder / "status.json"
-    told = store.read_json(path) if path.is_file() else None
+    try:
+        told = store.read_json(path) if path.is_file() else None
+    except StoreError:  # damaged: one file must not stop what can be made again
+        return None
     return str(told.get("state")) if isinstance(told, dict) else None
 
 

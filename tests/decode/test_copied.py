@@ -1,5 +1,7 @@
 """Architectures that cannot share a prefix get the same answers from copied caches, and the user is told."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import transformers
@@ -27,7 +29,8 @@ def gpt_neo() -> Loaded:
         eos_token_id=2,
     )
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
-    return Loaded(model, None, "gpt_neo", torch.device("cpu"), weights_hash(model))  # type: ignore[arg-type]
+    tokenizer = SimpleNamespace(eos_token_id=2)
+    return Loaded(model, tokenizer, "gpt_neo", torch.device("cpu"), weights_hash(model))  # type: ignore[arg-type]
 
 
 def test_without_the_interface_caches_are_copied_and_a_warning_says_so() -> None:

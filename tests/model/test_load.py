@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import tiny
 from architectures import build
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
@@ -223,12 +224,13 @@ def test_a_file_written_a_moment_ago_is_not_remembered(tmp_path: Path, monkeypat
 
 
 def test_a_gguf_file_is_dequantized_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gguf_file import written
     from knowpack.model import converted
 
-    from .test_gguf import llama, written
+    from .test_gguf import llama
 
     monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "cache"))
-    file = written(tmp_path / "tiny.gguf", llama())
+    file = written(tmp_path / "tiny.gguf", llama(), tiny.tokenizer())
     first = load(ModelConfig(name=str(file)))
     assert converted.folder_for(file).is_dir()
     (converted.folder_for(file) / "model.safetensors").touch()
@@ -239,10 +241,12 @@ def test_a_gguf_file_is_dequantized_once(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from .test_gguf import llama, written
+    from gguf_file import written
+
+    from .test_gguf import llama
 
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "file"))
-    loaded = load(ModelConfig(name=str(written(tmp_path / "tiny.gguf", llama()))))
+    loaded = load(ModelConfig(name=str(written(tmp_path / "tiny.gguf", llama(), tiny.tokenizer()))))
     assert loaded.quantization == "F32"
     assert not hasattr(loaded.model.config, "quantization_config")

@@ -79,13 +79,16 @@ def test_benchmarks_that_did_not_change_give_no_false_alarm() -> None:
     """No true change, 1,000 items, 4% of them flip: the verdict is "met" in at least 98 of 100 simulated packs."""
     import polars as pl
 
-    names = ("level", "difference", "low", "high", "scale", "higher_is_better")
+    names = ("task", "level", "difference", "low", "high", "scale", "higher_is_better")
     rng, met, n_packs = np.random.default_rng(0), 0, 300
     for _ in range(n_packs):
         u = rng.random(1000)
         fall = difference((u < 0.02).astype(float) - ((u >= 0.02) & (u < 0.04)))
         noisy_subject = -0.2 * rng.random()
-        rows = [("task", -fall.value, -fall.high, -fall.low, 1.0, True), ("part", noisy_subject, -0.3, 0.0, 1.0, True)]  # type: ignore[operator]
+        rows = [
+            ("asked", "task", -fall.value, -fall.high, -fall.low, 1.0, True),  # type: ignore[operator]
+            ("noisy", "part", noisy_subject, -0.3, 0.0, 1.0, True),
+        ]
         table = pl.DataFrame(rows, schema=names, orient="row")
         drop = figures.benchmark_drop(table.with_columns(n=pl.lit(1000)))
         met += judged(Harm(LEARNED, benchmark_drop=drop), Budget(None, None, BENCHMARK_DROP))["benchmark_drop"] == "met"

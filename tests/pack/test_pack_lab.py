@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from knowpack.cli.pack import app
-from knowpack.errors import BudgetError, FactsError
+from knowpack.errors import FactsError
 from knowpack.pack import plan
 from knowpack.train import recipes
 
@@ -65,7 +65,7 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
     strict = CliRunner().invoke(
         app, ["pack", facts_file(tmp_path), *options, "--reliability", "1", "--budget", "known_lost=0"]
     )
-    assert isinstance(strict.exception, BudgetError), "n_packed x prompts answers are not all right after 60 steps"
+    assert strict.exit_code == 3, "n_packed x prompts answers are not all right after 60 steps"
     assert strict.exception.exit_code == 3
     assert "frontier" in str(strict.exception)
     judged = json.loads((out / "pack.json").read_text())

@@ -82,7 +82,8 @@ def test_an_adapter_is_on_inside_its_block_alone_and_has_an_identity_by_content(
     assert len({asker.identity.weights, loud.identity.weights, silent.identity.weights}) == 3
     named = open_asker(ModelConfig(name=served.model, adapter="loud"))
     assert named.identity == loud.identity
-    assert named.answer(chats, max_new_tokens=8) == loud.answer(chats, max_new_tokens=8)
+    one = chats[:1]  # alone: beside others the server's sums round otherwise, and a random adapter's choices are near
+    assert named.answer(one, max_new_tokens=8) == loud.answer(one, max_new_tokens=8)
 
 
 def test_an_adapter_that_the_server_lacks_is_one_line_with_those_it_has(served: Served) -> None:

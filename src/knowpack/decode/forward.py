@@ -77,10 +77,11 @@ class Forward:
         if not key:
             return None
         if key not in self._prefixes:
-            known = max((p for p in self._prefixes if key[: len(p)] == p), key=len, default=())
-            longer = self.extend(self._prefixes.get(known), key[len(known) :])
-            assert longer is not None, "the key is longer than what is known of it"
-            self._prefixes[key] = longer
+            # from its first token: going on from a shorter one that is here would round otherwise, so that numbers
+            # would depend on what was asked before
+            whole = self.extend(None, key)
+            assert whole is not None, "the key is not empty"
+            self._prefixes[key] = whole
             if len(self._prefixes) > PREFIXES_KEPT:
                 self._prefixes.popitem(last=False)
         self._prefixes.move_to_end(key)

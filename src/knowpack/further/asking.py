@@ -30,7 +30,8 @@ def ask_base(folder: Path, config: RunConfig, base: Base, progress: Progress = S
     with stage(folder, "further-base", "further/base/passages.parquet", ["further/base", str(QUESTIONS)]) as path:
         if path:
             everything = _everything(config, base)
-            store.write_table(folder / QUESTIONS, _questions(folder, config, base, everything))
+            if not (folder / QUESTIONS).is_file():
+                store.write_table(folder / QUESTIONS, _questions(folder, config, base, everything))
             _ask(folder, "base", config, base, base.asker, everything, progress)
 
 
