@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Built", "build", "built"]
 
+LONGEST_WAIT_SECONDS = 600.0
+"""For another process that writes this report, or still works in the folder."""
+
 
 class Built(NamedTuple):
     """A report, and what it was made of."""
@@ -33,17 +36,19 @@ def build(folder: Path, *, budget: "Budget | None" = None, progress: Progress = 
 
 
 def built(folder: Path, *, budget: "Budget | None" = None, progress: Progress = SILENT) -> Built:
-    """`build`, with all that was measured."""
+    """`build`, with all that was measured. Two processes that end at once write one after the other."""
+    from knowpack import store
     from knowpack.records import GRADERS
     from knowpack.report import figures, formats, measured, page, source, tables, verdict
 
     given = source.load(folder)
-    if budget is not None:
-        verdict.keep(given.folder, budget)
-    found = measured.measure(given)
-    for grader in GRADERS:
-        place = given.folder / "tables" / ("" if grader == "default" else f"{grader}-grader")
-        for table in tables.tables(found, grader):
-            formats.write(place, table)
-    figures.write(found, given.folder / "figures", progress=progress)
-    return Built(page.write(found, given.folder / "report.html", progress=progress), found)
+    with store.lock(given.folder, LONGEST_WAIT_SECONDS):
+        if budget is not None:
+            verdict.keep(given.folder, budget)
+        found = measured.measure(given)
+        for grader in GRADERS:
+            place = given.folder / "tables" / ("" if grader == "default" else f"{grader}-grader")
+            for table in tables.tables(found, grader):
+                formats.write(place, table)
+        figures.write(found, given.folder / "figures", progress=progress)
+        return Built(page.write(found, given.folder / "report.html", progress=progress), found)
