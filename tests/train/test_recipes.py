@@ -22,7 +22,7 @@ from knowpack.train.phases import FALL, FULL, Phase, Phases
         (["train.recipe=keep", "train.checkpoint_each_epoch=true"], "unknown key 'train.checkpoint_each_epoch'"),
         (["train.kl_weight=3"], "unknown key 'train.kl_weight' (train.recipe=plain)"),
         (["train.recipe=kep"], "train.recipe is plain or keep"),
-        (["train.recipe=keep", "train.max_steps=0"], "train.max_steps: Input should be greater than"),
+        (["train.recipe=keep", "train.max_steps=0"], "train.max_steps: expected at least 1, got 0"),
     ],
 )
 def test_a_setting_that_the_recipe_does_not_read_is_refused(settings: list[str], says: str) -> None:

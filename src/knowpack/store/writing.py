@@ -103,12 +103,14 @@ def sweep(folder: Path, stale_seconds: float) -> None:
 
     A process elsewhere is gone where its part was not touched for `stale_seconds`, by this machine's clock.
     """
-    for part in folder.rglob(f".*{PART}"):
-        if _is_gone(part, part.name.split(".")[-2], stale_seconds):
-            remove(part)
-    for parts in folder.rglob("*.parquet.parts"):
-        if parts.with_suffix("").is_file():  # killed between the whole table and their removal
-            remove(parts)
+    # os.walk passes by what another process takes away meanwhile; Path.rglob raises
+    inside = [Path(place) / name for place, folders, files in os.walk(folder) for name in (*folders, *files)]
+    for path in inside:
+        if path.name.startswith(".") and path.name.endswith(PART):
+            if _is_gone(path, path.name.split(".")[-2], stale_seconds):
+                remove(path)
+        elif path.name.endswith(".parquet.parts") and path.with_suffix("").is_file():
+            remove(path)  # killed between the whole table and their removal
 
 
 def remove(path: Path) -> None:
