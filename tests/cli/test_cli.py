@@ -189,7 +189,7 @@ def test_shards_by_the_command_and_the_last_writes_the_report(
 
 
 @pytest.mark.slow
-def test_two_processes_on_one_work_directory_the_second_waits_and_says_so(given: Path, tmp_path: Path) -> None:
+def test_two_processes_on_one_work_directory_print_the_same_tables(given: Path, tmp_path: Path) -> None:
     path = study_file(given, tmp_path, [{"label": "a", "mix.n_unknown": 2}, {"label": "b", "mix.n_unknown": 3}])
     command = [sys.executable, "-c", "from knowpack.cli.main import main; main()", "study", str(path)]
     both = [
@@ -198,8 +198,6 @@ def test_two_processes_on_one_work_directory_the_second_waits_and_says_so(given:
     ]
     said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    waited = ["waiting for another process" in err for _, err in said]
-    assert any(waited), said
     assert said[0][0] == said[1][0], "the same tables"
     runs = [one.name for one in (tmp_path / "work" / "runs").iterdir()]
     assert len(runs) == 2
