@@ -202,3 +202,16 @@ def test_two_processes_on_one_work_directory_print_the_same_tables(given: Path, 
     runs = [one.name for one in (tmp_path / "work" / "runs").iterdir()]
     assert len(runs) == 2
     assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_a_study_that_another_process_holds_is_waited_for_and_the_wait_is_said(given: Path, tmp_path: Path) -> None:
+    path = study_file(given, tmp_path, [{"label": "a", "mix.n_unknown": 2}])
+    command = [sys.executable, "-c", "from knowpack.cli.main import main; main()", "study", str(path), "name=held"]
+    with store.lock(tmp_path / "work" / "studies" / "held"):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+        assert process.stderr is not None
+        assert any("waiting for another process" in line for line in process.stderr)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "report: " in out

@@ -66,6 +66,7 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
         app, ["pack", facts_file(tmp_path), *options, "--reliability", "1", "--budget", "known_lost=0"]
     )
     assert strict.exit_code == 3, "n_packed x prompts answers are not all right after 60 steps"
+    assert "the frontier in its pack.json" in strict.output
     judged = json.loads((out / "pack.json").read_text())
     assert not judged["met"]
     assert judged["measured"] == told["measured"]

@@ -1,5 +1,6 @@
 """A report as large as the paper's study: 21,036 facts in 31 cells. The texts are made up, the sizes are not."""
 
+import statistics
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,10 @@ def test_filters_of_21036_facts_take_under_200_ms(large: Path, open_page: Open) 
 
 
 def test_the_page_opens_in_under_two_seconds_of_work(large: Path, open_page: Open) -> None:
-    """What the browser computes until the facts are listed; a busy machine stretches the clock, so the least of 3."""
+    """What the browser computes until the facts are listed; a busy machine stretches the clock, so the median of 3."""
     seconds = []
     for _ in range(3):
         page_ = open_page(large).page
         seconds.append(page_.evaluate("performance.getEntriesByName('listed')[0].startTime / 1000"))
         page_.close()
-    assert min(seconds) < 2, seconds
+    assert statistics.median(seconds) < 2, seconds
