@@ -50,7 +50,8 @@ class ModelConfig(Section):
     revision: str | None = None
     """Of a hub name; of a served model a mark of your own, to tell apart what its server calls by one name."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """auto: float32 on a CPU, the checkpoint's own elsewhere."""
+    """auto: float32 on a CPU, the checkpoint's own elsewhere. bfloat16 on a CPU where its products are slower than
+    float32's: weights rounded to bfloat16, arithmetic in float32 (model/precision.py)."""
     device: str = "auto"
     trust_remote_code: bool = False
     served: ServedConfig = ServedConfig()

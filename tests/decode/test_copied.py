@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 
-from knowpack.decode.copied import cache_argument
+from knowpack.decode.copied import cache_argument, cache_in
 from knowpack.decode.decoder import Decoder
 from knowpack.model.loaded import Loaded, weights_hash
 
@@ -64,3 +64,13 @@ def test_cache_is_given_by_the_name_the_model_knows() -> None:
         def forward(self, input_ids: torch.Tensor, cache: object = None) -> None: ...
 
     assert [cache_argument(Old()), cache_argument(New())] == ["past_key_values", "cache"]
+
+
+def test_cache_is_read_by_the_name_the_model_knows_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """transformers warns, in the middle of our bars, where an output's cache is read by its old name."""
+    loaded = gpt_neo()
+    with torch.inference_mode():
+        output = loaded.model(input_ids=torch.tensor([[1, 2, 3]]), use_cache=True)
+    with caplog.at_level("WARNING", logger="transformers"):
+        assert cache_in(loaded.model, output).get_seq_length() == 3
+    assert not caplog.records

@@ -1,7 +1,9 @@
 """Loading: one clear line for everything that can be missing, float32 on a CPU, every end token respected."""
 
+import contextlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import tiny
 from architectures import build
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
+from knowpack.model import precision
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
 
@@ -46,7 +49,25 @@ def test_a_folder_loads_in_float32_with_a_pad_token_and_all_end_tokens(folder: P
 def test_bfloat16_checkpoint_is_float32_on_a_cpu_unless_asked(folder: Path) -> None:
     build("llama").model.to(torch.bfloat16).save_pretrained(folder)
     assert load(ModelConfig(name=str(folder), device="cpu")).model.dtype == torch.float32
-    assert load(ModelConfig(name=str(folder), device="cpu", dtype="bfloat16")).model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("times", "computed"), [(0.5, torch.bfloat16), (40.0, torch.float32)])
+def test_bfloat16_is_computed_in_only_where_this_processor_is_faster_in_it(
+    folder: Path, times: float, computed: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is not, a product takes up to hundreds of times as long: weights are rounded, arithmetic is float32."""
+    monkeypatch.setattr(precision, "bfloat16_time", lambda: times)
+    with pytest.warns(UserWarning, match="40.0 times float32") if times > 1 else contextlib.nullcontext():
+        found = load(ModelConfig(name=str(folder), device="cpu", dtype="bfloat16"))
+    rounded = build("llama").model.to(torch.bfloat16).get_input_embeddings().weight
+    assert found.model.dtype == computed
+    assert torch.equal(found.model.get_input_embeddings().weight.bfloat16(), rounded)
+
+
+def test_the_processor_is_timed_in_a_moment() -> None:
+    begun = time.thread_time()
+    assert 0.01 < precision.bfloat16_time() < 10_000
+    assert time.thread_time() - begun < 2
 
 
 def test_the_end_tokens_of_generation_config_and_tokenizer_both_end(llama: Loaded) -> None:

@@ -25,7 +25,8 @@ Facts = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder or file to write.")]
 Shots = Annotated[
-    str, typer.Option("--shots", help="Few-shot pool: a table with question and answer; auto = the lab's.")
+    str,
+    typer.Option("--shots", help="Few-shot pool: a table with question and answer; auto: by the model."),
 ]
 Sample = Annotated[int | None, typer.Option("--sample", help="Probe this many facts, stratified.")]
 Work = Annotated[str, typer.Option("--work", help="The work directory: base answers are kept there and shared.")]

@@ -26,7 +26,7 @@ def generate_copied(loaded: Loaded, rows: Sequence[Row], task: Task, batch_size:
         return
     prefix = rows[0].prefix
     with torch.inference_mode():
-        cache = _forward(loaded, [prefix], None).past_key_values if prefix else None
+        cache = cache_in(loaded.model, _forward(loaded, [prefix], None)) if prefix else None
         for batch in _equal(rows, [len(row.tail) for row in rows], batch_size):
             _answer(loaded, cache, batch, task)
 
@@ -43,7 +43,7 @@ def _answer(loaded: Loaded, cache: Any, batch: list[Row], task: Task) -> None:
         going = [i for i, row in enumerate(batch) if not row.done]
         if not going:
             return
-        own = output.past_key_values
+        own = cache_in(loaded.model, output)
         if len(going) < len(batch):
             own.batch_select_indices(torch.tensor(going, device=loaded.device))
             batch = [batch[i] for i in going]
@@ -77,6 +77,11 @@ def _forward(loaded: Loaded, ids: Sequence[Sequence[int]], cache: Any, *, whole:
 def cache_argument(model: torch.nn.Module) -> str:
     """What this model's forward calls its cache: newer transformers warn about the old name."""
     return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
+def cache_in(model: torch.nn.Module, output: Any) -> Any:
+    """What a forward of this model kept, under the name that this model uses."""
+    return getattr(output, cache_argument(model))
 
 
 def _equal(items: Sequence[T], lengths: Sequence[int], batch_size: int) -> Iterator[list[T]]:

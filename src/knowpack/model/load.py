@@ -21,6 +21,7 @@ from knowpack.model import generation, gguf_files, hub_names
 from knowpack.model.converted import converted
 from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
 from knowpack.model.merge import merge_for_good
+from knowpack.model.precision import computed_in
 from knowpack.model.remembered import hash_once
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _hash(model: "PreTrainedModel", source: str, config: ModelConfig) -> str:
     if config.trust_remote_code or not folder.is_dir():
         return look()
     files = [*folder.glob("*.safetensors"), *folder.glob("config.json")]
-    return hash_once(files, ["weights", str(model.dtype), transformers.__version__], look)
+    return hash_once(files, ["weights", config.dtype, str(model.dtype), transformers.__version__], look)
 
 
 def tokenizer_of(source: str, gguf_file: str | None, config: ModelConfig) -> "PreTrainedTokenizerBase":
@@ -143,7 +144,7 @@ def tokenizer_of(source: str, gguf_file: str | None, config: ModelConfig) -> "Pr
 
 def _model(source: str, gguf_file: str | None, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
     model = _read(source, gguf_file, config, device)
-    model.to(device)  # type: ignore[arg-type]
+    model.to(device, computed_in(config.dtype, device))  # type: ignore[arg-type]
     model.train(False)
     if device.type == "cpu":
         _own(model)

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from knowpack.decode.attention import Behind, KeyValue, Prefix, Step, attached
-from knowpack.decode.copied import cache_argument
+from knowpack.decode.copied import cache_argument, cache_in
 from knowpack.decode.rows import Rows, Tree, pack, rounded
 from knowpack.train.batch import Row
 
@@ -104,7 +104,7 @@ def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) 
     cache = None
     if context:
         ids = torch.tensor([list(context)], device=core.device)
-        cache = core(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+        cache = cache_in(core, core(input_ids=ids, use_cache=True, logits_to_keep=1))
         cache.batch_repeat_interleave(len(rows))
     width = max(len(row.ids) for row in rows)
     padded = torch.zeros((len(rows), width), dtype=torch.long)
