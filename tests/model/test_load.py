@@ -227,6 +227,7 @@ def test_weights_are_hashed_once_a_file_and_again_when_it_changes(
         return hashed[-1]
 
     monkeypatch.setattr(loading, "weights_hash", counted)
+    monkeypatch.setattr(precision, "bfloat16_time", lambda: 0.5)
     first = load(ModelConfig(name=str(folder))).weights_hash
     assert [load(ModelConfig(name=str(folder))).weights_hash, *hashed] == [first, first]
     assert load(ModelConfig(name=str(folder), dtype="bfloat16")).weights_hash != first  # other numbers in memory
