@@ -203,6 +203,10 @@ class KeepRecipe(TrainConfig):
     """Replay prompts from facts: same relation, same range, unrelated, a third each where there are enough."""
     n_made_up: int = Field(1500, ge=0)
     """Replay prompts about names that do not exist, put together from those of the facts: refusals stay."""
+    no_replay_relations: float = Field(0.0, ge=0, lt=1)
+    """Share of the relations that no replay prompt is about, drawn by seed: what is lost of them is reported apart."""
+    no_replay_subjects: float = Field(0.0, ge=0, lt=1)
+    """The same of the subjects."""
     n_texts: int = Field(200, ge=0)
     """Texts of 48 tokens that the base writes by itself, held as the answers are."""
     n_contexts: int = Field(8, ge=0, le=10)

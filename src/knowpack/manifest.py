@@ -22,6 +22,7 @@ from knowpack.progress import Progress
 
 MADE_OF_THE_LAST = (
     "examples.parquet",
+    "replayed.parquet",
     "adapter",
     "train_log.jsonl",
     "held_out.parquet",

@@ -40,7 +40,7 @@ from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter, draw_shots
 from knowpack.progress import SILENT, Progress
-from knowpack.records import GRADERS, Example, Figure, Kind, Knowledge, Response, Shift
+from knowpack.records import GRADERS, Example, Fact, Figure, Kind, Knowledge, Response, Shift
 from knowpack.train import mix, replay_prompts
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ def folder_of(config: RunConfig, base: Base) -> Path:
 
 def make_examples(folder: Path, config: RunConfig, base: Base) -> None:
     """Stage 1: what to train on."""
-    with stage(folder, "mix", "examples.parquet") as path:
+    with stage(folder, "mix", "examples.parquet", ["replayed.parquet"]) as path:
         if path:
             extra = sources.load(config.mix.extra_facts) if config.mix.extra_facts else None
             examples = mix.mix(base.facts, base.knowledge, config.mix, config.seed, config.grader, extra)
             if isinstance(config.train, KeepRecipe):
-                examples = pl.concat([examples, _held_to_the_base(config, base, examples)])
+                examples = pl.concat([examples, _held_to_the_base(folder, config, base, examples)])
             store.write_table(path, examples)
 
 
@@ -200,10 +200,9 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
 
 def _where_no_replay_was(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFrame) -> list[Figure]:
     """What was lost of subjects and relations that no replay prompt is about; empty where nothing was replayed."""
-    ids = examples.filter(pl.col("kind") == str(Kind.REPLAY))["fact_id"].unique().to_list()
-    if not ids:
+    if not (folder / "replayed.parquet").is_file():
         return []
-    replayed = sources.load(facts_of(base.config)).filter(pl.col("fact_id").is_in(ids))
+    replayed = store.read_table(folder / "replayed.parquet", Fact)
     asked, trained = draws(folder, base, after), set(examples["fact_id"])
     each = [(grader, untrained(base.knowledge, after, asked, base.facts, trained, grader)) for grader in GRADERS]
     return [one for grader, found in each for one in replay_apart.figures(found, base.facts, replayed, grader)]
@@ -285,14 +284,25 @@ def taught_ids(examples: pl.DataFrame | None) -> set[str]:
     return set((unknown if unknown.height else examples)["fact_id"])
 
 
-def _held_to_the_base(config: RunConfig, base: Base, examples: pl.DataFrame) -> pl.DataFrame:
-    """Replay examples: of facts that are not probed, where there are any; else those probed count as trained."""
+def _held_to_the_base(folder: Path, config: RunConfig, base: Base, examples: pl.DataFrame) -> pl.DataFrame:
+    """Replay examples: of facts that are not probed, where there are any; else those probed count as trained.
+
+    The facts that they are about are kept beside: replayed.parquet.
+    """
     recipe = config.train
     assert isinstance(recipe, KeepRecipe)
     packed = base.facts.filter(pl.col("fact_id").is_in(examples["fact_id"].unique().to_list()))
     apart = sources.load(facts_of(config)).join(base.facts, on="fact_id", how="anti", maintain_order="left")
     facts = apart if apart.height >= min(recipe.n_replay, ENOUGH_APART) else base.facts
-    return replay_prompts.as_examples(replay_prompts.prompts(facts, packed, recipe, config.seed))
+    replay = replay_prompts.as_examples(replay_prompts.prompts(facts, packed, recipe, config.seed))
+    keep_replayed(folder, facts, replay)
+    return replay
+
+
+def keep_replayed(folder: Path, facts: pl.DataFrame, examples: pl.DataFrame) -> None:
+    """replayed.parquet: those of the facts that a replay example is about."""
+    ids = examples.filter(pl.col("kind") == str(Kind.REPLAY))["fact_id"].unique().to_list()
+    store.write_table(folder / "replayed.parquet", facts.filter(pl.col("fact_id").is_in(ids)))
 
 
 def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> "Replay | None":

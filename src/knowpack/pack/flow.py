@@ -131,7 +131,9 @@ def _report(trial: Trial, new: pl.DataFrame, best: Attempt, progress: Progress) 
     out, base = trial.request.out, trial.base
     start_from(out, best.folder.name)
     if not (out / "examples.parquet").is_file():
-        write_table(out / "examples.parquet", read_table(best.folder / "examples.parquet", Example))
+        told = read_table(best.folder / "examples.parquet", Example)
+        run.keep_replayed(out, trial.split.replay, told)
+        write_table(out / "examples.parquet", told)
     with stage(out, "adapter", "adapter") as path:
         if path:
             with store.atomic(path, replace=True) as beside:

@@ -12,6 +12,7 @@ from knowpack import records, store
 from knowpack.config import KeepRecipe
 from knowpack.records import Example, Kind
 from knowpack.seeds import stream
+from knowpack.train.replay_left_out import replayable
 
 MADE_UP = "made_up"
 SCHEMA = {"fact_id": pl.String(), "why": pl.String(), "question": pl.String()}
@@ -20,8 +21,10 @@ SCHEMA = {"fact_id": pl.String(), "why": pl.String(), "question": pl.String()}
 def prompts(facts: pl.DataFrame, packed: pl.DataFrame, recipe: KeepRecipe, seed: int) -> pl.DataFrame:
     """Replay prompts [fact_id, why, question]; why: same_relation, same_range, unrelated or made_up.
 
-    facts: those that no probe will measure harm on; the packed ones among them are left out.
+    facts: those that no probe will measure harm on; the packed ones among them are left out, and so are the relations
+    and subjects that the recipe keeps out of the replay.
     """
+    facts = replayable(facts, recipe, seed)
     others = facts.join(packed, on="fact_id", how="anti", maintain_order="left")
     others = others.filter(~pl.col("question").is_in(packed["question"].to_list()))
     shuffled = others.sort("fact_id")[stream(seed, "replay", "facts").permutation(len(others))]
