@@ -37,7 +37,9 @@ WORLDS = (
     World("30 relations of 10, too sure", (10,) * 30, 0.5, -0.7, 0.5),
     World("20 relations of 100, calibrated", (100,) * 20, 1.0, 0.0, 0.0),
     World("20 relations of 100, too sure", (100,) * 20, 0.5, -0.7, 0.5),
-    World("21 relations of 3 to 200, too sure", (200, 150, 100, 80, 60, 40, 30, 20, *[10] * 8, *[3] * 5), 0.5, -0.7, 0.5),
+    World(
+        "21 relations of 3 to 200, too sure", (200, 150, 100, 80, 60, 40, 30, 20, *[10] * 8, *[3] * 5), 0.5, -0.7, 0.5
+    ),
     World("8 relations of 50, too sure", (50,) * 8, 0.5, -0.7, 0.5),
     World("200 facts of their own, 10 answers each, too sure", (10,) * 200, 0.5, -0.7, 0.5),
 )

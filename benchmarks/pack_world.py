@@ -9,12 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
-from knowpack.base import sampled
 from knowpack.bench.evaluate import evaluate
 from knowpack.config import BenchConfig, FactsConfig, ModelConfig, ProbeConfig
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.facts import sources
+from knowpack.facts.chosen import sampled
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash

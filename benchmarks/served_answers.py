@@ -12,9 +12,10 @@ import time
 
 import polars as pl
 
-from knowpack.base import prompter_for, sampled, shot_pool
+from knowpack.base import prompter_for
 from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
 from knowpack.facts import sources
+from knowpack.facts.chosen import sampled, shot_pool
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import draw_shots

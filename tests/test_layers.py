@@ -28,6 +28,7 @@ LAYERS = [
     {"base"},
     {"manifest"},
     {"further"},
+    {"run_figures"},
     {"run"},
     {"forecast"},
     {"study", "pack", "diff", "export"},

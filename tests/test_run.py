@@ -10,10 +10,11 @@ import pytest
 import tiny
 from knowpack import run as stages
 from knowpack import store
-from knowpack.base import folder_lock, measure_base, open_base, sampled
+from knowpack.base import measure_base, open_base
 from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig
 from knowpack.diff import diff
 from knowpack.errors import ConfigError, FactsError, HeldError, ModelError, StoreError
+from knowpack.facts.chosen import sampled
 from knowpack.manifest import begin
 from knowpack.measure.confidence import RiskCoverage
 from knowpack.measure.grading import GRADER_VERSION
@@ -264,7 +265,7 @@ def test_a_folder_that_another_holds_is_waited_for_and_the_wait_is_said(tmp_path
             yield lambda n: None
 
     other.__enter__()
-    with folder_lock(tmp_path, Telling()), pytest.raises(HeldError), store.lock(tmp_path):
+    with store.folder_lock(tmp_path, Telling()), pytest.raises(HeldError), store.lock(tmp_path):
         pass
     assert said == [f"waiting for another process that works in {tmp_path}"]
     with store.lock(tmp_path):
@@ -273,5 +274,5 @@ def test_a_folder_that_another_holds_is_waited_for_and_the_wait_is_said(tmp_path
 
 def test_a_folder_that_cannot_be_written_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot write"), folder_lock(tmp_path / "file", SILENT):
+    with pytest.raises(StoreError, match="cannot write"), store.folder_lock(tmp_path / "file", SILENT):
         pass

@@ -5,8 +5,7 @@ answered. The hash covers the weights, the tokenizer, the facts, the prompts and
 them shares the measurement (DESIGN: one base, many adapters).
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,10 +13,10 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack import store
-from knowpack.config import FactsConfig, ProbeConfig, RunConfig, fingerprint
+from knowpack.config import ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import TransformersAsker, in_memory, left_out, weights_of
-from knowpack.errors import HeldError
 from knowpack.facts import sources
+from knowpack.facts.chosen import facts_of, sampled, shot_pool
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import at_stake
@@ -30,10 +29,8 @@ from knowpack.probe.prompts import Prompter, Shot, draw_shots
 from knowpack.probe.turns import Turns
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Knowledge, Response
-from knowpack.seeds import stream
 from knowpack.served.opening import open_asker
 
-LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
 KEY_QUESTION = "What is it?"  # its ids under every prompt stand in the key
 SHOTS = {"shots", "shots_seed", "shots_in_order", "shot_answers"}  # the shots themselves are in the key
 NOT_IN_THE_KEY = {"noise", "n_floors", "n_held_out_forms"}  # they leave the first set of answers as it is
@@ -154,7 +151,7 @@ def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> 
     """Ask the base everything, and again under fresh prompts; what is on disk already is kept."""
     if is_measured(base, config):  # read by all, held by none
         return
-    with folder_lock(base.folder, progress):
+    with store.folder_lock(base.folder, progress):
         if not store.read_manifest(base.folder):
             store.write_manifest(base.folder, {"command": "knowpack", "base_hash": base.folder.name, "files": {}})
         if not (base.folder / "facts.parquet").is_file():
@@ -207,44 +204,6 @@ def probe_into(config: RunConfig, out: Path, progress: Progress = SILENT, *, ask
     store.claim(out, "knowpack probe", _described(base, config))
     measure_base(base, config, progress)
     return base
-
-
-def sampled(facts: pl.DataFrame, config: FactsConfig) -> pl.DataFrame:
-    """A sample of the facts in proportion to relation x popularity, in their own order; all where none is asked."""
-    if config.sample is None or config.sample >= facts.height:
-        return facts
-    order = stream(config.sample_seed, "facts").permutation(facts.height)
-    shuffled = facts.with_row_index("place")[order]
-    strata = ["relation", "popularity"]
-    # Systematic sampling of the facts sorted by stratum: every stratum gets its share, up to one.
-    ranked = shuffled.sort(strata, maintain_order=True)
-    steps = (pl.int_range(config.sample, eager=True) * facts.height) // config.sample
-    return ranked[steps].sort("place").drop("place")
-
-
-def shot_pool(config: RunConfig) -> pl.DataFrame:
-    """The pool of few-shot examples [question, answer] of a config; empty where no shots are asked."""
-    if config.probe.n_shots == 0:
-        return pl.DataFrame(schema={"question": pl.String(), "answer": pl.String()})
-    name = sources.shots_for(config.model.name, facts_of(config), config.probe.shots)
-    return sources.load_shots(name, config.probe.shot_answers)
-
-
-def facts_of(config: RunConfig) -> str:
-    """Which facts a run asks: a source's name, or a file."""
-    return sources.facts_for(config.model.name, config.facts.path)
-
-
-@contextmanager
-def folder_lock(folder: Path, progress: Progress) -> Iterator[None]:
-    """Hold a folder for this process; wait, and say so, while another holds it."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(store.lock(folder))
-        except HeldError:
-            with progress.stage(f"waiting for another process that works in {folder}", None):
-                stack.enter_context(store.lock(folder, LONGEST_WAIT_SECONDS))
-        yield
 
 
 def fresh_name(number: int) -> str:

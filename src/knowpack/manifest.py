@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from knowpack import store
-from knowpack.base import Base, folder_lock
+from knowpack.base import Base
 from knowpack.config import RunConfig
 from knowpack.errors import ConfigError, StoreError
 from knowpack.progress import Progress
@@ -78,7 +78,7 @@ def owned(
 ) -> Iterator[None]:
     """A folder of the user's choice: of this request alone, held by this process, its state recorded."""
     store.refuse_other(folder, command, request)
-    with folder_lock(folder, progress):
+    with store.folder_lock(folder, progress):
         store.claim(folder, command, request)
         with recorded(folder, started):
             yield

@@ -3,51 +3,38 @@
     facts -> [base: probe, knowledge] -> mix -> train -> probe -> knowledge -> shifts, causes -> benchmarks -> figures
 
 RunConfig -> the folder `work/runs/<label>-<hash>/`. A stage is done when its file exists, so a run that was killed
-goes on where it stopped. The hash covers whatever changes a result.
+goes on where it stopped. The hash covers whatever changes a result. The figures are in run_figures.py.
 """
 
 import json
 import re
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from knowpack import records, store
-from knowpack.base import (
-    Base,
-    ask_fresh,
-    bench_key,
-    facts_of,
-    folder_lock,
-    fresh_name,
-    measure_base,
-    open_base,
-    shot_pool,
-)
+from knowpack.base import Base, ask_fresh, bench_key, fresh_name, measure_base, open_base
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import weights_of
 from knowpack.facts import sources
+from knowpack.facts.chosen import facts_of, shot_pool
 from knowpack.further import asking
 from knowpack.manifest import begin, recorded, stage
-from knowpack.measure import causes, collapse, confidence, harm, knowledge, regress, replay_apart, shifts
-from knowpack.measure.group_harm import group_harm
-from knowpack.measure.stakes import Draw, untrained
-from knowpack.model.load import load
+from knowpack.measure import causes, confidence, knowledge, regress, shifts
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
-from knowpack.probe.prompts import Prompter, draw_shots
+from knowpack.probe.prompts import draw_shots
 from knowpack.progress import SILENT, Progress
-from knowpack.records import GRADERS, Example, Fact, Figure, Kind, Knowledge, Response, Shift
+from knowpack.records import Example, Figure, Kind, Knowledge, Response
+from knowpack.run_figures import figures, harm_by_group, taught_ids
 from knowpack.train import mix, replay_prompts
 
 if TYPE_CHECKING:
     from knowpack.train.base_answers import Replay
-    from knowpack.train.train import TrainResult
 
-TRAIN = "knowpack train"
 BESIDE_FIGURES = ("over_given.parquet", "risk_coverage.parquet", "group_harm.parquet")
 LONGEST_SLUG = 80  # characters of a label in the folder's name
 ENOUGH_APART = 1000  # facts beside those probed, to replay from them alone
@@ -63,7 +50,7 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
     check(config, base)
     measure_base(base, config, progress)
     folder = folder_of(config, base)
-    with folder_lock(folder, progress) if wait else store.lock(folder), recorded(folder, started):
+    with store.folder_lock(folder, progress) if wait else store.lock(folder), recorded(folder, started):
         begin(folder, config, base)
         make_examples(folder, config, base)
         make_adapter(folder, config, base, progress)
@@ -137,6 +124,7 @@ def keep_log(folder: Path) -> None:
 def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress: Progress) -> None:
     """Stages 3 to 7: what the tuned model answers, what moved and why, the benchmarks, the figures."""
     examples = _examples(folder)
+    told = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
     taught = taught_ids(examples)
     keep_log(folder)  # a kill may have come just before it
     beside = ["held_out.parquet", *(fresh_name(number + 1) for number in range(config.probe.n_floors))]
@@ -153,7 +141,6 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             known_after = store.read_table(folder / "knowledge.parquet", Knowledge)
             trained = None if examples is None else set(examples["fact_id"])
             moved = shifts.shifts(base.knowledge, known_after, trained, base.facts)
-            told = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
             before, labelled = base.responses.collect(), base.prompter.chat
             store.write_table(path, causes.explain(moved, before, after, told, base.facts, labelled=labelled))
     with stage(folder, "bench", "scores.parquet") as path:
@@ -166,69 +153,12 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             found = figures(folder, base, after, examples)
             if examples is not None and (folder / "adapter").is_dir():
                 _tell_card(folder / "adapter", config, base, examples, found)
-            told = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
             grown = regress.over_given(base.responses.collect(), after, told, base.facts)
             store.write_table(folder / "over_given.parquet", grown)
             sure = confidence.risk_coverage(base.responses.collect(), after, base.facts, set(told["fact_id"]))
             store.write_table(folder / "risk_coverage.parquet", sure)
             store.write_table(folder / "group_harm.parquet", harm_by_group(folder, base, told))
             store.write_json(path, [asdict(figure) for figure in found])
-
-
-def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFrame | None) -> list[Figure]:
-    """Every scalar figure of a run, under both graders, with interval and n."""
-    moved = store.read_table(folder / "shifts.parquet", Shift)
-    known_after = store.read_table(folder / "knowledge.parquet", Knowledge)
-    before = base.responses.collect()
-    told = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
-    trained = set() if examples is None else set(examples["fact_id"])
-    found = shifts.summary(moved, base.facts)
-    found += harm.figures(base.knowledge, known_after, draws(folder, base, known_after), base.facts, trained)
-    taught = taught_ids(examples)
-    if taught:
-        held_out = folder / "held_out.parquet"
-        reworded = store.read_table(held_out, Response) if held_out.is_file() else None
-        found += shifts.reliability(known_after, reworded, taught)
-    found += causes.figures(causes.base_rates(moved, before, after, told, base.facts, labelled=base.prompter.chat))
-    found += collapse.diversity(after, before)
-    found += regress.figures(before, after, told, base.facts)
-    found += confidence.figures(before, after, base.facts, trained)
-    found += asking.figures(folder, base, after)
-    found += _where_no_replay_was(folder, base, known_after, told)
-    return found + collapse.refusals(base.knowledge, known_after, trained, base.facts)
-
-
-def _where_no_replay_was(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFrame) -> list[Figure]:
-    """What was lost of subjects and relations that no replay prompt is about; empty where nothing was replayed."""
-    if not (folder / "replayed.parquet").is_file():
-        return []
-    replayed = store.read_table(folder / "replayed.parquet", Fact)
-    asked, trained = draws(folder, base, after), set(examples["fact_id"])
-    each = [(grader, untrained(base.knowledge, after, asked, base.facts, trained, grader)) for grader in GRADERS]
-    return [one for grader, found in each for one in replay_apart.figures(found, base.facts, replayed, grader)]
-
-
-def harm_by_group(folder: Path, base: Base, examples: pl.DataFrame) -> pl.DataFrame:
-    """Table of GroupHarm: known facts lost by relation and by popularity, under both graders."""
-    after = store.read_table(folder / "knowledge.parquet", Knowledge)
-    asked, trained = draws(folder, base, after), set(examples["fact_id"])
-    asked = [draw for draw in asked if draw.tuned is not None]
-    each = [(grader, untrained(base.knowledge, after, asked, base.facts, trained, grader)) for grader in GRADERS]
-    return pl.concat([group_harm(found, base.facts, grader) for grader, found in each])
-
-
-def draws(folder: Path, base: Base, known_after: pl.DataFrame) -> list[Draw]:
-    """What base and adapter know under each set of fresh prompts that both were asked; the base alone where none is.
-
-    Without shots all prompts are one, so that the probe itself is as good as fresh.
-    """
-    if not base.config.probe.n_shots:
-        return [Draw(base.knowledge, known_after)]
-    found: list[Draw] = []
-    while (theirs := base.fresh(len(found) + 1)) is not None:
-        path = folder / fresh_name(len(found) + 1) / "knowledge.parquet"
-        found.append(Draw(theirs, store.read_table(path, Knowledge) if path.is_file() else None))
-    return [draw for draw in found if draw.tuned is not None] or found
 
 
 def _tell_card(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, found: list[Figure]) -> None:
@@ -238,50 +168,6 @@ def _tell_card(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFr
     told = examples.filter(pl.col("kind") != str(Kind.REPLAY))
     measured = card.printed(found, config.grader)
     card.write(adapter, base.asker.name, base.asker.identity.weights, told, config.train, config.seed, measured)
-
-
-def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress = SILENT) -> "TrainResult":
-    """Train on an example table alone, into a folder of the user's choice; what is there already is kept."""
-    from knowpack.train import track
-    from knowpack.train.train import TrainResult, train
-
-    told = store.read_table(examples, Example)
-    loaded = load(config.model)
-    prompter = Prompter(loaded.tokenizer, chat=config.probe.chat, system=config.probe.system)
-    settings = fingerprint(config, "seed", "train") | {"chat": prompter.chat, "system": prompter.system}
-    asked: dict[str, object] = {
-        "examples": store.hash_table(told),
-        "model": loaded.weights_hash,
-        "settings": store.hash_of(settings),
-    }
-    out = out.absolute()
-    store.refuse_other(out, TRAIN, asked)
-    kept = store.read_manifest(out)
-    if kept and not store.lacking(out):
-        return TrainResult(out, track.read(out), float(str(kept["seconds"])), float(str(kept["effect"])))
-    with store.atomic(out, replace=bool(kept)) as beside:
-        made = train(
-            loaded,
-            told,
-            config.train,
-            config.seed,
-            beside,
-            prompter=prompter,
-            progress=progress,
-            resume_in=out.with_name(f".{out.name}.training"),
-        )
-        told_of = {"command": TRAIN, "request": asked, "seconds": made.seconds, "effect": made.effect, "files": {}}
-        store.write_manifest(beside, told_of)
-        store.record_all(beside)
-    return replace(made, adapter_dir=out)
-
-
-def taught_ids(examples: pl.DataFrame | None) -> set[str]:
-    """The facts that an adapter was to learn: the Unknown ones, or, of a sham, the HighlyKnown ones."""
-    if examples is None:
-        return set()
-    unknown = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))
-    return set((unknown if unknown.height else examples)["fact_id"])
 
 
 def _held_to_the_base(folder: Path, config: RunConfig, base: Base, examples: pl.DataFrame) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from knowpack import store
-from knowpack.base import Base, folder_lock, measure_base, open_base
+from knowpack.base import Base, measure_base, open_base
 from knowpack.config import RunConfig, StudyConfig
 from knowpack.errors import ConfigError, HeldError, KnowpackError
 from knowpack.manifest import failure
@@ -79,7 +79,7 @@ def lay_out(config: StudyConfig, progress: Progress = SILENT, base: Base | None 
         check(cell, base)
         names.append(folder_of(cell, base).name)
     assert base is not None, "`begun` refuses a study without cells"
-    with folder_lock(folder, progress):
+    with store.folder_lock(folder, progress):
         settings = config.model_dump(mode="json")
         store.write_text(folder / "study.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         store.write_text(folder / "runs.txt", "\n".join(names) + "\n")

@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
-from knowpack.base import facts_of, shot_pool
 from knowpack.config import RunConfig
 from knowpack.errors import FactsError
 from knowpack.facts import sources
+from knowpack.facts.chosen import facts_of, shot_pool
 from knowpack.records import Fact, schema
 
 

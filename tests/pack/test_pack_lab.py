@@ -23,7 +23,14 @@ What is the office colour of Bram Ltd?,ochre,Bram Ltd,office colour
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "N_REPORT", 40)
     monkeypatch.setattr(plan, "N_VALIDATION", 30)
-    few = {"n_replay": 60, "n_made_up": 20, "n_texts": 8, "n_contexts": 2, "replay_batch": 12, "no_replay_relations": 0.3}
+    few = {
+        "n_replay": 60,
+        "n_made_up": 20,
+        "n_texts": 8,
+        "n_contexts": 2,
+        "replay_batch": 12,
+        "no_replay_relations": 0.3,
+    }
     short = recipes.for_load(4, 3).model_copy(update={**few, "max_steps": 60, "tail_steps": 10})
     monkeypatch.setattr(recipes, "for_load", lambda rank, n: short.model_copy(update={"rank": rank}))
 

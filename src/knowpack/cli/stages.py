@@ -128,7 +128,7 @@ def train_command(
     Example: knowpack train --model lab --examples examples.parquet --out out/adapter --set train.lr=1e-2
     """
     from knowpack.cli.console import progress
-    from knowpack.run import train_into
+    from knowpack.train.alone import train_into
 
     config = config_of(model=model, settings=[f"seed={seed}", *settings])
     result = train_into(config, examples, out, progress(quiet))

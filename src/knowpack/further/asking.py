@@ -9,9 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import records, store
-from knowpack.base import Base, facts_of
+from knowpack.base import Base
 from knowpack.config import RunConfig
 from knowpack.facts import sources
+from knowpack.facts.chosen import facts_of
 from knowpack.further.graph_questions import Pools, further_questions
 from knowpack.further.likelihoods import Likelihood, PassageScore, likelihoods, passages, score_passages
 from knowpack.manifest import stage

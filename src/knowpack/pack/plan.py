@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import polars as pl
 
 from knowpack import records, store
-from knowpack.base import sampled
 from knowpack.config import FactsConfig
 from knowpack.errors import FactsError
+from knowpack.facts.chosen import sampled
 from knowpack.records import Example, Kind
 from knowpack.train.mix import paraphrases
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
-from knowpack.base import Base, shot_pool
+from knowpack.base import Base
 from knowpack.config import KeepRecipe, RunConfig
+from knowpack.facts.chosen import shot_pool
 from knowpack.manifest import stage
 from knowpack.measure import harm as figures
 from knowpack.measure.knowledge import knowledge_map

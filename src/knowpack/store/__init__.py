@@ -4,7 +4,7 @@ A file that exists is complete: it is written beside, flushed, then renamed. Par
 """
 
 from knowpack.store.claims import claim, refuse_other
-from knowpack.store.lease import disk_seconds, holder, lock
+from knowpack.store.lease import disk_seconds, folder_lock, holder, lock
 from knowpack.store.reading import Chunks, read_json, read_table, scan_table, write_table
 from knowpack.store.sums import (
     Damage,
@@ -28,6 +28,7 @@ __all__ = [
     "check",
     "claim",
     "disk_seconds",
+    "folder_lock",
     "forget",
     "hash_file",
     "hash_of",

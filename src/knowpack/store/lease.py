@@ -20,17 +20,19 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from knowpack.errors import HeldError
+from knowpack.progress import Progress
 from knowpack.store import process
 from knowpack.store.writing import remove, store_error, sweep
 
 LOCK = ".lock"
 BEAT_SECONDS, STALE_SECONDS = 20.0, 600.0
 POLL_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
 
 
 class Holder(NamedTuple):
@@ -74,6 +76,18 @@ def lock(folder: Path, wait_seconds: float = 0.0) -> Iterator[None]:
         with suppress(OSError):
             mine.unlink()
             mine.parent.rmdir()
+
+
+@contextmanager
+def folder_lock(folder: Path, progress: Progress) -> Iterator[None]:
+    """Hold a folder for this process; wait, and say so, while another holds it."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock(folder))
+        except HeldError:
+            with progress.stage(f"waiting for another process that works in {folder}", None):
+                stack.enter_context(lock(folder, LONGEST_WAIT_SECONDS))
+        yield
 
 
 def holder(folder: Path) -> Holder | None:

@@ -1,0 +1,103 @@
+"""Values checked against their section; what is wrong with them, in one line and in plain words."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from knowpack.errors import ConfigError
+from knowpack.settings.sections import KIND, Section, annotation_of, kinds
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+S = TypeVar("S", bound=Section)
+
+
+def build(section: type[S], data: dict[str, Any], where: str) -> S:
+    """Plain values -> the section. where: what is named as their place. Raises ConfigError in one line."""
+    try:
+        return section.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = _place(section, first["loc"])
+        key = ".".join(place.keys)
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(sorted(place.section.model_fields))
+            kind = f" ({'.'.join([*place.keys[:-1], KIND])}={place.kind})" if place.kind else ""
+            raise ConfigError(f"{where}: unknown key {key!r}{kind}; known: {known}") from None
+        raise ConfigError(f"{where}: {key}: {_expected(first)}, got {first['input']!r}"[:500]) from None
+
+
+def of_section(error: ValueError) -> str | None:
+    """What is wrong with a section that was made of a command's options, in one line; None for any other error."""
+    known = {one.__name__ for one in _subsections(Section)}
+    if not isinstance(error, ValidationError) or error.title not in known:
+        return None
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}"[:500]
+
+
+def _subsections(section: type[Section]) -> Iterator[type[Section]]:
+    for one in section.__subclasses__():
+        yield one
+        yield from _subsections(one)
+
+
+WORDS = {
+    "int": "expected a whole number",
+    "float": "expected a number",
+    "bool": "expected true or false",
+    "string": "expected a text",
+    "tuple": "expected a list",
+    "list": "expected a list",
+    "dict": "expected settings as `key: value`",
+    "model": "expected settings as `key: value`",
+    "missing": "is missing",
+    "finite": "expected a finite number",
+}
+"""pydantic's kinds of error, up to their first underscore -> what a person reads."""
+BOUNDS = {"greater_than_equal": ("at least", "ge"), "greater_than": ("more than", "gt")}
+BOUNDS |= {"less_than_equal": ("at most", "le"), "less_than": ("less than", "lt")}
+
+
+def _expected(error: "ErrorDetails") -> str:
+    """What was expected, in our words; pydantic's own where it says what ours do not."""
+    kind, given = error["type"], error.get("ctx", {})
+    if kind in BOUNDS:
+        word, limit = BOUNDS[kind]
+        return f"expected {word} {given[limit]:g}"
+    if kind in ("literal_error", "enum"):
+        return f"expected {given['expected']}"
+    if kind.startswith("union_tag"):
+        return f"expected one of {given.get('expected_tags', 'its kinds')}"
+    if kind == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    return WORDS.get(kind.partition("_")[0], error["msg"])
+
+
+class _Place(NamedTuple):
+    """Where in the settings an error is."""
+
+    keys: list[str]
+    section: type[BaseModel]
+    """Whose keys are expected there."""
+    kind: str | None
+    """Its kind, where it is one of several."""
+
+
+def _place(section: type[BaseModel], loc: tuple[int | str, ...]) -> _Place:
+    """pydantic names the kind inside the path (train, keep, epochs); a person never wrote it."""
+    keys: list[str] = []
+    kind: str | None = None
+    annotation: object = section
+    for part in loc:
+        several = kinds(annotation)
+        if str(part) in several:
+            kind, annotation = str(part), several[str(part)]
+        else:
+            keys.append(str(part))
+            annotation = annotation_of(annotation, [str(part)])
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            section = annotation
+    return _Place(keys, section, kind)

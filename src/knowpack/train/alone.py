@@ -1,0 +1,48 @@
+"""Training by itself: an example table and a model -> an adapter in a folder of the user's choice."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from knowpack import store
+from knowpack.config import RunConfig, fingerprint
+from knowpack.model.load import load
+from knowpack.probe.prompts import Prompter
+from knowpack.progress import SILENT, Progress
+from knowpack.records import Example
+from knowpack.train import track
+from knowpack.train.train import TrainResult, train
+
+TRAIN = "knowpack train"
+
+
+def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress = SILENT) -> TrainResult:
+    """Train on an example table alone, into a folder of the user's choice; what is there already is kept."""
+    told = store.read_table(examples, Example)
+    loaded = load(config.model)
+    prompter = Prompter(loaded.tokenizer, chat=config.probe.chat, system=config.probe.system)
+    settings = fingerprint(config, "seed", "train") | {"chat": prompter.chat, "system": prompter.system}
+    asked: dict[str, object] = {
+        "examples": store.hash_table(told),
+        "model": loaded.weights_hash,
+        "settings": store.hash_of(settings),
+    }
+    out = out.absolute()
+    store.refuse_other(out, TRAIN, asked)
+    kept = store.read_manifest(out)
+    if kept and not store.lacking(out):
+        return TrainResult(out, track.read(out), float(str(kept["seconds"])), float(str(kept["effect"])))
+    with store.atomic(out, replace=bool(kept)) as beside:
+        made = train(
+            loaded,
+            told,
+            config.train,
+            config.seed,
+            beside,
+            prompter=prompter,
+            progress=progress,
+            resume_in=out.with_name(f".{out.name}.training"),
+        )
+        told_of = {"command": TRAIN, "request": asked, "seconds": made.seconds, "effect": made.effect, "files": {}}
+        store.write_manifest(beside, told_of)
+        store.record_all(beside)
+    return replace(made, adapter_dir=out)
