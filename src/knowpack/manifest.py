@@ -154,6 +154,13 @@ def begin(folder: Path, config: RunConfig, base: Base, more: dict[str, object] |
     store.record(folder, "config.yaml", again=False)
 
 
+def command_of(folder: Path) -> str | None:
+    """The command that makes a folder again; None where its manifest has none."""
+    told = store.read_manifest(folder)
+    found = told.get("again") or told.get("command")
+    return found if isinstance(found, str) else None
+
+
 def _described(folder: Path, config: RunConfig, base: Base) -> dict[str, object]:
     return {
         "run_id": folder.name,

@@ -22,7 +22,7 @@ from knowpack.decode.transformers_asker import weights_of
 from knowpack.facts import sources
 from knowpack.facts.chosen import facts_of, shot_pool
 from knowpack.further import asking
-from knowpack.manifest import begin, recorded, stage
+from knowpack.manifest import begin, command_of, recorded, stage
 from knowpack.measure import causes, confidence, knowledge, regress, shifts
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
@@ -152,7 +152,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
         if path:
             found = figures(folder, base, after, examples)
             if examples is not None and (folder / "adapter").is_dir():
-                _tell_card(folder / "adapter", config, base, examples, found)
+                _tell_card(folder, config, base, examples, found)
             grown = regress.over_given(base.responses.collect(), after, told, base.facts)
             store.write_table(folder / "over_given.parquet", grown)
             sure = confidence.risk_coverage(base.responses.collect(), after, base.facts, set(told["fact_id"]))
@@ -161,13 +161,14 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             store.write_json(path, [asdict(figure) for figure in found])
 
 
-def _tell_card(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, found: list[Figure]) -> None:
-    """Write the adapter's card again, now with what was measured."""
+def _tell_card(folder: Path, config: RunConfig, base: Base, examples: pl.DataFrame, found: list[Figure]) -> None:
+    """Write the adapter's card again, now with what was measured, and with the command that makes it again."""
     from knowpack.train import card
 
     told = examples.filter(pl.col("kind") != str(Kind.REPLAY))
     measured = card.printed(found, config.grader)
-    card.write(adapter, base.asker.name, base.asker.identity.weights, told, config.train, config.seed, measured)
+    name, weights, again = base.asker.name, base.asker.identity.weights, command_of(folder)
+    card.write(folder / "adapter", name, weights, told, config.train, config.seed, measured, again)
 
 
 def _held_to_the_base(folder: Path, config: RunConfig, base: Base, examples: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from importlib.metadata import version
 from pathlib import Path
 
 import peft
@@ -14,13 +15,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from knowpack.config import PlainRecipe
+import tiny
+from knowpack.config import ModelConfig, PlainRecipe
 from knowpack.errors import ModelError
+from knowpack.model.load import load
 from knowpack.model.loaded import Loaded
 from knowpack.probe.prompts import Prompter
 from knowpack.records import Example, table
 from knowpack.seeds import seed_of, stream
-from knowpack.train import lora
+from knowpack.train import card, lora
 from knowpack.train.batch import NO_LOSS, Row, collate, encode
 from knowpack.train.train import train
 
@@ -227,6 +230,41 @@ def test_card_is_yaml_headed_and_names_the_base_and_the_hash(tmp_path: Path) -> 
     assert yaml.safe_load(head)["library_name"] == "peft"
     assert "unknown: 11 examples of 11 facts" in body
     assert "sha256" in body
+    assert f"knowpack {version('knowpack')}, seed 7." in body
+
+
+def test_a_card_names_the_hub_and_the_licence_and_no_path_of_this_machine(tmp_path: Path) -> None:
+    """base_model is read as a hub name by whoever loads or lists the adapter; of a folder there is none to give."""
+    typed = "knowpack pack /home/me/secret/facts.csv --model smollm2 --out /home/me/real"
+    card.write(tmp_path, "smollm2", "0a1b", some_examples(), PlainRecipe(), 7, {"harm": "0.010"}, typed)
+    _, head, body = (tmp_path / "README.md").read_text().split("---\n", 2)
+    told = yaml.safe_load(head)
+    assert told["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert told["license"] == "apache-2.0"
+    assert "base_model:adapter:HuggingFaceTB/SmolLM2-135M-Instruct" in told["tags"]
+    assert "    knowpack pack facts.csv --model smollm2 --out real\n" in body
+    assert "| harm | 0.010 |" in body
+    mine = tiny.save_model(tmp_path / "mine")
+    card.write(tmp_path, str(mine), "0a1b", some_examples(), PlainRecipe(), 7)
+    text = (tmp_path / "README.md").read_text()
+    assert text.count("mine") == 2
+    assert str(tmp_path) not in text
+    assert "base_model" not in yaml.safe_load(text.split("---\n")[1])
+
+
+def test_the_adapters_config_names_the_hub_or_a_name_without_folders(tmp_path: Path) -> None:
+    """peft writes the folder that the model was loaded from, from the root."""
+    folder = tiny.save_model(tmp_path / "model")
+    for hub, expected in ((None, "model"), ("owner/tiny", "owner/tiny")):
+        told = json.loads((folder / "config.json").read_text()) | {"_name_or_path": hub}
+        (folder / "config.json").write_text(json.dumps(told))
+        ours, out = load(ModelConfig(name=str(folder))), tmp_path / "out" / expected
+        train(ours, some_examples(), PlainRecipe(lr=1e-2, epochs=1), 7, out, prompter=Prompter(ours.tokenizer))
+        settings = json.loads((out / "adapter_config.json").read_text())
+        assert settings["base_model_name_or_path"] == expected
+        assert json.loads((out / "knowpack.json").read_text())["base"] == str(folder)
+        plain = transformers.AutoModelForCausalLM.from_pretrained(folder)
+        assert peft.PeftModel.from_pretrained(plain, str(out)).peft_config["default"].r == PlainRecipe().rank
 
 
 def test_log_has_a_line_a_step_and_lr_decays_to_the_last(tmp_path: Path) -> None:

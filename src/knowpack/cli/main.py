@@ -15,6 +15,7 @@ from knowpack.cli.facts import app as facts_app
 from knowpack.cli.lab import app as lab_app
 from knowpack.cli.pack import Limits, capacity_command, pack_command
 from knowpack.cli.plan import DryRun, say_plan
+from knowpack.cli.push import push_command
 from knowpack.cli.results import NOT_MET, Json, finish, say_json
 from knowpack.cli.stages import (
     Adapter,
@@ -74,6 +75,7 @@ app.add_typer(bench_app, name="bench")
 app.command("pack")(pack_command)
 app.command("capacity")(capacity_command)
 app.command("export")(export_command)
+app.command("push")(push_command)
 app.command("probe")(probe_command)
 app.command("mix")(mix_command)
 app.command("train")(train_command)

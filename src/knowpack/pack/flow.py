@@ -164,8 +164,9 @@ def _write(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame, 
     figures = {field.name: getattr(outcome.harm, field.name) for field in fields(outcome.harm)}
     measured = {name: card.text(estimate) for name, estimate in figures.items() if estimate is not None}
     measured |= {"packed facts": str(new.height), "facts of the report": str(trial.split.report.height)}
-    base = trial.base.asker
-    card.write(outcome.folder / "adapter", base.name, base.identity.weights, told, best.config, request.seed, measured)
+    base, again = trial.base.asker, command_of(request)
+    out = outcome.folder / "adapter"
+    card.write(out, base.name, base.identity.weights, told, best.config, request.seed, measured, again)
     write_json(
         outcome.folder / "pack.json",
         {

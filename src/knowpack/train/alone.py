@@ -9,6 +9,7 @@ from knowpack.model.load import load
 from knowpack.probe.prompts import Prompter
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example
+from knowpack.settings import differing, typed
 from knowpack.train import track
 from knowpack.train.train import TrainResult, train
 
@@ -41,8 +42,15 @@ def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress 
             prompter=prompter,
             progress=progress,
             resume_in=out.with_name(f".{out.name}.training"),
+            command=_command(config, examples, out),
         )
         told_of = {"command": TRAIN, "request": asked, "seconds": made.seconds, "effect": made.effect, "files": {}}
         store.write_manifest(beside, told_of)
         store.record_all(beside)
     return replace(made, adapter_dir=out)
+
+
+def _command(config: RunConfig, examples: Path, out: Path) -> str:
+    """The command that trains it again, as one types it."""
+    options: dict[str, object] = {"model": config.model.name, "examples": examples, "seed": config.seed, "out": out}
+    return typed(TRAIN, options, differing(config, {"label", "model.name", "seed"}))

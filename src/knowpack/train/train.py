@@ -54,13 +54,14 @@ def train(
     replay: Replay | None = None,
     more_terms: Sequence[objective.Term] = (),
     resume_in: Path | None = None,
+    command: str | None = None,
 ) -> TrainResult:
     """Examples -> adapter in `out`. The base comes back bit for bit.
 
     Of the keep recipe alone: contexts, the few-shot prompts to train under, () being the bare question; replay, the
     base's answers to the replay examples, where they are there from an earlier call with the same examples and
     contexts; more_terms, beside the recipe's own objective. resume_in: a folder for the state of a training that is
-    killed; the same call goes on from there, to the same bytes, and removes it at the end.
+    killed; the same call goes on from there, to the same bytes, and removes it at the end. command: for the card.
     """
     replayed = examples["kind"] == str(Kind.REPLAY)
     to_replay, examples = examples.filter(replayed), examples.filter(~replayed)
@@ -104,7 +105,7 @@ def train(
         raise ModelError(f"the saved adapter is not the trained one: logits move by {again:.4g}, not {effect:.4g}")
     if (told := track.ended_worse(log.lines)) is not None:
         warnings.warn(told, stacklevel=2)
-    card.write(out, loaded.name, loaded.weights_hash, examples, config, seed)
+    card.write(out, loaded.name, loaded.weights_hash, examples, config, seed, command=command)
     write_made_on(out, loaded)
     if resume_in is not None and resume_in.is_dir():
         for epoch in sorted(resume_in.glob("epoch-*")):
