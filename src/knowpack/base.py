@@ -13,8 +13,9 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack import store
-from knowpack.config import ProbeConfig, RunConfig, fingerprint
+from knowpack.config import BenchConfig, FactsConfig, ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import TransformersAsker, in_memory, left_out, weights_of
+from knowpack.errors import FactsError
 from knowpack.facts import sources
 from knowpack.facts.chosen import facts_of, sampled, shot_pool
 from knowpack.measure.grading import GRADER_VERSION
@@ -105,7 +106,7 @@ def open_base(
     config: RunConfig, progress: Progress = SILENT, *, asker: Asker | None = None, facts: pl.DataFrame | None = None
 ) -> Base:
     """Load the model, the facts and the prompts; nothing is measured yet. asker, facts: loaded already."""
-    facts = sampled(sources.load(facts_of(config)) if facts is None else facts, config.facts)
+    table = sources.load(facts_of(config)) if facts is None else facts
     pool = shot_pool(config)
     if config.bench.tasks:  # a typo is said before minutes of work
         from knowpack.bench.tasks import check_names
@@ -114,6 +115,7 @@ def open_base(
     if asker is None:
         with progress.stage(f"loading {config.model.name}", None):
             asker = open_asker(config.model, config.probe.batch_size)
+    facts = sampled(with_something_to_lose(table, config, asker, progress), config.facts)
     probe_config = config.probe
     if config.bench.tasks:
         in_memory(by_ids(asker, "a benchmark"), "a benchmark")
@@ -131,6 +133,31 @@ def open_base(
     }
     folder = Path(config.work) / "base" / store.hash_of(key)
     return Base(folder, asker, prompter, facts, shots, config)
+
+
+def with_something_to_lose(
+    facts: pl.DataFrame, config: RunConfig, asker: Asker, progress: Progress = SILENT
+) -> pl.DataFrame:
+    """Of facts.screen facts, those that the base answers right, or refuses, under its first prompt; all of the table
+    where no screen is asked.
+
+    A HighlyKnown fact is answered right under every prompt, so none is lost by this: which facts are HighlyKnown, and
+    what becomes of them under fresh prompts, is as if all had been asked everything. Of the other categories only a
+    part is left, so their shares are not the table's. The answers are kept like any base's.
+    Raises FactsError where none is answered.
+    """
+    n = config.facts.screen
+    if n is None:
+        return facts
+    many = sampled(facts, FactsConfig(sample=n, sample_seed=config.facts.sample_seed))
+    once = config.probe.model_copy(update={"n_prompts": 1, "noise": False, "logprob": False, "n_samples": 0})
+    screening = config.model_copy(update={"facts": FactsConfig(), "probe": once, "bench": BenchConfig()})
+    base = open_base(screening, progress, asker=asker, facts=many)
+    measure_base(base, screening, progress)
+    chosen = many.join(at_stake(base.knowledge), on="fact_id", how="semi", maintain_order="left")
+    if chosen.is_empty():
+        raise FactsError(f"the model answers none of {many.height} facts under its first prompt: nothing can be lost")
+    return chosen
 
 
 def _as_asked(prompter: Prompter | Turns, draw: list[Shot]) -> list[int] | list[dict[str, str]]:

@@ -60,6 +60,9 @@ class FactsConfig(Section):
     sample: int | None = Field(None, ge=1)
     """Take this many, stratified by relation and popularity; None = all."""
     sample_seed: Seed = 0
+    screen: int | None = Field(None, ge=1)
+    """Ask so many under the first prompt only, and take the sample from those that are answered right there, or
+    refused: no HighlyKnown fact is missed, and no time goes to facts that cannot be lost. None = no such choice."""
 
 
 class ProbeConfig(Section):

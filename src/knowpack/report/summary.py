@@ -79,7 +79,20 @@ def unmeasured(measured: Measured) -> list[str]:
         missing.append("Benchmarks: none were run.")
     if not any(measures.kinship(run, "default") for run in measured.source.runs):
         missing.append("Kinship to the trained facts and causes: the training facts are not known.")
+    if n := max((_screened(run) for run in measured.source.runs), default=0):
+        missing.append(
+            f"Facts that the base did not answer: of {n:,} asked under one prompt, those that it answered or refused "
+            "were measured. HighlyKnown facts are all there; other shares are of what was asked, not of the table."
+        )
     return missing
+
+
+def _screened(run: Run) -> int:
+    """facts.screen of a run; 0 = every fact of the sample was measured."""
+    config = run.manifest.get("config")
+    facts = config.get("facts") if isinstance(config, dict) else None
+    n = facts.get("screen") if isinstance(facts, dict) else None
+    return n if isinstance(n, int) else 0
 
 
 class Epoch(NamedTuple):

@@ -1,0 +1,73 @@
+"""facts.screen: what is measured is what can be lost, and no HighlyKnown fact is missed by it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+import tiny
+from knowpack.base import measure_base, open_base
+from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
+from knowpack.errors import FactsError
+from knowpack.records import GRADERS, Category
+from knowpack.report.summary import _screened
+
+N = 150
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """150 facts of the lab, all asked under three prompts."""
+    return RunConfig(
+        facts=FactsConfig(sample=N),
+        probe=ProbeConfig(n_prompts=3, noise=False, max_new_tokens=12),
+        work=str(tmp_path_factory.mktemp("screen")),
+    )
+
+
+def test_screening_misses_no_highly_known_fact_and_leaves_out_what_cannot_be_lost(whole: RunConfig) -> None:
+    """The expected facts are read off the answers of all 150 facts under all prompts."""
+    every = open_base(whole)
+    measure_base(every, whole)
+    first = every.responses.filter((pl.col("prompt") == 0) & (pl.col("form") == 0)).collect()
+    right = [pl.col(f"matched_{grader}").is_not_null() for grader in GRADERS]
+    graded = pl.any_horizontal(*right, *(pl.col(f"refused_{grader}") for grader in GRADERS))
+    expected = set(first.filter(graded)["fact_id"])
+    assert 0 < len(expected) < N  # or else nothing is told apart here
+
+    config = whole.model_copy(update={"facts": FactsConfig(screen=N)})
+    screened = open_base(config, asker=every.asker)
+    assert set(screened.facts["fact_id"]) == expected
+    measure_base(screened, config)
+    highly = pl.col("category") == str(Category.HIGHLY_KNOWN)
+    assert set(screened.knowledge.filter(highly)["fact_id"]) == set(every.knowledge.filter(highly)["fact_id"])
+
+
+def test_a_sample_is_taken_of_the_facts_that_passed(whole: RunConfig) -> None:
+    config = whole.model_copy(update={"facts": FactsConfig(screen=N, sample=10)})
+    passed = open_base(whole.model_copy(update={"facts": FactsConfig(screen=N)}))
+    some = open_base(config, asker=passed.asker).facts
+    assert some.height == 10
+    assert set(some["fact_id"]) <= set(passed.facts["fact_id"])
+
+
+def test_a_table_of_which_nothing_is_known_is_one_line(tmp_path: Path) -> None:
+    """A random model answers nothing and refuses nothing."""
+    tiny.save_model(tmp_path / "model")
+    tiny.save_facts(tmp_path / "facts.parquet", 12)
+    tiny.save_shots(tmp_path / "shots.csv")
+    config = RunConfig(
+        model=ModelConfig(name=str(tmp_path / "model")),
+        facts=FactsConfig(path=str(tmp_path / "facts.parquet"), screen=9),
+        probe=ProbeConfig(n_shots=2, shots=str(tmp_path / "shots.csv")),
+        work=str(tmp_path / "work"),
+    )
+    with pytest.raises(FactsError, match="answers none of 9 facts under its first prompt"):
+        open_base(config)
+
+
+def test_the_report_says_what_was_left_out() -> None:
+    run = SimpleNamespace(manifest={"config": {"facts": {"screen": 1200}}}, scores=None)
+    plain = SimpleNamespace(manifest={"config": {"facts": {"screen": None}}}, scores=None)
+    assert [_screened(one) for one in (run, plain, SimpleNamespace(manifest={}))] == [1200, 0, 0]  # type: ignore[arg-type]
