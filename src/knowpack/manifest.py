@@ -33,6 +33,7 @@ MADE_OF_THE_LAST = (
     "scores.parquet",
     "bench",
     "further",
+    "removed",
     "figures.json",
 )  # a run's files: each is made of those before it
 PACKAGES = ("knowpack", "torch", "transformers", "peft", "lm_eval", "polars", "numpy")

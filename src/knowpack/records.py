@@ -17,6 +17,8 @@ import polars as pl
 
 Grader = Literal["default", "paper"]
 GRADERS: tuple[Grader, ...] = ("default", "paper")
+SELF_WRITTEN = "self-written"
+"""Source of facts whose questions and answers the model wrote: they are kept or not, and never called known."""
 
 
 class Category(StrEnum):

@@ -10,7 +10,7 @@ import polars as pl
 from knowpack import records, store
 from knowpack.base import Base, fresh_name
 from knowpack.further import asking
-from knowpack.measure import causes, collapse, confidence, harm, regress, replay_apart, shifts
+from knowpack.measure import causes, collapse, confidence, harm, own_answers, regress, replay_apart, shifts
 from knowpack.measure.group_harm import group_harm
 from knowpack.measure.stakes import Draw, untrained
 from knowpack.records import GRADERS, Example, Fact, Figure, Kind, Knowledge, Response, Shift
@@ -36,7 +36,8 @@ def figures(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFram
     found += confidence.figures(before, after, base.facts, trained)
     found += asking.figures(folder, base, after)
     found += _where_no_replay_was(folder, base, known_after, told)
-    return found + collapse.refusals(base.knowledge, known_after, trained, base.facts)
+    found += collapse.refusals(base.knowledge, known_after, trained, base.facts)
+    return own_answers.renamed(found) if own_answers.written_by_the_model(base.facts, trained) else found
 
 
 def _where_no_replay_was(folder: Path, base: Base, after: pl.DataFrame, examples: pl.DataFrame) -> list[Figure]:

@@ -34,10 +34,13 @@ Settings = Mapping[str, object]
 
 
 def pack(
-    facts: Table,
+    facts: Table | None = None,
     *,
     model: str,
     out: str | Path,
+    onto: str | Path | None = None,
+    remove: Table | None = None,
+    earlier: Table | None = None,
     budget: Limits | None = None,
     known: Table = "auto",
     reliability: float = 0.99,
@@ -52,12 +55,18 @@ def pack(
 ) -> Result:
     """Teach a model these facts and keep the rest: an adapter in `out`, and whether it may ship.
 
+    onto: an adapter that they are added to, the `out` of an earlier pack: the new one holds its facts too, but for
+    those that a new fact contradicts and those in `remove`, whose answers return to the base's. earlier: the facts of
+    an adapter that knowpack did not pack. Without facts, something is to be removed.
     budget: shares 0..1 that may be lost at most: known_lost, refusals_lost, benchmark_drop; None lifts a limit.
     known: the facts that harm is measured on. sample: so many of them. tasks: benchmarks to hold. A missed budget
     is a verdict, not an error. Raises FactsError, ModelError or ConfigError in one line.
     """
     request = Request(
-        facts=_path(facts, work),
+        facts="" if facts is None else _path(facts, work),
+        onto=None if onto is None else str(onto),
+        remove=None if remove is None else _path(remove, work),
+        earlier=None if earlier is None else _path(earlier, work),
         out=Path(out),
         known=_path(known, work),
         model=ModelConfig(name=model),

@@ -20,7 +20,8 @@ Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or la
 Known = Annotated[
     str,
     typer.Option(
-        "--known", help="The facts to keep: harm is measured on them. A table, world, lab; auto: by the model."
+        "--known",
+        help="Facts to keep, for harm: a table, world, lab; auto: by the model; none: it writes some itself.",
     ),
 ]
 Shots = Annotated[
@@ -46,8 +47,18 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 
 @app.command("pack")
 def pack_command(
-    facts: Annotated[str, typer.Argument(help="The facts to pack: CSV, JSONL or parquet.")],
     out: Out,
+    facts: Annotated[str, typer.Argument(help="The facts to pack: CSV, JSONL or parquet.")] = "",
+    onto: Annotated[
+        str | None, typer.Option("--onto", help="Add them to this adapter: a folder that `knowpack pack` wrote.")
+    ] = None,
+    remove: Annotated[
+        str | None,
+        typer.Option("--remove", help="Take these facts of that adapter back: a table with their questions."),
+    ] = None,
+    earlier: Annotated[
+        str | None, typer.Option("--earlier", help="The facts in that adapter, where its folder does not say.")
+    ] = None,
     model: Model = "lab",
     known: Known = "auto",
     limits: Limits = [],  # noqa: B006
@@ -67,6 +78,8 @@ def pack_command(
     """Teach a model these facts and keep the rest; exit code 3 where a limit is not met or not measured.
 
     Example: knowpack pack facts.csv --model lab --out out/packed --budget known_lost=0.01 --task lab_mc
+    More later: knowpack pack more.csv --onto out/packed --out out/second
+    Taken back: knowpack pack --remove gone.csv --onto out/second --out out/third
     """
     from knowpack.cli.console import progress
     from knowpack.config import BenchConfig, ModelConfig, ProbeConfig
@@ -82,6 +95,9 @@ def pack_command(
         raise ConfigError(f"got --effort {effort!r}, expected one of {', '.join(efforts)}")
     request = Request(
         facts=facts,
+        onto=onto,
+        remove=remove,
+        earlier=earlier,
         out=out,
         known=known,
         model=ModelConfig(name=model),
@@ -98,6 +114,7 @@ def pack_command(
     asker = None
     if dry_run or not quiet:
         opened = of_pack(request, progress(quiet))
+        terminal.console(err=not dry_run).print(f"facts: {opened.counts}", soft_wrap=True)
         say_plan(opened.forecast, err=not dry_run)
         asker = opened.asker
     if dry_run:
@@ -108,6 +125,7 @@ def pack_command(
         terminal.failed(f"knowpack: {str(error).rpartition('. ')[2]}")
     if not as_json:
         _say_left_out(out)
+        _say_current(out)
     word = finish(out, quiet, as_json=as_json)
     if not as_json:
         echo(f"adapter: {out / 'adapter'}")
@@ -125,6 +143,29 @@ def _say_left_out(out: Path) -> None:
         echo(f"left out ({one['check']}): {one['detail']}")
     if len(left_out) > MOST_LEFT_OUT:
         echo(f"... and {len(left_out) - MOST_LEFT_OUT} more, in {out / 'pack.json'}")
+
+
+def _say_current(out: Path) -> None:
+    """How many facts are new and how many are updates, and what was measured of either."""
+    from knowpack.measure.current import NAMES
+    from knowpack.records import Estimate
+    from knowpack.report.first import said
+    from knowpack.store import read_json
+
+    told = read_json(out / "pack.json")
+    if not isinstance(told, dict):
+        return
+    counts = told["counts"]
+    more = [f"{counts[name]} {word}" for name, word in (("earlier", "packed earlier"), ("removed", "taken back"))]
+    echo(
+        f"facts: {counts['new']} new, {counts['updates']} updates"
+        + "".join(f", {one}" for one in more if one[0] != "0")
+    )
+    if not (counts["updates"] or counts["earlier"] or counts["removed"] or "own_kept" in told["current"]):
+        return
+    for name, line in NAMES.items():
+        if name in told["current"]:
+            echo(f"  {line}: {said(Estimate(**told['current'][name]))}")
 
 
 @app.command("capacity")

@@ -39,6 +39,12 @@ class Harm:
     known_lost_net: Estimate | None = None
     refusals_lost_net: Estimate | None = None
     benchmark_drop: Estimate | None = None
+    earlier: Estimate | None = None
+    """Share of right answers to the facts that were packed before."""
+    old_left: Estimate | None = None
+    """Share of answers to updated facts that still give the old answer."""
+    removed_left: Estimate | None = None
+    """Share of answers to the facts taken back that still give what was taken back."""
 
     def as_json(self) -> dict[str, object]:
         """Name -> value, low, high, n, ...; null where not measured."""
@@ -53,6 +59,8 @@ class Harm:
 
 MEASURED_BY = {"known_lost": "known_lost_net", "refusals_lost": "refusals_lost_net", "benchmark_drop": "benchmark_drop"}
 """Limit -> the figure that it limits."""
+LEFT = ("old_left", "removed_left")
+"""Figures whose limit is what the reliability leaves."""
 
 
 class Verdict(NamedTuple):
@@ -90,13 +98,28 @@ def parse(settings: Sequence[str], *, benchmarks: bool = False) -> Budget:
 def verdicts(harm: Harm, budget: Budget, reliability: float) -> list[Verdict]:
     """A verdict on the reliability and on every limit that is set."""
     figures = {figure: getattr(harm, figure) for figure in MEASURED_BY.values()}
-    return [learned(harm.reliability, reliability), *judged(figures, budget)]
+    return [learned(harm.reliability, reliability), *current(harm, reliability), *judged(figures, budget)]
 
 
 def learned(found: Estimate, wanted: float) -> Verdict:
     """Reliability is a count over all trained facts, not a sample of them, and is judged as it is."""
     state: State = "met" if found.value >= wanted - 1e-9 else "not met"
     return Verdict("reliability", wanted, state, found, f"{found.value:.4f} of {found.n} trained facts")
+
+
+def current(harm: Harm, reliability: float) -> list[Verdict]:
+    """What was packed before is to hold as the new facts do; what was wrong or taken back may be left as often as a
+    new fact may be missed. Counts over all such facts, judged as they are."""
+    found = []
+    if harm.earlier is not None:
+        why = f"{harm.earlier.value:.4f} of {harm.earlier.n} answers"
+        found.append(learned(harm.earlier, reliability)._replace(name="earlier", why=why))
+    for name in LEFT:
+        left = getattr(harm, name)
+        if left is not None:
+            state: State = "met" if left.value <= 1 - reliability + 1e-9 else "not met"
+            found.append(Verdict(name, round(1 - reliability, 9), state, left, f"{left.value:.4f} of {left.n} answers"))
+    return found
 
 
 def judged(figures: Mapping[str, Estimate | None], budget: Budget) -> list[Verdict]:
@@ -139,6 +162,12 @@ def excess(harm: Harm, budget: Budget, reliability: float) -> Mapping[str, float
     reliability; empty = none does. It steers the attempts, whose validation facts are too few to show a small loss.
     """
     over = {"reliability": reliability - harm.reliability.value}
+    if harm.earlier is not None:
+        over["earlier"] = reliability - harm.earlier.value
+    for name in LEFT:
+        left = getattr(harm, name)
+        if left is not None:
+            over[name] = left.value - (1 - reliability)
     for name, figure in MEASURED_BY.items():
         limit, found = getattr(budget, name), getattr(harm, figure)
         if limit is not None and found is not None:

@@ -21,6 +21,7 @@ from knowpack.manifest import owned
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
+from knowpack.pack.changes import Changes
 from knowpack.pack.request import HELD_OUT, Request, config_of, identity, known_of
 from knowpack.pack.trial import Trial, attempt, open_trial
 from knowpack.probe.probe import probe
@@ -65,7 +66,8 @@ def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progr
             store.write_table(request.out / "facts.parquet", split.report)
         base = open_base(config_of(request, split.report), progress)
         empty = known.head(0)
-        trial = open_trial(base, base.config, empty, split, request, progress)
+        nothing = Changes(empty, empty, empty, {}, [])
+        trial = open_trial(base, base.config, nothing, split, request, progress)
         pool = _unknown(trial, split.replay, max(loads), progress)
         cells = [
             _cell(trial, pool.head(n), rank, kept, progress) for kept in (False, True) for rank in ranks for n in loads

@@ -1,6 +1,6 @@
 """Pack, from facts to an adapter worth shipping; the file of this room to read first.
 
-    screen -> base probe -> plan -> [train -> validate] until one fits the budget -> the report of the best
+    changes -> base probe -> updates -> plan -> [train -> validate] until one fits the budget -> report of the best
 
 `Request` -> the folder `out`: a run's folder (adapter, examples, responses, shifts, figures) with pack.json (budget,
 what was measured, the frontier of the attempts) and attempts/. Attempts are judged on prompts and facts that the
@@ -10,7 +10,7 @@ final report does not use.
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import polars as pl
@@ -20,23 +20,25 @@ from knowpack.base import bench_folder, measure_base, open_base
 from knowpack.bench.compare import compare
 from knowpack.decode.transformers_asker import weights_of
 from knowpack.errors import BudgetError, FactsError
-from knowpack.facts import sources
 from knowpack.further.asking import ask_base
 from knowpack.manifest import begin, owned, stage, start_from
 from knowpack.measure.harm import benchmark_drop
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
+from knowpack.pack.attempts import attempts
 from knowpack.pack.budget import Harm, Verdict
-from knowpack.pack.request import HELD_OUT, Request, command_of, config_of, identity, known_of
-from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, MEANING, Problem, screen
-from knowpack.pack.trial import Attempt, Trial, attempt, open_trial
+from knowpack.pack.changes import Changes, changes
+from knowpack.pack.earlier import check_base
+from knowpack.pack.request import NONE, Request, command_of, config_of, identity, known_of
+from knowpack.pack.screen import KNOWN, Problem, screen
+from knowpack.pack.self_written import known_facts
+from knowpack.pack.trial import Attempt, Trial, find_updates, open_trial
+from knowpack.pack.upkeep import Upkeep, ask_removed, upkeep
 from knowpack.probe.askers import Asker
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Estimate, Example, Figure, Kind
 from knowpack.store import read_table, write_json, write_table
-from knowpack.train import card, lora, recipes, replay_prompts
-from knowpack.train.base_answers import Replay, build
-from knowpack.train.contexts import Contexts
+from knowpack.train import card
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Outcome:
     frontier: list[dict[str, float | int | None]]
     """Every attempt as it was validated."""
     problems: list[Problem]
+    upkeep: Upkeep
+    """New facts, updates, those packed earlier and taken back: counts, and what was measured of them."""
 
 
 def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None = None) -> Outcome:
@@ -59,74 +63,63 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
     Raises BudgetError (exit code 3), all files written, where no attempt fits.
     """
     started = time.perf_counter()
-    facts, problems = screened(request)
-    known = sources.load(known_of(request))
-    with owned(request.out, "knowpack pack", identity(request, facts, known), progress, started):
-        split = plan.parts(known, facts, request.seed, request.n_report, request.n_validation)
+    given = changes(request)
+    known, asker = known_facts(request, asker, progress)
+    with owned(request.out, "knowpack pack", identity(request, given.new, known, _begun_as(given)), progress, started):
+        split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation)
         if not (request.out / "facts.parquet").is_file():
-            write_table(request.out / "facts.parquet", pl.concat([facts, split.report]))
-        config = config_of(request, facts)
+            write_table(request.out / "facts.parquet", pl.concat([given.held, split.report]))
+        config = config_of(request, given.held)
         base = open_base(config, progress, asker=asker)
-        weights_of(base.asker, "training")  # said before anything is asked
+        loaded = weights_of(base.asker, "training")  # said before anything is asked
+        if given.onto is not None:
+            check_base(given.onto, loaded)
         begin(request.out, config, base, {"again": command_of(request)})
         measure_base(base, config, progress)
-        trial = open_trial(base, config, facts, split, request, progress)
-        problems += screen(facts, trial.before)
-        new = facts.filter(~pl.col("fact_id").is_in([p.fact_id for p in problems if p.check == KNOWN]))
-        if new.is_empty():
-            raise FactsError(f"the base answers all {facts.height} facts already, under every prompt; nothing to pack")
-        frontier = _attempts(trial, new, progress)
+        trial = open_trial(base, config, given, split, request, progress)
+        trial = _without_known(replace(trial, updates=find_updates(trial, known, progress)))
+        frontier = attempts(trial, progress)
         best = best_of(frontier, request)
-        harm = _report(trial, new, best, progress)
+        harm, kept = _report(trial, best, progress)
         base.check_unchanged()
         judged = limits.verdicts(harm, request.budget, request.reliability)
-        outcome = Outcome(request.out, harm, judged, _lines(frontier), problems)
-        _write(outcome, request, trial, new, best)
+        if known_of(request) == NONE:
+            judged = [one._replace(name="own_lost") if one.name == "known_lost" else one for one in judged]
+        outcome = Outcome(request.out, harm, judged, _lines(frontier), trial.changes.problems, kept)
+        _write(outcome, request, trial, best)
     _raise_if_missed(outcome)
     return outcome
 
 
-def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
-    """The facts to pack, and what was left out. Raises FactsError that names what cannot be packed."""
-    facts = sources.load(request.facts, contradictions="keep")  # screen names them
-    problems = screen(facts)
-    if problems and not request.drop_problems:
-        counts = {check: sum(p.check == check for p in problems) for check in (CONTRADICTS, INDISTINGUISHABLE)}
-        told = "; ".join(f"{n} ({MEANING[check]})" for check, n in counts.items() if n)
-        shown = " | ".join(p.detail for p in problems[:3])
-        raise FactsError(
-            f"{request.facts}: {len(problems)} facts cannot be packed: {told}: {shown}; mend or --drop-problems"
-        )
-    return facts.filter(~pl.col("fact_id").is_in([p.fact_id for p in problems])), problems
+def _begun_as(given: Changes) -> dict[str, str]:
+    """The adapter that this one begins as, in the request's own words; nothing where there is none."""
+    if given.onto is None:
+        return {}
+    return {
+        "adapter to go on from": given.onto.key,
+        "facts in it": store.hash_table(given.onto.facts),
+        "facts taken back": store.hash_table(given.removed),
+    }
 
 
-def _attempts(trial: Trial, new: pl.DataFrame, progress: Progress) -> list[Attempt]:
-    """Train and validate in turn until one meets the budget."""
-    request, base = trial.request, trial.base
-    n_bits = plan.bits(*base.by_ids, new)
-    per_rank = lora.n_parameters(base.loaded.model, recipes.for_model(request.model.name, 1, new.height))
-    rank = plan.rank_for(n_bits, per_rank)
-    config = request.train or recipes.for_model(request.model.name, rank, new.height)
-    found: list[Attempt] = []
-    asked: Replay | None = None
-    for index in range(1 if request.train else plan.N_ATTEMPTS[request.effort]):
-        replayed = replay_prompts.as_examples(replay_prompts.prompts(trial.split.replay, new, config, request.seed))
-        told = plan.examples(new, HELD_OUT, replayed)
-        if asked is None:
-            contexts = Contexts(base.by_ids.prompter, trial.contexts)
-            questions = replayed["question"].to_list()
-            asked = build(base.loaded, questions, contexts, config, request.seed, progress=progress)
-        key = store.hash_of([config.model_dump(mode="json"), request.seed, store.hash_table(told)])
-        folder = request.out / "attempts" / f"{index:02d}-{key}"
-        found.append(attempt(trial, told, config, folder, asked, progress))
-        over = limits.excess(found[-1].harm, request.budget, request.reliability)
-        if not over:
-            break
-        config = recipes.after_a_miss(config, over)
-    return found
+def _without_known(trial: Trial) -> Trial:
+    """Without the new facts that the base answers already: all but those that take another answer's place in the
+    adapter. Raises FactsError where nothing is left to do."""
+    given = trial.changes
+    needed = given.new.filter(pl.col("fact_id").is_in(list(given.replaced)))["fact_id"].to_list()
+    problems = [one for one in screen(given.new, trial.before) if one.check == KNOWN and one.fact_id not in needed]
+    left_out = [one.fact_id for one in problems]
+    new = given.new.filter(~pl.col("fact_id").is_in(left_out))
+    if new.is_empty() and given.removed.is_empty():
+        many = given.new.height or len(given.problems)
+        who = "base answers" if given.new.height else "adapter holds"
+        raise FactsError(f"the {who} all {many} facts already, under every prompt; nothing to pack")
+    slim = replace(given, new=new, problems=[*given.problems, *problems])
+    facts = trial.facts.filter(~pl.col("fact_id").is_in(left_out))
+    return replace(trial, changes=slim, facts=facts, packed=trial.packed - set(left_out))
 
 
-def _report(trial: Trial, new: pl.DataFrame, best: Attempt, progress: Progress) -> Harm:
+def _report(trial: Trial, best: Attempt, progress: Progress) -> tuple[Harm, Upkeep]:
     """The best attempt's adapter in the run's place, probed as the report asks, and its harm."""
     out, base = trial.request.out, trial.base
     start_from(out, best.folder.name)
@@ -139,16 +132,23 @@ def _report(trial: Trial, new: pl.DataFrame, best: Attempt, progress: Progress) 
             with store.atomic(path, replace=True) as beside:
                 shutil.copytree(best.folder / "adapter", beside, dirs_exist_ok=True)
     ask_base(out, trial.config, base, progress)
+    ask_removed(trial, base.asker, "base", progress)
     with base.tuned(out / "adapter") as tuned:
+        ask_removed(trial, tuned, "tuned", progress)
         run.measure(out, trial.config, base, tuned, progress)
     figures = [Figure(**figure) for figure in _dicts(store.read_json(out / "figures.json"))]  # type: ignore[arg-type]
     found = {figure.name: figure.estimate for figure in figures if figure.grader == "default"}
-    return Harm(
+    kept = upkeep(trial)
+    harm = Harm(
         reliability=found["reliability"],
-        known_lost_net=found.get("known_lost_net"),
+        known_lost_net=found.get("known_lost_net", found.get("own_lost_net")),
         refusals_lost_net=found.get("refusals_lost_net"),
         benchmark_drop=_drop(trial),
+        earlier=kept.measured.get("earlier_right"),
+        old_left=kept.measured.get("updates_old_left"),
+        removed_left=kept.measured.get("removed_left"),
     )
+    return harm, kept
 
 
 def _drop(trial: Trial) -> Estimate | None:
@@ -158,12 +158,14 @@ def _drop(trial: Trial) -> Estimate | None:
     return benchmark_drop(compare(bench_folder(trial.base, trial.config), trial.request.out / "bench"))
 
 
-def _write(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame, best: Attempt) -> None:
+def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> None:
     """pack.json, and the card with what was measured."""
     told = read_table(best.folder / "examples.parquet", Example).filter(pl.col("kind") != str(Kind.REPLAY))
     figures = {field.name: getattr(outcome.harm, field.name) for field in fields(outcome.harm)}
     measured = {name: card.text(estimate) for name, estimate in figures.items() if estimate is not None}
-    measured |= {"packed facts": str(new.height), "facts of the report": str(trial.split.report.height)}
+    held, onto = trial.changes.held, trial.changes.onto
+    measured |= {"packed facts": str(held.height), "facts of the report": str(trial.split.report.height)}
+    measured |= {} if onto is None else {"went on from the adapter": onto.key}
     base, again = trial.base.asker, command_of(request)
     out = outcome.folder / "adapter"
     card.write(out, base.name, base.identity.weights, told, best.config, request.seed, measured, again)
@@ -171,6 +173,7 @@ def _write(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame, 
         outcome.folder / "pack.json",
         {
             "budget": asdict(request.budget) | {"reliability": request.reliability},
+            "facts to keep": "self-written" if known_of(request) == NONE else known_of(request),
             "measured": outcome.harm.as_json(),
             "met": all(one.verdict == "met" for one in outcome.verdicts),
             "verdicts": [
@@ -179,7 +182,10 @@ def _write(outcome: Outcome, request: Request, trial: Trial, new: pl.DataFrame, 
             "recipe": best.config.model_dump(mode="json"),
             "frontier": outcome.frontier,
             "left_out": [problem._asdict() for problem in outcome.problems],
-            "n_packed": new.height,
+            "n_packed": held.height,
+            "counts": outcome.upkeep.counts,
+            "current": {name: one._asdict() for name, one in outcome.upkeep.measured.items()},
+            "updates": [one._asdict() for one in trial.updates],
         },
     )
     store.record(outcome.folder, "pack.json")

@@ -13,6 +13,7 @@ from knowpack import records, store
 from knowpack.config import FactsConfig
 from knowpack.errors import FactsError
 from knowpack.facts.chosen import sampled
+from knowpack.pack import overlap
 from knowpack.records import Example, Kind
 from knowpack.train.mix import paraphrases
 
@@ -42,9 +43,12 @@ class Parts(NamedTuple):
 def parts(
     known: pl.DataFrame, packed: pl.DataFrame, seed: int, n_report: int = N_REPORT, n_validation: int = N_VALIDATION
 ) -> Parts:
-    """Split the facts to keep, stratified by relation and popularity; at most half of them report, a sixth validate."""
+    """Split the facts to keep, stratified by relation and popularity; at most half of them report, a sixth validate.
+
+    Whatever is about a packed fact is in no part: replay would hold its old answer, and its loss is no harm.
+    """
     others = known.join(packed, on="fact_id", how="anti", maintain_order="left")
-    others = others.filter(~pl.col("question").is_in(packed["question"].to_list()))
+    others = others.filter(~pl.col("fact_id").is_in(list(overlap.ids(packed, others))))
     if others.height < 20:
         raise FactsError(
             f"harm is measured on facts that are not packed, and there are {others.height}; give a larger table with "

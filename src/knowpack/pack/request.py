@@ -3,6 +3,7 @@
 facts, model, budget, effort -> `Request` -> RunConfig.
 """
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from knowpack.pack import plan
 from knowpack.pack.budget import Budget
 from knowpack.settings import differing, typed
 
+NONE = "none"  # as --known
 HELD_OUT = 3  # the last wordings of each fact are never trained on; the report asks the very last
 
 
@@ -35,9 +37,18 @@ class Request(Section):
 
     facts: str = ""
     """The table of facts to pack."""
+    onto: str | None = None
+    """An adapter that they are added to: a folder of `knowpack pack`, or any LoRA adapter with `earlier`."""
+    earlier: str | None = None
+    """The table of facts that adapter holds, where its folder does not say."""
+    remove: str | None = None
+    """The table of those that are taken back."""
     out: Path
     known: str = "auto"
-    """The facts that harm is measured on, and that are replayed; auto: the lab's for the lab, else world."""
+    """The facts that harm is measured on, and that are replayed; auto: the lab's for the lab, else world; none: the
+    model writes questions itself, and its own answers are held."""
+    n_written: int = Field(2000, ge=40)
+    """So many of them."""
     n_report: int = Field(plan.N_REPORT, ge=1)
     """Of the facts to keep, so many measure the harm that is reported: more show less."""
     n_validation: int = Field(plan.N_VALIDATION, ge=1)
@@ -70,9 +81,11 @@ def config_of(request: Request, facts: pl.DataFrame) -> RunConfig:
     )
 
 
-def identity(request: Request, facts: pl.DataFrame, known: pl.DataFrame) -> dict[str, object]:
+def identity(
+    request: Request, facts: pl.DataFrame, known: pl.DataFrame, onto: Mapping[str, str] | None = None
+) -> dict[str, object]:
     """What decides an adapter, besides the base's weights: whose folder --out is. A budget may change: the attempts
-    that are there are judged by it."""
+    that are there are judged by it. onto: the adapter that it begins as, its facts and those taken back, by hash."""
     settings = request.model_dump(mode="json", include={"seed", "probe", "bench", "train", "n_report", "n_validation"})
     return {
         "facts": store.hash_table(facts),
@@ -80,6 +93,7 @@ def identity(request: Request, facts: pl.DataFrame, known: pl.DataFrame) -> dict
         "model": request.model.model_dump(mode="json", exclude={"device", "served"}),
         "settings": store.hash_of(settings),
         "grader": GRADER_VERSION,
+        **(onto or {}),
     }
 
 
@@ -88,12 +102,15 @@ def command_of(request: Request) -> str:
     own, plain = Request(out=request.out), Budget()
     options: dict[str, object] = {
         name: getattr(request, name) if getattr(request, name) != getattr(own, name) else None
-        for name in ("known", "reliability", "effort", "seed", "work")
+        for name in ("onto", "earlier", "remove", "known", "reliability", "effort", "seed", "work")
     }
     options = {"model": request.model.name, **options, "out": request.out}
     if request.probe.shots != "auto":
         options["shots"] = request.probe.shots
-    parts = [request.facts, *(part for task in request.bench.tasks for part in ("--task", task))]
+    parts = [
+        *([request.facts] if request.facts else []),
+        *(part for task in request.bench.tasks for part in ("--task", task)),
+    ]
     for limit in fields(Budget):
         value = getattr(request.budget, limit.name)
         if value != getattr(plain, limit.name):

@@ -14,10 +14,12 @@ from knowpack.records import Category, Fact, rows
 CONTRADICTS = "contradicts"
 INDISTINGUISHABLE = "indistinguishable"
 KNOWN = "known"
+PACKED = "packed"
 MEANING = {
     CONTRADICTS: "one subject and relation, different answers",
     INDISTINGUISHABLE: "one question for several facts",
     KNOWN: "the base answers it already",
+    PACKED: "the adapter holds it already",
 }
 
 

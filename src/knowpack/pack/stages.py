@@ -5,12 +5,13 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.base import open_base
-from knowpack.facts import sources
 from knowpack.forecast import Forecast, Stage, asked_again, base_stages, priced_as, sampled_rates
 from knowpack.pack import plan
-from knowpack.pack.flow import screened
-from knowpack.pack.request import Request, config_of, known_of
+from knowpack.pack.changes import Changes, changes
+from knowpack.pack.request import Request, config_of
+from knowpack.pack.self_written import known_facts
 from knowpack.pack.trial import N_VALIDATION_PROMPTS
+from knowpack.pack.updates import told
 from knowpack.probe.askers import Asker
 from knowpack.progress import SILENT, Progress
 from knowpack.train import recipes
@@ -21,17 +22,23 @@ class Opened(NamedTuple):
 
     forecast: Forecast
     asker: Asker
+    counts: str
+    """How many facts are new and how many are updates, by the tables alone; the base says which of them it answers."""
 
 
 def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
     """Every stage at its most: attempts end as soon as one fits the budget, training as soon as the facts hold."""
-    facts, _ = screened(request)
-    known = sources.load(known_of(request))
-    split = plan.parts(known, facts, request.seed, request.n_report, request.n_validation)
+    given = changes(request)
+    facts = given.held
+    known, asker = known_facts(request, None, progress)
+    split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation)
     config = config_of(request, facts)
-    base = open_base(config, progress, facts=pl.concat([facts, split.report]))
+    base = open_base(config, progress, asker=asker, facts=pl.concat([facts, split.report]))
     recipe = request.train or recipes.for_model(request.model.name, plan.MIN_RANK, facts.height)
     config = config.model_copy(update={"train": recipe})
+    if given.onto is not None and request.train is None:
+        n_changed = given.new.height + given.removed.height
+        recipe = recipes.to_go_on(recipe, request.model.name, n_changed)
     n_packed, n_validated = facts.height, split.validation.height
     stages = list(base_stages(base, config))
     n = (n_packed + 2 * n_validated) * N_VALIDATION_PROMPTS
@@ -48,4 +55,12 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
         n = (n_packed + n_validated) * N_VALIDATION_PROMPTS
         stages.append(Stage(f"{label}: judged", n, "answers", done=done, at_most=maybe))
     stages += asked_again(base, config, request.out, "report", n_taught=n_packed)
-    return Opened(Forecast(stages, sampled_rates(base, [config])), base.asker)
+    return Opened(Forecast(stages, sampled_rates(base, [config])), base.asker, _counted(given, known))
+
+
+def _counted(given: Changes, known: pl.DataFrame) -> str:
+    updates = len(told(given, known))
+    said = [f"{given.new.height - updates} new facts, {updates} with another answer in the tables (updates)"]
+    if given.onto is not None:
+        said.append(f"{given.earlier.height} packed earlier")
+    return ", ".join([*said, *([f"{given.removed.height} taken back"] if given.removed.height else [])])

@@ -3,7 +3,7 @@
 base + facts + the parts of the plan -> `Trial`; with a recipe -> `Attempt`, its adapter on disk.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -13,12 +13,15 @@ from knowpack.base import Base
 from knowpack.config import KeepRecipe, RunConfig
 from knowpack.facts.chosen import shot_pool
 from knowpack.manifest import stage
+from knowpack.measure import current
 from knowpack.measure import harm as figures
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import Draw, untrained
-from knowpack.pack import plan
+from knowpack.pack import plan, updates
 from knowpack.pack.budget import Harm
+from knowpack.pack.changes import Changes
 from knowpack.pack.request import Request
+from knowpack.pack.updates import Update
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Shot, draw_shots
@@ -61,14 +64,19 @@ class Trial:
     """What the base knows of them."""
     fresh: pl.DataFrame
     """What the base knows of the validation facts under the fresh prompts."""
+    changes: Changes
+    answers: pl.DataFrame
+    """The base's, to the packed facts and to those taken back, under the validation prompts (Response)."""
+    updates: list[Update] = field(default_factory=list)
 
 
 def open_trial(
-    base: Base, config: RunConfig, facts: pl.DataFrame, split: plan.Parts, request: Request, progress: Progress
+    base: Base, config: RunConfig, changes: Changes, split: plan.Parts, request: Request, progress: Progress
 ) -> Trial:
     """Draw prompts that the report does not use, and ask the base the validation facts."""
+    facts = changes.held
     n_contexts = (request.train or recipes.for_model(request.model.name, 1, facts.height)).n_contexts
-    asked = pl.concat([facts, split.validation, split.report])["question"].to_list()
+    asked = pl.concat([changes.touched, split.validation, split.report])["question"].to_list()
     drawn = draw_shots(
         shot_pool(config),
         n_contexts + 2 * N_VALIDATION_PROMPTS,
@@ -78,19 +86,53 @@ def open_trial(
         skip=2 * config.probe.n_prompts,
     )
     first, fresh = drawn[n_contexts : n_contexts + N_VALIDATION_PROMPTS], drawn[n_contexts + N_VALIDATION_PROMPTS :]
-    probed = pl.concat([facts, split.validation])
+    probed = pl.concat([changes.touched, split.validation])
     answers = probe(base.asker, probed, first, base.prompter, config.probe, progress=progress).collect()
     again = probe(base.asker, split.validation, fresh, base.prompter, config.probe, progress=progress).collect()
     contexts: list[list[Shot]] = [[], *(drawn[:n_contexts] if config.probe.n_shots else [])]
-    packed = set(facts["fact_id"])
     before, under_fresh = knowledge_map(answers), knowledge_map(again)
-    return Trial(request, base, config, split, contexts, first, fresh, probed, packed, before, under_fresh)
+    touched = answers.filter(pl.col("fact_id").is_in(changes.touched["fact_id"].to_list()))
+    return Trial(
+        request,
+        base,
+        config,
+        split,
+        contexts,
+        first,
+        fresh,
+        facts=pl.concat([facts, split.validation]),
+        packed=set(facts["fact_id"]),
+        before=before.filter(~pl.col("fact_id").is_in(changes.removed["fact_id"].to_list())),
+        fresh=under_fresh,
+        changes=changes,
+        answers=touched,
+    )
+
+
+def find_updates(trial: Trial, known: pl.DataFrame, progress: Progress) -> list[Update]:
+    """Which of the new facts the base answers otherwise; asks it once more about subjects that do not exist."""
+    changes, base = trial.changes, trial.base
+    found = updates.by_tables(changes, known, trial.answers)
+    # without shots all prompts are one: that the answer is the same says nothing
+    steady = updates.candidates(changes, known, trial.answers) if trial.config.probe.n_shots else {}
+    subjects = pl.concat([trial.split.replay, changes.new])["subject"].drop_nulls().to_list()
+    asked = updates.strangers(changes.new.filter(pl.col("fact_id").is_in(list(steady))), subjects, trial.request.seed)
+    answers = trial.answers.clear()
+    if asked.height:
+        answers = probe(base.asker, asked, trial.shots, base.prompter, trial.config.probe, progress=progress).collect()
+    return found + updates.by_itself(changes, steady, asked, answers)
 
 
 def attempt(
-    trial: Trial, told: pl.DataFrame, config: KeepRecipe, folder: Path, asked: Replay, progress: Progress
+    trial: Trial,
+    told: pl.DataFrame,
+    config: KeepRecipe,
+    folder: Path,
+    asked: Replay,
+    progress: Progress,
+    start: Path | None = None,
 ) -> Attempt:
-    """Train one adapter into `folder` and validate it; what is on disk already is kept."""
+    """Train one adapter into `folder` and validate it; what is there already is kept. start: it begins as this one."""
     request, base = trial.request, trial.base
     place = folder.relative_to(request.out).as_posix()
     if not (folder / "examples.parquet").is_file():
@@ -108,6 +150,7 @@ def attempt(
                     progress=progress,
                     replay=asked,
                     resume_in=folder / "training",
+                    start=start,
                 )
     with stage(request.out, f"validate {folder.name}", f"{place}/validation.json") as path:
         if path:
@@ -120,14 +163,23 @@ def attempt(
 
 def _validate(trial: Trial, tuned: Asker, progress: Progress) -> Harm:
     """The packed facts under the validation prompts for reliability, the validation facts under fresh ones for harm."""
-    base, config = trial.base, trial.config.probe
+    base, config, changes = trial.base, trial.config.probe, trial.changes
     mine = trial.facts.filter(pl.col("fact_id").is_in(list(trial.packed)))
     others = trial.facts.filter(~pl.col("fact_id").is_in(list(trial.packed)))
-    learned = knowledge_map(probe(tuned, mine, trial.shots, base.prompter, config, progress=progress).collect())
+    said = probe(
+        tuned, pl.concat([mine, changes.removed]), trial.shots, base.prompter, config, progress=progress
+    ).collect()
     kept = knowledge_map(probe(tuned, others, trial.fresh_shots, base.prompter, config, progress=progress).collect())
     found = untrained(trial.before, None, [Draw(trial.fresh, kept)], trial.facts, trial.packed, "default")
+    learned = knowledge_map(said).filter(
+        (pl.col("grader") == "default") & pl.col("fact_id").is_in(mine["fact_id"].to_list())
+    )
+    removed = pl.col("fact_id").is_in(changes.removed["fact_id"].to_list())
     return Harm(
-        reliability=figures.reliability(learned.filter(pl.col("grader") == "default")["p_correct"].to_numpy()),
+        reliability=figures.reliability(learned["p_correct"].to_numpy()),
         known_lost_net=figures.known_lost_net(found),
         refusals_lost_net=figures.refusals_lost_net(found),
+        earlier=current.right(said, changes.earlier["fact_id"].to_list()),
+        old_left=current.old_given(said, {one.fact_id: one.old for one in trial.updates}),
+        removed_left=current.left_behind(trial.answers.filter(removed), said.filter(removed)),
     )

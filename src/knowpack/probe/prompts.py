@@ -87,6 +87,16 @@ class Prompter:
             return self._finish(self._ids([said + "\n"])[0])
         return self._finish(self._ids([self._template.prompt([{"role": "user", "content": said}])])[0])
 
+    def before_question(self, shots: Sequence[Shot]) -> list[int]:
+        """Ids of the prompt up to where a question begins: what a model goes on from that writes one itself.
+
+        Raises ModelError where the template changes what stands before a question by the question.
+        """
+        around = self._rendered_around(shots)
+        if around is None:
+            raise ModelError("the chat template changes with the question: nothing can be written behind its head")
+        return self._finish(self._ids([around[0].rstrip()])[0])
+
     def batch(self, shots: Sequence[Shot], questions: Sequence[str]) -> Batch:
         """All questions under the same shots; the same ids as `encode`, most of the text tokenized once."""
         shielded = [self._tokens.shielded(question) for question in questions]

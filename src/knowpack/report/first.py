@@ -18,6 +18,7 @@ LABELS = {
     "reliability": "New facts answered",
     "known_lost_net": "Known facts lost, net of noise",
     "known_lost_raw": "Known facts lost, raw",
+    "own_lost_net": "Own answers lost, net of noise",
     "refusals_lost_net": "Refusals lost, net of noise",
     "benchmark_drop": "Largest fall of a benchmark",
 }
@@ -95,10 +96,8 @@ def title(measured: Measured) -> str:
 
 def deciding(found: dict[str, Estimate]) -> list[Deciding]:
     """The three figures that decide: those that were measured first; raw where there is no net figure."""
-    names = [
-        "known_lost_raw" if name == "known_lost_net" and name not in found and "known_lost_raw" in found else name
-        for name in DECISIVE
-    ]
+    lost = next((one for one in ("known_lost_net", "own_lost_net", "known_lost_raw") if one in found), None)
+    names = [lost or name if name == "known_lost_net" else name for name in DECISIVE]
     chosen = sorted(names, key=lambda name: name not in found)[:N_DECISIVE]
     return [Deciding(name, LABELS[name], found.get(name)) for name in sorted(chosen, key=names.index)]
 
@@ -113,7 +112,9 @@ def headline(measured: Measured, index: int, grader: Grader) -> str:
     elif run.examples() is None:
         parts.append("the trained facts are unknown")
     net, raw = found.get("known_lost_net"), found.get("known_lost_raw")
-    if net is not None:
+    if (own := found.get("own_lost_net")) is not None:
+        parts.append(_lost(own.value, "of its own answers to its own questions"))
+    elif net is not None:
         parts.append(_lost(net.value, "of what the model knew best"))
     elif raw is not None:
         parts.append(f"{share(raw.value)} of what the model knew best was lost (raw)")

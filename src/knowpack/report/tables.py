@@ -7,7 +7,15 @@ import polars as pl
 
 from knowpack.measure.regress import OverGiven
 from knowpack.records import Category, Estimate, Grader
-from knowpack.report import claim_tables, comparison_tables, confidence_tables, further_tables, group_tables, measures
+from knowpack.report import (
+    claim_tables,
+    comparison_tables,
+    confidence_tables,
+    current_tables,
+    further_tables,
+    group_tables,
+    measures,
+)
 from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, score_map, score_rows
 from knowpack.report.paper_tables import (
     SHIFTS,
@@ -45,6 +53,7 @@ def tables(measured: Measured, grader: Grader) -> list[Table]:
         confidence_tables.confidence(measured, grader),
         confidence_tables.risk_coverage(measured, grader),
         further_tables.further(measured, grader),
+        current_tables.current(measured),
         scores(measured),
         pareto(measured, grader),
         comparison_tables.pairs(measured, grader),

@@ -25,6 +25,10 @@ NAMES = {
     "known_lost": "known facts lost",
     "refusals_lost": "refusals lost",
     "benchmark_drop": "fall of a benchmark",
+    "own_lost": "own answers lost",
+    "earlier": "facts packed earlier answered",
+    "old_left": "old answers left",
+    "removed_left": "answers left of facts taken back",
 }
 
 

@@ -100,6 +100,7 @@ def _card(one: Deciding, told: First) -> Markup:
             "div", {"class": "card"}, parts, el("p", {"class": "big"}, "–"), el("p", {"class": "small"}, "not measured")
         )
     limits = {"known_lost_net": "known_lost", "known_lost_raw": "known_lost", "refusals_lost_net": "refusals_lost"}
+    limits["own_lost_net"] = "own_lost"
     limit = next((v.limit for v in told.judgement.verdicts if v.name == limits.get(one.name, one.name)), None)
     parts.append(el("p", {"class": "big"}, share(estimate.value)))
     parts.append(_range(estimate, limit, "up" if one.name == "reliability" else "down"))

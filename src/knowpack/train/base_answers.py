@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from knowpack.model.loaded import Loaded
 
 TEXT_TOKENS = 48
+WHOLE_ANSWER = 16  # tokens
 SCORED_AT_ONCE = 128  # rows
 
 
@@ -88,21 +89,29 @@ def build(
     recipe: KeepRecipe,
     seed: int,
     *,
+    everywhere: Sequence[str] = (),
     progress: Progress = SILENT,
 ) -> Replay:
-    """Ask the base every question, each under one of the contexts, and keep its distributions."""
+    """Ask the base every question, each under one of the contexts, and keep its distributions.
+
+    everywhere: questions that are asked under all contexts, and whose answers are kept to WHOLE_ANSWER tokens.
+    """
     decoder = Decoder(loaded)
     order = stream(seed, "replay", "contexts").permutation(len(questions))
     by_context = []
-    with progress.stage("the base answers replay prompts", len(questions)) as advance:
+    n_asked = len(questions) + len(everywhere) * len(contexts)
+    with progress.stage("the base answers replay prompts", n_asked) as advance:
         for index, prefix in enumerate(contexts.prefixes):
             mine = [questions[i] for i in order[index :: len(contexts)]]
-            tails = contexts.tails(index, mine) if mine else []
-            answers = decoder.generate(prefix, tails, max_new_tokens=recipe.answer_tokens) if mine else []
-            # one place more than the answer: what the base says where it stops; the token put there is never read
-            rows = [Row((*tail, *answer, 0), len(tail)) for tail, answer in zip(tails, answers, strict=True)]
-            by_context.append(tuple(_scored(loaded, prefix, rows, recipe)))
-            advance(len(mine))
+            found: list[BaseAnswer] = []
+            for some, n_tokens in ((mine, recipe.answer_tokens), (everywhere, WHOLE_ANSWER)):
+                tails = contexts.tails(index, some) if some else []
+                answers = decoder.generate(prefix, tails, max_new_tokens=n_tokens) if some else []
+                # one place more than the answer: what the base says where it stops; the token there is never read
+                rows = [Row((*tail, *answer, 0), len(tail)) for tail, answer in zip(tails, answers, strict=True)]
+                found += _scored(loaded, prefix, rows, recipe)
+                advance(len(some))
+            by_context.append(tuple(found))
     texts = _scored(loaded, (), _texts(loaded, decoder, recipe, seed), recipe)
     return Replay(contexts, tuple(by_context), tuple(texts))
 

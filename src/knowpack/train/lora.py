@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from knowpack.config import TrainConfig
 from knowpack.errors import ModelError
+from knowpack.model.adapter import WEIGHTS, AdapterFiles, read_adapter
 from knowpack.seeds import seed_of
 
 MLP_PARTS = {"mlp", "feed_forward", "ffn", "fc1", "fc2"}  # how architectures of transformers name the MLP
@@ -62,8 +64,12 @@ def _shortest(name: str, taken: set[str]) -> str:
 
 
 @contextmanager
-def adapted(model: PreTrainedModel, config: TrainConfig, seed: int) -> Iterator[PeftModel]:
-    """The model with a fresh adapter on it; taken off at the end, the base's weights and modules as before."""
+def adapted(model: PreTrainedModel, config: TrainConfig, seed: int, start: Path | None = None) -> Iterator[PeftModel]:
+    """The model with an adapter on it; taken off at the end, the base's weights and modules as before.
+
+    start: a folder whose adapter it begins as; None = a fresh one, which changes nothing. Raises ModelError where that
+    adapter has other layers, another rank or another scale than this config gives.
+    """
     settings = LoraConfig(
         task_type="CAUSAL_LM",
         r=config.rank,
@@ -75,14 +81,38 @@ def adapted(model: PreTrainedModel, config: TrainConfig, seed: int) -> Iterator[
         bias="none",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores W transposed
     )
+    first = None if start is None else read_adapter(start)
     with _restored(model), torch.random.fork_rng(devices=_cuda(model)):
         torch.manual_seed(seed_of(seed if config.init_seed is None else config.init_seed, "init"))
         wrapped = get_peft_model(model, settings)
         torch.manual_seed(seed_of(seed, "dropout"))
         try:
+            if first is not None:
+                _begin_as(wrapped, settings, first)
             yield wrapped
         finally:
             wrapped.unload()
+
+
+def _begin_as(model: PeftModel, settings: LoraConfig, first: AdapterFiles) -> None:
+    """Put the tensors of an adapter on disk where the fresh ones are."""
+    for name, of_config in (("lora_alpha", settings.lora_alpha), ("use_rslora", settings.use_rslora)):
+        if first.settings.get(name) != of_config:
+            raise ModelError(
+                f"the adapter {first.folder} has {name}={first.settings.get(name)}, this recipe {of_config}"
+            )
+    fresh = {
+        name.replace(".default.", "."): tuple(weight.shape)
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
+    if fresh != first.shapes:
+        differs = sorted({name for name, _ in fresh.items() ^ first.shapes.items()})
+        raise ModelError(
+            f"the adapter {first.folder} is not of the shape that this recipe trains: {len(differs)} tensors differ, "
+            f"the first {differs[0]}; give its rank and layers (train.rank, train.from_layer), or pack all facts anew"
+        )
+    set_peft_model_state_dict(model, load_file(first.folder / WEIGHTS))
 
 
 @contextmanager

@@ -72,13 +72,23 @@ def for_load(rank: int, n_facts: int) -> KeepRecipe:
     )
 
 
+def to_go_on(whole: KeepRecipe, model: str, n_changed: int) -> KeepRecipe:
+    """The recipe of all facts together, for an adapter that holds them but for n_changed: as many steps as those take.
+
+    What is held is certain at the first checks and leaves the batches; what stands beside the batches is for the whole.
+    """
+    fewer = for_model(model, whole.rank, n_changed)
+    steps = {name: min(getattr(whole, name), getattr(fewer, name)) for name in ("max_steps", "tail_steps")}
+    return whole.model_copy(update=steps)
+
+
 def after_a_miss(last: KeepRecipe, over: Mapping[str, float]) -> KeepRecipe:
     """What is tried after an attempt that overran the budget by `over`: learn harder, or hold more.
 
     Where many facts are missing (text unlike what the base was trained on, a heavy load) the last quarter of the layers
     is too little: all layers, a quarter of the weight, three times the steps (docs/LOG.md, "Real facts").
     """
-    short = over.get("reliability", 0.0)
+    short = max(over.get(name, 0.0) for name in ("reliability", "earlier", "old_left"))
     if short > MANY_MISSING:
         return last.model_copy(
             update={"from_layer": 0.0, "kl_weight": last.kl_weight / 4, "max_steps": 3 * last.max_steps}

@@ -17,7 +17,7 @@ import torch
 from knowpack import store
 from knowpack.config import NOT_A_RESULT, KeepRecipe, PlainRecipe
 from knowpack.errors import ModelError
-from knowpack.model.adapter import write_made_on
+from knowpack.model.adapter import WEIGHTS, write_made_on
 from knowpack.model.loaded import Loaded
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.progress import SILENT, Progress
@@ -55,6 +55,7 @@ def train(
     more_terms: Sequence[objective.Term] = (),
     resume_in: Path | None = None,
     command: str | None = None,
+    start: Path | None = None,
 ) -> TrainResult:
     """Examples -> adapter in `out`. The base comes back bit for bit.
 
@@ -62,6 +63,7 @@ def train(
     base's answers to the replay examples, where they are there from an earlier call with the same examples and
     contexts; more_terms, beside the recipe's own objective. resume_in: a folder for the state of a training that is
     killed; the same call goes on from there, to the same bytes, and removes it at the end. command: for the card.
+    start: the folder of an adapter that this one begins as; None = a fresh one.
     """
     replayed = examples["kind"] == str(Kind.REPLAY)
     to_replay, examples = examples.filter(replayed), examples.filter(~replayed)
@@ -84,9 +86,10 @@ def train(
         prefixes,
         settings,
         seed,
+        *([] if start is None else [store.hash_file(start / WEIGHTS)]),
     ]
     checkpoints = Checkpoints(resume_in, store.hash_of(key), config.checkpoint_seconds)
-    with lora.adapted(loaded.model, config, seed) as model, track.Log(out, config, seed) as log:
+    with lora.adapted(loaded.model, config, seed, start) as model, track.Log(out, config, seed) as log:
         run = Run(model, examples, seed, log, checkpoints, progress)
         match config:
             case PlainRecipe():
@@ -103,7 +106,8 @@ def train(
         again = lora.effect(model, ids)
     if not math.isclose(effect, again, rel_tol=1e-2, abs_tol=1e-4):
         raise ModelError(f"the saved adapter is not the trained one: logits move by {again:.4g}, not {effect:.4g}")
-    if (told := track.ended_worse(log.lines)) is not None:
+    # an adapter that begins as another one has learned already: its first loss is not the base's
+    if start is None and (told := track.ended_worse(log.lines)) is not None:
         warnings.warn(told, stacklevel=2)
     card.write(out, loaded.name, loaded.weights_hash, examples, config, seed, command=command)
     write_made_on(out, loaded)

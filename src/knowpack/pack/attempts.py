@@ -1,0 +1,92 @@
+"""The attempts of a pack, one recipe after the other until one fits the budget.
+
+`Trial` -> `Attempt`s. On an earlier adapter the first attempt goes on from it; where that misses the budget, the next
+packs all facts anew.
+"""
+
+from typing import NamedTuple
+
+import polars as pl
+
+from knowpack import store
+from knowpack.config import KeepRecipe
+from knowpack.pack import budget as limits
+from knowpack.pack import plan
+from knowpack.pack.earlier import shaped
+from knowpack.pack.request import HELD_OUT
+from knowpack.pack.trial import Attempt, Trial, attempt
+from knowpack.progress import Progress
+from knowpack.records import Kind
+from knowpack.train import lora, recipes, replay_prompts
+from knowpack.train.base_answers import build
+from knowpack.train.contexts import Contexts
+from knowpack.train.mix import paraphrases
+
+
+class Told(NamedTuple):
+    """What an attempt is trained on."""
+
+    examples: pl.DataFrame
+    questions: list[str]
+    """Replay prompts, each under one context."""
+    taken_back: list[str]
+    """Those of facts that are taken back, under all contexts."""
+
+
+def attempts(trial: Trial, progress: Progress) -> list[Attempt]:
+    """Train and validate in turn until one meets the budget."""
+    request, base, onto = trial.request, trial.base, trial.changes.onto
+    anew = request.train or _anew(trial)
+    config, start = anew, None
+    if onto is not None:
+        config, start = _going_on(trial, anew), onto.folder
+    told = _told(trial, config)
+    contexts = Contexts(base.by_ids.prompter, trial.contexts)
+    asked = build(
+        base.loaded, told.questions, contexts, config, request.seed, everywhere=told.taken_back, progress=progress
+    )
+    found: list[Attempt] = []
+    for index in range(1 if request.train else plan.N_ATTEMPTS[request.effort]):
+        key = [config.model_dump(mode="json"), request.seed, store.hash_table(told.examples)]
+        key += [onto.key] if onto is not None and start is not None else []
+        folder = request.out / "attempts" / f"{index:02d}-{store.hash_of(key)}"
+        found.append(attempt(trial, told.examples, config, folder, asked, progress, start))
+        over = limits.excess(found[-1].harm, request.budget, request.reliability)
+        if not over:
+            break
+        config = anew if start is not None else recipes.after_a_miss(config, over)
+        start = None
+    return found
+
+
+def _anew(trial: Trial) -> KeepRecipe:
+    """For all facts together, from nothing."""
+    facts, model = trial.changes.held, trial.request.model.name
+    n_bits = plan.bits(*trial.base.by_ids, facts)
+    per_rank = lora.n_parameters(trial.base.loaded.model, recipes.for_model(model, 1, facts.height))
+    return recipes.for_model(model, plan.rank_for(n_bits, per_rank), facts.height)
+
+
+def _going_on(trial: Trial, anew: KeepRecipe) -> KeepRecipe:
+    """From the earlier adapter, in its shape."""
+    onto, request = trial.changes.onto, trial.request
+    assert onto is not None, "called where there is one"
+    n_layers = getattr(trial.base.loaded.model.config, "num_hidden_layers", None)
+    if request.train is not None:
+        return request.train
+    n_changed = trial.changes.new.height + trial.changes.removed.height
+    return shaped(recipes.to_go_on(anew, request.model.name, n_changed), onto, n_layers)
+
+
+def _told(trial: Trial, config: KeepRecipe) -> Told:
+    """New and earlier facts to learn; the questions to hold, those of facts taken back before the others."""
+    changes = trial.changes
+    prompts = replay_prompts.prompts(trial.split.replay, changes.held, config, trial.request.seed)
+    removed = changes.removed.select("fact_id", "question")
+    reworded = paraphrases(changes.removed, HELD_OUT).select("fact_id", "question")
+    back = pl.concat([removed, reworded]).select("fact_id", why=pl.lit("taken_back"), question="question")
+    back = back.unique("question", maintain_order=True)
+    replayed = replay_prompts.as_examples(pl.concat([back, prompts]))
+    examples = plan.examples(changes.held, HELD_OUT, replayed)
+    assert examples.filter(pl.col("kind") == str(Kind.REPLAY)).height == back.height + prompts.height
+    return Told(examples, prompts["question"].to_list(), back["question"].to_list())

@@ -1,0 +1,140 @@
+"""What a pack changes: facts that are new, facts that an adapter holds already, facts that are taken back.
+
+`Request` -> `Changes`, all of it known before the model is opened. A new fact that contradicts one packed earlier takes
+its place; one that repeats it is left out.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from knowpack import records
+from knowpack.errors import ConfigError, FactsError
+from knowpack.facts import sources
+from knowpack.pack import overlap
+from knowpack.pack.earlier import Earlier, open_earlier
+from knowpack.pack.request import HELD_OUT, Request
+from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, MEANING, PACKED, Problem, screen
+from knowpack.records import Fact, rows, table
+
+SHOWN = 3  # facts in an error
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Fact tables, disjoint."""
+
+    new: pl.DataFrame
+    earlier: pl.DataFrame
+    """Packed before; they stay."""
+    removed: pl.DataFrame
+    """Packed before; their answers return to the base's."""
+    replaced: dict[str, tuple[str, ...]]
+    """Of a new fact: the answers that were packed earlier and are wrong now."""
+    problems: list[Problem]
+    """What was left out."""
+    onto: Earlier | None = None
+
+    @property
+    def held(self) -> pl.DataFrame:
+        """What the adapter is to answer."""
+        return pl.concat([self.new, self.earlier])
+
+    @property
+    def touched(self) -> pl.DataFrame:
+        """What is neither replayed nor measured as untrained."""
+        return pl.concat([self.held, self.removed])
+
+    def only(self, new: pl.DataFrame) -> "Changes":
+        """With these new facts alone."""
+        return Changes(new, self.earlier, self.removed, self.replaced, self.problems, self.onto)
+
+
+def changes(request: Request) -> Changes:
+    """Read and compare all tables. Raises FactsError that names what cannot be packed, or ConfigError."""
+    if request.onto is None and (request.remove or request.earlier):
+        raise ConfigError("--remove and --earlier say what of an adapter changes: give the adapter with --onto")
+    if not request.facts and not request.remove:
+        raise ConfigError("nothing to pack: give a table of facts, or --onto ADAPTER --remove FACTS")
+    facts, problems = screened(request) if request.facts else (_none(), [])
+    if request.onto is None:
+        return Changes(facts, _none(), _none(), {}, problems)
+    onto = open_earlier(request.onto, request.earlier)
+    removed = _removed(request.remove, onto) if request.remove else _none()
+    kept = onto.facts.join(removed, on="fact_id", how="anti", maintain_order="left")
+    return _compared(facts, kept, removed, problems, onto)
+
+
+def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
+    """The table of facts to pack, and what was left out. Raises FactsError that names what cannot be packed."""
+    facts = sources.load(request.facts, contradictions="keep")  # screen names them
+    problems = screen(facts)
+    if problems and not request.drop_problems:
+        counts = {check: sum(p.check == check for p in problems) for check in (CONTRADICTS, INDISTINGUISHABLE)}
+        told = "; ".join(f"{n} ({MEANING[check]})" for check, n in counts.items() if n)
+        shown = " | ".join(p.detail for p in problems[:SHOWN])
+        raise FactsError(
+            f"{request.facts}: {len(problems)} facts cannot be packed: {told}: {shown}; mend or --drop-problems"
+        )
+    return facts.filter(~pl.col("fact_id").is_in([p.fact_id for p in problems])), problems
+
+
+def _compared(
+    facts: pl.DataFrame, kept: pl.DataFrame, removed: pl.DataFrame, problems: list[Problem], onto: Earlier
+) -> Changes:
+    """The new table against what is in the adapter: repeats are left out, contradictions replace."""
+    back = sorted({pair.fact.question for pair in overlap.pairs(facts, removed)})
+    if back:
+        raise FactsError(f"{len(back)} facts are to be packed and taken back at once ({back[0]!r}); give each once")
+    repeated: dict[str, Problem] = {}
+    replaced: dict[str, list[Fact]] = {}
+    for pair in overlap.pairs(facts, kept):
+        if pair.agree:
+            detail = f"{pair.fact.question!r}: {pair.fact.answers[0]!r}"
+            repeated[pair.fact.fact_id] = Problem(PACKED, pair.fact.fact_id, detail)
+        else:
+            replaced.setdefault(pair.fact.fact_id, []).append(pair.other)
+    replaced = {fact_id: old for fact_id, old in replaced.items() if fact_id not in repeated}
+    gone = {one.fact_id for old in replaced.values() for one in old}
+    new = [_with_wordings(one, replaced.get(one.fact_id, [])) for one in rows(facts, Fact)]
+    answers = {
+        fact_id: tuple(dict.fromkeys(answer for one in old for answer in one.answers))
+        for fact_id, old in replaced.items()
+    }
+    return Changes(
+        table([one for one in new if one.fact_id not in repeated], Fact),
+        kept.filter(~pl.col("fact_id").is_in(list(gone))),
+        removed,
+        answers,
+        [*problems, *repeated.values()],
+        onto,
+    )
+
+
+def _with_wordings(fact: Fact, old: list[Fact]) -> Fact:
+    """A new fact also in the wordings that its predecessor was trained in: there the old answer sits."""
+    if not old:
+        return fact
+    n_held_out = HELD_OUT if len(fact.paraphrases) >= HELD_OUT else 0  # else the old wordings have some to hold out
+    trained = [text for one in old for text in (one.question, *one.paraphrases[: len(one.paraphrases) - n_held_out])]
+    told = {fact.question, *fact.paraphrases}
+    more = [text for text in dict.fromkeys(trained) if text not in told]
+    return Fact(**{name: getattr(fact, name) for name in fact.__slots__} | {"paraphrases": (*more, *fact.paraphrases)})
+
+
+def _removed(path: str, onto: Earlier) -> pl.DataFrame:
+    """The facts of the adapter that a table names, by their questions. Raises FactsError for others."""
+    named = sources.load(path, contradictions="keep")
+    found = list(overlap.pairs(named, onto.facts))
+    strange = named.filter(~pl.col("fact_id").is_in([pair.fact.fact_id for pair in found]))
+    if strange.height:
+        shown = ", ".join(repr(question) for question in strange["question"].head(SHOWN))
+        raise FactsError(f"{path}: {strange.height} facts are not in the adapter {onto.folder}: {shown}")
+    removed = onto.facts.filter(pl.col("fact_id").is_in([pair.other.fact_id for pair in found]))
+    if removed.height == onto.facts.height:
+        raise FactsError(f"{path} takes back all {removed.height} facts of the adapter: use the base without it")
+    return removed
+
+
+def _none() -> pl.DataFrame:
+    return pl.DataFrame(schema=records.schema(Fact))

@@ -1,0 +1,111 @@
+"""The adapter that facts are added to, or taken back from: where it is, which facts it holds, of which shape it is.
+
+`--onto` (a folder of `knowpack pack`, or an adapter with `--earlier`) -> `Earlier`. Every doubt is one line.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from pydantic import ValidationError
+
+from knowpack import store
+from knowpack.config import KeepRecipe
+from knowpack.errors import FactsError, ModelError
+from knowpack.facts import sources
+from knowpack.model.adapter import CONFIG, WEIGHTS, AdapterFiles, check_fits, other_base, read_adapter
+from knowpack.model.loaded import Loaded
+from knowpack.records import Example, Fact, Kind
+
+SHAPE = ("rank", "alpha", "rslora", "target_modules", "from_layer")
+"""The settings of a recipe that an adapter's tensors fix."""
+
+
+class Earlier(NamedTuple):
+    """An adapter and the facts that were packed into it."""
+
+    adapter: AdapterFiles
+    facts: pl.DataFrame
+    """Fact table."""
+    recipe: KeepRecipe | None
+    """As its pack kept it; None = it was not made by `knowpack pack`."""
+
+    @property
+    def folder(self) -> Path:
+        """With adapter_config.json and adapter_model.safetensors."""
+        return self.adapter.folder
+
+    @property
+    def key(self) -> str:
+        """Of its settings and weights, by content."""
+        return store.hash_of([store.hash_file(self.folder / name) for name in (CONFIG, WEIGHTS)])
+
+
+def open_earlier(onto: str, facts: str | None) -> Earlier:
+    """Read the adapter and its facts. facts: a table, where the folder does not say.
+
+    Raises ModelError for no adapter, FactsError where nothing says which facts are in it.
+    """
+    given = Path(onto)
+    home = given if (given / "pack.json").is_file() else given.parent
+    made_here = (home / "pack.json").is_file() and (home / "adapter").is_dir()
+    adapter = read_adapter(home / "adapter" if made_here else onto)
+    if made_here and adapter.folder.resolve() != (home / "adapter").resolve():
+        made_here = False
+    if facts is not None:
+        held = sources.load(facts)
+    elif made_here:
+        held = _packed(home)
+    else:
+        raise FactsError(
+            f"{onto} does not say which facts it holds, and they would be lost; give their table with --earlier FACTS, "
+            "or the folder that `knowpack pack` wrote"
+        )
+    return Earlier(adapter, held, _recipe(home) if made_here else None)
+
+
+def check_base(earlier: Earlier, loaded: Loaded) -> None:
+    """Raise ModelError, before anything is asked, where the adapter is another base's."""
+    said = other_base(loaded, earlier.adapter)
+    if said is not None:
+        raise ModelError(f"{said.partition(':')[0]}; facts are added on its own base: give that with --model")
+    check_fits(loaded, earlier.adapter)
+
+
+def shaped(recipe: KeepRecipe, earlier: Earlier, n_layers: int | None) -> KeepRecipe:
+    """The recipe with the rank, scale and layers of the adapter. n_layers: of the model."""
+    if earlier.recipe is not None:
+        return recipe.model_copy(update={name: getattr(earlier.recipe, name) for name in SHAPE})
+    told = earlier.adapter.settings
+    layers = told.get("layers_to_transform")
+    lowest = min(layers) / n_layers if isinstance(layers, list) and layers and n_layers else 0.0
+    targets = told.get("target_modules")
+    shape = {
+        "rank": told.get("r"),
+        "alpha": told.get("lora_alpha"),
+        "rslora": bool(told.get("use_rslora")),
+        "target_modules": tuple(targets) if isinstance(targets, list) else ("auto",),
+        "from_layer": lowest,
+    }
+    try:
+        return KeepRecipe.model_validate(recipe.model_dump() | shape)
+    except ValidationError:
+        raise ModelError(
+            f"{earlier.folder}: no recipe of knowpack has this adapter's shape ({CONFIG}); pack all its facts anew"
+        ) from None
+
+
+def _packed(home: Path) -> pl.DataFrame:
+    examples = store.read_table(home / "examples.parquet", Example)
+    taught = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))["fact_id"].unique().to_list()
+    facts = store.read_table(home / "facts.parquet", Fact)
+    return facts.filter(pl.col("fact_id").is_in(taught))
+
+
+def _recipe(home: Path) -> KeepRecipe | None:
+    told = store.read_json(home / "pack.json")
+    recipe = told.get("recipe") if isinstance(told, dict) else None
+    try:
+        return None if recipe is None else KeepRecipe.model_validate(recipe)
+    except ValidationError:
+        raise FactsError(f"{home / 'pack.json'} holds no recipe that this version reads; pack all facts anew") from None

@@ -1,0 +1,29 @@
+"""Facts that stay current: what a pack said of updates, of facts packed earlier and of those taken back.
+
+Measured -> a Table; the figures are measure/current.py's, by the default grader.
+"""
+
+from knowpack.measure.current import NAMES
+from knowpack.records import Estimate
+from knowpack.report.measured import Measured, Table, Value
+
+COUNTS = {"new": "new", "updates": "updates", "earlier": "packed earlier", "removed": "taken back"}
+
+
+def current(measured: Measured) -> Table:
+    """A line a figure; empty where a pack only added facts, or was none."""
+    rows: list[tuple[Value, ...]] = []
+    counted = ""
+    for run in measured.source.runs:
+        told = run.read("pack.json")
+        counts, found = told.get("counts"), told.get("current")
+        if not isinstance(counts, dict) or not isinstance(found, dict):
+            continue
+        counted = ", ".join(f"{counts[name]} {said}" for name, said in COUNTS.items() if counts.get(name))
+        if "own_kept" in found or any(counts.get(name) for name in ("updates", "earlier", "removed")):
+            rows += [(said, Estimate(**found[name])) for name, said in NAMES.items() if name in found]
+    note = (
+        f"Facts: {counted}. An update is a fact that the base, or an earlier pack, answers otherwise. Counted over "
+        "answers, those of one fact together; each update with its old answer is in pack.json."
+    )
+    return Table("current", "Facts that stay current", ("figure", "share"), rows, note)
