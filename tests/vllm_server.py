@@ -35,7 +35,7 @@ class Vllm:
         if path == "/version":
             return {"version": "0.32.0"}
         if path == "/v1/models":
-            base = {"id": "tiny", "root": str(self.folder), "parent": None, "owned_by": "vllm"}
+            base = {"id": "tiny", "root": str(self.folder), "parent": None, "owned_by": "vllm", "max_model_len": 512}
             return {
                 "data": [
                     base,

@@ -14,7 +14,7 @@ import polars as pl
 
 from knowpack import store
 from knowpack.config import BenchConfig, FactsConfig, ProbeConfig, RunConfig, fingerprint
-from knowpack.decode.transformers_asker import TransformersAsker, in_memory, left_out, weights_of
+from knowpack.decode.transformers_asker import TransformersAsker, left_out, weights_of
 from knowpack.errors import FactsError
 from knowpack.facts import sources
 from knowpack.facts.chosen import facts_of, sampled, shot_pool
@@ -118,7 +118,7 @@ def open_base(
     facts = sampled(with_something_to_lose(table, config, asker, progress), config.facts)
     probe_config = config.probe
     if config.bench.tasks:
-        in_memory(by_ids(asker, "a benchmark"), "a benchmark")
+        by_ids(asker, "a benchmark")
     prompter = prompter_for(asker, probe_config)
     shots = draw_shots(
         pool, probe_config.n_prompts, probe_config.n_shots, probe_config.draw_seed, exclude=facts["question"].to_list()

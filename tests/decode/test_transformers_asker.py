@@ -10,7 +10,7 @@ import torch
 import tiny
 from knowpack.base import Base, measure_base
 from knowpack.config import ModelConfig, ProbeConfig, RunConfig, TrainConfig
-from knowpack.decode.transformers_asker import TransformersAsker, in_memory
+from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.errors import ModelError
 from knowpack.model.load import load
 from knowpack.probe.askers import Identity
@@ -91,5 +91,3 @@ def test_a_made_up_backend_is_measured_as_a_base_and_training_on_it_is_refused(t
     assert base.responses.collect().height == 5 * 2
     with pytest.raises(ModelError, match="training needs the weights of parrot"):
         base.loaded  # noqa: B018
-    with pytest.raises(ModelError, match="a benchmark needs the weights"):
-        in_memory(Parrot(), "a benchmark")

@@ -11,7 +11,7 @@ import tiny
 import vllm_server
 from fake_server import Running
 from knowpack.base import open_base, probe_into
-from knowpack.config import BenchConfig, ModelConfig, RunConfig, TrainConfig
+from knowpack.config import ModelConfig, RunConfig, TrainConfig
 from knowpack.decode.transformers_asker import TransformersAsker, weights_of
 from knowpack.errors import ModelError
 from knowpack.model.load import load
@@ -210,8 +210,6 @@ def test_nothing_is_echoed_at_the_start_since_vllm_may_die_of_it(folder: Path, t
         with opened(server).with_adapter(adapter) as tuned:
             tuned.generate([], [[5]], max_new_tokens=1)
         assert [body for _, body in server.asked if body.get("echo")] == []
-        with pytest.raises(ModelError, match="a benchmark needs the weights of tiny in memory, not served"):
-            open_base(RunConfig(model=config(server), bench=BenchConfig(tasks=("lab_mc",))))
 
 
 def test_a_folder_with_the_tokenizer_alone_is_enough_to_ask_and_not_to_train(folder: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ Paper: Tables 7 and 8.
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,16 +22,17 @@ from knowpack import store
 from knowpack.bench.data import content
 from knowpack.config import BenchConfig
 from knowpack.errors import BenchError
-from knowpack.probe.askers import by_ids
+from knowpack.probe.askers import Keeps, by_ids
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Score, table
 from knowpack.store import hash_of, lock, read_json, read_table, remove, write_json, write_table
 
 if TYPE_CHECKING:
+    from knowpack.bench.asked_lm import AskedLM
+    from knowpack.bench.journal import Journal
     from knowpack.bench.lm import KnowpackLM
     from knowpack.bench.tasks import Benchmark
-    from knowpack.model.loaded import Loaded
-    from knowpack.probe.askers import Asker
+    from knowpack.probe.askers import Asker, TokenAsker
 
 BENCH = "knowpack bench"
 TOKENS_A_ROW = 32  # config.batch_size rows of this many tokens are one forward
@@ -58,11 +60,11 @@ class Sample:
 def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progress = SILENT) -> pl.DataFrame:
     """Run the configured tasks that are not done yet; returns their Scores, in the order asked.
 
+    A model in memory is scored by the decoder here, one that a server answers for by its own log-likelihoods.
+
     Raises BenchError for an unknown task or unusable data, before anything is computed.
     """
-    from knowpack.decode.transformers_asker import in_memory
-
-    loaded = in_memory(by_ids(asker, "a benchmark"), "a benchmark")
+    asked = by_ids(asker, "a benchmark")
     if not config.tasks:
         raise BenchError("no benchmark task is named; for example --tasks mmlu,truthfulqa_mc1,arc_easy")
     settings = config.model_dump(mode="json", include=set(SETTINGS))
@@ -79,7 +81,7 @@ def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progre
         of = hash_of([settings, asker.identity.weights])
         todo = [name for name in config.tasks if not _is_done(out, name, of)]
         if todo:
-            _run(loaded, asker.identity.weights, config, todo, {"of": of, "settings": settings}, out, progress)
+            _run(asked, config, todo, {"of": of, "settings": settings}, out, progress)
         remove(out / "partial")
         scores = pl.concat([read_table(out / name / "scores.parquet", Score) for name in config.tasks])
         if todo or not (out / "scores.parquet").is_file() or not read_table(out / "scores.parquet").equals(scores):
@@ -99,8 +101,7 @@ def _is_done(out: Path, task: str, of: str) -> bool:
 
 
 def _run(
-    loaded: "Loaded",
-    weights: str,
+    asker: "TokenAsker",
     config: BenchConfig,
     todo: Sequence[str],
     about: dict[str, object],
@@ -109,14 +110,13 @@ def _run(
 ) -> None:
     from knowpack.bench import harness, tasks
     from knowpack.bench.journal import Journal
-    from knowpack.bench.lm import KnowpackLM
 
     benchmarks = tasks.load(todo, config)
     tasks.check_gold(benchmarks, config.limit)
-    journal = Journal(out / "partial", weights)
-    with tasks.quiet(), progress.stage("benchmarks", None):
-        n_tokens = config.batch_size and TOKENS_A_ROW * config.batch_size
-        lm = KnowpackLM(loaded, n_tokens=n_tokens, journal=journal, progress=progress)
+    journal = Journal(out / "partial", asker.identity.weights)
+    keeping = asker.keeping(out / "partial" / "answered.jsonl") if isinstance(asker, Keeps) else nullcontext()
+    with tasks.quiet(), progress.stage("benchmarks", None), keeping:
+        lm = _lm(asker, config, journal, progress)
         results = harness.run(lm, benchmarks, config)
         measured = [_measured(benchmark, results, lm, about) for benchmark in benchmarks]
         harness.save(results, lm, config, out / "lm_eval")  # after the samples are taken: it rewrites them
@@ -127,6 +127,18 @@ def _run(
         write_json(out / benchmark.name / "task.json", each.about)
 
 
+def _lm(asker: "TokenAsker", config: BenchConfig, journal: "Journal", progress: Progress) -> "KnowpackLM | AskedLM":
+    """The decoder of this room on weights in memory; else the asker's own log-likelihoods and texts."""
+    from knowpack.bench.asked_lm import AskedLM
+    from knowpack.bench.lm import KnowpackLM
+    from knowpack.decode.transformers_asker import TransformersAsker
+
+    if not isinstance(asker, TransformersAsker):
+        return AskedLM(asker, journal, progress)
+    n_tokens = config.batch_size and TOKENS_A_ROW * config.batch_size
+    return KnowpackLM(asker.loaded, n_tokens=n_tokens, journal=journal, progress=progress)
+
+
 class _Measured(NamedTuple):
     """What is kept of one asked task."""
 
@@ -135,7 +147,9 @@ class _Measured(NamedTuple):
     about: dict[str, object]
 
 
-def _measured(benchmark: "Benchmark", results: dict[str, Any], lm: "KnowpackLM", about: dict[str, object]) -> _Measured:
+def _measured(
+    benchmark: "Benchmark", results: dict[str, Any], lm: "KnowpackLM | AskedLM", about: dict[str, object]
+) -> _Measured:
     parts = {**benchmark.groups, **{leaf: [leaf] for leaf in benchmark.leaves}}
     objects = {task.task_name: task for task in benchmark.tasks()}
     items = [(leaf, item) for leaf in benchmark.leaves for item in results["samples"][leaf]]

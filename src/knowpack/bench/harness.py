@@ -22,6 +22,7 @@ from knowpack.config import BenchConfig
 from knowpack.errors import BenchError, StoreError
 
 if TYPE_CHECKING:
+    from knowpack.bench.asked_lm import AskedLM
     from knowpack.bench.lm import KnowpackLM
     from knowpack.bench.tasks import Benchmark
 
@@ -33,7 +34,7 @@ SEEDS = {
 }
 
 
-def run(lm: "KnowpackLM", benchmarks: Sequence["Benchmark"], config: BenchConfig) -> dict[str, Any]:
+def run(lm: "KnowpackLM | AskedLM", benchmarks: Sequence["Benchmark"], config: BenchConfig) -> dict[str, Any]:
     """Evaluate all tasks together, so that equal requests are computed once; results as lm-eval gives them."""
     started = time.time()
     try:
@@ -54,7 +55,7 @@ def run(lm: "KnowpackLM", benchmarks: Sequence["Benchmark"], config: BenchConfig
         )
     results["config"] = {
         "model": "knowpack",
-        "model_args": {"pretrained": lm.loaded.name},
+        "model_args": {"pretrained": lm.model_name},
         **lm.get_model_info(),
         "batch_size": lm.n_tokens,
         "device": str(lm.device),
@@ -65,12 +66,12 @@ def run(lm: "KnowpackLM", benchmarks: Sequence["Benchmark"], config: BenchConfig
     return results
 
 
-def save(results: dict[str, Any], lm: "KnowpackLM", config: BenchConfig, folder: Path) -> None:
+def save(results: dict[str, Any], lm: "KnowpackLM | AskedLM", config: BenchConfig, folder: Path) -> None:
     """Write results_*.json and samples_*.jsonl where and as lm-eval does; takes the samples out of `results`."""
     tracker = EvaluationTracker(output_path=str(folder))
     tracker.general_config_tracker.log_experiment_args(
         model_source="knowpack",
-        model_args={"pretrained": lm.loaded.name},
+        model_args={"pretrained": lm.model_name},
         system_instruction=None,
         chat_template=lm.chat_template(True) if config.apply_chat_template else None,
         fewshot_as_multiturn=config.fewshot_as_multiturn,

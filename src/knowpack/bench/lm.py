@@ -89,6 +89,11 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         self._decoder = Decoder(pretrained)
         self._chat: Chat | None = None
 
+    @property
+    def model_name(self) -> str:
+        """For lm-eval's own files."""
+        return self.loaded.name
+
     def loglikelihood(self, requests: "list[Instance]", disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Log-likelihood (nats) and greediness of each continuation after its context."""
         pairs = [request.args for request in requests]

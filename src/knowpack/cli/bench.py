@@ -18,7 +18,7 @@ LAB = "lab_mc,lab_truth_mc1,lab_truth_mc2,lab_arc,lab_reading"
 @app.callback()
 def run(
     context: typer.Context,
-    model: Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")] = "lab",
+    model: Annotated[str, typer.Option("--model", help="A hub name, a folder, lab or served:URL#NAME.")] = "lab",
     adapter: Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")] = None,
     tasks: Annotated[str, typer.Option("--tasks", help="lm-eval task, group or tag names, with commas.")] = LAB,
     out: Annotated[Path, typer.Option("--out", help="Folder to write; run again to go on.")] = Path("out/bench"),

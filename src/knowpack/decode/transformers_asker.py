@@ -163,10 +163,3 @@ def weights_of(asker: Asker, use: str) -> Loaded:
     if not isinstance(asker, HasWeights):
         raise ModelError(f"{use} needs the weights of {asker.name} in memory; give --model a folder or a hub name")
     return asker.weights()
-
-
-def in_memory(asker: Asker, use: str) -> Loaded:
-    """The model whose own weights in memory give the answers. Raises ModelError where a server gives them."""
-    if not isinstance(asker, TransformersAsker):
-        raise ModelError(f"{use} needs the weights of {asker.name} in memory, not served; give --model their folder")
-    return asker.loaded

@@ -130,6 +130,16 @@ class Paced(Protocol):
 
 
 @runtime_checkable
+class Windowed(Protocol):
+    """An asker that knows how long a prompt with its answer may be."""
+
+    @property
+    def window(self) -> int | None:
+        """Tokens; None where nothing says it."""
+        ...
+
+
+@runtime_checkable
 class Keeps(Protocol):
     """An asker far away, whose answers are worth keeping one by one until they are part of a table."""
 

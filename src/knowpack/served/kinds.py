@@ -29,6 +29,8 @@ class Description:
     root: str | None
     """The folder or hub name that vLLM was started with."""
     chat_template: str | None
+    window: int | None = None
+    """Tokens that a prompt and its answer may have, where vLLM says it; no part of the identity."""
 
 
 def describe(server: Server) -> Description:
@@ -64,6 +66,7 @@ def describe(server: Server) -> Description:
         said,
         root if isinstance(root, str) else None,
         template if isinstance(template, str) else None,
+        window if isinstance(window := mine.get("max_model_len") if mine else None, int) else None,
     )
 
 

@@ -54,6 +54,15 @@ class Local:
             raise ModelError(f"{self.config.name} has no config.json that can be read: {one_line(error)}") from None
         return int(found.get_text_config().vocab_size)
 
+    @cached_property
+    def window(self) -> int | None:
+        """Tokens that the model has places for, by its config; None where that names no limit."""
+        from transformers import AutoConfig
+
+        found = AutoConfig.from_pretrained(_source(self.config.name), trust_remote_code=self.config.trust_remote_code)
+        longest = getattr(found.get_text_config(), "max_position_embeddings", None)
+        return longest if isinstance(longest, int) and longest > 0 else None
+
     @property
     def has_weights(self) -> bool:
         """Whether the model itself can be loaded here."""

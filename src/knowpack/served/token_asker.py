@@ -80,6 +80,11 @@ class ServedTokenAsker:
         return self.local.n_vocabulary
 
     @property
+    def window(self) -> int | None:
+        """As the server was started, else by the config on this machine."""
+        return self.description.window or self.local.window
+
+    @property
     def device(self) -> str:
         """No device of this machine's."""
         return f"served by {self.description.kind}"
