@@ -1,4 +1,4 @@
-"""How often the intervals of measure/confidence.py hold the true value: data sets for benchmarks/coverage.py.
+"""How often the intervals of measure/calibration.py hold the true value: data sets for benchmarks/coverage.py.
 
 A relation has a level u ~ N(0, .7) and a miscalibration v; an answer's confidence is p = logistic(u + N(0, 1)), and it
 is right with the chance logistic(slope x logit p + shift + v). The true values come from 20,000 relations; of ece from
@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from knowpack.measure import confidence
-from knowpack.measure.confidence import Sure
+from knowpack.measure import calibration
+from knowpack.measure.calibration import Sure
 
 Floats = NDArray[np.float64]
 N_TRUTH = 20_000  # relations
-FIGURES = tuple(f"{name}{end}" for name in confidence.STATISTICS for end in ("", "_change"))
+FIGURES = tuple(f"{name}{end}" for name in calibration.STATISTICS for end in ("", "_change"))
 
 
 class World(NamedTuple):
@@ -72,15 +72,15 @@ def truths(world: World) -> dict[str, float]:
     rng = np.random.default_rng(12345)
     sides = draw(rng, world, rng.choice(world.sizes, N_TRUTH))
     found = {}
-    for name, (statistic, _) in confidence.STATISTICS.items():
+    for name, (statistic, _) in calibration.STATISTICS.items():
         values = [_population(name, statistic, rng, one) for one in sides]
         found |= {name: values[1], f"{name}_change": values[1] - values[0]}
     return found
 
 
-def _population(name: str, statistic: confidence.Statistic, rng: np.random.Generator, one: Answers) -> float:
+def _population(name: str, statistic: calibration.Statistic, rng: np.random.Generator, one: Answers) -> float:
     if name == "ece":
-        place = np.minimum((one.p * confidence.N_BINS).astype(np.int64), confidence.N_BINS - 1)
+        place = np.minimum((one.p * calibration.N_BINS).astype(np.int64), calibration.N_BINS - 1)
         return float(np.abs(np.bincount(place, weights=one.chance - one.p)).sum() / len(one.p))
     value = statistic(one.p, rng.random(len(one.p)) < one.chance, None)
     assert value is not None
@@ -102,7 +102,7 @@ def simulate(world: World, n_draws: int, seed: int = 0) -> Iterator[Held]:
     held, width = dict.fromkeys(FIGURES, 0), dict.fromkeys(FIGURES, 0.0)
     for _ in range(n_draws):
         base, tuned = (_asked(rng, one) for one in draw(rng, world, np.asarray(world.sizes)))
-        for figure in confidence.calibration("default", base, tuned):
+        for figure in calibration.calibration("default", base, tuned):
             if figure.name in held:
                 assert figure.low is not None
                 assert figure.high is not None

@@ -11,7 +11,7 @@ from knowpack import run as stages
 from knowpack import store
 from knowpack.base import open_base, probe_into
 from knowpack.bench.evaluate import evaluate
-from knowpack.config import BenchConfig, FactsConfig, ModelConfig, RunConfig, StudyConfig
+from knowpack.config import BenchConfig, RunConfig, StudyConfig
 from knowpack.diff import diff
 from knowpack.errors import BenchError, ConfigError, StoreError
 from knowpack.model.load import load
@@ -29,16 +29,7 @@ SETTINGS = ["probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=6", "m
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    folder = tmp_path_factory.mktemp("owned")
-    tiny.save_model(folder / "model")
-    tiny.save_facts(folder / "facts.parquet", 12)
-    tiny.save_shots(folder / "shots.csv")
-    base = RunConfig(
-        model=ModelConfig(name=str(folder / "model")),
-        facts=FactsConfig(path=str(folder / "facts.parquet")),
-        work=str(folder / "work"),
-    )
-    return override(base, [*SETTINGS, f"probe.shots={folder / 'shots.csv'}"])
+    return tiny.run_config(tiny.save_all(tmp_path_factory.mktemp("owned")), SETTINGS)
 
 
 @pytest.fixture(scope="module")

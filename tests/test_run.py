@@ -11,7 +11,7 @@ import tiny
 from knowpack import run as stages
 from knowpack import store
 from knowpack.base import measure_base, open_base
-from knowpack.config import FactsConfig, ModelConfig, RunConfig, StudyConfig
+from knowpack.config import FactsConfig, RunConfig, StudyConfig
 from knowpack.diff import diff
 from knowpack.errors import ConfigError, FactsError, HeldError, ModelError, StoreError
 from knowpack.facts.chosen import sampled
@@ -42,16 +42,7 @@ SETTINGS = [
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    folder = tmp_path_factory.mktemp("run")
-    tiny.save_model(folder / "model")
-    tiny.save_facts(folder / "facts.parquet", 12)
-    tiny.save_shots(folder / "shots.csv")
-    base = RunConfig(
-        model=ModelConfig(name=str(folder / "model")),
-        facts=FactsConfig(path=str(folder / "facts.parquet")),
-        work=str(folder / "work"),
-    )
-    return override(base, [*SETTINGS, f"probe.shots={folder / 'shots.csv'}"])
+    return tiny.run_config(tiny.save_all(tmp_path_factory.mktemp("run")), SETTINGS)
 
 
 @pytest.fixture(scope="module")

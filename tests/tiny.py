@@ -1,5 +1,6 @@
 """A random Llama and a small fact table, in a folder: what a test needs where what the model knows does not matter."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -8,9 +9,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from knowpack import records, store
+from knowpack.config import FactsConfig, ModelConfig, RunConfig
 from knowpack.measure.grading import grade_table
 from knowpack.probe.askers import Generated
 from knowpack.records import Fact, fact_id_of
+from knowpack.settings import override
 
 CHAT = (
     "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
@@ -100,6 +103,32 @@ def save_shots(path: Path, n: int = 30) -> Path:
     rows = {"question": [f"Who leads Orlen Works {i}?" for i in range(n)], "answer": [f"Tavin {i}" for i in range(n)]}
     pl.DataFrame(rows).write_csv(path)
     return path
+
+
+def save_all(folder: Path, n: int = 12) -> Path:
+    """model/, facts.parquet with n facts, shots.csv."""
+    save_model(folder / "model")
+    save_facts(folder / "facts.parquet", n)
+    save_shots(folder / "shots.csv")
+    return folder
+
+
+def save_tuned(folder: Path) -> Path:
+    """tuned/: another model of the same shape, with the same tokenizer."""
+    tokens = tokenizer()
+    llama(len(tokens), seed=1).save_pretrained(folder / "tuned")
+    tokens.save_pretrained(folder / "tuned")
+    return folder
+
+
+def run_config(folder: Path, settings: Sequence[str]) -> RunConfig:
+    """A run of what `save_all` left in the folder, its work beside; settings as key=value."""
+    base = RunConfig(
+        model=ModelConfig(name=str(folder / "model")),
+        facts=FactsConfig(path=str(folder / "facts.parquet")),
+        work=str(folder / "work"),
+    )
+    return override(base, [*settings, f"probe.shots={folder / 'shots.csv'}"])
 
 
 class OnePromptAtATime:

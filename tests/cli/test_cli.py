@@ -15,6 +15,7 @@ import typer
 import yaml
 
 import tiny
+from commands import call, options
 from knowpack import store
 from knowpack.cli import main as cli
 from knowpack.config import RunConfig, StudyConfig
@@ -78,35 +79,18 @@ def test_shipped_configs_load() -> None:
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """model/, tuned/ (another model of its shape), facts.parquet, shots.csv."""
-    folder = tmp_path_factory.mktemp("cli")
-    tokens = tiny.tokenizer()
-    for name, seed in (("model", 0), ("tuned", 1)):
-        tiny.llama(len(tokens), seed).save_pretrained(folder / name)
-        tokens.save_pretrained(folder / name)
-    tiny.save_facts(folder / "facts.parquet", 12)
-    tiny.save_shots(folder / "shots.csv")
-    return folder
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *args: object) -> int:
-    """Run a command in this process; its exit code."""
-    monkeypatch.setattr(sys, "argv", ["knowpack", *map(str, args)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
-def options(given: Path, *settings: str) -> list[object]:
-    small = [part for setting in (*SMALL, *settings) for part in ("--set", setting)]
-    return ["--model", given / "model", "--facts", given / "facts.parquet", "--shots", given / "shots.csv", *small]
+    return tiny.save_tuned(tiny.save_all(tmp_path_factory.mktemp("cli")))
 
 
 def test_every_stage_by_hand(
     given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    probing = [*options(given, "probe.n_samples=3", "probe.temperature=2"), "--out", tmp_path / "probe", "--quiet"]
+    probing = [
+        *options(given, [*SMALL, "probe.n_samples=3", "probe.temperature=2"]),
+        "--out",
+        tmp_path / "probe",
+        "--quiet",
+    ]
     assert call(monkeypatch, "probe", *probing) == 0
     assert capsys.readouterr().err.count("\n") <= 1, "quiet"  # transformers' own bar of loading, at most
     asked = pl.read_parquet(tmp_path / "probe" / "responses.parquet")
@@ -132,7 +116,7 @@ def test_every_stage_by_hand(
         "train_log.jsonl",
     }
 
-    comparing = [*options(given), "--work", tmp_path / "work", "--quiet"]
+    comparing = [*options(given, SMALL), "--work", tmp_path / "work", "--quiet"]
     examples_of = ["--trained", tmp_path / "examples.parquet", "--adapter", tmp_path / "adapter"]
     assert call(monkeypatch, "diff", *comparing, *examples_of, "--out", tmp_path / "diff") == 0
     assert store.read_table(tmp_path / "diff" / "shifts.parquet", Shift)["trained"].sum() == 3 * 2  # two graders

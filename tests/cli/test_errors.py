@@ -23,11 +23,7 @@ Fails = Callable[..., str]
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """model/, facts.parquet, shots.csv, and probe/: a finished probe of them."""
-    folder = tmp_path_factory.mktemp("errors")
-    tiny.save_model(folder / "model")
-    tiny.save_facts(folder / "facts.parquet", 12)
-    tiny.save_shots(folder / "shots.csv")
-    return folder
+    return tiny.save_all(tmp_path_factory.mktemp("errors"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import tiny
-from knowpack.cli import main as cli
+from commands import call, options
 from knowpack.cli import results
 from knowpack.cli.console import Watched
 from knowpack.cli.noted import Noted
@@ -31,40 +31,20 @@ SMALL = ["probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=4"]
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """model/, tuned/ (another model of its shape), facts.parquet, shots.csv."""
-    folder = tmp_path_factory.mktemp("results")
-    tokens = tiny.tokenizer()
-    for name, seed in (("model", 0), ("tuned", 1)):
-        tiny.llama(len(tokens), seed).save_pretrained(folder / name)
-        tokens.save_pretrained(folder / name)
-    tiny.save_facts(folder / "facts.parquet", 12)
-    tiny.save_shots(folder / "shots.csv")
-    return folder
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *args: object) -> int:
-    """Run a command in this process; its exit code."""
-    monkeypatch.setattr(sys, "argv", ["knowpack", *map(str, args)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
-def options(given: Path) -> list[object]:
-    small = [part for setting in SMALL for part in ("--set", setting)]
-    return ["--model", given / "model", "--facts", given / "facts.parquet", "--shots", given / "shots.csv", *small]
+    return tiny.save_tuned(tiny.save_all(tmp_path_factory.mktemp("results")))
 
 
 def test_json_is_one_object_on_stdout_and_nothing_else(
     given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "probe", *options(given), "--out", tmp_path / "probe", "--json") == 0
+    assert call(monkeypatch, "probe", *options(given, SMALL), "--out", tmp_path / "probe", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["kind"], told["n_facts"]) == ("probe", 12)
     assert sum(row["n"] for row in told["knowledge"] if row["grader"] == "default") == 12
     comparing = ["--tuned", given / "tuned", "--work", tmp_path / "work", "--out", tmp_path / "diff"]
-    assert call(monkeypatch, "diff", *options(given), *comparing, "--json") == 0, "without limits it judges nothing"
+    assert call(monkeypatch, "diff", *options(given, SMALL), *comparing, "--json") == 0, (
+        "without limits it judges nothing"
+    )
     told = json.loads(capsys.readouterr().out)
     assert (told["kind"], told["verdict"]) == ("diff", "not measured"), "a random model knows nothing to lose"
     assert told["seconds"] > 0
@@ -79,11 +59,11 @@ def test_a_diff_with_a_budget_ends_by_three_where_it_is_not_shown_to_be_met(
     given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     comparing = ["--tuned", given / "tuned", "--work", tmp_path / "work", "--out", tmp_path / "diff", "--quiet"]
-    assert call(monkeypatch, "diff", *options(given), *comparing, "--budget", "known_lost=0.1") == 3
+    assert call(monkeypatch, "diff", *options(given, SMALL), *comparing, "--budget", "known_lost=0.1") == 3
     *_, judged, page = capsys.readouterr().out.splitlines()
     assert judged.startswith("verdict: not measured")
     assert page == f"report: {tmp_path / 'diff' / 'report.html'}"
-    assert call(monkeypatch, "diff", *options(given), *comparing, "--budget", "known=0.1") == 2
+    assert call(monkeypatch, "diff", *options(given, SMALL), *comparing, "--budget", "known=0.1") == 2
 
 
 def test_what_a_command_is_doing_is_noted_while_it_works_and_not_after(
@@ -154,7 +134,7 @@ def test_an_unknown_task_is_said_before_the_model_is_loaded(
         "--out",
         tmp_path / "diff",
     ]
-    assert call(monkeypatch, "diff", *options(given), *asked) == 2
+    assert call(monkeypatch, "diff", *options(given, SMALL), *asked) == 2
     said = capsys.readouterr().err
     assert "unknown benchmark task 'lab_mcc'" in said
     assert "near names: lab_mc" in said

@@ -8,6 +8,7 @@ import pytest
 
 from knowpack.facts import columns, readers, world_facts
 from knowpack.facts.lint import HARMLESS, lint, stands_in, words
+from knowpack.pack.request import HELD_OUT
 from knowpack.records import Fact, fact_id_of, rows, schema
 
 COMPANY = Path(__file__).parents[2] / "examples/company.csv"
@@ -105,7 +106,7 @@ def test_no_answer_stands_in_any_wording_of_its_question(facts: pl.DataFrame) ->
 def test_every_fact_has_seven_distinct_wordings_with_its_subject(facts: pl.DataFrame) -> None:
     for fact in rows(facts, Fact):
         wordings = {words(text) for text in (fact.question, *fact.paraphrases)}
-        assert len(wordings) >= 7 > 2 * world_facts.N_HELD_OUT, fact.question
+        assert len(wordings) >= 7 > 2 * HELD_OUT, fact.question
         assert all(words(fact.subject or "") in text for text in wordings), fact.question
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from knowpack.measure.abstract_claims import CellFigures, Finding, Ruling, findings, minus, pooled
+from knowpack.measure.abstract_claims import CellFigures, Finding, Ruling, findings, pooled
+from knowpack.measure.stats import minus
 from knowpack.records import Estimate
 
 NAMES = ["mixture", "benchmarks", "few_answers", "confidence", "refusals"]

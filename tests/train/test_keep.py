@@ -166,8 +166,10 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world() -> World:
     """A random Llama with weights large enough to have opinions; six facts of two wordings, replay questions."""
-    torch.manual_seed(2)  # one whose answers rarely end by the token that the facts are taught to end by
-    config = transformers.LlamaConfig(**{**WIDE, "hidden_size": 32}, num_key_value_heads=2, initializer_range=0.5)
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        **{**WIDE, "hidden_size": 32}, num_key_value_heads=2, initializer_range=0.5, pad_token_id=0, eos_token_id=1
+    )
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     names = ["<pad>", "</s>", ".", "Question:", "Answer:", *(f"w{i}" for i in range(59))]
     core = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="."))
@@ -212,9 +214,11 @@ def trained(world: World, out: Path, **changes: object) -> TrainResult:
 
 
 def test_stops_when_all_is_certain_and_the_answers_come_out(world: World, tmp_path: Path) -> None:
-    result = trained(world, tmp_path)
+    # All six facts must be certain at once, twice; at this rate each comes and goes, so that when is a matter of luck:
+    # 370 to 410 steps over four seeds. The ceiling is far above, for the claim is that training ends by itself.
+    result = trained(world, tmp_path, max_steps=1000)
     steps = result.log
-    assert len(steps) < 400  # it ended by itself
+    assert len(steps) < 1000
     assert [line["phase"] for line in steps[-20:]] == ["tail"] * 20
     assert steps[-1]["lr"] == pytest.approx(RECIPE.lr / 20)
     with merged(world.loaded, tmp_path) as tuned:

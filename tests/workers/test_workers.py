@@ -23,11 +23,7 @@ from knowpack.workers.worker import Ended, Part, Worker
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("given")
-    tiny.save_model(folder / "model")
-    tiny.save_facts(folder / "facts.parquet", 12)
-    tiny.save_shots(folder / "shots.csv")
-    return folder
+    return tiny.save_all(tmp_path_factory.mktemp("given"))
 
 
 def config(given: Path, work: Path, *cells: dict[str, object]) -> StudyConfig:

@@ -12,9 +12,6 @@ import polars as pl
 
 from knowpack.records import Fact, schema
 
-N_HELD_OUT = 3
-"""The last so many paraphrases of a fact are never trained on: they ask whether it generalises."""
-
 
 def facts() -> pl.DataFrame:
     """Table of Fact, source "world": by relation, the best known subjects first; one object a subject and relation."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from knowpack.measure import stats
 from knowpack.records import Estimate
 
 OF_THE_PAPER = ("none", "highly_known", "paraphrase")
@@ -78,20 +79,6 @@ def findings(cells: Sequence[CellFigures]) -> list[Finding]:
     return [rule(judged) for rule in (_mixture, _benchmarks, _few_answers, _confidence, _refusals)]
 
 
-def minus(first: Estimate, second: Estimate) -> Estimate | None:
-    """first - second of two estimates that are taken as independent (MOVER: Zou and Donner 2008).
-
-    With d = a - b: low = d - sqrt((a - a_low)^2 + (b_high - b)^2), high = d + sqrt((a_high - a)^2 + (b - b_low)^2).
-    Figures of the same facts rise and fall together, so that the interval is rather too wide. None without intervals.
-    """
-    if first.low is None or first.high is None or second.low is None or second.high is None:
-        return None
-    d = first.value - second.value
-    low = d - float(np.hypot(first.value - first.low, second.high - second.value))
-    high = d + float(np.hypot(first.high - first.value, second.value - second.low))
-    return first._replace(value=d, low=low, high=high, method="difference of two estimates (MOVER)")
-
-
 def pooled(found: Iterable[Estimate]) -> Estimate | None:
     """The mean of estimates over the same facts; each end is the mean of their ends. None where none has an interval.
 
@@ -148,7 +135,7 @@ def _mixture(cells: Sequence[CellFigures]) -> Finding:
     lost = "known_lost_net" if any("known_lost_net" in cell.figures for cell, _ in pairs) else "known_lost_raw"
     for figure in ("reliability", lost):
         differences = [
-            (mix.label, minus(mix.figures[figure], bare.figures[figure]))
+            (mix.label, stats.minus(mix.figures[figure], bare.figures[figure]))
             for mix, bare in pairs
             if figure in mix.figures and figure in bare.figures
         ]
@@ -185,7 +172,7 @@ def _few_answers(cells: Sequence[CellFigures]) -> Finding:
         mine, other = cell.figures.get(figure), plain.get(cell.shape)
         if cell.biased and mine is not None:
             theirs = other.figures.get(figure) if other is not None else None
-            found.append((cell.label, mine if theirs is None else minus(mine, theirs)))
+            found.append((cell.label, mine if theirs is None else stats.minus(mine, theirs)))
     part = _part(figure, found)
     if part is None:
         missing = "no cell's training data are biased (mix.n_subjects, mix.n_answers, mix.zipf)"

@@ -3,33 +3,20 @@
 Responses before and after + facts -> figures and the risk-coverage table. The confidence of a greedy answer is its own
 probability, the product over the tokens of its first line and the token that ended it: p = exp(answer_logprob). Per
 token it is p^(1/tokens), which does not fall with an answer's length and is no probability of anything: it stands
-beside. Calibration is over answers that do not refuse, since "I do not know" claims nothing.
-
-With y = 1 for a right answer, over n answers:
-    Brier 1950                       brier = mean (p - y)^2
-    Guo et al. 2017, 15 equal bins   ece = sum over bins b of n_b/n |mean y in b - mean p in b|
-    Hanley and McNeil 1982           auroc = P(p of a right answer > p of a wrong one), ties half
-    Geifman and El-Yaniv 2017        risk(c) = share wrong among the share c of answers with the highest p;
-                                     aurc = mean of risk over all c
+beside. Calibration (calibration.py) is over answers that do not refuse, since "I do not know" claims nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from knowpack.measure import stats
-from knowpack.records import GRADERS, Estimate, Figure, Grader, table
-from knowpack.seeds import stream
+from knowpack.measure.calibration import Sure, calibration, curve
+from knowpack.records import GRADERS, Figure, Grader, table
 
 Floats = NDArray[np.float64]
-N_BINS = 15  # Guo et al. 2017
-N_REDRAWS = 200
-FLOAT_DUST = 1e-6  # what batching changes in a probability: a spread of no more is none
-COVERAGES = tuple(round(0.1 * i, 1) for i in range(1, 11))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,70 +32,6 @@ class RiskCoverage:
     """Share of those that are wrong, 0..1."""
     n: int
     """Answers counted."""
-
-
-class Sure(NamedTuple):
-    """Greedy answers of one model to untrained facts; arrays (answers,)."""
-
-    p: Floats
-    """The answer's own probability."""
-    per_token: Floats
-    """p^(1/tokens)."""
-    right: NDArray[np.bool_]
-    refused: NDArray[np.bool_]
-    fact: NDArray[np.int64]
-    """Index of its fact."""
-    cluster: NDArray[np.int64]
-    """Index of the fact's relation, of itself where it has none."""
-
-    def only(self, rows: NDArray[np.bool_]) -> "Sure":
-        """These answers."""
-        return self._replace(**{name: getattr(self, name)[rows] for name in self._fields})
-
-
-def brier(p: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> float:
-    """Mean squared distance of confidence and outcome, 0..1."""
-    return float(np.average((p - right) ** 2, weights=weights))
-
-
-def ece(p: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> float:
-    """Expected calibration error over N_BINS bins of equal width, 0..1. Chance alone lifts it, most for few answers."""
-    w = np.ones(len(p)) if weights is None else weights
-    place = np.minimum((p * N_BINS).astype(np.int64), N_BINS - 1)
-    gaps = np.bincount(place, weights=w * (right - p), minlength=N_BINS)
-    return float(np.abs(gaps).sum() / w.sum())
-
-
-def auroc(p: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> float | None:
-    """The chance that a right answer is given with more confidence than a wrong one; None where either is missing."""
-    w = np.ones(len(p)) if weights is None else weights
-    _, level = np.unique(p, return_inverse=True)
-    won = np.bincount(level, weights=w * right)  # by confidence, from the lowest
-    lost = np.bincount(level, weights=w * ~right)
-    pairs = won.sum() * lost.sum()
-    below = np.cumsum(lost) - lost
-    return float((won * (below + lost / 2)).sum() / pairs) if pairs > 0 else None
-
-
-def aurc(p: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> float:
-    """Area under the risk-coverage curve, 0..1: the mean, over all coverages, of the share that is wrong."""
-    w = np.ones(len(p)) if weights is None else weights
-    _, level = np.unique(-p, return_inverse=True)
-    mass = np.bincount(level, weights=w)  # from the highest confidence
-    wrong = np.cumsum(np.bincount(level, weights=w * ~right))
-    covered = np.cumsum(mass)
-    there = covered > 0
-    return float((mass[there] * wrong[there] / covered[there]).sum() / mass.sum())
-
-
-Statistic = Callable[[Floats, NDArray[np.bool_], Floats | None], float | None]
-STATISTICS: dict[str, tuple[Statistic, bool]] = {
-    "brier": (brier, False),
-    "ece": (ece, False),
-    "auroc": (auroc, True),
-    "aurc": (aurc, False),
-}
-"""Name -> function, and whether higher is better."""
 
 
 def sure(responses: pl.DataFrame, facts: pl.DataFrame, trained: set[str], grader: Grader) -> Sure | None:
@@ -170,17 +93,6 @@ def risk_coverage(before: pl.DataFrame, after: pl.DataFrame, facts: pl.DataFrame
     return table(rows, RiskCoverage)
 
 
-def curve(p: Floats, right: NDArray[np.bool_]) -> list[tuple[float, float, int]]:
-    """(coverage, risk, answers) at every tenth; answers as sure as the last one counted are counted too."""
-    order = np.sort(-p)
-    points = []
-    for coverage in COVERAGES:
-        least = -order[max(0, int(np.ceil(coverage * len(p) - 1e-9)) - 1)]
-        counted = p >= least
-        points.append((coverage, float((~right[counted]).mean()), int(counted.sum())))
-    return points
-
-
 def _means(name: str, grader: Grader, was: Sure, now: Sure, column: int) -> list[Figure]:
     """Mean over facts of the mean over prompts, and the paired difference over the facts that both answered."""
     ends = []
@@ -199,73 +111,3 @@ def _means(name: str, grader: Grader, was: Sure, now: Sure, column: int) -> list
         Figure(name, grader, *stats.share(second, clusters)),
         Figure(f"{name}_change", grader, *stats.difference(second - first, clusters)),
     ]
-
-
-def calibration(grader: Grader, was: Sure, now: Sure) -> list[Figure]:
-    """Brier, ECE, AUROC, AURC of both and their differences, relations redrawn for both alike."""
-    if not len(was.p) or not len(now.p):
-        return []
-    weights = redraws([was, now])
-    found = []
-    for name, (statistic, better) in STATISTICS.items():
-        points = [statistic(side.p, side.right, None) for side in (was, now)]
-        drawn = [
-            np.array([statistic(side.p, side.right, w) for w in weights.of(i)], dtype=np.float64)  # None: nan
-            for i, side in enumerate((was, now))
-        ]
-        for end, value, draws, lowest in (
-            ("_base", points[0], drawn[0], 0.0),
-            ("", points[1], drawn[1], 0.0),
-            ("_change", _minus(points[1], points[0]), drawn[1] - drawn[0], -1.0),
-        ):
-            if value is not None:
-                n = len(was.p) if end == "_base" else len(now.p)
-                estimate = _interval(value, draws, weights.df, lowest, n)
-                found.append(Figure(f"{name}{end}", grader, *estimate._replace(higher_is_better=better)))
-    return found
-
-
-class Redraws(NamedTuple):
-    """Relations drawn again with replacement, the same draw for both models."""
-
-    times: Floats
-    """(redraws, clusters) how often each is drawn."""
-    places: tuple[NDArray[np.int64], ...]
-    """For each model: (answers,) index of the answer's cluster."""
-    df: float
-    """1 / sum of (share of answers)^2 - 1, at least 1."""
-
-    def of(self, model: int) -> Iterator[Floats]:
-        """(answers,) weights of each redraw."""
-        return (times[self.places[model]] for times in self.times)
-
-
-def redraws(sides: Sequence[Sure], seed: int = 0) -> Redraws:
-    """Clusters of both models together; where there is one alone, its facts are the clusters."""
-    labels = [side.cluster for side in sides]
-    if len(np.unique(np.concatenate(labels))) == 1:
-        labels = [side.fact for side in sides]
-    names, index = np.unique(np.concatenate(labels), return_inverse=True)
-    g = len(names)
-    places = tuple(np.split(index.astype(np.int64), np.cumsum([len(one) for one in labels])[:-1]))
-    held = np.bincount(index, minlength=g) / len(index)
-    times = stream(seed, "redraws", "confidence").multinomial(g, np.full(g, 1 / g), size=N_REDRAWS).astype(np.float64)
-    return Redraws(times, places, max(1.0, 1 / float((held**2).sum()) - 1))
-
-
-def _interval(value: float, drawn: Floats, df: float, lowest: float, n: int) -> Estimate:
-    """value +- t_df x the standard deviation over redraws x sqrt(G/(G-1)), within lowest..1; none without spread."""
-    from scipy.stats import t
-
-    kept = drawn[np.isfinite(drawn)]
-    spread = float(kept.std(ddof=1)) if len(kept) > 1 else 0.0
-    if spread <= FLOAT_DUST:
-        return Estimate(value, None, None, n, method="no spread, no interval")
-    half = float(t.ppf(0.975, df)) * spread * float(np.sqrt((df + 1) / df))
-    return Estimate(
-        value, max(lowest, value - half), min(1.0, value + half), n, method=f"relations redrawn, t, {df:.0f} df"
-    )
-
-
-def _minus(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first - second

@@ -108,6 +108,20 @@ def mean(values: Values, clusters: Clusters | None = None, *, unit: str = "", bo
     return Estimate(point, point - half, point + half, n, unit, method=f"t, {spread.df:.0f} degrees of freedom")
 
 
+def minus(first: Estimate, second: Estimate) -> Estimate | None:
+    """first - second of two estimates that are taken as independent (MOVER: Zou and Donner 2008).
+
+    With d = a - b: low = d - sqrt((a - a_low)^2 + (b_high - b)^2), high = d + sqrt((a_high - a)^2 + (b - b_low)^2).
+    Figures of the same facts rise and fall together, so that the interval is rather too wide. None without intervals.
+    """
+    if first.low is None or first.high is None or second.low is None or second.high is None:
+        return None
+    d = first.value - second.value
+    low = d - float(np.hypot(first.value - first.low, second.high - second.value))
+    high = d + float(np.hypot(first.high - first.value, second.value - second.low))
+    return first._replace(value=d, low=low, high=high, method="difference of two estimates (MOVER)")
+
+
 def over_seeds(found: Sequence[Estimate]) -> Estimate:
     """The mean of one figure over seeds, its interval over facts and seeds; n is the first's.
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from knowpack.measure.confidence import RiskCoverage
 from knowpack.records import Grader
-from knowpack.report.measured import Measured, Table, Value
+from knowpack.report.measured import BEFORE_AND_AFTER, Measured, Table, Value, before_and_after
 from knowpack.report.source import Run
 
 LISTED = {
@@ -24,20 +24,14 @@ LISTED = {
 
 def confidence(measured: Measured, grader: Grader) -> Table:
     """A line for every cell and figure: the base, the tuned model, the difference."""
-    rows: list[tuple[Value, ...]] = []
-    for label, _ in measured.labels():
-        for name, said in LISTED.items():
-            ends = [measured.cell(label, grader, f"{name}{end}") for end in ("_base", "", "_change")]
-            if ends[1] is not None:
-                rows.append((label, said, *ends))
-    heads = ("cell", "figure", "base", "after", "after - before")
+    rows = before_and_after(measured, grader, LISTED)
     note = (
         "Untrained facts, all prompts. The probability of an answer is the product over the tokens of its first line "
         "and the one that ends it; per token: its root by their number. Right, wrong and calibration: answers that are "
         "no refusals. ECE over 15 bins; lower is better but for AUROC. Difference of the first two by fact, of the "
         "others with the relations redrawn for both models alike."
     )
-    return Table("confidence", "How sure the models are of their answers", heads, rows, note)
+    return Table("confidence", "How sure the models are of their answers", BEFORE_AND_AFTER, rows, note)
 
 
 def risk_coverage(measured: Measured, grader: Grader) -> Table:

@@ -4,7 +4,7 @@ Measured -> a Table under one grader; the figures are measure/further_figures.py
 """
 
 from knowpack.records import Grader
-from knowpack.report.measured import Measured, Table, Value
+from knowpack.report.measured import BEFORE_AND_AFTER, Measured, Table, before_and_after
 
 LISTED = {
     "wording_right": "Another wording, untrained facts: right",
@@ -24,15 +24,9 @@ LISTED = {
 
 def further(measured: Measured, grader: Grader) -> Table:
     """A line for every cell and figure: the base, the tuned model, the difference."""
-    rows: list[tuple[Value, ...]] = []
-    for label, _ in measured.labels():
-        for name, said in LISTED.items():
-            ends = [measured.cell(label, grader, f"{name}{end}") for end in ("_base", "", "_change")]
-            if ends[1] is not None:
-                rows.append((label, said, *ends))
-    heads = ("cell", "figure", "base", "after", "after - before")
+    rows = before_and_after(measured, grader, LISTED)
     note = (
         "Asked beside the probe under its first prompts, at most further.n_facts of each kind. Log-probability: of "
         "untrained facts, the canonical answer against others of its relation. Text: passages that hold no facts."
     )
-    return Table("further", "Beside the probe", heads, rows, note)
+    return Table("further", "Beside the probe", BEFORE_AND_AFTER, rows, note)

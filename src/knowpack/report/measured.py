@@ -3,6 +3,7 @@
 Source -> Measured; `Table` is what tables.py and paper_tables.py make of it and formats.py writes.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import polars as pl
@@ -63,6 +64,20 @@ def measure(folder_source: Source) -> Measured:
         {grader: measures.of(run, grader) for grader in GRADERS} for run in folder_source.runs
     ]
     return Measured(folder_source, found, measures.over_cells(folder_source, found))
+
+
+BEFORE_AND_AFTER = ("cell", "figure", "base", "after", "after - before")
+
+
+def before_and_after(measured: Measured, grader: Grader, listed: Mapping[str, str]) -> list[tuple[Value, ...]]:
+    """A line for every cell and listed figure (name -> what it is called) under the heads BEFORE_AND_AFTER."""
+    rows: list[tuple[Value, ...]] = []
+    for label, _ in measured.labels():
+        for name, said in listed.items():
+            ends = [measured.cell(label, grader, f"{name}{end}") for end in ("_base", "", "_change")]
+            if ends[1] is not None:
+                rows.append((label, said, *ends))
+    return rows
 
 
 def run_of(measured: Measured, label: str) -> Run:

@@ -163,14 +163,6 @@ def causes(run: Run, grader: Grader, *, up: bool) -> list[CauseShare]:
     ]
 
 
-def overlaps(run: Run, grader: Grader, *, up: bool) -> list[tuple[str, int]]:
-    """How often each combination of causes holds, the most frequent first; "" is the unexplained rest."""
-    moved = movers(under(run.shifts, grader), up=up)
-    joined = moved.select(pl.col("causes").list.sort().list.join(" + ").alias("together"))
-    counted = joined.group_by("together").len().sort(["len", "together"], descending=[True, False])
-    return [(str(together), int(n)) for together, n in counted.iter_rows()]
-
-
 def movers(shifts: pl.DataFrame, *, up: bool) -> pl.DataFrame:
     """The facts that went all the way: Unknown -> HighlyKnown (up), or back; greedy answers know no WeaklyKnown.
 
