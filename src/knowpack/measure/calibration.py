@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from knowpack.measure import stats
 from knowpack.records import Estimate, Figure, Grader
 from knowpack.seeds import stream
 
