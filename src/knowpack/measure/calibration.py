@@ -52,7 +52,8 @@ def gaps(p: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> 
     """(N_BINS,) of each bin: share of answers times (share right - mean confidence)."""
     w = np.ones(len(p)) if weights is None else weights
     place = np.minimum((p * N_BINS).astype(np.int64), N_BINS - 1)
-    return np.bincount(place, weights=w * (right - p), minlength=N_BINS) / w.sum()
+    found: Floats = np.bincount(place, weights=w * (right - p), minlength=N_BINS) / w.sum()
+    return found
 
 
 def ece(p: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> float:
