@@ -11,6 +11,7 @@ from lm_eval.models.huggingface import HFLM
 
 import templates
 from knowpack.bench.lm import KnowpackLM
+from knowpack.decode.ways import Way
 from knowpack.errors import BenchError
 
 from .conftest import TEXT, build
@@ -142,7 +143,7 @@ def test_an_architecture_that_cannot_share_a_prefix_says_so_and_scores_all_the_s
 def test_a_model_that_gives_no_number_is_an_error_not_a_wrong_answer() -> None:
     loaded = build("llama")
     lm = KnowpackLM(loaded)
-    assert lm._forward.shared
+    assert lm._ways.at() is Way.SHARED
     loaded.model.get_input_embeddings().weight.data.fill_(float("nan"))
     with pytest.raises(BenchError, match="gives no number"):
         lm.loglikelihood(instances("loglikelihood", [("A context", " B")]))

@@ -27,6 +27,7 @@ from knowpack.config import ModelConfig
 from knowpack.decode import forest, packed
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.forward import Forward
+from knowpack.decode.ways import Way, Ways
 from knowpack.errors import BenchError
 from knowpack.model.chat import Chat
 from knowpack.model.load import load
@@ -78,7 +79,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
             pretrained=pretrained.model,
             tokenizer=copy.deepcopy(pretrained.tokenizer),  # the backend adds a padding token to it
             max_length=max_length,
-            batch_size=8,  # of the backend's own way, where this one cannot be used
+            batch_size=8,  # of the backend's own way, where texts are sampled
             **{name: value for name, value in lm_eval_options.items() if name in known},
         )
         self.n_tokens = int(n_tokens or (CPU_TOKENS if pretrained.device.type == "cpu" else GPU_TOKENS))
@@ -86,6 +87,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         self.progress = progress
         self.cut: Counter[str] = Counter()
         self._forward = Forward(pretrained)
+        self._ways = Ways(self._forward)
         self._decoder = Decoder(pretrained)
         self._chat: Chat | None = None
 
@@ -97,19 +99,14 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
     def loglikelihood(self, requests: "list[Instance]", disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Log-likelihood (nats) and greediness of each continuation after its context."""
         pairs = [request.args for request in requests]
-        answers: list[tuple[float, bool]] = []
         encoded: list[forest.Request] = []
-        plain: list[Encoded] = []
         with self.progress.stage("tokenizing benchmark requests", len(pairs)) as advance:
             for begin in range(0, len(pairs), TEXTS_AT_ONCE):
                 block = list(self._encode(pairs[begin : begin + TEXTS_AT_ONCE]))
                 names = [request.task_name or "" for request in requests[begin : begin + TEXTS_AT_ONCE]]
-                if self._forward.shared:
-                    encoded += self._cut(block, names)
-                else:
-                    plain += block
+                encoded += self._cut(block, names)
                 advance(len(block))
-        answers = self._score(encoded) if self._forward.shared else super()._loglikelihood_tokens(plain)
+        answers = self._score(encoded)
         for pair, answer in zip(pairs, answers, strict=True):
             self.cache_hook.add_partial("loglikelihood", pair, answer)
         return answers
@@ -118,9 +115,6 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         self, requests: list[Encoded], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> list[tuple[float, bool]]:
         """The same for requests that are tokens already (rolling windows)."""
-        if not self._forward.shared:
-            found: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, True, override_bs)
-            return found
         return self._score(self._cut(requests, [""] * len(requests)))
 
     def generate_until(self, requests: "list[Instance]", disable_tqdm: bool = False) -> list[str]:
@@ -218,7 +212,11 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
                 self.journal.add(Answer(names[each.request], each.logprob, each.greedy) for each in found)
                 advance(len(found))
 
-            packed.score(self._forward, list(new.values()), n_tokens=self.n_tokens, done=done)
+            longest = max((forest.n_tokens(each) for each in new.values()), default=0)
+            if self._ways.at(longest) is Way.SHARED:
+                packed.score(self._forward, list(new.values()), n_tokens=self.n_tokens, done=done)
+            else:
+                packed.score_apart(self.loaded, list(new.values()), done=done)
         self.journal.flush()
         return [(known[key].logprob, known[key].greedy) for key in keys]  # type: ignore[misc]
 

@@ -1,7 +1,7 @@
 """The slower way, for architectures whose attention cannot share a prefix: its cache is copied for each row.
 
-Same arguments and same answers as the shared way. Rows of equal length go together, so nothing is padded and models
-with a state instead of keys and values work too.
+Same arguments and same answers as the shared way. Rows of equal length go together, so nothing is padded. (Where not
+even a copied cache can be gone on from: whole.py.)
 """
 
 import copy
@@ -11,9 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 
-from knowpack.decode.scored import Request, ScoredContinuation, scored
 from knowpack.decode.task import Row, Task
 from knowpack.model.loaded import Loaded
 
@@ -26,8 +24,8 @@ def generate_copied(loaded: Loaded, rows: Sequence[Row], task: Task, batch_size:
         return
     prefix = rows[0].prefix
     with torch.inference_mode():
-        cache = cache_in(loaded.model, _forward(loaded, [prefix], None)) if prefix else None
-        for batch in _equal(rows, [len(row.tail) for row in rows], batch_size):
+        cache = cache_in(loaded.model, forward_copied(loaded, [prefix], None)) if prefix else None
+        for batch in equal(rows, [len(row.tail) for row in rows], batch_size):
             _answer(loaded, cache, batch, task)
 
 
@@ -35,7 +33,7 @@ def _answer(loaded: Loaded, cache: Any, batch: list[Row], task: Task) -> None:
     own = copy.deepcopy(cache)
     if own is not None and len(batch) > 1:
         own.batch_repeat_interleave(len(batch))
-    output = _forward(loaded, [row.tail for row in batch], own)
+    output = forward_copied(loaded, [row.tail for row in batch], own)
     while True:
         tokens = task.choose(output.logits[:, -1], [(row, len(row.out)) for row in batch])
         for row, chosen in zip(batch, tokens, strict=True):
@@ -47,31 +45,22 @@ def _answer(loaded: Loaded, cache: Any, batch: list[Row], task: Task) -> None:
         if len(going) < len(batch):
             own.batch_select_indices(torch.tensor(going, device=loaded.device))
             batch = [batch[i] for i in going]
-        output = _forward(loaded, [row.out[-1:] for row in batch], own)
+        output = forward_copied(loaded, [row.out[-1:] for row in batch], own)
 
 
-def score_copied(loaded: Loaded, requests: Sequence[Request], batch_size: int = 32) -> list[ScoredContinuation]:
-    """Log-probabilities of continuations, each request computed whole."""
-    found: list[list[tuple[float, bool]]] = [[] for _ in requests]
-    numbered = [(i, request) for i, request in enumerate(requests) if request[1]]
-    lengths = [len(context) + len(continuation) for _, (context, continuation) in numbered]
-    with torch.inference_mode():
-        for batch in _equal(numbered, lengths, batch_size):
-            ids = [[*context, *continuation][:-1] for _, (context, continuation) in batch]
-            logits: Tensor = _forward(loaded, ids, None, whole=True).logits.float()
-            for (i, (context, continuation)), row in zip(batch, logits, strict=True):
-                places = row[len(context) - 1 :].log_softmax(-1)  # (tokens, vocabulary)
-                target = torch.tensor(continuation, device=places.device)
-                chosen = places.gather(1, target[:, None])[:, 0].tolist()
-                best = (places.argmax(-1) == target).tolist()
-                found[i] = list(zip(chosen, best, strict=True))
-    return [scored(tokens) for tokens in found]
+def forward_copied(loaded: Loaded, ids: Sequence[Sequence[int]], cache: Any, *, n_logits: int = 1) -> Any:
+    """One forward of rows of equal length behind a cache -> the model's output, with the cache that holds them too.
 
-
-def _forward(loaded: Loaded, ids: Sequence[Sequence[int]], cache: Any, *, whole: bool = False) -> Any:
+    n_logits: of how many last tokens logits are wanted; 0: of all, and no cache.
+    """
     tokens = torch.tensor([list(row) for row in ids], device=loaded.device)
     given = {cache_argument(loaded.model): cache}
-    return loaded.model(input_ids=tokens, **given, use_cache=not whole, logits_to_keep=0 if whole else 1)
+    return loaded.model(input_ids=tokens, **given, **last_logits(loaded.model, n_logits), use_cache=n_logits > 0)
+
+
+def last_logits(model: torch.nn.Module, n: int) -> dict[str, int]:
+    """The argument that asks for the logits of n last tokens, where this model's forward has one."""
+    return {"logits_to_keep": n} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
 
 
 def cache_argument(model: torch.nn.Module) -> str:
@@ -84,7 +73,7 @@ def cache_in(model: torch.nn.Module, output: Any) -> Any:
     return getattr(output, cache_argument(model))
 
 
-def _equal(items: Sequence[T], lengths: Sequence[int], batch_size: int) -> Iterator[list[T]]:
+def equal(items: Sequence[T], lengths: Sequence[int], batch_size: int) -> Iterator[list[T]]:
     groups: dict[int, list[T]] = defaultdict(list)
     for item, length in zip(items, lengths, strict=True):
         groups[length].append(item)

@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from knowpack.decode.attention import KeyValue, Prefix
-from knowpack.decode.copied import generate_copied, score_copied
+from knowpack.decode.copied import generate_copied
 from knowpack.decode.forward import Forward
 from knowpack.decode.pool import Pool
 from knowpack.decode.rows import Tree
 from knowpack.decode.scored import ScoredContinuation, TargetRow, score_rows
 from knowpack.decode.task import Row, Task
+from knowpack.decode.ways import Way, Ways
+from knowpack.decode.whole import generate_whole, score_whole
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
 from knowpack.probe.askers import Finished, Generated, Until
@@ -40,12 +42,13 @@ class Decoder:
         self.batch_size = batch_size
         """Rows computed at once; halved where memory runs out."""
         self._forward = Forward(loaded)
+        self._ways = Ways(self._forward)
         self._room: Pool | None = None
 
     @property
     def shared(self) -> bool:
-        """Whether prefixes are shared; False where the architecture does not allow it and caches are copied."""
-        return self._forward.shared
+        """Whether prefixes are shared in short rows; False where the architecture does not allow it."""
+        return self._ways.at() is Way.SHARED
 
     def forget(self) -> None:
         """Call when the weights have changed: drops all keys and values."""
@@ -106,9 +109,12 @@ class Decoder:
         each = [_rows(one, task, seed) for one in asked]
         longest = max((len(row.prefix) + len(row.tail) for rows in each for row in rows), default=0)
         self.loaded.check_fits(longest, max_new_tokens)
-        if not self.shared:
+        way = self._ways.at(longest + max_new_tokens) if longest else Way.SHARED
+        if way is Way.COPIED:
             for rows in each:
                 generate_copied(self.loaded, rows, task, self.batch_size)
+        elif way is Way.WHOLE:
+            generate_whole(self.loaded, [row for rows in each for row in rows], task, self.batch_size)
         waiting = [row for rows in each for row in rows if not row.done]
         while waiting:
             try:
@@ -132,9 +138,9 @@ class Decoder:
         prefix, tails = _nonempty(prefix, tails)
         behind = [len(tail) + len(answer) for tail, answer in zip(tails, continuations, strict=True)]
         self.loaded.check_fits(len(prefix) + max(behind, default=0))
-        if not self.shared:
+        if self._ways.at(len(prefix) + max(behind, default=0)) is not Way.SHARED:
             pairs = zip(tails, continuations, strict=True)
-            return score_copied(self.loaded, [([*prefix, *tail], answer) for tail, answer in pairs])
+            return score_whole(self.loaded, [([*prefix, *tail], answer) for tail, answer in pairs])
         rows = []
         for i, (tail, answer) in enumerate(zip(tails, continuations, strict=True)):
             if answer:

@@ -36,6 +36,17 @@ def request(context: Sequence[int], targets: Sequence[int], n_fed: int | None = 
     return Request(fed[-n_fed if n_fed else 0 :].tobytes(), tuple(targets))
 
 
+def n_tokens(given: Request) -> int:
+    """Tokens of a request, its last target counted in."""
+    return len(given.fed) // 4 + 1
+
+
+def apart(given: Request) -> tuple[list[int], list[int]]:
+    """What `request` was made of, as far as it is fed: context ids, targets."""
+    fed: list[int] = np.frombuffer(given.fed, dtype=">u4").tolist()
+    return fed[: len(fed) - len(given.targets) + 1], list(given.targets)
+
+
 class Want(NamedTuple):
     """Where in its row the scores of a request are found."""
 

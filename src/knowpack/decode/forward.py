@@ -4,7 +4,6 @@ A prefix's ids -> its keys and values, computed once for given weights; rows of 
 places that are asked for, and nowhere else. Greedy choice, sampling and scoring are built on this.
 """
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,18 +36,10 @@ class Forward:
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
         self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
-        self._shared: bool | None = None
         self._reads_places = False
         """Whether, in this session, the last layer gives the wanted places only."""
         self.tokens_at_once = 2048 if loaded.device.type == "cpu" else 16384
         """Tokens of a forward over whole rows when scoring."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether this architecture's attention can share a prefix; found out once, by comparing logits."""
-        if self._shared is None:
-            self._shared = self._check()
-        return self._shared
 
     def forget(self) -> None:
         """Drop all keys and values: the weights have changed."""
@@ -146,40 +137,6 @@ class Forward:
             )
             known = Prefix((*known.ids, *chunk), tuple(layers))
         return known
-
-    def _check(self) -> bool:
-        """Whether shared-prefix logits equal the model's own on a few tokens."""
-        model, device = self.loaded.model, self.loaded.device
-        ids = [(7 * i * i + 3) % self.loaded.n_vocabulary for i in range(12)]
-        whole = [ids[:9], ids[:4] + ids[9:11]]
-        training = model.training
-        model.train(False)
-        try:
-            with torch.inference_mode():
-                plain = [model(input_ids=torch.tensor([row], device=device)).logits[0, -1] for row in whole]
-        finally:
-            model.train(training)
-        try:
-            with self.session():
-                prefix = self.prefix(ids[:4])
-                found = self.rows(prefix, [Tree(row[4:]) for row in whole], [[4], [1]]).logits
-        except (NotImplementedError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-            reason = f"{type(error).__name__}: {error}"
-        else:
-            expected = torch.stack(plain).float()
-            gap = (found.float() - expected).abs().max() / expected.abs().max().clamp_min(1e-6)
-            limit = 1e-4 if expected.dtype == found.dtype == torch.float32 else 5e-2
-            if float(gap) <= limit:
-                return True
-            reason = f"logits differ by {float(gap):.1e} of their size"
-        finally:
-            self.forget()
-        warnings.warn(
-            f"{self.loaded.name} ({type(model).__name__}) cannot share a prefix ({' '.join(reason.split())[:200]}); "
-            "its cache is copied for each row: same answers, slower",
-            stacklevel=2,
-        )
-        return False
 
 
 def _grouped(prefixes: Sequence[Prefix | None], device: torch.device) -> tuple[Behind, ...]:

@@ -17,7 +17,10 @@ from knowpack.decode.forest import Request, Row, Trunk
 from knowpack.decode.forward import Forward
 from knowpack.decode.passes import highest
 from knowpack.decode.rows import Tree
+from knowpack.decode.whole import score_whole
+from knowpack.model.loaded import Loaded
 
+REQUESTS_APART = 256  # between two writings of the journal, where each request is computed whole
 SOFTMAX_ROWS = 64  # logits that become log-probabilities at once
 
 
@@ -37,11 +40,20 @@ Done = Callable[[list[Scored]], None]
 def score(forward: Forward, requests: Sequence[Request], *, n_tokens: int = 2048, done: Done) -> None:
     """Score all requests; `done` gets them batch by batch, in the forest's order.
 
-    n_tokens: cells of one forward, at most (a longer row goes alone). forward.shared must be true.
+    n_tokens: cells of one forward, at most (a longer row goes alone). `Ways` must say that prefixes are shared.
     """
     if requests:
         with forward.session():
             _descend(forward, forest.plan(requests), None, n_tokens, done)
+
+
+def score_apart(loaded: Loaded, requests: Sequence[Request], *, done: Done) -> None:
+    """The same for models that cannot share a prefix: each request whole, a few at a time."""
+    order = sorted(range(len(requests)), key=lambda i: len(requests[i].fed))
+    for begin in range(0, len(order), REQUESTS_APART):
+        some = order[begin : begin + REQUESTS_APART]
+        found = score_whole(loaded, [forest.apart(requests[i]) for i in some])
+        done([Scored(i, one.logprob, one.greedy) for i, one in zip(some, found, strict=True)])
 
 
 def _descend(forward: Forward, trunk: Trunk, above: Prefix | None, n_tokens: int, done: Done) -> None:

@@ -1,7 +1,8 @@
 """Logits of rows that share a context, with gradients: the context is computed once a batch, rows without padding.
 
 context ids + rows -> logits at the places that carry a loss, # (n_targets, vocabulary). For training; `forward` is the
-path without gradients. Both attend by `attention`; an architecture that cannot is given a copied cache and padding.
+path without gradients. Both attend by `attention`; an architecture that cannot is given a copied cache and padding,
+and one that cannot go on from a cache (Mamba) each row whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ Ask = Callable[[tuple[int, ...], Sequence[Row]], Tensor]
 """Context ids and rows -> logits at their targets."""
 TOLERANCE = 1e-4  # of the largest logit, float32: packed rows against padded ones
 _packs: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
+_caches: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
 class Places(NamedTuple):
@@ -44,14 +46,23 @@ def places(rows: Sequence[Row]) -> Places:
 def answer_logits(model: PeftModel | PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
     """Logits that predict each target of `places(rows)` after context + row, # (n_targets, vocabulary), float32."""
     core = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
-    return _packed(core, context, rows) if can_pack(core) else _padded(core, context, rows)
+    if can_pack(core):
+        return _packed(core, context, rows)
+    return (_padded if _goes_on(core) else _whole)(core, context, rows)
 
 
 def can_pack(core: PreTrainedModel) -> bool:
-    """Whether packed rows behind a shared context get the logits of padded ones; asked once a model."""
+    """Whether packed rows behind a shared context get the logits of whole ones; asked once a model."""
     if core not in _packs:
-        _packs[core] = same_logits(core, partial(_padded, core), partial(_packed, core))
+        _packs[core] = same_logits(core, partial(_whole, core), partial(_packed, core))
     return _packs[core]
+
+
+def _goes_on(core: PreTrainedModel) -> bool:
+    """Whether many tokens behind a context's cache get the logits of whole rows; asked once a model."""
+    if core not in _caches:
+        _caches[core] = same_logits(core, partial(_whole, core), partial(_padded, core))
+    return _caches[core]
 
 
 def wanted_places(packed: Rows, rows: Sequence[Row]) -> list[int]:
@@ -106,14 +117,29 @@ def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) 
         ids = torch.tensor([list(context)], device=core.device)
         cache = cache_in(core, core(input_ids=ids, use_cache=True, logits_to_keep=1))
         cache.batch_repeat_interleave(len(rows))
-    width = max(len(row.ids) for row in rows)
-    padded = torch.zeros((len(rows), width), dtype=torch.long)
+    given = {cache_argument(core): cache}
+    whole = core(input_ids=_beside(rows).to(core.device), **given, use_cache=cache is not None).logits
+    return _at(whole, rows)
+
+
+def _whole(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
+    """Context and row as one, each time: for models that cannot go on from a cache (Mamba), and to compare with."""
+    joined = [Row((*context, *row.ids), len(context) + row.n_prompt) for row in rows]
+    return _at(core(input_ids=_beside(joined).to(core.device), use_cache=False).logits, joined)
+
+
+def _beside(rows: Sequence[Row]) -> Tensor:
+    """(rows, longest) ids, zeros behind each row's own: what is read stands before them."""
+    padded = torch.zeros((len(rows), max(len(row.ids) for row in rows)), dtype=torch.long)
     for index, row in enumerate(rows):
         padded[index, : len(row.ids)] = torch.tensor(row.ids)
+    return padded
+
+
+def _at(logits: Tensor, rows: Sequence[Row]) -> Tensor:
+    """(rows, longest, vocabulary) -> (n_targets, vocabulary) in float32."""
     at = places(rows)
-    given = {cache_argument(core): cache}
-    whole = core(input_ids=padded.to(core.device), **given, use_cache=cache is not None).logits
-    return cast(Tensor, whole[at.rows.to(core.device), at.columns.to(core.device)].float())
+    return logits[at.rows.to(logits.device), at.columns.to(logits.device)].float()
 
 
 @torch.no_grad()

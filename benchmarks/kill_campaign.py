@@ -1,0 +1,272 @@
+"""Kills at random: study, pack, probe, bench and facts on the lab, killed, run again, compared with runs that were not.
+
+    python benchmarks/kill_campaign.py --kills 300            # hours on one core; prints a line a resumed run
+    python benchmarks/kill_campaign.py --kills 10 --jobs probe facts --seed 1
+
+Half of the kills come at a random moment, half at a random file event (before a file is opened for writing, renamed or
+removed, a folder made), by SIGKILL. A run is killed one to four times, then run to its end. Compared with a run that
+nothing killed are all files, byte for byte, but for those that hold times. A finished stage is repeated where its file
+stood under its final name at a kill, and a later run wrote it again. Exit code 1 where a file differs or a stage is
+repeated.
+"""
+
+import argparse
+import hashlib
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in the runs
+MOST_KILLS = 4  # of one run
+HOLD_TIMES = {"manifest.json", "status.json", "train_log.jsonl", "README.md", ".now.json"}
+"""What may differ: seconds and dates; the manifests' own sums are of what is compared."""
+REPORT = {"tables", "figures", "studies", "training", "report.html", "pack.json"}
+"""Written anew by every run from what the stages left, or checkpoints within a stage: compared, but no stage."""
+
+QUESTIONS = "question,answer,subject,relation\n" + "".join(
+    f"What is the {relation} of Quill {i}?,{answer} {i},Quill {i},{relation}\n"
+    for i in range(2)
+    for relation, answer in (("colour", "mauve"), ("fish", "carp"))
+)
+STUDY = """name: killed
+seeds: [42]
+base:
+  work: work
+  facts: {path: lab, sample: 40}
+  probe: {n_prompts: 2, n_floors: 1}
+  train: {lr: 1.0e-2, epochs: 2}
+cells: [{label: a, mix.n_unknown: 4}, {label: b, mix.n_unknown: 8}]
+"""
+TRIPLES = "".join(
+    f"<http://x/Mira_{a}{b}en> <http://dbpedia.org/ontology/birthPlace> <http://x/{a}{b}ville> .\n"
+    for a in ("Bran", "Kor", "Tav", "Sol", "Wel", "Hol")
+    for b in ("di", "ka", "lo", "mu", "ne", "po", "ra")
+)
+SHORT = {"rank": 2, "n_replay": 16, "n_made_up": 4, "n_texts": 4, "n_contexts": 1, "max_steps": 12, "tail_steps": 4}
+JOBS: dict[str, list[list[str]]] = {
+    "study": [["study", "study.yaml", "--quiet"]],
+    "pack": [
+        ["pack", "new.csv", "--out", "packed", "--sample", "60", "--effort", "quick", "--work", "work", "--quiet"]
+        + ["--set", "probe.n_prompts=2", "--set", "train.recipe=keep"]
+        + [part for name, value in SHORT.items() for part in ("--set", f"train.{name}={value}")]
+    ],
+    "probe": [["probe", "--sample", "60", "--set", "probe.n_prompts=2", "--out", "probed", "--quiet"]],
+    "bench": [["bench", "--model", "lab", "--tasks", "lab_mc,lab_arc", "--limit", "30", "--out", "benched", "--quiet"]],
+    "facts": [
+        ["facts", "import", "new.csv", "--out", "facts/new.parquet"],
+        ["facts", "paraphrase", "facts/new.parquet", "--out", "facts/more.parquet"],
+        ["facts", "dbpedia", "--triples", "g.nt", "--out", "facts/graph.parquet", "--quiet"],
+    ],
+}
+GOOD = {0, 3}  # 3: pack's limits are not met, which such small settings cannot show
+
+
+def work(job: str, folder: Path, kill_at_event: int | None, events: Path | None) -> None:
+    """What a child does: the job's commands in its folder; it kills itself before the file event of that number."""
+    os.chdir(folder)
+    os.environ["KNOWPACK_CACHE"] = str(folder.parent / "cache")
+    n = 0
+
+    def watch(event: str, given: tuple[object, ...]) -> None:
+        nonlocal n
+        if not _writes(event, given, str(folder)):
+            return
+        n += 1
+        if n == kill_at_event:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    from knowpack.cli import main as cli
+    from knowpack.probe import probe
+
+    probe.CHUNK_FACTS = 11  # several chunks
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        for command in JOBS[job]:
+            if job == "facts" and Path(command[command.index("--out") + 1]).is_file():
+                continue  # one stage each: an existing file is complete, and nobody asks for it again
+            sys.argv = ["knowpack", *command]
+            code = 0
+            try:
+                cli.main()
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+            if code not in GOOD:
+                os._exit(code)
+    if events is not None:
+        events.write_text(str(n))
+    os._exit(0)
+
+
+def _writes(event: str, given: tuple[object, ...], folder: str) -> bool:
+    """Whether an audit event is about to change a file below the folder."""
+    if event == "open":
+        path, mode = given[0], given[1]
+        if not isinstance(mode, str) or not set(mode) & set("wax+"):
+            return False
+    elif event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"):
+        path = given[0]
+    else:
+        return False
+    if not isinstance(path, str | bytes | os.PathLike):
+        return False
+    name = os.path.abspath(os.fsdecode(path))
+    return name.startswith(folder + os.sep)
+
+
+def started(job: str, folder: Path, kill_at_event: int | None = None, events: Path | None = None) -> BaseProcess:
+    """The job in a process of its own; the server forks, so that torch is imported once for all of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["knowpack.cli.main", "knowpack.study", "knowpack.pack.flow", "knowpack.train.train"]
+    )
+    process = context.Process(target=work, args=(job, folder, kill_at_event, events))
+    process.start()
+    return process
+
+
+def prepare(folder: Path) -> None:
+    """The input files."""
+    folder.mkdir(parents=True)
+    (folder / "new.csv").write_text(QUESTIONS)
+    (folder / "study.yaml").write_text(STUDY)
+    (folder / "g.nt").write_text(TRIPLES)
+
+
+@dataclass
+class Whole:
+    """A job that nothing killed."""
+
+    files: dict[str, str]
+    seconds: float
+    n_events: int
+
+
+@dataclass
+class Count:
+    """What the campaign found."""
+
+    tried: int = 0
+    survived: int = 0
+    """Kills after which the same command went on to its end."""
+    runs: int = 0
+    differing: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Path -> hash of every file that holds no times; what stands beside its final name must be gone."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in HOLD_TIMES and not path.name.startswith(".lock"):
+            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def done_stages(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every stage's file under its final name, with what tells a second writing: inode and time."""
+    found = {}
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        torn = any(part.startswith(".") or part.endswith((".part", ".parts")) or part in REPORT for part in parts)
+        if path.is_file() and not torn and path.name not in HOLD_TIMES:
+            stat = path.stat()
+            found["/".join(parts)] = (stat.st_ino, stat.st_mtime_ns)
+    return found
+
+
+def whole(job: str, root: Path) -> Whole:
+    """Run a job without a kill."""
+    folder, events = root / job / "whole", root / f"{job}.events"
+    prepare(folder)
+    begun = time.monotonic()
+    process = started(job, folder, None, events)
+    process.join()
+    assert process.exitcode == 0, f"{job} ended with exit code {process.exitcode}"
+    return Whole(contents(folder), time.monotonic() - begun, int(events.read_text()))
+
+
+def killed(job: str, folder: Path, expected: Whole, draw: random.Random, count: Count) -> None:
+    """One run: killed, run again, and so on to its end; counts what differs and what is repeated."""
+    prepare(folder)
+    kept: dict[str, tuple[int, int]] = {}
+    kills: list[str] = []
+    left = draw.randint(1, MOST_KILLS)
+    while True:
+        at = draw.randint(1, expected.n_events) if draw.random() < 0.5 else None
+        process = started(job, folder, at if left else None)
+        moment = draw.uniform(0, expected.seconds)
+        process.join(moment if left and at is None else None)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        left = max(0, left - 1)
+        now = done_stages(folder)
+        again = sorted(name for name in kept if now.get(name) != kept[name])
+        count.repeated += [f"{folder.name} after {kills}: {name}" for name in again]
+        kept = now
+        if process.exitcode == -signal.SIGKILL:
+            count.tried += 1
+            kills.append(f"event {at}" if at else f"{moment:.2f} s")
+            continue
+        if process.exitcode != 0:
+            count.differing.append(f"{folder.name} after {kills}: exit code {process.exitcode}")
+            return
+        if not left or draw.random() < 0.5:
+            break  # a run that ended before its kill: there is nothing more to kill
+    found = contents(folder)
+    differing = sorted(name for name in {*found, *expected.files} if found.get(name) != expected.files.get(name))
+    count.differing += [f"{folder.name} after {kills}: {name}" for name in differing]
+    count.survived += 0 if differing else len(kills)
+    count.runs += 1
+
+
+def main() -> None:
+    """Run the campaign and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--minutes", type=float, default=None, help="stop after this long, however many kills")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", nargs="+", choices=list(JOBS), default=list(JOBS))
+    parser.add_argument("--keep", type=Path, default=None, help="where folders that differ are kept")
+    args = parser.parse_args()
+    draw, count, begun = random.Random(args.seed), Count(), time.monotonic()
+    with tempfile.TemporaryDirectory() as given:
+        root = Path(given)
+        wholes = {job: whole(job, root) for job in args.jobs}
+        for job, one in wholes.items():
+            print(f"{job:<6} {len(one.files)} files, {one.n_events} file events, {one.seconds:.1f} s", flush=True)
+        while count.tried < args.kills and (args.minutes is None or time.monotonic() - begun < 60 * args.minutes):
+            job = args.jobs[count.runs % len(args.jobs)]
+            folder = root / job / f"{job} {count.runs}"
+            bad = len(count.differing) + len(count.repeated)
+            runs = count.runs
+            killed(job, folder, wholes[job], draw, count)
+            count.runs = runs + 1
+            if len(count.differing) + len(count.repeated) > bad and args.keep:
+                shutil.copytree(folder, args.keep / folder.name, dirs_exist_ok=True)
+            shutil.rmtree(folder)
+            print(
+                f"{count.runs:4} runs, {count.tried:4} kills, {count.survived:4} survived, {len(count.differing)} "
+                f"differences, {len(count.repeated)} finished stages repeated ({job})",
+                flush=True,
+            )
+    for line in [*count.differing, *(f"repeated: {one}" for one in count.repeated)]:
+        print(line)
+    print(
+        f"kills tried {count.tried}, survived {count.survived}, differences {len(count.differing)}, "
+        f"finished stages repeated {len(count.repeated)}; {count.runs} runs, {time.monotonic() - begun:.0f} s"
+    )
+    sys.exit(1 if count.differing or count.repeated else 0)
+
+
+if __name__ == "__main__":
+    main()
