@@ -1,5 +1,6 @@
 """What pack decides and names before any training: problems, budget, rank, parts, replay prompts."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -10,14 +11,25 @@ from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError
 from knowpack.pack import capacity, plan
 from knowpack.pack.budget import Budget, Harm
-from knowpack.pack.flow import best_of
+from knowpack.pack.changes import Changes
+from knowpack.pack.flow import _known_apart, best_of
 from knowpack.pack.request import Request
 from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, screen
 from knowpack.pack.trial import Attempt
-from knowpack.records import Estimate, Fact, Knowledge, fact_id_of, table
+from knowpack.records import Estimate, Example, Fact, Knowledge, fact_id_of, table
 from knowpack.seeds import stream
 from knowpack.train import replay_prompts
 from knowpack.train.retire import RetirementSchedule
+
+
+@dataclass(frozen=True)
+class SimpleTrial:
+    """What of a trial says which facts are known."""
+
+    changes: Changes
+    before: pl.DataFrame
+    facts: pl.DataFrame
+    packed: set[str]
 
 
 def fact(subject: str, relation: str, answer: str, question: str | None = None, **more: object) -> Fact:
@@ -65,6 +77,38 @@ def test_known_facts_are_named_only_where_the_base_never_fails() -> None:
     first, second = facts["fact_id"]
     found = screen(facts, knows({first: "HighlyKnown", second: "MaybeKnown"}))
     assert [(p.check, p.fact_id) for p in found] == [(KNOWN, first)]
+
+
+def test_a_fact_that_the_base_answers_already_is_trained_along_and_is_no_new_one() -> None:
+    """Left out, it is the first to be lost: of sixty facts the two that were known went."""
+    new, sure = (fact(name, "seat", name, paraphrases=(f"Where is {name} seated?", "x", "y", "z")) for name in "AB")
+    facts, none = table([new, sure], Fact), table([], Fact)
+    given = Changes(facts, none, none, {}, [])
+    knowledge = knows({new.fact_id: "Unknown", sure.fact_id: "HighlyKnown"})
+    trial = SimpleTrial(given, knowledge, facts, {new.fact_id, sure.fact_id})
+    apart = _known_apart(trial)  # type: ignore[arg-type]
+    assert apart.changes.new["fact_id"].to_list() == [new.fact_id]
+    assert apart.changes.known["fact_id"].to_list() == [sure.fact_id]
+    assert apart.packed == {new.fact_id}
+    assert apart.changes.problems == []
+
+    trained = plan.examples(apart.changes.held, 3, table([], Example), known=apart.changes.known)
+    rows = set(trained.select("fact_id", "kind", "question", "answer").iter_rows())
+    assert rows == {
+        (new.fact_id, "unknown", new.question, "A"),
+        (new.fact_id, "paraphrase", "Where is A seated?", "A"),  # the last three wordings are never trained on
+        (sure.fact_id, "highly_known", sure.question, "B"),
+        (sure.fact_id, "paraphrase", "Where is B seated?", "B"),
+    }
+
+
+def test_nothing_to_pack_where_all_is_known() -> None:
+    facts, none = table([fact("A", "seat", "A")], Fact), table([], Fact)
+    trial = SimpleTrial(
+        Changes(facts, none, none, {}, []), knows({facts["fact_id"][0]: "HighlyKnown"}), facts, set(facts["fact_id"])
+    )
+    with pytest.raises(FactsError, match="the base answers all 1 facts already"):
+        _known_apart(trial)  # type: ignore[arg-type]
 
 
 def test_rank_from_load_by_hand() -> None:

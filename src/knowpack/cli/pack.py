@@ -156,12 +156,13 @@ def _say_current(out: Path) -> None:
     if not isinstance(told, dict):
         return
     counts = told["counts"]
-    more = [f"{counts[name]} {word}" for name, word in (("earlier", "packed earlier"), ("removed", "taken back"))]
+    words = {"known": "known already and trained along", "earlier": "packed earlier", "removed": "taken back"}
+    more = [f"{counts[name]} {word}" for name, word in words.items()]
     echo(
         f"facts: {counts['new']} new, {counts['updates']} updates"
         + "".join(f", {one}" for one in more if one[0] != "0")
     )
-    if not (counts["updates"] or counts["earlier"] or counts["removed"] or "own_kept" in told["current"]):
+    if not (any(counts[name] for name in ("updates", *words)) or "own_kept" in told["current"]):
         return
     for name, line in NAMES.items():
         if name in told["current"]:

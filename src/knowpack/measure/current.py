@@ -17,6 +17,8 @@ KEYS = ["fact_id", "prompt", "form", "sample"]
 NAMES = {
     "new_right": "New facts: right",
     "new_right_reworded": "New facts, wordings never trained on: right",
+    "known_right": "Facts of the table that the base answers already: right",
+    "known_right_reworded": "Facts of the table that the base answers already, other wordings: right",
     "updates_right": "Updates: new answer right",
     "updates_right_reworded": "Updates, wordings never trained on: new answer right",
     "updates_old_left": "Updates: old answer still given",

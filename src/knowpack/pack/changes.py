@@ -4,7 +4,7 @@
 its place; one that repeats it is left out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -34,6 +34,8 @@ class Changes:
     problems: list[Problem]
     """What was left out."""
     onto: Earlier | None = None
+    known: pl.DataFrame = field(default_factory=lambda: _none())
+    """Of the new table, what the base answers already: trained along, or else it would be lost; counted apart."""
 
     @property
     def held(self) -> pl.DataFrame:
@@ -47,7 +49,7 @@ class Changes:
 
     def only(self, new: pl.DataFrame) -> "Changes":
         """With these new facts alone."""
-        return Changes(new, self.earlier, self.removed, self.replaced, self.problems, self.onto)
+        return replace(self, new=new)
 
 
 def changes(request: Request) -> Changes:

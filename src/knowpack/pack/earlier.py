@@ -97,7 +97,8 @@ def shaped(recipe: KeepRecipe, earlier: Earlier, n_layers: int | None) -> KeepRe
 
 def _packed(home: Path) -> pl.DataFrame:
     examples = store.read_table(home / "examples.parquet", Example)
-    taught = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))["fact_id"].unique().to_list()
+    mine = [str(Kind.UNKNOWN), str(Kind.HIGHLY_KNOWN)]  # with those that the base answered already
+    taught = examples.filter(pl.col("kind").is_in(mine))["fact_id"].unique().to_list()
     facts = store.read_table(home / "facts.parquet", Fact)
     return facts.filter(pl.col("fact_id").is_in(taught))
 

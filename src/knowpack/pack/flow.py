@@ -77,7 +77,7 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
         begin(request.out, config, base, {"again": command_of(request)})
         measure_base(base, config, progress)
         trial = open_trial(base, config, given, split, request, progress)
-        trial = _without_known(replace(trial, updates=find_updates(trial, known, progress)))
+        trial = _known_apart(replace(trial, updates=find_updates(trial, known, progress)))
         frontier = attempts(trial, progress)
         best = best_of(frontier, request)
         harm, kept = _report(trial, best, progress)
@@ -102,21 +102,21 @@ def _begun_as(given: Changes) -> dict[str, str]:
     }
 
 
-def _without_known(trial: Trial) -> Trial:
-    """Without the new facts that the base answers already: all but those that take another answer's place in the
-    adapter. Raises FactsError where nothing is left to do."""
+def _known_apart(trial: Trial) -> Trial:
+    """With the new facts that the base answers already counted apart: all but those that take another answer's place
+    in the adapter. They are not packed, but trained along: nobody's replay would hold them, and an adapter full of
+    their neighbours' answers loses them first. Raises FactsError where nothing is left to do."""
     given = trial.changes
     needed = given.new.filter(pl.col("fact_id").is_in(list(given.replaced)))["fact_id"].to_list()
-    problems = [one for one in screen(given.new, trial.before) if one.check == KNOWN and one.fact_id not in needed]
-    left_out = [one.fact_id for one in problems]
-    new = given.new.filter(~pl.col("fact_id").is_in(left_out))
+    sure = [one.fact_id for one in screen(given.new, trial.before) if one.check == KNOWN and one.fact_id not in needed]
+    is_known = pl.col("fact_id").is_in(sure)
+    new, known = given.new.filter(~is_known), given.new.filter(is_known)
     if new.is_empty() and given.removed.is_empty():
         many = given.new.height or len(given.problems)
         who = "base answers" if given.new.height else "adapter holds"
         raise FactsError(f"the {who} all {many} facts already, under every prompt; nothing to pack")
-    slim = replace(given, new=new, problems=[*given.problems, *problems])
-    facts = trial.facts.filter(~pl.col("fact_id").is_in(left_out))
-    return replace(trial, changes=slim, facts=facts, packed=trial.packed - set(left_out))
+    slim = replace(given, new=new, known=known)
+    return replace(trial, changes=slim, facts=trial.facts.filter(~is_known), packed=trial.packed - set(sure))
 
 
 def _report(trial: Trial, best: Attempt, progress: Progress) -> tuple[Harm, Upkeep]:
@@ -182,6 +182,7 @@ def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> N
             "recipe": best.config.model_dump(mode="json"),
             "frontier": outcome.frontier,
             "left_out": [problem._asdict() for problem in outcome.problems],
+            "known_already": trial.changes.known["question"].to_list(),
             "n_packed": held.height,
             "counts": outcome.upkeep.counts,
             "current": {name: one._asdict() for name, one in outcome.upkeep.measured.items()},

@@ -79,11 +79,19 @@ def rank_for(n_bits: float, parameters_per_rank: int) -> int:
     return min(MAX_RANK, max(MIN_RANK, 1 << math.ceil(math.log2(max(wanted, 1)))))
 
 
-def examples(packed: pl.DataFrame, held_out: int, replay: pl.DataFrame) -> pl.DataFrame:
-    """Example table: the question and up to ten wordings of each packed fact, and the replay rows."""
-    answer = packed.select("fact_id", answer=pl.col("answers").list.first())
-    asked = packed.select("fact_id", "question", kind=pl.lit(str(Kind.UNKNOWN)))
-    reworded = paraphrases(packed, held_out).filter(pl.col("form") <= TRAINED_WORDINGS)
+def examples(
+    packed: pl.DataFrame, held_out: int, replay: pl.DataFrame, known: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Example table: the question and up to ten wordings of each packed fact, and the replay rows.
+
+    known: facts that the base answers already, in their wordings too; they are no new ones to the report.
+    """
+    both = packed if known is None else pl.concat([packed, known])
+    answer = both.select("fact_id", answer=pl.col("answers").list.first())
+    is_new = pl.col("fact_id").is_in(packed["fact_id"].to_list())
+    kind = pl.when(is_new).then(pl.lit(str(Kind.UNKNOWN))).otherwise(pl.lit(str(Kind.HIGHLY_KNOWN)))
+    asked = both.select("fact_id", "question", kind=kind)
+    reworded = paraphrases(both, held_out).filter(pl.col("form") <= TRAINED_WORDINGS)
     reworded = reworded.select("fact_id", "question", kind=pl.lit(str(Kind.PARAPHRASE)))
     new = pl.concat([asked, reworded]).join(answer, on="fact_id", maintain_order="left")
     ids = [store.hash_of(list(row)) for row in new.select("fact_id", "kind", "question", "answer").iter_rows()]

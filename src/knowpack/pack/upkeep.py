@@ -30,7 +30,7 @@ class Upkeep(NamedTuple):
     """Of one pack."""
 
     counts: dict[str, int]
-    """new, updates, earlier, removed: facts."""
+    """new, known (of the new table, answered by the base), updates, earlier, removed: facts."""
     measured: dict[str, Estimate]
     """A key of measure.current.NAMES -> its estimate; what does not apply is absent."""
 
@@ -40,6 +40,7 @@ def counts(trial: Trial) -> dict[str, int]:
     changes, n_updates = trial.changes, len(trial.updates)
     return {
         "new": changes.new.height - n_updates,
+        "known": changes.known.height,
         "updates": n_updates,
         "earlier": changes.earlier.height,
         "removed": changes.removed.height,
@@ -73,6 +74,7 @@ def _measured(out: Path, trial: Trial) -> dict[str, Estimate | None]:
     old = {one.fact_id: one.old for one in trial.updates}
     groups = {"earlier": set(changes.earlier["fact_id"]), "updates": set(old)}
     groups["new"] = set(changes.new["fact_id"]) - groups["updates"]
+    groups["known"] = set(changes.known["fact_id"])
     found: dict[str, Estimate | None] = {}
     for end, answers in said.items():
         found |= {f"{name}_right{end}": current.right(answers, ids) for name, ids in groups.items()}

@@ -7,7 +7,13 @@ from knowpack.measure.current import NAMES
 from knowpack.records import Estimate
 from knowpack.report.measured import Measured, Table, Value
 
-COUNTS = {"new": "new", "updates": "updates", "earlier": "packed earlier", "removed": "taken back"}
+COUNTS = {
+    "new": "new",
+    "known": "known already, trained along",
+    "updates": "updates",
+    "earlier": "packed earlier",
+    "removed": "taken back",
+}
 
 
 def current(measured: Measured) -> Table:
@@ -20,7 +26,7 @@ def current(measured: Measured) -> Table:
         if not isinstance(counts, dict) or not isinstance(found, dict):
             continue
         counted = ", ".join(f"{counts[name]} {said}" for name, said in COUNTS.items() if counts.get(name))
-        if "own_kept" in found or any(counts.get(name) for name in ("updates", "earlier", "removed")):
+        if "own_kept" in found or any(counts.get(name) for name in ("known", "updates", "earlier", "removed")):
             rows += [(said, Estimate(**found[name])) for name, said in NAMES.items() if name in found]
     note = (
         f"Facts: {counted}. An update is a fact that the base, or an earlier pack, answers otherwise. Counted over "
