@@ -33,7 +33,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         name, command = todo.pop()
         if isinstance(command, click.Group) or hasattr(command, "commands"):
             todo += [(f"{name} {part}", one) for part, one in command.commands.items()]
-        else:
+        if not hasattr(command, "commands") or getattr(command, "invoke_without_command", False):
             yield name, command
 
 
@@ -67,6 +67,17 @@ def test_commands_of_the_readme_exist() -> None:
     assert len(lines) >= 5
     for line in lines:
         check_command_line(line)
+
+
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md"])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "LOG.md"], ids=lambda page: page.stem)
+def test_commands_of_the_pages_exist(page: Path) -> None:
+    """Every command that a page shows, with its options; what is printed below one is not looked at."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in re.findall(r"^ +(?:\$ )?(knowpack [a-z-].*)$", text, flags=re.M):
+        check_command_line(re.split(r"  +[^-\s]|\s[|&>]|\s\|\|", line)[0])
 
 
 def test_shipped_configs_load() -> None:

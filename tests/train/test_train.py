@@ -2,8 +2,11 @@
 
 import json
 import math
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import Mock, create_autospec
 
 import peft
 import polars as pl
@@ -295,6 +298,48 @@ def test_tensorboard_by_its_own_library(tmp_path: Path) -> None:
     config = PlainRecipe(lr=1e-2, epochs=1, track="tensorboard")
     train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_trackio_by_its_own_library_which_prints_nothing_where_a_json_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it is installed; it needs no account. The file is its own: a database of what was logged."""
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when it is imported
+    pytest.importorskip("trackio")
+    ours = loaded()
+    config = PlainRecipe(lr=1e-2, epochs=1, track="trackio")
+    train(ours, some_examples(), config, 7, tmp_path / "run" / "adapter", prompter=Prompter(ours.tokenizer))
+    assert list((tmp_path / "trackio").rglob("knowpack*"))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("library", ["trackio", "wandb"])
+def test_a_tracker_is_given_the_settings_every_step_and_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    """The three calls that both libraries have, by a double; the run is named for its folder, not for a file half
+    written."""
+    module = create_autospec(ModuleType(library), instance=True)
+    module.init, module.log, module.finish = Mock(), Mock(), Mock()
+    monkeypatch.setitem(sys.modules, library, module)
+    ours = loaded()
+    config = PlainRecipe(lr=1e-2, epochs=1, batch_size=4, track=library)
+    out = tmp_path / "fifty-0a1b" / ".adapter.machine-7.part"
+    train(ours, some_examples(), config, 7, out, prompter=Prompter(ours.tokenizer))
+    (started,) = module.init.call_args_list
+    assert started.kwargs["project"] == "knowpack"
+    assert started.kwargs["name"] == "fifty-0a1b, seed 7"
+    assert started.kwargs["config"]["lr"] == 1e-2
+    assert [call.kwargs["step"] for call in module.log.call_args_list] == [1, 2, 3]  # ceil(11 / 4) steps
+    assert all({"loss", "lr"} <= set(call.args[0]) for call in module.log.call_args_list)
+    module.finish.assert_called_once_with()
+
+
+def test_a_tracker_that_is_not_installed_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    ours = loaded()
+    with pytest.raises(ModelError, match=r"train\.track needs wandb, which is not installed: pip install wandb"):
+        train(ours, some_examples(), PlainRecipe(track="wandb"), 7, tmp_path, prompter=Prompter(ours.tokenizer))
 
 
 def test_diverged_training_is_one_line_and_the_base_comes_back(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ step figures -> train_log.jsonl (+ TensorBoard, wandb or trackio). No times in i
 
 import importlib
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TextIO
@@ -30,9 +32,9 @@ class Log:
 
     def __enter__(self) -> "Log":
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("w", encoding="utf-8")
-        if self._config.track != "none":
+        if self._config.track != "none":  # first: it may not be installed
             self._tracker = _Tracker(self._path.parent, self._config, self._seed)
+        self._file = self._path.open("w", encoding="utf-8")
         return self
 
     def write(self, **figures: float | int | str) -> None:
@@ -95,8 +97,9 @@ class _Tracker:
             _library("tensorboard", "tensorboard")
             self._writer = _library("torch.utils.tensorboard", "tensorboard").SummaryWriter(str(out / "tensorboard"))
         else:
-            self._module = _library(self._kind, self._kind)
-            self._module.init(project="knowpack", name=out.name, config=settings)
+            with redirect_stdout(sys.stderr):  # trackio prints, and stdout may be one JSON object
+                self._module = _library(self._kind, self._kind)
+                self._module.init(project="knowpack", name=_name(out, seed), config=settings)
 
     def add(self, line: Line) -> None:
         numbers = {key: value for key, value in line.items() if not isinstance(value, str) and key != "step"}
@@ -110,7 +113,13 @@ class _Tracker:
         if self._kind == "tensorboard":
             self._writer.close()
         else:
-            self._module.finish()
+            with redirect_stdout(sys.stderr):
+                self._module.finish()
+
+
+def _name(out: Path, seed: int) -> str:
+    """By the folder around the adapter's, a run's own: the adapter's has a name for now until it is whole."""
+    return f"{out.absolute().parent.name}, seed {seed}"
 
 
 def _library(module: str, package: str) -> ModuleType:
