@@ -10,7 +10,8 @@ import tiny
 from knowpack.base import measure_base, open_base
 from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
 from knowpack.errors import FactsError
-from knowpack.records import GRADERS, Category
+from knowpack.pack import plan
+from knowpack.records import GRADERS, Category, Fact, table
 from knowpack.report.summary import _screened
 
 N = 150
@@ -68,6 +69,20 @@ def test_a_table_of_which_nothing_is_known_is_one_line(tmp_path: Path) -> None:
 
 
 def test_the_report_says_what_was_left_out() -> None:
-    run = SimpleNamespace(manifest={"config": {"facts": {"screen": 1200}}}, scores=None)
-    plain = SimpleNamespace(manifest={"config": {"facts": {"screen": None}}}, scores=None)
-    assert [_screened(one) for one in (run, plain, SimpleNamespace(manifest={}))] == [1200, 0, 0]  # type: ignore[arg-type]
+    def told(screen: int | None, n_screen: int | None) -> int:
+        packed = {"n_screen": n_screen}
+        run = SimpleNamespace(manifest={"config": {"facts": {"screen": screen}}}, read=lambda name: packed)
+        return _screened(run)  # type: ignore[arg-type]
+
+    assert [told(1200, None), told(None, 900), told(None, None)] == [1200, 900, 0]
+
+
+def test_pack_measures_on_what_can_be_lost_and_replays_the_rest() -> None:
+    """100 facts, of which 30 can be lost: four fifths of those report, the others validate, 70 are replayed."""
+    known = table([Fact(f"{n:03}", f"What is {n}?", (str(n),)) for n in range(100)], Fact)
+    stakes = known.filter(pl.col("fact_id") < "030")
+    split = plan.parts(known, known.head(0), seed=1, n_report=50, n_validation=50, measured=stakes)
+    assert [split.report.height, split.validation.height, split.replay.height] == [24, 6, 70]
+    assert set(split.report["fact_id"]) | set(split.validation["fact_id"]) == set(stakes["fact_id"])
+    few = plan.parts(known, known.head(0), seed=1, n_report=10, n_validation=5, measured=stakes)
+    assert [few.report.height, few.validation.height, few.replay.height] == [10, 5, 85]

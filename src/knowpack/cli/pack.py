@@ -35,6 +35,10 @@ Limits = Annotated[
     ),
 ]
 Tasks = Annotated[list[str], typer.Option("--task", help="A benchmark to hold; several times for several.")]
+Screen = Annotated[
+    int | None,
+    typer.Option("--screen", help="Ask so many facts once first, and measure on those that can be lost.", min=20),
+]
 Sample = Annotated[
     int | None, typer.Option("--sample", help="Facts to measure harm on; a quarter as many judge the attempts.", min=8)
 ]
@@ -67,6 +71,7 @@ def pack_command(
     task: Tasks = [],  # noqa: B006
     shots: Shots = "auto",
     sample: Sample = None,
+    screen: Screen = None,
     settings: Set = [],  # noqa: B006
     seed: Seed = 42,
     dry_run: DryRun = False,
@@ -107,6 +112,7 @@ def pack_command(
         seed=seed,
         probe=ProbeConfig(shots=shots),
         bench=BenchConfig(tasks=tuple(task)),
+        n_screen=screen,
         drop_problems=drop_problems,
         work=work,
     )

@@ -25,6 +25,7 @@ from knowpack.manifest import begin, owned, stage, start_from
 from knowpack.measure.harm import benchmark_drop
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
+from knowpack.pack.at_stake import to_measure
 from knowpack.pack.attempts import attempts
 from knowpack.pack.budget import Harm, Verdict
 from knowpack.pack.changes import Changes, changes
@@ -66,7 +67,8 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
     given = changes(request)
     known, asker = known_facts(request, asker, progress)
     with owned(request.out, "knowpack pack", identity(request, given.new, known, _begun_as(given)), progress, started):
-        split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation)
+        stakes, asker = to_measure(request, known, asker, progress)
+        split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
         if not (request.out / "facts.parquet").is_file():
             write_table(request.out / "facts.parquet", pl.concat([given.held, split.report]))
         config = config_of(request, given.held)
@@ -182,6 +184,7 @@ def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> N
             "recipe": best.config.model_dump(mode="json"),
             "frontier": outcome.frontier,
             "left_out": [problem._asdict() for problem in outcome.problems],
+            "n_screen": request.n_screen,
             "known_already": trial.changes.known["question"].to_list(),
             "n_packed": held.height,
             "counts": outcome.upkeep.counts,

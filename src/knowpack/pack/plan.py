@@ -41,11 +41,17 @@ class Parts(NamedTuple):
 
 
 def parts(
-    known: pl.DataFrame, packed: pl.DataFrame, seed: int, n_report: int = N_REPORT, n_validation: int = N_VALIDATION
+    known: pl.DataFrame,
+    packed: pl.DataFrame,
+    seed: int,
+    n_report: int = N_REPORT,
+    n_validation: int = N_VALIDATION,
+    measured: pl.DataFrame | None = None,
 ) -> Parts:
     """Split the facts to keep, stratified by relation and popularity; at most half of them report, a sixth validate.
 
     Whatever is about a packed fact is in no part: replay would hold its old answer, and its loss is no harm.
+    measured: of these, at most four fifths report and the others validate; all that is left is replayed.
     """
     others = known.join(packed, on="fact_id", how="anti", maintain_order="left")
     others = others.filter(~pl.col("fact_id").is_in(list(overlap.ids(packed, others))))
@@ -54,10 +60,13 @@ def parts(
             f"harm is measured on facts that are not packed, and there are {others.height}; give a larger table with "
             "--known (at least 20 facts)"
         )
-    report = sampled(others, FactsConfig(sample=min(n_report, others.height // 2), sample_seed=seed))
-    rest = others.join(report, on="fact_id", how="anti", maintain_order="left")
-    validation = sampled(rest, FactsConfig(sample=min(n_validation, rest.height // 3), sample_seed=seed + 1))
-    replay = rest.join(validation, on="fact_id", how="anti", maintain_order="left")
+    pool = others if measured is None else others.join(measured, on="fact_id", how="semi", maintain_order="left")
+    most = pool.height // 2 if measured is None else pool.height * 4 // 5
+    report = sampled(pool, FactsConfig(sample=min(n_report, most), sample_seed=seed))
+    rest = pool.join(report, on="fact_id", how="anti", maintain_order="left")
+    most = rest.height // 3 if measured is None else rest.height
+    validation = sampled(rest, FactsConfig(sample=min(n_validation, most), sample_seed=seed + 1))
+    replay = others.join(pl.concat([report, validation]), on="fact_id", how="anti", maintain_order="left")
     return Parts(replay, validation, report)
 
 

@@ -53,6 +53,8 @@ class Request(Section):
     """Of the facts to keep, so many measure the harm that is reported: more show less."""
     n_validation: int = Field(plan.N_VALIDATION, ge=1)
     """And so many judge each attempt."""
+    n_screen: int | None = Field(None, ge=1)
+    """Ask so many facts to keep once first, and measure on those that can be lost; None: on any."""
     model: ModelConfig = ModelConfig()
     budget: Budget = Budget()
     reliability: float = 0.99
@@ -86,7 +88,9 @@ def identity(
 ) -> dict[str, object]:
     """What decides an adapter, besides the base's weights: whose folder --out is. A budget may change: the attempts
     that are there are judged by it. onto: the adapter that it begins as, its facts and those taken back, by hash."""
-    settings = request.model_dump(mode="json", include={"seed", "probe", "bench", "train", "n_report", "n_validation"})
+    settings = request.model_dump(
+        mode="json", include={"seed", "probe", "bench", "train", "n_report", "n_validation", "n_screen"}
+    )
     return {
         "facts": store.hash_table(facts),
         "facts to keep": store.hash_table(known),

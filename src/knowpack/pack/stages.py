@@ -7,6 +7,7 @@ import polars as pl
 from knowpack.base import open_base
 from knowpack.forecast import Forecast, Stage, asked_again, base_stages, priced_as, sampled_rates
 from knowpack.pack import plan
+from knowpack.pack.at_stake import to_measure
 from knowpack.pack.changes import Changes, changes
 from knowpack.pack.request import Request, config_of
 from knowpack.pack.self_written import known_facts
@@ -31,7 +32,8 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
     given = changes(request)
     facts = given.held
     known, asker = known_facts(request, None, progress)
-    split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation)
+    stakes, asker = to_measure(request, known, asker, progress)
+    split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
     config = config_of(request, facts)
     base = open_base(config, progress, asker=asker, facts=pl.concat([facts, split.report]))
     recipe = request.train or recipes.for_model(request.model.name, plan.MIN_RANK, facts.height)

@@ -88,11 +88,11 @@ def unmeasured(measured: Measured) -> list[str]:
 
 
 def _screened(run: Run) -> int:
-    """facts.screen of a run; 0 = every fact of the sample was measured."""
+    """How many facts were asked once, to measure on those that can be lost; 0 = no fact was left out."""
     config = run.manifest.get("config")
     facts = config.get("facts") if isinstance(config, dict) else None
-    n = facts.get("screen") if isinstance(facts, dict) else None
-    return n if isinstance(n, int) else 0
+    asked = [facts.get("screen") if isinstance(facts, dict) else None, run.read("pack.json").get("n_screen")]
+    return max((n for n in asked if isinstance(n, int)), default=0)
 
 
 class Epoch(NamedTuple):
