@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 import typer
 import yaml
+from typer.testing import CliRunner
 
 import tiny
 from commands import call, options
@@ -50,6 +51,15 @@ def check_command_line(line: str) -> None:
     assert given <= known | {"--help"}, f"{line}: {given - known}"
     for word in words:
         assert not word.startswith("examples/") or (ROOT / word).is_file(), word
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_whole_at_eighty_columns(name: str) -> None:
+    """No option and no default is cut where one would copy it."""
+    shown = CliRunner().invoke(cli.app, [*name.split()[1:], "--help"], env={"COLUMNS": "80"})
+    assert shown.exit_code == 0
+    assert max(map(len, shown.output.splitlines())) <= 80
+    assert [line for line in shown.output.splitlines() if "…" in line] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -20,7 +20,10 @@ def run(
     context: typer.Context,
     model: Annotated[str, typer.Option("--model", help="A hub name, a folder, lab or served:URL#NAME.")] = "lab",
     adapter: Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")] = None,
-    tasks: Annotated[str, typer.Option("--tasks", help="lm-eval task, group or tag names, with commas.")] = LAB,
+    tasks: Annotated[
+        str,
+        typer.Option("--tasks", help="lm-eval task, group or tag names, with commas.", show_default="the lab's five"),
+    ] = LAB,
     out: Annotated[Path, typer.Option("--out", help="Folder to write; run again to go on.")] = Path("out/bench"),
     limit: Annotated[int | None, typer.Option("--limit", help="Only the first items of each task.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="A folder made by `bench prepare`.")] = None,

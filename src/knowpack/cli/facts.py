@@ -38,7 +38,7 @@ def import_(
     popularity: Annotated[str | None, typer.Option(help="Column of head, torso or tail.")] = None,
     separator: Annotated[str | None, typer.Option(help="Splits aliases that are one text, e.g. '|'.")] = None,
     relation_from_file: Annotated[
-        bool, typer.Option(help="The relation is the file's name up to its first dot.")
+        bool, typer.Option("--relation-from-file", help="The relation is the file's name up to its first dot.")
     ] = False,
     wordings: Annotated[
         str | None, typer.Option(help="bear, dbpedia or a file: make the questions from subject and relation.")
@@ -55,7 +55,9 @@ def import_(
     ] = None,
     drop_bad: Annotated[
         bool,
-        typer.Option(help="Leave out rows and aliases that cannot be used, and contradictions; each one is named."),
+        typer.Option(
+            "--drop-bad", help="Leave out rows and aliases that cannot be used, and contradictions; each one is named."
+        ),
     ] = False,
 ) -> None:
     """Import facts from tables.

@@ -95,7 +95,9 @@ def _say_card(card: dict[str, object], out: Path) -> None:
 def wikidata_aliases(
     facts: Annotated[str, typer.Argument(help="A fact table whose objects are IRIs or Q-ids.")],
     out: Out,
-    endpoint: Annotated[str, typer.Option(help="SPARQL endpoint.")] = "https://query.wikidata.org/sparql",
+    endpoint: Annotated[
+        str, typer.Option(help="SPARQL endpoint.", show_default="Wikidata's own")
+    ] = "https://query.wikidata.org/sparql",
     language: Annotated[str, typer.Option(help="Of the names.")] = "en",
     batch: Annotated[int, typer.Option(min=1, help="Entities a query.")] = 300,
     pause: Annotated[float, typer.Option(min=0, help="Seconds between queries.")] = 1.0,

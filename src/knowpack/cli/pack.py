@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 MOST_LEFT_OUT = 10  # lines
 
-Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, or lab.")]
+Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, a GGUF file, smollm2 or lab.")]
 Known = Annotated[
     str,
     typer.Option(
@@ -76,14 +76,18 @@ def pack_command(
     seed: Seed = 42,
     dry_run: DryRun = False,
     as_json: Json = False,
-    drop_problems: Annotated[bool, typer.Option(help="Leave out contradictory facts instead of stopping.")] = False,
+    drop_problems: Annotated[
+        bool, typer.Option("--drop-problems", help="Leave out contradictory facts instead of stopping.")
+    ] = False,
     work: Work = "work",
     quiet: Quiet = False,
 ) -> None:
     """Teach a model these facts and keep the rest; exit code 3 where a limit is not met or not measured.
 
     Example: knowpack pack facts.csv --model lab --out out/packed --budget known_lost=0.01 --task lab_mc
+
     More later: knowpack pack more.csv --onto out/packed --out out/second
+
     Taken back: knowpack pack --remove gone.csv --onto out/second --out out/third
     """
     from knowpack.cli.console import progress
