@@ -7,7 +7,7 @@ import pytest
 
 from knowpack.pack.budget import Budget
 from knowpack.records import Estimate
-from knowpack.report import first, verdict
+from knowpack.report import first, verdict, views
 from knowpack.report.source import Run
 
 SMALL_LOSS = {
@@ -74,3 +74,21 @@ def test_figures_that_were_measured_come_before_those_that_were_not(names: list[
 @pytest.mark.parametrize(("value", "text"), [(0.034, "3.4%"), (0.951, "95%"), (-0.0001, "0.0%"), (-0.25, "−25%")])
 def test_shares_are_printed_with_no_minus_nought(value: float, text: str) -> None:
     assert first.share(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "text"),
+    [
+        (57.4 / 58, 0.99, "98.97%"),  # "not met (limit 99%): 99%" was printed
+        (0.1004, 0.1, "10.04%"),
+        (0.99, 0.99, "99%"),
+        (0.95, 0.99, "95%"),
+        (0.0499, 0.05, "4.99%"),
+    ],
+)
+def test_a_share_that_misses_its_limit_is_not_printed_as_the_limit(value: float, limit: float, text: str) -> None:
+    assert first.share(value, limit) == text
+
+
+def test_the_reason_on_the_page_shows_that_the_limit_was_missed() -> None:
+    assert views.sentence("0.9897 of 58 trained facts", 0.99) == "98.97% of 58 trained facts."

@@ -130,9 +130,17 @@ def _lost(value: float, of: str) -> str:
     return f"{share(value)} {of} lost net of noise"
 
 
-def share(value: float) -> str:
-    """0.034 -> 3.4%; 0.951 -> 95%; never -0%."""
-    text = f"{100 * value:.{1 if abs(value) < 0.0995 else 0}f}"
+def share(value: float, limit: float | None = None) -> str:
+    """0.034 -> 3.4%; 0.951 -> 95%; never -0%. limit: a value that is not the limit is never printed as it."""
+    digits = 1 if abs(value) < 0.0995 else 0
+    while (
+        limit is not None
+        and value != limit
+        and digits < 2
+        and f"{100 * value:.{digits}f}" == f"{100 * limit:.{digits}f}"
+    ):
+        digits += 1
+    text = f"{100 * value:.{digits}f}"
     return f"{text.removeprefix('-') if float(text) == 0 else text.replace('-', '−')}%"
 
 

@@ -72,7 +72,7 @@ def _ship(told: First) -> Markup:
             {"class": LEVELS[one.verdict]},
             el("span", {"class": "state", "aria-hidden": "true"}, SIGNS[one.verdict]),
             el("strong", None, f"{named(one.name)}: {one.verdict}"),
-            f" (limit {share(one.limit)}). {sentence(one.why)}",
+            f" (limit {share(one.limit)}). {sentence(one.why, one.limit)}",
         )
         for one in told.judgement.verdicts
     ]
@@ -87,9 +87,9 @@ def _ship(told: First) -> Markup:
     )
 
 
-def sentence(why: str) -> str:
+def sentence(why: str, limit: float) -> str:
     """The reason of a verdict with shares as percentages, as the rest of the page has them."""
-    return re.sub(r"-?\b[01]\.\d{4}\b", lambda found: share(float(found[0])), f"{why[0].upper()}{why[1:]}.")
+    return re.sub(r"-?\b[01]\.\d{4}\b", lambda found: share(float(found[0]), limit), f"{why[0].upper()}{why[1:]}.")
 
 
 def _card(one: Deciding, told: First) -> Markup:
@@ -102,7 +102,7 @@ def _card(one: Deciding, told: First) -> Markup:
     limits = {"known_lost_net": "known_lost", "known_lost_raw": "known_lost", "refusals_lost_net": "refusals_lost"}
     limits["own_lost_net"] = "own_lost"
     limit = next((v.limit for v in told.judgement.verdicts if v.name == limits.get(one.name, one.name)), None)
-    parts.append(el("p", {"class": "big"}, share(estimate.value)))
+    parts.append(el("p", {"class": "big"}, share(estimate.value, limit)))
     parts.append(_range(estimate, limit, "up" if one.name == "reliability" else "down"))
     parts.append(el("p", {"class": "small"}, said(estimate).partition(" (")[2].removesuffix(")")))
     parts.append(el("p", {"class": "small"}, f"limit {share(limit)}" if limit is not None else "no limit"))
