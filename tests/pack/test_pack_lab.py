@@ -54,7 +54,8 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
     tmp_path: Path, small: None
 ) -> None:
     out = tmp_path / "out"
-    options = ["--out", str(out), "--work", str(tmp_path / "work"), "--effort", "quick", "--quiet"]
+    few = ["--set", "probe.n_prompts=3"]
+    options = ["--out", str(out), "--work", str(tmp_path / "work"), "--effort", "quick", "--quiet", *few]
     loose = ["--budget", "known_lost=1", "--budget", "refusals_lost=1", "--reliability", "0"]
     done = CliRunner().invoke(app, ["pack", facts_file(tmp_path), *options, *loose])
     assert done.exit_code == 0, done.output
