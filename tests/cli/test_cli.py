@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -20,8 +21,10 @@ from commands import call, options
 from knowpack import store
 from knowpack.cli import main as cli
 from knowpack.config import RunConfig, StudyConfig
+from knowpack.pack import budget
+from knowpack.pack.request import Request
 from knowpack.records import Example, Knowledge, Shift
-from knowpack.settings import load
+from knowpack.settings import load, override
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=4", "probe.noise=false"]
@@ -51,6 +54,19 @@ def check_command_line(line: str) -> None:
     assert given <= known | {"--help"}, f"{line}: {given - known}"
     for word in words:
         assert not word.startswith("examples/") or (ROOT / word).is_file(), word
+    check_values(name, words)
+
+
+def check_values(name: str, words: list[str]) -> None:
+    """Settings by --set or behind a YAML file, and limits by --budget: names that exist, values that they take."""
+    after = {option: [b for a, b in pairwise(words) if a == option] for option in ("--set", "--budget")}
+    of_pack = name in ("knowpack pack", "knowpack capacity")
+    override(Request(out=Path("out")) if of_pack else RunConfig(), after["--set"])
+    budget.parse(after["--budget"], benchmarks=True)
+    settings = [word for word in words if "=" in word and not word.startswith("-")]
+    given = next((ROOT / word for word in words if word.startswith("examples/") and word.endswith(".yaml")), None)
+    if name in ("knowpack run", "knowpack study") and given is not None:
+        load(given, RunConfig if name.endswith("run") else StudyConfig, settings)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
