@@ -68,6 +68,9 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
     assert "known_lost" in (out / "adapter" / "README.md").read_text()
     kinds = pl.read_parquet(out / "examples.parquet")["kind"].unique()
     assert set(kinds) == {"unknown", "replay"}  # three facts of one wording each
+    counted = {(one["name"], one["grader"]): one["n"] for one in json.loads((out / "figures.json").read_text())}
+    apart, known = (counted[name, "default"] for name in ("known_lost_raw_no_replay_relation", "known_lost_raw"))
+    assert 0 < apart < known, "some relations were kept out of the replay, and are reported apart"
     # the same adapter under a budget that nothing meets: judged again, not trained again
     trained = (out / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
     strict = CliRunner().invoke(
