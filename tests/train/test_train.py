@@ -197,7 +197,7 @@ def test_plain_peft_gives_the_same_logits_and_the_base_is_bit_for_bit(
     modules = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
     assert modules == sorted(modules), "peft writes a set, in another order in each process"
     assert modules
-    assert sorted(lora.target_modules(ours.model, ("auto",))) == layers
+    assert lora.targets(ours.model, ("auto",)).modules == layers
     reread = peft.PeftModel.from_pretrained(random_model(kind), str(tmp_path)).eval()
     with lora.reloaded(ours.model, tmp_path) as tuned:
         tuned.eval()
@@ -353,7 +353,7 @@ def test_diverged_training_is_one_line_and_the_base_comes_back(tmp_path: Path) -
 
 def test_unknown_target_module_names_those_there_are() -> None:
     with pytest.raises(ModelError, match="gate_proj"):
-        lora.target_modules(random_model("llama"), ("gate_prj",))
+        lora.targets(random_model("llama"), ("gate_prj",))
 
 
 def test_nothing_to_train_on_is_one_line(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ a scale that no training gives, layers that the model does not have, another bas
 
 import json
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -90,7 +91,7 @@ def check_fits(loaded: Loaded, adapter: AdapterFiles) -> None:
     modules = dict(loaded.model.named_modules())
     for key, shape in adapter.shapes.items():
         path, part, _ = key.removeprefix(PREFIX).partition(".lora_A.")
-        module = modules.get(path)
+        module = modules.get(re.sub(r"(\.base_layer)+$", "", path))  # of experts' parameters, one in another
         weight = getattr(module, "weight", None)
         if not part or (module is not None and not isinstance(weight, torch.Tensor)):
             continue  # parameters of experts, say: peft compares their shapes

@@ -4,6 +4,7 @@ transformers model + tokenizer -> Loaded. Nothing is read from disk here (load.p
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def ending_ids(given: int | Sequence[int] | None, tokenizer: "PreTrainedTokenize
 def weights_hash(model: torch.nn.Module) -> str:
     """16 hex digits of blake2b over name, shape, type and bytes of every weight, in name order."""
     tensors = {
-        name.replace(".base_layer.", "."): tensor  # the same names with an adapter of peft on the model
+        re.sub(r"(\.base_layer)+\.", ".", name): tensor  # the same names with an adapter of peft on the model
         for name, tensor in model.named_parameters()
         if ".lora_" not in name
     }

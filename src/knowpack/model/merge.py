@@ -5,6 +5,7 @@ Loaded base + adapter folder or hub name -> Loaded whose weights hold the adapte
 what it may touch is set aside before, and the merged weights are compared with plain peft (live.py).
 """
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,7 +159,7 @@ def _written_into(name: str, files: AdapterFiles) -> bool:
 
 def _plain(key: str) -> str:
     """A tensor of the file by the name that its weight has in the model."""
-    return key.removeprefix(PREFIX).replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+    return re.sub(r"(\.base_layer)+\.", ".", key.removeprefix(PREFIX)).replace(".modules_to_save.", ".")
 
 
 def _trained_tokens(files: AdapterFiles) -> list[int]:

@@ -6,9 +6,11 @@ The seed is set before the adapter is built (the authors' code sets it after: ar
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
@@ -22,30 +24,77 @@ from knowpack.errors import ModelError
 from knowpack.model.adapter import WEIGHTS, AdapterFiles, read_adapter
 from knowpack.seeds import seed_of
 
-MLP_PARTS = {"mlp", "feed_forward", "ffn", "fc1", "fc2"}  # how architectures of transformers name the MLP
+MLP_PARTS = {"mlp", "feed_forward", "ffn", "fc1", "fc2", "block_sparse_moe"}  # as transformers names the MLP
+ROUTERS = {"router", "gate", "shared_expert_gate", "gate_weight", "wg"}
+"""Layers that choose among experts: small changes there send tokens elsewhere."""
+OTHER_SENSES = re.compile(r"vision|visual|image|audio|speech|video")
+EXPERTS = "experts"
 
 
-def target_modules(model: nn.Module, wanted: Sequence[str]) -> list[str]:
-    """Names for peft's target_modules, sorted; ("auto",) = the linear layers of the MLPs of this architecture.
+class Targets(NamedTuple):
+    """Where an adapter goes."""
 
-    A bare name (gate_proj) where only MLPs have it, else with its parent (mlp.c_proj, as in GPT-2).
+    modules: list[str]
+    """Names for peft's target_modules, sorted: linear layers."""
+    parameters: list[str]
+    """Names for its target_parameters, sorted: the experts of a mixture, which transformers keeps as one parameter."""
+
+
+def targets(model: nn.Module, wanted: Sequence[str], chosen: Sequence[int] | None = None) -> Targets:
+    """Linear layers and experts; ("auto",) = those of the MLPs of this architecture, shared experts among them.
+
+    Routers, and towers for pictures and sound, are left alone. A bare name (gate_proj) where only MLPs have it, else
+    with its parent (mlp.c_proj, as in GPT-2). chosen: numbers of layers; peft takes no numbers for parameters, so they
+    are named whole.
     """
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    experts = _experts(model)
     if tuple(wanted) == ("auto",):
-        inside = [name for name in linear if MLP_PARTS & set(name.split("."))]
+        inside = [name for name in linear if _is_mlp(name)]
         outside = {name.rsplit(".", 1)[-1] for name in set(linear) - set(inside)}
         names = {_shortest(name, outside) for name in inside}
-        if not names:
+        if not names and not experts:
             raise ModelError(
                 f"{type(model).__name__} has no MLP layer that target_modules=auto finds; name the layers, "
                 f"for example train.target_modules=[{linear[-1].rsplit('.', 1)[-1] if linear else '...'}]"
             )
-        return sorted(names)
-    missing = [name for name in wanted if not any(f".{layer}".endswith(f".{name}") for layer in linear)]
+        return Targets(sorted(names), _in_layers(experts, chosen))
+    missing = [name for name in wanted if not any(_ends(one, name) for one in [*linear, *experts])]
     if missing:
-        known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
+        known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in [*linear, *experts]}))
         raise ModelError(f"target_modules {', '.join(missing)} are not in {type(model).__name__}; it has {known}")
-    return sorted(wanted)
+    modules = sorted(name for name in wanted if any(_ends(one, name) for one in linear))
+    return Targets(modules, _in_layers([one for one in experts if any(_ends(one, name) for name in wanted)], chosen))
+
+
+def _is_mlp(name: str) -> bool:
+    parts = name.split(".")
+    return bool(MLP_PARTS & set(parts)) and not ROUTERS & set(parts) and not OTHER_SENSES.search(name)
+
+
+def _experts(model: nn.Module) -> list[str]:
+    """Weights of experts that are parameters: (experts, in, out), or flattened as DBRX has them; no biases."""
+    linear = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear | Conv1D)}
+    return [
+        name
+        for name, weight in model.named_parameters()
+        if EXPERTS in name.split(".") and weight.ndim in (2, 3) and id(weight) not in linear and "bias" not in name
+    ]
+
+
+def _in_layers(experts: Sequence[str], chosen: Sequence[int] | None) -> list[str]:
+    if chosen is None:
+        return sorted({".".join(name.split(".")[-2:]) for name in experts})
+    return sorted(name for name in experts if _number(name) in chosen)
+
+
+def _number(name: str) -> int | None:
+    """The layer that a module or parameter is in."""
+    return next((int(part) for part in name.split(".") if part.isdigit()), None)
+
+
+def _ends(name: str, wanted: str) -> bool:
+    return f".{name}".endswith(f".{wanted}")
 
 
 def layers(model: PreTrainedModel, from_layer: float) -> list[int] | None:
@@ -70,14 +119,22 @@ def adapted(model: PreTrainedModel, config: TrainConfig, seed: int, start: Path 
     start: a folder whose adapter it begins as; None = a fresh one, which changes nothing. Raises ModelError where that
     adapter has other layers, another rank or another scale than this config gives.
     """
+    chosen = layers(model, config.from_layer)
+    names = targets(model, config.target_modules, chosen)
+    if names.parameters and config.dropout:
+        raise ModelError(
+            f"train.dropout={config.dropout} cannot be used with experts that are one parameter "
+            f"({', '.join(names.parameters[:2])}): peft has no dropout for them; set train.dropout=0"
+        )
     settings = LoraConfig(
         task_type="CAUSAL_LM",
         r=config.rank,
         lora_alpha=config.alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
         use_rslora=config.rslora,
         lora_dropout=config.dropout,
-        target_modules=target_modules(model, config.target_modules),
-        layers_to_transform=layers(model, config.from_layer),
+        target_modules=names.modules,
+        target_parameters=names.parameters or None,
+        layers_to_transform=chosen if names.modules else None,
         bias="none",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores W transposed
     )
@@ -146,16 +203,24 @@ def weights(model: PeftModel) -> list[nn.Parameter]:
 
 
 def n_parameters(model: PreTrainedModel, config: TrainConfig) -> int:
-    """How many weights an adapter of this config has on this model: rank x (in + out) of each layer."""
-    names, chosen = target_modules(model, config.target_modules), layers(model, config.from_layer)
+    """How many weights an adapter of this config has on this model: rank x (in + out) of each layer and expert."""
+    chosen = layers(model, config.from_layer)
+    names = targets(model, config.target_modules, chosen)
     total = 0
     for name, module in model.named_modules():
-        number = next((int(part) for part in name.split(".") if part.isdigit()), None)
-        if chosen is not None and number not in chosen:
-            continue
-        if isinstance(module, nn.Linear | Conv1D) and any(f".{name}".endswith(f".{t}") for t in names):
-            total += config.rank * sum(module.weight.shape)
+        if isinstance(module, nn.Linear | Conv1D) and any(_ends(name, one) for one in names.modules):
+            total += config.rank * sum(module.weight.shape) if chosen is None or _number(name) in chosen else 0
+    for name, weight in model.named_parameters():
+        if any(_ends(name, one) for one in names.parameters):
+            n_experts, sides = (weight.shape[0], weight.shape[1:]) if weight.ndim == 3 else (1, weight.shape)
+            total += config.rank * n_experts * sum(sides)
     return total
+
+
+def said(model: PreTrainedModel, config: TrainConfig) -> str:
+    """Where the adapter goes, in a line."""
+    names = targets(model, config.target_modules)
+    return f"adapter on {', '.join([*names.modules, *names.parameters])}; weights"
 
 
 @torch.no_grad()

@@ -89,7 +89,11 @@ def train(
         *([] if start is None else [store.hash_file(start / WEIGHTS)]),
     ]
     checkpoints = Checkpoints(resume_in, store.hash_of(key), config.checkpoint_seconds)
+    lora_said = lora.said(loaded.model, config)
     with lora.adapted(loaded.model, config, seed, start) as model, track.Log(out, config, seed) as log:
+        n_weights = sum(weight.numel() for weight in lora.weights(model))
+        with progress.stage(lora_said, n_weights) as advance:  # what target_modules=auto has chosen
+            advance(n_weights)
         run = Run(model, examples, seed, log, checkpoints, progress)
         match config:
             case PlainRecipe():
