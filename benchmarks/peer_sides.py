@@ -55,7 +55,7 @@ def knowpack(work: Path, dtype: str, about: dict[str, Any]) -> Any:
     torch.set_num_threads(about["threads"])
     loaded = load(ModelConfig(name=str(work / "model"), device="cpu", dtype=dtype))
     decoder = Decoder(loaded, batch_size=128)
-    config = ProbeConfig(n_prompts=about["prompts"])
+    config = ProbeConfig(n_prompts=about["prompts"], stop=False)
     shots = draw_shots(SOURCES["general"].shots(), config.n_prompts, config.n_shots, config.shots_seed)
     prompter = Prompter(loaded.tokenizer)
 
