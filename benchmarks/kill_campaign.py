@@ -28,7 +28,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here 
 MOST_KILLS = 4  # of one run
 HOLD_TIMES = {"manifest.json", "status.json", "train_log.jsonl", "README.md", ".now.json"}
 """What may differ: seconds and dates; the manifests' own sums are of what is compared."""
-REPORT = {"tables", "figures", "studies", "training", "report.html", "pack.json"}
+LM_EVAL = "lm_eval"
+"""lm-eval's own files have the time in their names and within."""
+REPORT = {"partial", "tables", "figures", "studies", "training", "report.html", "pack.json"}
 """Written anew by every run from what the stages left, or checkpoints within a stage: compared, but no stage."""
 
 QUESTIONS = "question,answer,subject,relation\n" + "".join(
@@ -176,7 +178,8 @@ def contents(folder: Path) -> dict[str, str]:
     """Path -> hash of every file that holds no times; what stands beside its final name must be gone."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in HOLD_TIMES and not path.name.startswith(".lock"):
+        timed = path.name in HOLD_TIMES or LM_EVAL in path.parts or path.name.startswith(".lock")
+        if path.is_file() and not timed:
             found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
@@ -187,7 +190,7 @@ def done_stages(folder: Path) -> dict[str, tuple[int, int]]:
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
         torn = any(part.startswith(".") or part.endswith((".part", ".parts")) or part in REPORT for part in parts)
-        if path.is_file() and not torn and path.name not in HOLD_TIMES:
+        if path.is_file() and not torn and path.name not in HOLD_TIMES and LM_EVAL not in parts:
             stat = path.stat()
             found["/".join(parts)] = (stat.st_ino, stat.st_mtime_ns)
     return found
