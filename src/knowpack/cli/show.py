@@ -11,9 +11,11 @@ from pathlib import Path
 from rich.live import Live
 from rich.table import Table
 
+from knowpack import store
 from knowpack.cli import terminal
 from knowpack.cli.console import duration
 from knowpack.cli.terminal import echo
+from knowpack.errors import StoreError
 from knowpack.state import Line, Now, listing
 
 WATCH_SECONDS = 2.0
@@ -38,6 +40,21 @@ def watch_runs(folder: Path) -> None:
             live.update(_table(listing(folder)), refresh=True)
             time.sleep(WATCH_SECONDS)
     say(listing(folder), None)
+
+
+def say_verified(folder: Path) -> None:
+    """A line a file that is not as it was written. Raises StoreError where there is one, or nothing to compare."""
+    n = store.n_recorded(folder)
+    if not n:
+        raise StoreError(f"{folder} holds no finished file of knowpack: nothing to compare")
+    found = list(store.verify(folder))
+    for one in found:
+        echo(f"{one.what}: {one.path}")
+    if found:
+        raise StoreError(
+            f"{len(found)} of {n:,} files are not as they were written; remove them and run the same commands again"
+        )
+    echo(f"{n:,} files are as they were written")
 
 
 def _say_changes(folder: Path) -> None:
