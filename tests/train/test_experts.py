@@ -113,3 +113,19 @@ def test_dropout_with_experts_is_one_line() -> None:
         lora.adapted(build("mixtral").model, TrainConfig(dropout=0.1), 1),
     ):
         pass
+
+
+@pytest.mark.filterwarnings("ignore:The following .*_pattern keys:RuntimeWarning")
+def test_an_adapter_that_peft_puts_elsewhere_is_refused_with_a_setting_that_works() -> None:
+    """DeepSeek-V3: peft takes gate_proj of the dense layers for the experts', and leaves the dense layers alone."""
+    model = build("deepseek_v3").model
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    told = r"experts\.gate_up_proj\] adapts the experts alone$"
+    with pytest.raises(ModelError, match=told), lora.adapted(model, TrainConfig(rank=2), 1):
+        pass
+    assert model.state_dict().keys() == before.keys()
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    alone = TrainConfig(rank=2, target_modules=("experts.down_proj", "experts.gate_up_proj"))
+    expected = lora.n_parameters(model, alone)
+    with lora.adapted(model, alone, 1) as wrapped:
+        assert sum(weight.numel() for weight in lora.weights(wrapped)) == expected > 0

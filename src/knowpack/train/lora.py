@@ -139,16 +139,32 @@ def adapted(model: PreTrainedModel, config: TrainConfig, seed: int, start: Path 
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores W transposed
     )
     first = None if start is None else read_adapter(start)
+    n = n_parameters(model, config)
     with _restored(model), torch.random.fork_rng(devices=_cuda(model)):
         torch.manual_seed(seed_of(seed if config.init_seed is None else config.init_seed, "init"))
         wrapped = get_peft_model(model, settings)
         torch.manual_seed(seed_of(seed, "dropout"))
         try:
+            _check_whole(wrapped, n, names)
             if first is not None:
                 _begin_as(wrapped, settings, first)
             yield wrapped
         finally:
             wrapped.unload()
+
+
+def _check_whole(model: PeftModel, n: int, names: Targets) -> None:
+    """peft renames what it is given where it knows an architecture's older names (DeepSeek-V3's gate_proj becomes its
+    experts'): an adapter that does not reach the layers that were asked for is no adapter to train."""
+    found = sum(weight.numel() for weight in weights(model))
+    if found != n:
+        advice = f"; train.target_modules=[{', '.join(names.parameters)}] adapts the experts alone" * bool(
+            names.parameters
+        )
+        raise ModelError(
+            f"peft puts {found:,} weights on this architecture where the layers asked for take {n:,}: it reads "
+            f"{', '.join(names.modules[:3])} as other layers{advice}"
+        )
 
 
 def _begin_as(model: PeftModel, settings: LoraConfig, first: AdapterFiles) -> None:
