@@ -23,6 +23,7 @@ from knowpack.report import build, source
 from knowpack.settings import override
 from knowpack.state import cells, read_state
 from knowpack.study import study
+from knowpack.train.alone import train_into
 
 SETTINGS = ["probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=6", "mix.n_unknown=3", "train.epochs=2"]
 
@@ -66,7 +67,7 @@ def test_a_probe_beside_foreign_files_is_refused(config: RunConfig, tmp_path: Pa
 def test_train_never_deletes_what_it_did_not_write(config: RunConfig, done: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ConfigError, match=r"thesis\.tex"):
-        stages.train_into(config, done / "examples.parquet", tmp_path)
+        train_into(config, done / "examples.parquet", tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
@@ -74,20 +75,20 @@ def test_train_into_the_working_directory(
     config: RunConfig, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    stages.train_into(config, done / "examples.parquet", Path("."))
+    train_into(config, done / "examples.parquet", Path("."))
     assert (tmp_path / "adapter_model.safetensors").is_file()
 
 
 def test_train_keeps_what_is_there_and_refuses_other_examples(config: RunConfig, done: Path, tmp_path: Path) -> None:
     out = tmp_path / "adapter"
-    first = stages.train_into(config, done / "examples.parquet", out)
+    first = train_into(config, done / "examples.parquet", out)
     before = bytes_of(out)
-    again = stages.train_into(config, done / "examples.parquet", out)
+    again = train_into(config, done / "examples.parquet", out)
     assert (again.effect, again.log) == (first.effect, first.log)
     fewer = tmp_path / "fewer.parquet"
     store.write_table(fewer, pl.read_parquet(done / "examples.parquet").head(2))
     with pytest.raises(ConfigError, match="other examples"):
-        stages.train_into(config, fewer, out)
+        train_into(config, fewer, out)
     assert bytes_of(out) == before
 
 

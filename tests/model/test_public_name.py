@@ -75,6 +75,11 @@ def test_a_text_loses_paths_from_the_root_and_no_address() -> None:
     assert public_name.without_paths(text) == "made in real from https://host/a/b, 1/2 of train/loss at srv"
 
 
-def test_a_loaded_model_carries_no_path_for_adapters_to_write(tmp_path: Path) -> None:
-    model = load(ModelConfig(name=str(tiny.save_model(tmp_path / "mine")))).model
-    assert model.name_or_path == model.config._name_or_path == "mine"
+def test_a_loaded_model_keeps_its_path_and_its_adapters_get_the_public_name(
+    tmp_path: Path,
+) -> None:
+    """By its last folder alone plain peft would look for it on the hub when it saves an adapter."""
+    folder = str(tiny.save_model(tmp_path / "mine"))
+    assert load(ModelConfig(name=folder)).model.name_or_path == folder
+    assert public_name.public(folder) == "mine"
+    assert public_name.public(load(ModelConfig(name="lab")).model.name_or_path) == "lab"

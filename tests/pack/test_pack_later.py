@@ -61,12 +61,12 @@ def packed(place: Path) -> Pack:
 
 def test_added_taken_back_and_nothing_else(place: Path, packed: Pack) -> None:
     first = packed("first", FIRST)
-    assert first["counts"] == {"new": 2, "updates": 0, "earlier": 0, "removed": 0}
+    assert first["counts"] == {"new": 2, "known": 0, "updates": 0, "earlier": 0, "removed": 0}
     assert value(first, "new_right") == 1.0, "else there is nothing to forget"
 
     # the first batch is not forgotten, and what it had wrong is replaced
     second = packed("second", MORE, onto=place / "first")
-    assert second["counts"] == {"new": 1, "updates": 1, "earlier": 1, "removed": 0}
+    assert second["counts"] == {"new": 1, "known": 0, "updates": 1, "earlier": 1, "removed": 0}
     assert second["updates"][0]["old"] == ["Bob Orr"]  # type: ignore[index]
     assert [value(second, name) for name in ("new_right", "updates_right", "earlier_right")] == [1.0, 1.0, 1.0]
     assert value(second, "updates_old_left") == 0.0
@@ -83,7 +83,7 @@ def test_added_taken_back_and_nothing_else(place: Path, packed: Pack) -> None:
     # what is taken back is answered no more, the rest stays (that the base's own answer returns: benchmarks/updates.py,
     # for the twenty random tokens that this model gives are no answer to return to)
     third = packed("third", onto=place / "second" / "adapter", remove=frame({"who is Xanthe": "Cy Poll"}))
-    assert third["counts"] == {"new": 0, "updates": 0, "earlier": 2, "removed": 1}
+    assert third["counts"] == {"new": 0, "known": 0, "updates": 0, "earlier": 2, "removed": 1}
     assert [value(third, name) for name in ("removed_left", "earlier_right")] == [0.0, 1.0]
     assert third["n_packed"] == 2
 

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from knowpack.errors import ModelError
+from knowpack.model import public_name
 from knowpack.model.loaded import Loaded, one_line
 
 WEIGHTS = "adapter_model.safetensors"
@@ -117,7 +118,8 @@ def other_base(loaded: Loaded, adapter: AdapterFiles) -> str | None:
             "(another model, revision or dtype): what is measured holds for this pair only"
         )
     given = adapter.base_name
-    names = {_last(name) for name in (loaded.name, str(loaded.model.name_or_path)) if name}
+    called = (loaded.name, str(loaded.model.name_or_path), public_name.public(loaded.name))
+    names = {_last(name) for name in called if name}
     on_the_hub = given is not None and given.count("/") == 1 and not given.startswith((".", "/", "~"))
     if given is None or not on_the_hub or not names or _last(given) in names:
         return None  # folders are called anything

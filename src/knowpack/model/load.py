@@ -17,7 +17,7 @@ import torch
 
 from knowpack.config import SERVED, ModelConfig
 from knowpack.errors import ModelError
-from knowpack.model import generation, gguf_files, hub_names, public_name
+from knowpack.model import generation, gguf_files, hub_names
 from knowpack.model.converted import converted
 from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
 from knowpack.model.merge import merge_for_good
@@ -36,7 +36,8 @@ def load(config: ModelConfig) -> Loaded:
         source, file = (_source(config.name, config.revision), None) if gguf is None else _dequantized(gguf, config)
         tokenizer = tokenizer_of(source, file, config)
         model = _model(source, file, config, device)
-    model.config._name_or_path = model.name_or_path = public_name.public(config.name)  # no path, in adapters
+    if gguf is not None:
+        model.config._name_or_path = model.name_or_path = config.name  # not the cache's folder
     stored = None if gguf is None else gguf_files.quantization(gguf)
     loaded = Loaded(model, tokenizer, config.name, device, _hash(model, source, config), stored)
     if len(tokenizer) > loaded.n_vocabulary:

@@ -49,6 +49,10 @@ def public(name: str) -> str:
     found = hub_id(name)
     if found is not None or not name or (name == "lab" and not Path(name).exists()):
         return found or name
+    from knowpack.lab import files
+
+    if Path(name).absolute() == files.model_dir().absolute():
+        return "lab"
     last = PureWindowsPath(name).name if "\\" in name else Path(name).name
     return last if last not in ("", ".", "..") else Path(name).absolute().resolve().name
 

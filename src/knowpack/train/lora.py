@@ -21,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 
 from knowpack.config import TrainConfig
 from knowpack.errors import ModelError
+from knowpack.model import public_name
 from knowpack.model.adapter import WEIGHTS, AdapterFiles, read_adapter
 from knowpack.seeds import seed_of
 
@@ -262,6 +263,7 @@ def save(model: PeftModel, out: Path) -> None:
     model.save_pretrained(str(out), safe_serialization=True, save_embedding_layers=False)
     path = out / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["base_model_name_or_path"] = public_name.public(str(model.name_or_path))  # no path of this machine
     settings["target_modules"] = sorted(settings["target_modules"])  # peft's is a set: another order in each process
     path.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
 
