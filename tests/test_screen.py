@@ -53,6 +53,21 @@ def test_a_sample_is_taken_of_the_facts_that_passed(whole: RunConfig) -> None:
     assert set(some["fact_id"]) <= set(passed.facts["fact_id"])
 
 
+def test_facts_to_train_on_are_taken_of_those_that_were_not_answered(whole: RunConfig) -> None:
+    passed = open_base(whole.model_copy(update={"facts": FactsConfig(screen=N)}))
+    config = whole.model_copy(update={"facts": FactsConfig(screen=N, n_unanswered=20)})
+    asked = open_base(config, asker=passed.asker).facts
+    beside = asked.join(passed.facts, on="fact_id", how="anti")
+    assert (beside.height, asked.height) == (20, passed.facts.height + 20)
+    every = open_base(whole, asker=passed.asker).facts["fact_id"].to_list()
+    assert asked["fact_id"].to_list() == sorted(asked["fact_id"], key=every.index)  # in the table's order
+
+
+def test_facts_left_out_by_no_screening_are_one_line() -> None:
+    with pytest.raises(ValueError, match=r"set facts\.screen too"):
+        FactsConfig(n_unanswered=20)
+
+
 def test_a_table_of_which_nothing_is_known_is_one_line(tmp_path: Path) -> None:
     """A random model answers nothing and refuses nothing."""
     tiny.save_model(tmp_path / "model")

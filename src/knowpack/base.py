@@ -115,7 +115,7 @@ def open_base(
     if asker is None:
         with progress.stage(f"loading {config.model.name}", None):
             asker = open_asker(config.model, config.probe.batch_size)
-    facts = sampled(with_something_to_lose(table, config, asker, progress), config.facts)
+    facts = _to_ask(table, config, asker, progress)
     probe_config = config.probe
     if config.bench.tasks:
         by_ids(asker, "a benchmark")
@@ -149,7 +149,7 @@ def with_something_to_lose(
     n = config.facts.screen
     if n is None:
         return facts
-    many = sampled(facts, FactsConfig(sample=n, sample_seed=config.facts.sample_seed))
+    many = _drawn(facts, config, n)
     once = config.probe.model_copy(update={"n_prompts": 1, "noise": False, "logprob": False, "n_samples": 0})
     screening = config.model_copy(update={"facts": FactsConfig(), "probe": once, "bench": BenchConfig()})
     base = open_base(screening, progress, asker=asker, facts=many)
@@ -158,6 +158,24 @@ def with_something_to_lose(
     if chosen.is_empty():
         raise FactsError(f"the model answers none of {many.height} facts under its first prompt: nothing can be lost")
     return chosen
+
+
+def _to_ask(table: pl.DataFrame, config: RunConfig, asker: Asker, progress: Progress) -> pl.DataFrame:
+    """The facts of a table that are asked under all prompts, in its order: a sample, of all or of those that can be
+    lost, and some that the screening left out."""
+    to_lose = with_something_to_lose(table, config, asker, progress)
+    chosen = sampled(to_lose, config.facts)
+    if config.facts.screen is None or config.facts.n_unanswered == 0:
+        return chosen
+    many = _drawn(table, config, config.facts.screen)
+    rest = many.join(to_lose, on="fact_id", how="anti", maintain_order="left")
+    chosen = pl.concat([chosen, _drawn(rest, config, config.facts.n_unanswered)])
+    return many.join(chosen, on="fact_id", how="semi", maintain_order="left")
+
+
+def _drawn(facts: pl.DataFrame, config: RunConfig, n: int) -> pl.DataFrame:
+    """n of the facts, by the sample's seed."""
+    return sampled(facts, FactsConfig(sample=n, sample_seed=config.facts.sample_seed))
 
 
 def _as_asked(prompter: Prompter | Turns, draw: list[Shot]) -> list[int] | list[dict[str, str]]:

@@ -63,6 +63,14 @@ class FactsConfig(Section):
     screen: int | None = Field(None, ge=1)
     """Ask so many under the first prompt only, and take the sample from those that are answered right there, or
     refused: no HighlyKnown fact is missed, and no time goes to facts that cannot be lost. None = no such choice."""
+    n_unanswered: int = Field(0, ge=0)
+    """Beside those take so many of the facts that screen left out, by the same strata: a study trains on them."""
+
+    @model_validator(mode="after")
+    def _screened(self) -> "FactsConfig":
+        if self.n_unanswered and self.screen is None:
+            raise ValueError("facts.n_unanswered counts facts that facts.screen leaves out: set facts.screen too")
+        return self
 
 
 class ProbeConfig(Section):

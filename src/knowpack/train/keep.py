@@ -103,7 +103,7 @@ class Loop:
             prefix = self._replay.contexts.prefixes[drawn.context]
             logits = self._logits(prefix, [*drawn.new, *(one.row for one in drawn.replay)])
             n_new = sum(len(row.ids) - row.n_prompt for row in drawn.new)
-            new, replay = logits[:n_new], logits[n_new:]
+            new, replay = torch.split(logits, [n_new, len(logits) - n_new])  # slices would each have a whole gradient
         if drawn.texts:
             texts = self._logits((), [one.row for one in drawn.texts])
         return Seen(drawn, new, replay, texts)

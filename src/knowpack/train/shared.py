@@ -107,7 +107,7 @@ def run(
         use_cache=False,
         logits_to_keep=torch.tensor(wanted, device=core.device),
         knowpack_step=Step((Behind(prefix, None),), rows, positions, n_before + rows.longest - 1),
-    ).logits[0]
+    ).logits.squeeze(0)  # not [0], whose gradient is a second tensor of this size, mostly zeros
     return logits.float()
 
 
