@@ -30,8 +30,10 @@ HOLD_TIMES = {"manifest.json", "status.json", "train_log.jsonl", "README.md", ".
 """What may differ: seconds and dates; the manifests' own sums are of what is compared."""
 LM_EVAL = "lm_eval"
 """lm-eval's own files have the time in their names and within."""
-REPORT = {"partial", "tables", "figures", "studies", "training", "report.html", "pack.json"}
+REPORT = {"tables", "figures", "studies", "training", "report.html", "pack.json"}
 """Written anew by every run from what the stages left, or checkpoints within a stage: compared, but no stage."""
+UNTIL_DONE = "partial"
+"""A folder that is there as long as its stage goes on: it may go, and not be written again."""
 
 QUESTIONS = "question,answer,subject,relation\n" + "".join(
     f"What is the {relation} of Quill {i}?,{answer} {i},Quill {i},{relation}\n"
@@ -223,7 +225,8 @@ def killed(job: str, folder: Path, expected: Whole, draw: random.Random, count: 
             process.join()
         left = max(0, left - 1)
         now = done_stages(folder)
-        again = sorted(name for name in kept if now.get(name) != kept[name])
+        gone = {name for name in kept if name not in now and UNTIL_DONE in Path(name).parts}
+        again = sorted(name for name in kept.keys() - gone if now.get(name) != kept[name])
         count.repeated += [f"{folder.name} after {kills}: {name}" for name in again]
         kept = now
         if process.exitcode == -signal.SIGKILL:

@@ -62,9 +62,10 @@ class Journal:
 
     def _open(self, folder: Path, weights_hash: str) -> Chunks:
         owner = folder / "model.json"
-        if owner.is_file() and read_json(owner) != weights_hash:
-            shutil.rmtree(folder)
-        write_json(owner, weights_hash)
+        if not owner.is_file() or read_json(owner) != weights_hash:
+            if folder.exists():
+                shutil.rmtree(folder)  # of another model, or of nobody knows which: a removal was killed half way
+            write_json(owner, weights_hash)
         chunks = Chunks(folder / "answers.parquet")
         for number in range(chunks.done()):
             part = chunks.folder / f"{number:06d}.parquet"
