@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+import knowpack as kp
 import tiny
 from knowpack.base import measure_base, open_base
+from knowpack.cli.stages import config_of
 from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
 from knowpack.errors import FactsError
 from knowpack.pack import plan
@@ -61,6 +63,14 @@ def test_facts_to_train_on_are_taken_of_those_that_were_not_answered(whole: RunC
     assert (beside.height, asked.height) == (20, passed.facts.height + 20)
     every = open_base(whole, asker=passed.asker).facts["fact_id"].to_list()
     assert asked["fact_id"].to_list() == sorted(asked["fact_id"], key=every.index)  # in the table's order
+
+
+def test_the_command_and_the_call_screen_too(whole: RunConfig, tmp_path: Path) -> None:
+    passed = open_base(whole.model_copy(update={"facts": FactsConfig(screen=N)}))
+    assert config_of(model="lab", screen=N, settings=[]).facts == FactsConfig(screen=N)
+    settings = {"probe.n_prompts": 3, "probe.noise": False, "probe.max_new_tokens": 12}
+    asked = kp.probe(model="lab", out=tmp_path / "out", screen=N, work=whole.work, settings=settings)
+    assert asked.facts["fact_id"].to_list() == passed.facts["fact_id"].to_list()
 
 
 def test_facts_left_out_by_no_screening_are_one_line() -> None:

@@ -47,6 +47,7 @@ def pack(
     effort: Effort = "normal",
     tasks: Sequence[str] = (),
     sample: int | None = None,
+    screen: int | None = None,
     seed: int = 42,
     drop_problems: bool = False,
     work: str | Path = "work",
@@ -59,7 +60,8 @@ def pack(
     those that a new fact contradicts and those in `remove`, whose answers return to the base's. earlier: the facts of
     an adapter that knowpack did not pack. Without facts, something is to be removed.
     budget: shares 0..1 that may be lost at most: known_lost, refusals_lost, benchmark_drop; None lifts a limit.
-    known: the facts that harm is measured on. sample: so many of them. tasks: benchmarks to hold. A missed budget
+    known: the facts that harm is measured on. sample: so many of them. screen: of so many, asked once, those that can
+    be lost. tasks: benchmarks to hold. A missed budget
     is a verdict, not an error. Raises FactsError, ModelError or ConfigError in one line.
     """
     request = Request(
@@ -79,7 +81,8 @@ def pack(
         work=str(work),
     )
     sized = {} if sample is None else {"n_report": sample, "n_validation": max(2, sample // 4)}
-    request = changed(request, {**sized, **(settings or {})})
+    screened = {} if screen is None else {"n_screen": screen}
+    request = changed(request, {**sized, **screened, **(settings or {})})
     with suppress(BudgetError):  # everything is written; the result says what was missed
         pack_into(request, progress)
     return Result(built(Path(out)))
@@ -94,6 +97,7 @@ def diff(
     facts: Table = "auto",
     trained: str | Path | None = None,
     sample: int | None = None,
+    screen: int | None = None,
     budget: Limits | None = None,
     work: str | Path = "work",
     settings: Settings | None = None,
@@ -106,7 +110,8 @@ def diff(
     """
     if (adapter is None) == (tuned is None):
         raise ConfigError("give one of adapter and tuned: what is the model to be compared with?")
-    config = _run(model, None, facts, sample, work, {"label": "diff", **(settings or {})})
+    which = FactsConfig(path=_path(facts, work), sample=sample, screen=screen)
+    config = _run(model, None, which, work, {"label": "diff", **(settings or {})})
     after = config.model.model_copy(update={"adapter": adapter and str(adapter), "name": tuned or model})
     told = None if trained is None else Path(trained)
     folder = diff_into(config, ModelConfig.model_validate(after.model_dump()), Path(out), told, progress)
@@ -121,12 +126,14 @@ def probe(
     adapter: str | Path | None = None,
     facts: Table = "auto",
     sample: int | None = None,
+    screen: int | None = None,
     work: str | Path = "work",
     settings: Settings | None = None,
     progress: Progress = SILENT,
 ) -> Asked:
     """What a model knows: every fact under several few-shot prompts, and the knowledge map."""
-    base = probe_into(_run(model, adapter, facts, sample, work, settings or {}), Path(out), progress)
+    which = FactsConfig(path=_path(facts, work), sample=sample, screen=screen)
+    base = probe_into(_run(model, adapter, which, work, settings or {}), Path(out), progress)
     return Asked(base.folder, base.asker.name, base.facts)
 
 
@@ -139,12 +146,10 @@ def study(config: str | Path | StudyConfig, *, settings: Settings | None = None,
     return Result(built(run_study(changed(given, settings or {}), progress)))
 
 
-def _run(
-    model: str, adapter: str | Path | None, facts: Table, sample: int | None, work: str | Path, settings: Settings
-) -> RunConfig:
+def _run(model: str, adapter: str | Path | None, facts: FactsConfig, work: str | Path, settings: Settings) -> RunConfig:
     plain = RunConfig(
         model=ModelConfig(name=model, adapter=adapter and str(adapter)),
-        facts=FactsConfig(path=_path(facts, work), sample=sample),
+        facts=facts,
         probe=ProbeConfig(),
         work=str(work),
     )

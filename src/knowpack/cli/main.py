@@ -24,6 +24,7 @@ from knowpack.cli.stages import (
     Out,
     Quiet,
     Sample,
+    Screen,
     Set,
     Shots,
     Work,
@@ -115,6 +116,7 @@ def diff(
     trained: Annotated[Path | None, typer.Option("--trained", help="What it was trained on, where known.")] = None,
     shots: Shots = "auto",
     sample: Sample = None,
+    screen: Screen = None,
     limits: Limits = [],  # noqa: B006
     work: Work = "work",
     settings: Set = [],  # noqa: B006
@@ -139,7 +141,13 @@ def diff(
     if (adapter is None) == (tuned is None):
         raise ConfigError("give one of --adapter and --tuned: what is the model to be compared with?")
     config = config_of(
-        model=model, facts=facts, shots=shots, sample=sample, work=work, settings=["label=diff", *settings]
+        model=model,
+        facts=facts,
+        shots=shots,
+        sample=sample,
+        screen=screen,
+        work=work,
+        settings=["label=diff", *settings],
     )
     judged_by = budget.parse(limits, benchmarks=bool(config.bench.tasks)) if limits else None
     after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})

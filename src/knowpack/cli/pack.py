@@ -8,6 +8,7 @@ import typer
 from knowpack.cli import terminal
 from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import NOT_MET, Json, finish, say_json
+from knowpack.cli.stages import Screen
 from knowpack.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ Limits = Annotated[
     ),
 ]
 Tasks = Annotated[list[str], typer.Option("--task", help="A benchmark to hold; several times for several.")]
-Screen = Annotated[
-    int | None,
-    typer.Option("--screen", help="Ask so many facts once first, and measure on those that can be lost.", min=20),
-]
 Sample = Annotated[
     int | None, typer.Option("--sample", help="Facts to measure harm on; a quarter as many judge the attempts.", min=8)
 ]

@@ -29,6 +29,10 @@ Shots = Annotated[
     typer.Option("--shots", help="Few-shot pool: a table with question and answer; auto: by the model."),
 ]
 Sample = Annotated[int | None, typer.Option("--sample", help="Probe this many facts, stratified.")]
+Screen = Annotated[
+    int | None,
+    typer.Option("--screen", help="Ask so many facts once first, and measure on those that can be lost.", min=20),
+]
 Work = Annotated[str, typer.Option("--work", help="The work directory: base answers are kept there and shared.")]
 Set = Annotated[list[str], typer.Option("--set", help="Any other setting, dotted: --set probe.n_prompts=5")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the draw and the order; the same seed gives the same result.")]
@@ -42,6 +46,7 @@ def probe_command(
     facts: Facts = "auto",
     shots: Shots = "auto",
     sample: Sample = None,
+    screen: Screen = None,
     settings: Set = [],  # noqa: B006
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -59,7 +64,9 @@ def probe_command(
     from knowpack.forecast import of_probe
     from knowpack.measure.knowledge import summary
 
-    config = config_of(model=model, adapter=adapter, facts=facts, shots=shots, sample=sample, settings=settings)
+    config = config_of(
+        model=model, adapter=adapter, facts=facts, shots=shots, sample=sample, screen=screen, settings=settings
+    )
     asker = None
     if dry_run or not quiet:
         opened = replace(open_base(config, progress(quiet)), folder=out)
@@ -142,6 +149,7 @@ def config_of(
     facts: str = "auto",
     shots: str = "auto",
     sample: int | None = None,
+    screen: int | None = None,
     work: str = "work",
     settings: list[str],
 ) -> "RunConfig":
@@ -151,7 +159,7 @@ def config_of(
 
     plain = RunConfig(
         model=ModelConfig(name=model, adapter=adapter),
-        facts=FactsConfig(path=facts, sample=sample),
+        facts=FactsConfig(path=facts, sample=sample, screen=screen),
         probe=ProbeConfig(shots=shots),
         work=work,
     )
