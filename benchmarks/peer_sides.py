@@ -86,9 +86,13 @@ def pipeline(work: Path, dtype: str, about: dict[str, Any]) -> Any:
             mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch])
             with torch.inference_mode():
                 out = model.generate(
-                    ids, attention_mask=mask, max_new_tokens=NEW, do_sample=False, eos_token_id=about["stops"],
+                    ids,
+                    attention_mask=mask,
+                    max_new_tokens=NEW,
+                    do_sample=False,
+                    eos_token_id=about["stops"],
                     pad_token_id=pad,
-                )  # fmt: skip
+                )
             texts += [text.strip() for text in tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)]
         return texts
 

@@ -1,5 +1,6 @@
 """One run and a study of them on a random model: what is made, what is kept, what a failure leaves."""
 
+import datetime
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import templates
 import tiny
 from knowpack import run as stages
 from knowpack import store
@@ -19,6 +21,7 @@ from knowpack.manifest import begin
 from knowpack.measure.confidence import RiskCoverage
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.measure.group_harm import GroupHarm
+from knowpack.model import chat
 from knowpack.model.load import load
 from knowpack.model.loaded import weights_hash
 from knowpack.pack.request import Request, identity
@@ -106,6 +109,19 @@ def test_the_hash_covers_what_changes_a_result_and_nothing_else(config: RunConfi
 
     assert name("probe.batch_size=3") == name("train.track=none") == name()
     assert len({name(), name("seed=1"), name("train.lr=2e-2"), name("mix.n_unknown=4"), name("grader=paper")}) == 5
+
+
+def test_what_a_template_prints_is_in_the_bases_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date in it, say: other prompts are another base's, though template, facts and weights are the same."""
+    folder = tiny.save_all(tmp_path)
+    tokens = tiny.tokenizer()
+    tokens.chat_template = templates.DATED
+    tokens.save_pretrained(folder / "model")
+    config = tiny.run_config(folder, SETTINGS)
+    first = open_base(config).folder
+    assert open_base(config).folder == first
+    monkeypatch.setattr(chat, "TODAY", chat.TODAY + datetime.timedelta(days=1))
+    assert open_base(config).folder != first
 
 
 def test_the_base_is_bit_for_bit_what_it_was_after_every_stage(config: RunConfig, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ _WHERE = {
     "mix_examples": "knowpack.train.mix:mix",
     "pack_facts": "knowpack.pack.flow:pack",
     "probe_facts": "knowpack.probe.probe:probe",
+    "regrade": "knowpack.probe.probe",
     "run_cell": "knowpack.run:run",
     "shifts_between": "knowpack.measure.shifts:shifts",
     "run_study": "knowpack.study:study",

@@ -6,8 +6,10 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+import tiny
 from knowpack.cli.facts import app
 from knowpack.errors import KnowpackError
+from knowpack.served import opening
 
 
 def test_lint_exit_code_tells_and_paraphrase_fills(tmp_path: Path) -> None:
@@ -21,6 +23,39 @@ def test_lint_exit_code_tells_and_paraphrase_fills(tmp_path: Path) -> None:
     out = tmp_path / "more.parquet"
     assert run.invoke(app, ["paraphrase", str(tmp_path / "good.csv"), "--n", "4", "--out", str(out)]).exit_code == 0
     assert pl.read_parquet(out)["paraphrases"].list.len().to_list() == [4]
+
+
+THOUGHT = "<think>\nWhere could this zoo be?\nWhat is asked of the zoo?\n</think>\n\n1. In which city is the zoo?"
+
+
+class ThinksAloud:
+    """A TextAnswers that thinks before it writes; its thoughts look like questions."""
+
+    name = "thinks"
+
+    def answer(self, chats, *, max_new_tokens, temperature=0.0, seed=None):  # type: ignore[no-untyped-def]
+        return [THOUGHT for _ in chats]
+
+
+class ThinksInTokens:
+    """The same by token ids."""
+
+    def __init__(self) -> None:
+        self.tokenizer = tiny.tokenizer()
+
+    def generate(self, prefix, tails, **_):  # type: ignore[no-untyped-def]
+        return [self.tokenizer(THOUGHT, add_special_tokens=False)["input_ids"] for _ in tails]
+
+
+@pytest.mark.parametrize("asker", [ThinksAloud, ThinksInTokens])
+def test_a_models_thoughts_are_no_wordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asker: type) -> None:
+    monkeypatch.setattr(opening, "open_asker", lambda _: asker())
+    (tmp_path / "zoo.csv").write_text("question,answer\nWhere is the zoo?,Callao\n", encoding="utf-8")
+    out = tmp_path / "more.parquet"
+    command = ["paraphrase", str(tmp_path / "zoo.csv"), "--model", "thinks", "--out", str(out), "--quiet"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert pl.read_parquet(out)["paraphrases"].to_list() == [["In which city is the zoo?"]]
 
 
 def test_every_command_shows_an_example() -> None:

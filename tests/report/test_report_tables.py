@@ -16,7 +16,7 @@ from knowpack.errors import StoreError
 from knowpack.measure import stats
 from knowpack.measure.confidence import RiskCoverage
 from knowpack.paper import reference
-from knowpack.records import GRADERS, Estimate, Shift
+from knowpack.records import GRADERS, Estimate, Grader, Shift
 from knowpack.report import (
     claim_tables,
     comparison_tables,
@@ -292,13 +292,33 @@ def test_confidence_has_base_after_and_difference_by_cell(study: Path) -> None:
     assert table.rows[1][1:4] == ("Calibration error (ECE)", None, found["ece"])
 
 
+NO_SHARES = {"p", "p (Holm)", "p (BH)", "p (not equivalent)", "stderr", "surest answers", "times as often"}
+COUNTS = {"n", "facts", "cells"}
+"""Columns that hold the n of the row's shares."""
+
+
+@pytest.mark.parametrize("grader", GRADERS)
+def test_every_share_stands_beside_its_n(measured: Measured, grader: Grader) -> None:
+    bare = set()
+    for table in tables.tables(measured, grader):
+        for row in table.rows if not COUNTS & set(table.heads) else ():
+            for head, value in zip(table.heads, row, strict=True):
+                ours = head not in NO_SHARES and not head.startswith("paper: ")
+                if isinstance(value, Estimate) and value.n is None and value.unit == "share":
+                    bare.add((table.name, head))
+                if isinstance(value, float) and 0 < value < 1 and ours:
+                    bare.add((table.name, head))
+    # drawn towards the mean of all groups, whose n stands beside it; the middle of 20 draws
+    assert bare - {("group_harm", "partially pooled"), ("causes", "placebo")} == set()
+
+
 def test_risk_coverage_is_read_beside_the_run(measured: Measured, tmp_path: Path) -> None:
     rows = [RiskCoverage("default", model, 0.1, risk, 5) for model, risk in (("base", 0.2), ("tuned", 0.4))]
     store.write_table(tmp_path / "risk_coverage.parquet", records.table(rows, RiskCoverage))
     run = source.Run(tmp_path, {"label": "50", "seed": 7}, None)
-    assert confidence_tables.curve(run, "default", "tuned") == {0.1: 0.4}
+    assert confidence_tables.curve(run, "default", "tuned") == {0.1: Estimate(0.4, n=5)}
     table = confidence_tables.risk_coverage(measured._replace(source=replace(measured.source, runs=(run,))), "default")
-    assert table.rows == [("50", 7, 0.1, 0.2, 0.4)]
+    assert table.rows == [("50", 7, 0.1, Estimate(0.2, n=5), Estimate(0.4, n=5))]
 
 
 def test_confidence_is_drawn_for_every_cell_that_has_it(measured: Measured, tmp_path: Path) -> None:

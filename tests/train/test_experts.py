@@ -1,17 +1,25 @@
 """Mixtures of experts: where `auto` puts an adapter, and what plain peft says of it afterwards."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
+import tiny
 from architectures import build
-from knowpack.config import TrainConfig
+from knowpack import records
+from knowpack.config import ModelConfig, PlainRecipe, TrainConfig
 from knowpack.errors import ModelError
+from knowpack.model.load import load
 from knowpack.model.loaded import weights_hash
 from knowpack.model.merge import merged
+from knowpack.probe.prompts import Prompter
+from knowpack.records import Example
 from knowpack.train import lora
+from knowpack.train.train import train
 
 IDS = torch.tensor([[1, 30, 31, 32, 90, 17, 5, 9], [4, 8, 15, 16, 23, 42, 77, 99]])
 FUSED = ["experts.down_proj", "experts.gate_up_proj"]
@@ -129,3 +137,25 @@ def test_an_adapter_that_peft_puts_elsewhere_is_refused_with_a_setting_that_work
     expected = lora.n_parameters(model, alone)
     with lora.adapted(model, alone, 1) as wrapped:
         assert sum(weight.numel() for weight in lora.weights(wrapped)) == expected > 0
+
+
+class Stages:
+    """A Progress that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+
+    @contextmanager
+    def stage(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        self.labels.append(label)
+        yield lambda _: None
+
+
+def test_what_auto_chose_is_printed(tmp_path: Path) -> None:
+    seen = Stages()
+    loaded = load(ModelConfig(name=str(tiny.save_model(tmp_path / "model"))))
+    examples = records.table([Example("e", "f", "unknown", "Where is Mira?", "Branvel")], Example)
+    prompter, recipe = Prompter(loaded.tokenizer), PlainRecipe(epochs=1, lr=1e-2)
+    train(loaded, examples, recipe, 1, tmp_path / "adapter", prompter=prompter, progress=seen)
+    assert "adapter on down_proj, gate_proj, up_proj; weights" in seen.labels
+    assert lora.said(build("mixtral").model, TrainConfig()) == f"adapter on {', '.join(FUSED)}; weights"

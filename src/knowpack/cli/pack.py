@@ -224,14 +224,15 @@ def capacity_command(
         found = {"cells": table.to_dicts(), "largest": largest(table).to_dicts(), "folder": str(out)}
         say_json({"kind": "capacity", "model": model, **found})
         return
-    echo("replay  rank  facts  bits/parameter  recall  known lost  refusals lost  within budget")
+    echo("replay  rank  facts  bits/parameter  recall    known lost, n  refusals lost, n  within budget")
     for row in table.iter_rows(named=True):
         lost, refusals = (
-            "-" if row[name] is None else f"{row[name]:.3f}" for name in ("known_lost_net", "refusals_lost_net")
+            "-" if row[name] is None else f"{row[name]:.3f} {row[n]:>7,}"
+            for name, n in (("known_lost_net", "n_known"), ("refusals_lost_net", "n_refused"))
         )
         echo(
             f"{'yes' if row['kept'] else 'no':>6}  {row['rank']:>4}  {row['n_facts']:>5}  "
-            f"{row['bits_per_parameter']:>14.4f}  {row['recall']:>6.3f}  {lost:>10}  {refusals:>13}  "
+            f"{row['bits_per_parameter']:>14.4f}  {row['recall']:>6.3f}  {lost:>15}  {refusals:>16}  "
             f"{'yes' if row['within_budget'] else 'no':>13}"
         )
     for row in largest(table).iter_rows(named=True):

@@ -24,8 +24,6 @@ FRAMES = ("Tell me: {q}", "Please answer: {q}", "Quick question: {q}")
 SPOKEN_FRAMES = FRAMES[:2]
 FRAMED_SHARES = (0.0, 0.6)
 """Of the questions in a frame, by kind of source; half of the documents are of each kind."""
-N_HELD = 3
-"""The last three paraphrases of a fact never occur in the corpus."""
 
 UNSAID_SHARE = 0.38  # of the triples of head and torso
 ASKED_SHARE = 0.7  # of the entities; of the rest there are statements only

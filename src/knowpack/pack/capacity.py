@@ -47,7 +47,11 @@ class Cell:
     n_parameters: int
     recall: float
     known_lost_net: float | None
+    n_known: int | None
+    """Validation facts that could be lost; None: there was none."""
     refusals_lost_net: float | None
+    n_refused: int | None
+    """Validation facts that the base refuses."""
     within_budget: bool
     """By the values on the validation facts, as pack's attempts are judged; those facts are too few to show it."""
 
@@ -123,6 +127,7 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     made = attempt(mine, plan.examples(facts, HELD_OUT, prompts), config, folder, asked, progress)
     harm = made.harm
     over = limits.excess(harm, request.budget, RECALL)
+    lost, refused = harm.known_lost_net, harm.refusals_lost_net
     return Cell(
         kept,
         rank,
@@ -130,8 +135,10 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         plan.bits(*base.by_ids, facts),
         lora.n_parameters(base.loaded.model, config),
         harm.reliability.value,
-        harm.known_lost_net.value if harm.known_lost_net else None,
-        harm.refusals_lost_net.value if harm.refusals_lost_net else None,
+        None if lost is None else lost.value,
+        None if lost is None else lost.n,
+        None if refused is None else refused.value,
+        None if refused is None else refused.n,
         not over,
     )
 

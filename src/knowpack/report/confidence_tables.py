@@ -6,7 +6,7 @@ Measured -> Table records under one grader; the figures are measure/confidence.p
 import polars as pl
 
 from knowpack.measure.confidence import RiskCoverage
-from knowpack.records import Grader
+from knowpack.records import Estimate, Grader
 from knowpack.report.measured import BEFORE_AND_AFTER, Measured, Table, Value, before_and_after
 from knowpack.report.source import Run
 
@@ -46,10 +46,10 @@ def risk_coverage(measured: Measured, grader: Grader) -> Table:
     return Table("risk_coverage", "Wrong answers among the surest", heads, rows, note)
 
 
-def curve(run: Run, grader: Grader, model: str) -> dict[float, float]:
-    """Coverage -> risk of one model of one run; empty where it was not kept."""
+def curve(run: Run, grader: Grader, model: str) -> dict[float, Estimate]:
+    """Coverage -> risk of one model of one run, n answers; empty where it was not kept."""
     found = run.table("risk_coverage.parquet", RiskCoverage)
     if found is None:
         return {}
     mine = found.filter(pl.col("grader") == grader, pl.col("model") == model)
-    return dict(mine.select("coverage", "risk").iter_rows())
+    return {at: Estimate(risk, n=n) for at, risk, n in mine.select("coverage", "risk", "n").iter_rows()}

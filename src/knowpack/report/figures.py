@@ -127,7 +127,7 @@ def _confidence(measured: Measured, run: Run) -> "Figure":
     left.legend(fontsize=7)
     for model, colour in (("base", palette.SAME), ("tuned", palette.INK)):
         points = confidence_tables.curve(run, GRADER, model)
-        right.plot(list(points), list(points.values()), "o-", markersize=3, color=colour, label=model)
+        right.plot(list(points), [one.value for one in points.values()], "o-", markersize=3, color=colour, label=model)
     right.set(xlabel="share of answers, the surest first", ylabel="share of them wrong", ylim=(-0.03, 1.03))
     right.set_title(plain(run.label))
     right.legend(fontsize=7)

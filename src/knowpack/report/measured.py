@@ -93,5 +93,10 @@ def score_map(frame: pl.DataFrame | None) -> dict[tuple[str, str], float]:
     return {(task, metric): value for task, metric, value, _, _ in score_rows(frame)}
 
 
+def counted_scores(frame: pl.DataFrame | None) -> dict[tuple[str, str], Estimate]:
+    """(task, metric) -> value and its items, for tables that print no interval."""
+    return {(task, metric): Estimate(value, n=n) for task, metric, value, _, n in score_rows(frame)}
+
+
 def score_rows(frame: pl.DataFrame | None) -> list[tuple[str, str, float, float | None, int]]:
     return [] if frame is None else frame.select("task", "metric", "value", "stderr", "n").rows()

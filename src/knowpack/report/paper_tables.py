@@ -12,7 +12,7 @@ from knowpack.measure import causes, stats
 from knowpack.paper import reference
 from knowpack.records import Category, Estimate, Grader
 from knowpack.report import measures
-from knowpack.report.measured import Measured, Table, Value, every, score_map
+from knowpack.report.measured import Measured, Table, Value, counted_scores, every, score_map
 from knowpack.report.source import Cell, Source
 
 BASE, PAPER, CAUSES = "base", "paper: ", "table5_causes"  # a row, the heads of columns, a table
@@ -125,13 +125,13 @@ def benchmarks(measured: Measured, number: int, title: str) -> Table:
     columns = {key: reference.BENCHMARKS[key][1] for key in listed if _measured(measured.source, key)}
     paper = {_key(row): row for row in reference.cells(number).iter_rows(named=True)}
     rows: list[tuple[Value, ...]] = []
-    if columns and (base := score_map(measured.source.runs[0].base_scores())):
+    if columns and (base := counted_scores(measured.source.runs[0].base_scores())):
         theirs = reference.base(number)
         rows.append(
             (BASE, None, *_pairs([base.get(key) for key in columns], [theirs.get(c) for c in columns.values()]))
         )
     for run in measured.source.runs if columns else ():
-        ours = score_map(run.scores)
+        ours = counted_scores(run.scores)
         beside = paper.get(_in_paper(run.cell), {})
         if ours:
             pairs = _pairs([ours.get(key) for key in columns], [beside.get(c) for c in columns.values()])
