@@ -95,7 +95,7 @@ def test_a_run_that_trained_every_probed_fact_has_a_report(config: RunConfig) ->
 def test_grades_by_other_rules_are_kept_apart(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     base = open_base(config)
     asked = identity(Request(out=Path("out")), base.facts, base.facts)
-    monkeypatch.setattr("knowpack.base.GRADER_VERSION", GRADER_VERSION + 1)
+    monkeypatch.setattr("knowpack.base.base.GRADER_VERSION", GRADER_VERSION + 1)
     monkeypatch.setattr("knowpack.pack.request.GRADER_VERSION", GRADER_VERSION + 1)
     assert open_base(config).folder != base.folder
     assert identity(Request(out=Path("out")), base.facts, base.facts) != asked

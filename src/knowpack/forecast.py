@@ -20,6 +20,7 @@ from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, StudyConfig
 from knowpack.further.graph_questions import KINDS as FURTHER
 from knowpack.measure.stakes import at_stake
 from knowpack.probe.probe import probe
+from knowpack.progress import SILENT, Progress
 from knowpack.run import folder_of
 from knowpack.train import replay_prompts
 from knowpack.train.recipes import most_steps
@@ -79,31 +80,32 @@ class Forecast:
         return sum(self.seconds(stage) or 0.0 for stage in self.stages)
 
 
-def of_probe(base: Base, config: RunConfig) -> Forecast:
+def of_probe(base: Base, config: RunConfig, progress: Progress = SILENT) -> Forecast:
     """The base's own answers: the probe and the fresh prompts."""
-    return Forecast(list(base_stages(base, config)), sampled_rates(base, []))
+    return Forecast(list(base_stages(base, config)), sampled_rates(base, [], progress))
 
 
-def of_run(base: Base, config: RunConfig) -> Forecast:
+def of_run(base: Base, config: RunConfig, progress: Progress = SILENT) -> Forecast:
     """The base where it is not measured, and one cell."""
     stages = [*base_stages(base, config), *_cell_stages(base, config)]
-    return Forecast(stages, sampled_rates(base, [config] if _trains(stages) else []))
+    return Forecast(stages, sampled_rates(base, [config] if _trains(stages) else [], progress))
 
 
-def of_study(config: StudyConfig, base: Base) -> Forecast:
+def of_study(config: StudyConfig, base: Base, progress: Progress = SILENT) -> Forecast:
     """The base once, then every cell. Cells that ask another model or other facts are priced as the first."""
     runs = config.runs()
     stages = list(base_stages(base, runs[0]))
     for cell in runs:
         stages += _cell_stages(base, cell)
     waiting = {stage.recipe for stage in stages if stage.unit == "steps" and not stage.done}
-    return Forecast(stages, sampled_rates(base, [cell for cell in runs if priced_as(cell.train) in waiting]))
+    trained = [cell for cell in runs if priced_as(cell.train) in waiting]
+    return Forecast(stages, sampled_rates(base, trained, progress))
 
 
-def of_diff(base: Base, config: RunConfig, out: Path) -> Forecast:
+def of_diff(base: Base, config: RunConfig, out: Path, progress: Progress = SILENT) -> Forecast:
     """The base where it is not measured, and the tuned model."""
     stages = [*base_stages(base, config), *asked_again(base, config, out, "tuned model", n_taught=0)]
-    return Forecast(stages, sampled_rates(base, []))
+    return Forecast(stages, sampled_rates(base, [], progress))
 
 
 def base_stages(base: Base, config: RunConfig) -> Iterator[Stage]:
@@ -181,8 +183,13 @@ def priced_as(recipe: PlainRecipe | KeepRecipe) -> str:
     return " ".join(map(str, parts))
 
 
-def sampled_rates(base: Base, trained: Sequence[RunConfig]) -> Rates:
+def sampled_rates(base: Base, trained: Sequence[RunConfig], progress: Progress = SILENT) -> Rates:
     """Ask two batches, and train a few steps with each recipe that these runs train with."""
+    with progress.stage("timing a sample, for the plan", None):
+        return _sampled_rates(base, trained)
+
+
+def _sampled_rates(base: Base, trained: Sequence[RunConfig]) -> Rates:
     one = base.config.probe.model_copy(update={"n_samples": 0})
     some = base.facts.head(SAMPLED)
 

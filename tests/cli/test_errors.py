@@ -13,6 +13,7 @@ import yaml
 from transformers.utils import logging
 
 import tiny
+from commands import call
 from knowpack import store
 from knowpack.cli import main as cli
 from knowpack.errors import StoreError
@@ -245,3 +246,54 @@ def test_a_table_on_a_full_disk_is_one_line_and_leaves_the_old_one(
         store.write_table(path, pl.DataFrame({"a": [2]}))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["prob", "--model", "lab"], "No such command 'prob'. Did you mean 'probe'? (see knowpack --help)"),
+        (["probe", "--modl", "lab", "--out", "o"], "No such option: --modl (Possible options: --model)"),
+        (["probe"], "Missing option '--out' (see knowpack probe --help)"),
+        (["probe", "--sample", "ten", "--out", "o"], "Invalid value for '--sample'"),
+        (["pack", "f.csv", "--out", "o", "--effort"], "--effort"),
+        (["facts", "lnt", "lab"], "see knowpack facts --help"),
+        (["--verson"], "see knowpack --help"),
+        (["study", "s.yaml", "--executor", "slurm"], "'slurm'"),
+    ],
+)
+def test_a_typo_in_the_command_line_is_one_line_and_no_box(fails: Fails, words: list[str], told: str) -> None:
+    assert told in fails(*words)
+
+
+def test_a_group_alone_still_prints_its_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["knowpack", "facts"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr()
+    assert "paraphrase" in said.out + said.err
+
+
+def test_advice_names_the_command_that_has_the_option(fails: Fails, tmp_path: Path, given: Path) -> None:
+    """probe and pack read tables too, and have no --answer."""
+    table = written(tmp_path / "t.csv", "question,anwser\nWho?,Ada\n")
+    assert "by knowpack facts import --answer" in fails(*probing(given, tmp_path / "probe", facts=table))
+
+
+def test_a_benchmark_that_does_not_exist_is_said_before_the_model_is_loaded(fails: Fails, given: Path) -> None:
+    line = fails("bench", "--model", given / "model", "--tasks", "lab_mcc", "--quiet")
+    assert "lab_mcc" in line
+    assert "lab_mc" in line.replace("lab_mcc", "")
+
+
+def test_what_takes_seconds_is_announced_first(
+    given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torch's import, the model, the sample that the plan is timed by: each was silent."""
+    asked = [word for word in probing(given, tmp_path / "probe") if word != "--quiet"]
+    assert call(monkeypatch, *asked) == 0
+    begun = [line for line in capsys.readouterr().err.splitlines() if line.endswith("...")]
+    assert begun[0] == "starting ..."
+    assert begun[1].startswith("loading ")
+    assert begun[2] == "timing a sample, for the plan ..."

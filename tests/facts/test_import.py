@@ -188,3 +188,18 @@ def test_a_relation_with_no_wording_is_named(tmp_path: Path) -> None:
             "--out",
             tmp_path / "f.parquet",
         )
+
+
+def test_a_column_that_is_nearly_called_as_one_that_is_read_is_named(tmp_path: Path) -> None:
+    """Five wordings a fact were left unread, without a word, for want of an s."""
+    table = tmp_path / "t.csv"
+    table.write_text("question,answer,paraphrase,notes\nWho leads Orlen?,Ada Lin,Who heads Orlen?,x\n")
+    with pytest.warns(UserWarning, match=r"t\.csv, line 2: the column 'paraphrase' is not read; is it 'paraphrases'\?"):
+        found = sources.load(table)
+    assert found["paraphrases"].to_list() == [[]]
+
+
+def test_columns_of_other_names_and_columns_not_wanted_are_not_remarked_on(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("q,answer,answers,id,source\nWho leads Orlen?,Ada Lin,Ada Lin,1,web\n")
+    run("import", table, "--question", "q", "--answer", "answer", "--out", tmp_path / "f.parquet")

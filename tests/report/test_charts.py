@@ -79,3 +79,18 @@ def test_the_page_and_the_static_figures_have_one_palette_and_harm_is_no_gain() 
     assert {key: named[name] for key, name in css_of.items()} == {key: palette.FAMILIES[key] for key in css_of}
     colours = [palette.GAIN, palette.HARM, *(palette.FAMILIES[key] for key in css_of)]
     assert len(set(colours)) == len(colours), "one meaning a colour"
+
+
+@pytest.mark.parametrize("last", [3, 10, 30])
+def test_an_axis_over_epochs_has_no_half_epoch(last: int) -> None:
+    ticks = charts.scale([1.0, float(last)], whole=True).ticks
+    assert all(tick.is_integer() for tick in ticks)
+    assert 3 <= len(ticks) <= 7
+
+
+def test_nought_is_named_on_an_axis_that_crosses_it() -> None:
+    """Of seven ticks every second has a label: they were -25%, 25% and 75%."""
+    row = DotRow("a", [Dot(Estimate(0.4, -0.2, 0.9, 8), "down")], "40%")
+    drawn = charts.dots([row], "share", "text")
+    assert charts.scale([-0.2, 0.9], zero=True).ticks[0] < 0
+    assert ">0%</text>" in drawn

@@ -45,6 +45,20 @@ def test_page_loads_with_no_console_error_and_no_request(built: Path, open_page:
     assert opened.page.evaluate("document.getElementById('cards').children.length") == 3
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_all_rows_of_a_dot_plot_stand_on_one_axis(built: Path, open_page: Open, width: int) -> None:
+    """Each row had its own grid: beside a longer value the track was narrower, and its dot stood too far left."""
+    page = open_page(built, width=width).page
+    tracks = page.eval_on_selector_all(
+        ".dots",
+        "all => all.map(one => [...one.querySelectorAll('.track')].map(t => t.getBoundingClientRect())"
+        ".filter(box => box.width).map(box => `${box.left.toFixed(1)} ${box.width.toFixed(1)}`))",
+    )
+    drawn = [boxes for boxes in tracks if boxes]
+    assert len(drawn) >= 2
+    assert [boxes for boxes in drawn if len(set(boxes)) > 1] == []
+
+
 def test_policy_allows_no_network(built: Path, open_page: Open) -> None:
     opened = open_page(built)
     blocked = opened.page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'loaded').catch(error => 'refused')")

@@ -7,7 +7,7 @@ import pytest
 
 from knowpack.pack.budget import Budget
 from knowpack.records import Estimate
-from knowpack.report import first, verdict, views
+from knowpack.report import first, provenance, shares, verdict
 from knowpack.report.source import Run
 
 SMALL_LOSS = {
@@ -53,7 +53,7 @@ def test_a_pack_is_judged_by_its_own_words(tmp_path: Path) -> None:
     found = verdict.judge(run(tmp_path), SMALL_LOSS)
     assert found.word == "not met"
     assert found.verdicts[0].estimate == SMALL_LOSS["known_lost_net"]
-    assert found.sentence() == "known facts lost not met (limit 0.01): 0.0200, may be 0.0300"
+    assert found.sentence() == "known facts lost not met (limit 1.0%): 2.0%, may be 3.0%"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_figures_that_were_measured_come_before_those_that_were_not(names: list[
 
 @pytest.mark.parametrize(("value", "text"), [(0.034, "3.4%"), (0.951, "95%"), (-0.0001, "0.0%"), (-0.25, "−25%")])
 def test_shares_are_printed_with_no_minus_nought(value: float, text: str) -> None:
-    assert first.share(value) == text
+    assert shares.share(value) == text
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,28 @@ def test_shares_are_printed_with_no_minus_nought(value: float, text: str) -> Non
     ],
 )
 def test_a_share_that_misses_its_limit_is_not_printed_as_the_limit(value: float, limit: float, text: str) -> None:
-    assert first.share(value, limit) == text
+    assert shares.share(value, limit) == text
 
 
-def test_the_reason_on_the_page_shows_that_the_limit_was_missed() -> None:
-    assert views.sentence("0.9897 of 58 trained facts", 0.99) == "98.97% of 58 trained facts."
+def test_the_reason_of_a_verdict_shows_that_the_limit_was_missed() -> None:
+    assert shares.in_shares("0.9897 of 58 trained facts", 0.99) == "98.97% of 58 trained facts"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("out/pack/adapter", "out/pack/adapter"),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        ("/home/somebody/experiments/2026-11/out/packed/adapter", "packed/adapter"),
+        (41 * "x", 41 * "x"),
+    ],
+)
+def test_a_long_path_in_the_heading_is_its_last_two_parts(name: str, text: str) -> None:
+    assert first.short(name) == text
+
+
+def test_stages_of_a_manifest_have_names_for_a_person() -> None:
+    assert provenance.stage_name("train 00-a09815f1f6ba7034") == "training, attempt 1"
+    assert provenance.stage_name("validate 03-a09815f1f6ba7034") == "judging, attempt 4"
+    assert provenance.stage_name("further-base") == "beside the probe, base"
+    assert provenance.stage_name("a stage of tomorrow") == "a stage of tomorrow"

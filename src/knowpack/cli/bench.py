@@ -42,11 +42,8 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
-    from knowpack.bench.evaluate import evaluate
-    from knowpack.cli.console import progress
+    from knowpack.cli.console import progress, starting
     from knowpack.config import BenchConfig, ModelConfig, RunConfig
-    from knowpack.decode.transformers_asker import live_change
-    from knowpack.served.opening import open_asker
     from knowpack.settings import override
 
     names = tuple(name.strip() for name in tasks.split(",") if name.strip())
@@ -61,7 +58,15 @@ def run(
     )
     whole = override(RunConfig(model=ModelConfig(name=model, adapter=adapter, device=device), bench=config), settings)
     config = whole.bench
-    asker = open_asker(whole.model)
+    with starting(quiet):
+        from knowpack.bench.evaluate import evaluate
+        from knowpack.bench.tasks import check_names
+        from knowpack.decode.transformers_asker import live_change
+        from knowpack.served.opening import open_asker
+
+        check_names(config)  # a typo is said before the model is loaded
+    with progress(quiet).stage(f"loading {whole.model.name}", None):
+        asker = open_asker(whole.model)
     if not as_json:
         say_live(live_change(asker))
     scores = evaluate(asker, config, out, progress=progress(quiet))

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -107,6 +107,11 @@ def progress(quiet: bool, note: Path | None = None) -> Progress:
     """The right one for where stderr goes. note: the folder in which `knowpack show` may read how far it is."""
     shown = SILENT if quiet else Watched(terminal.console(err=True)) if sys.stderr.isatty() else Plain()
     return shown if note is None else Noted(shown, note)
+
+
+def starting(quiet: bool) -> AbstractContextManager[Advance]:
+    """Around the imports of a command that needs a model: torch and transformers take seconds."""
+    return progress(quiet).stage("starting", None)
 
 
 def duration(seconds: float) -> str:

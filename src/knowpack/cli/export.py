@@ -30,10 +30,11 @@ def export_command(
 
     Example: knowpack export out/real/adapter --to gguf --out out/real/adapter.gguf
     """
-    from knowpack.cli.console import progress
+    from knowpack.cli.console import progress, starting
     from knowpack.config import ModelConfig
-    from knowpack.export.export import export
 
+    with starting(quiet):
+        from knowpack.export.export import export
     given = None if model is None else ModelConfig(name=model)
     made = export(adapter, given, to, out, facts, check, progress(quiet))
     if made.compared:

@@ -172,7 +172,9 @@ def paraphrase(
 
     table = sources.load(facts)
     if model:
-        found = reword.by_model(table, n, _generator(model, seed), progress(quiet))
+        with progress(quiet).stage(f"loading {model}", None):
+            generator = _generator(model, seed)
+        found = reword.by_model(table, n, generator, progress(quiet))
     else:
         found = reword.by_templates(table, n, load(wordings) if wordings else None)
     say_counts("wordings", found.report)

@@ -25,8 +25,10 @@ def build(
 
     Example: knowpack lab build --size mini --out out/lab
     """
-    from knowpack.cli.console import progress
-    from knowpack.lab.make import make
+    from knowpack.cli.console import progress, starting
+
+    with starting(quiet):
+        from knowpack.lab.make import make
 
     folder = make(out, seed=seed, size=size, minutes=minutes, tokens=tokens, progress=progress(quiet))
     echo(f"the lab's model: {folder}")
@@ -59,9 +61,11 @@ def card(
 
     Example: knowpack lab card --sample 3000 --work out/card
     """
-    from knowpack.cli.console import progress
-    from knowpack.cli.lab_card import measure, record, render
-    from knowpack.store import write_json
+    from knowpack.cli.console import progress, starting
+
+    with starting(quiet):
+        from knowpack.cli.lab_card import measure, record, render
+        from knowpack.store import write_json
 
     rows = measure(work, sample=sample, model=model, progress=progress(quiet))
     if out is not None:

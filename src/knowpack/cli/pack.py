@@ -87,13 +87,11 @@ def pack_command(
 
     Taken back: knowpack pack --remove gone.csv --onto out/second --out out/third
     """
-    from knowpack.cli.console import progress
+    from knowpack.cli.console import progress, starting
     from knowpack.config import BenchConfig, ModelConfig, ProbeConfig
     from knowpack.errors import BudgetError, ConfigError
     from knowpack.pack import budget, plan
-    from knowpack.pack.flow import pack
     from knowpack.pack.request import Request
-    from knowpack.pack.stages import of_pack
     from knowpack.settings import override
 
     efforts = {name: name for name in plan.EFFORTS}
@@ -118,6 +116,9 @@ def pack_command(
         work=work,
     )
     request = override(_sized(request, sample), settings)
+    with starting(quiet):
+        from knowpack.pack.flow import pack
+        from knowpack.pack.stages import of_pack
     asker = None
     if dry_run or not quiet:
         opened = of_pack(request, progress(quiet))
@@ -196,11 +197,10 @@ def capacity_command(
 
     Example: knowpack capacity --model lab --ranks 1,4 --loads 50,200 --out out/capacity
     """
-    from knowpack.cli.console import progress
+    from knowpack.cli.console import progress, starting
     from knowpack.config import ModelConfig, ProbeConfig
     from knowpack.errors import ConfigError
     from knowpack.pack import budget
-    from knowpack.pack.capacity import FULL_MODEL_BITS_PER_PARAMETER, capacity, largest
     from knowpack.pack.request import Request
     from knowpack.settings import override
 
@@ -219,6 +219,8 @@ def capacity_command(
         work=work,
     )
     request = override(_sized(request, sample), settings)
+    with starting(quiet):
+        from knowpack.pack.capacity import FULL_MODEL_BITS_PER_PARAMETER, capacity, largest
     table = capacity(request, wanted_ranks, wanted_loads, progress(quiet, out))
     if as_json:
         found = {"cells": table.to_dicts(), "largest": largest(table).to_dicts(), "folder": str(out)}

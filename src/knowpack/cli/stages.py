@@ -58,19 +58,20 @@ def probe_command(
     """
     from dataclasses import replace
 
-    from knowpack.base import open_base, probe_into
-    from knowpack.cli.console import progress
-    from knowpack.decode.transformers_asker import live_change
-    from knowpack.forecast import of_probe
-    from knowpack.measure.knowledge import summary
+    from knowpack.cli.console import progress, starting
 
     config = config_of(
         model=model, adapter=adapter, facts=facts, shots=shots, sample=sample, screen=screen, settings=settings
     )
+    with starting(quiet):
+        from knowpack.base import open_base, probe_into
+        from knowpack.decode.transformers_asker import live_change
+        from knowpack.forecast import of_probe
+        from knowpack.measure.knowledge import summary
     asker = None
     if dry_run or not quiet:
         opened = replace(open_base(config, progress(quiet)), folder=out)
-        say_plan(of_probe(opened, config), err=not dry_run)
+        say_plan(of_probe(opened, config, progress(quiet)), err=not dry_run)
         asker = opened.asker
     if dry_run:
         return
@@ -134,10 +135,11 @@ def train_command(
 
     Example: knowpack train --model lab --examples examples.parquet --out out/adapter --set train.lr=1e-2
     """
-    from knowpack.cli.console import progress
-    from knowpack.train.alone import train_into
+    from knowpack.cli.console import progress, starting
 
     config = config_of(model=model, settings=[f"seed={seed}", *settings])
+    with starting(quiet):
+        from knowpack.train.alone import train_into
     result = train_into(config, examples, out, progress(quiet))
     echo(f"adapter: {out} ({result.seconds:.1f} s of training; logits move by up to {result.effect:.2f})")
 

@@ -5,16 +5,18 @@ with `drop_bad` it is left out and named with its reason. An alias of fewer than
 as a substring it is found in almost any answer. A question with two different answers: see repeats.py.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from knowpack.errors import FactsError
 from knowpack.facts.readers import Row
-from knowpack.facts.repeats import Contradictions, Gathered, LeftOut
+from knowpack.facts.repeats import IMPORT, Contradictions, Gathered, LeftOut
 from knowpack.facts.values import RowError, Value, text_of, texts_of
 from knowpack.facts.wordings import Wording
 from knowpack.records import Fact, fact_id_of, table
@@ -128,7 +130,9 @@ def facts_of(
         except RowError as bad:
             reason, detail = bad.args
             if not drop_bad:
-                raise FactsError(f"{where}: {reason}{detail}; mend it, or leave such rows out by --drop-bad") from None
+                raise FactsError(
+                    f"{where}: {reason}{detail}; mend it, or leave such rows out by {IMPORT} --drop-bad"
+                ) from None
             gathered.leave_out(where, reason, detail)
             continue
         gathered.add(fact, where)
@@ -143,14 +147,27 @@ def _check_columns(columns: Columns, row: Row, wordings: Mapping[str, Wording] |
     here = ", ".join(row.values)
     if columns.question is None and (wordings is None or columns.subject is None):
         raise FactsError(
-            f"{row.where}: no column for the question among: {here}; name it by --question, "
-            "or give --subject, --relation and --wordings"
+            f"{row.where}: no column for the question among: {here}; name it by {IMPORT} --question, "
+            "or give it --subject, --relation and --wordings"
         )
     if columns.answer is None and columns.answers is None and columns.object is None:
-        raise FactsError(f"{row.where}: no column for the answer among: {here}; name it by --answer or --answers")
+        raise FactsError(
+            f"{row.where}: no column for the answer among: {here}; name it by {IMPORT} --answer or --answers"
+        )
     for name in (getattr(columns, field) for field in USUAL):
         if name is not None and name not in row.values and name.split(".")[0] not in row.values:
             raise FactsError(f"{row.where}: there is no column {name!r}; the table has: {here}")
+    _note_typos(columns, row)
+
+
+def _note_typos(columns: Columns, row: Row) -> None:
+    """A note of columns that are not read and are nearly called as one that could be."""
+    read = {getattr(columns, field) for field in USUAL} | {name for names in USUAL.values() for name in names}
+    left = {name.casefold(): name for name in row.values if name not in read}
+    for field in USUAL:
+        near = [] if getattr(columns, field) else get_close_matches(field, left, n=1, cutoff=0.8)
+        if near:
+            warnings.warn(f"{row.where}: the column {left[near[0]]!r} is not read; is it {field!r}?", stacklevel=4)
 
 
 def _fact(

@@ -17,6 +17,7 @@ from knowpack.records import Fact, fact_id_of
 
 Contradictions = Literal["stop", "drop", "keep"]
 EVERY_RELATION = "all"
+IMPORT = "knowpack facts import"  # whose options name columns and leave rows out
 AGAIN = "the same fact again"
 ONE_MORE = "one more answer to the same question"
 CONTRADICTION = "a contradiction: one question, different answers"
@@ -95,8 +96,8 @@ class Gathered:
         elif self._contradictions == "stop":
             raise FactsError(
                 f"{where}: {fact.question[:200]!r} is answered {fact.answers[0][:80]!r} here and "
-                f"{first.answers[0][:80]!r} in {before}; mend it, leave all rows of such questions out by --drop-bad, "
-                f"or name the relation by --multi-answer where each answer is right"
+                f"{first.answers[0][:80]!r} in {before}; mend it, leave all rows of such questions out by "
+                f"{IMPORT} --drop-bad, or name the relation by its --multi-answer where each answer is right"
             )
         else:
             for one in ids:

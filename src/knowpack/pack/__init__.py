@@ -5,5 +5,4 @@ plan      rank from the load, who is replayed, who validates, who is in the repo
 budget    limits on harm, and what was measured against them
 flow      facts + budget -> one adapter, its report, and the frontier of all attempts
 capacity  how much fits: recall against load, with and without the budget
-cli       the commands
 """

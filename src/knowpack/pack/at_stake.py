@@ -1,7 +1,7 @@
 """Which of the facts to keep are measured: all, or of many asked once those that can be lost.
 
 `Request` + facts to keep -> facts that report and validation are drawn from. What a small model does not know cannot be
-lost, and takes as long to ask: screened, the same time shows a smaller loss (base.py, with_something_to_lose).
+lost, and takes as long to ask: screened, the same time shows a smaller loss (base/screening.py).
 """
 
 from typing import NamedTuple

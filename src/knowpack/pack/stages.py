@@ -57,7 +57,7 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
         n = (n_packed + n_validated) * N_VALIDATION_PROMPTS
         stages.append(Stage(f"{label}: judged", n, "answers", done=done, at_most=maybe))
     stages += asked_again(base, config, request.out, "report", n_taught=n_packed)
-    return Opened(Forecast(stages, sampled_rates(base, [config])), base.asker, _counted(given, known))
+    return Opened(Forecast(stages, sampled_rates(base, [config], progress)), base.asker, _counted(given, known))
 
 
 def _counted(given: Changes, known: pl.DataFrame) -> str:

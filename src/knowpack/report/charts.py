@@ -66,8 +66,9 @@ class Line(NamedTuple):
     dashed: bool = False
 
 
-def scale(values: Sequence[float], *, zero: bool = False, log: bool = False) -> Scale:
-    """An axis over values: linear, unless `log` is allowed and they span decades. Ticks are round numbers."""
+def scale(values: Sequence[float], *, zero: bool = False, log: bool = False, whole: bool = False) -> Scale:
+    """An axis over values: linear, unless `log` is allowed and they span decades. Ticks are round numbers; whole: and
+    never a part of one (an epoch, a fact)."""
     low, high = min(values), max(values)
     if log and low > 0 and high / low >= DECADES:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
@@ -78,7 +79,8 @@ def scale(values: Sequence[float], *, zero: bool = False, log: bool = False) -> 
         low, high = low - 0.05, high + 0.05
     raw = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * nice for nice in (1, 2, 2.5, 5, 10) if power * nice >= raw * 0.999)
+    steps = [power * nice for nice in (1, 2, 2.5, 5, 10) if not whole or (power * nice).is_integer()] or [1.0]
+    step = next((one for one in steps if one >= raw * 0.999), steps[-1])
     start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = [round(step * i, 10) for i in range(start, end + 1)]
     return Scale(ticks[0], ticks[-1], ticks)
@@ -113,8 +115,10 @@ def dots(rows: Sequence[DotRow], title: str, text: str, *, floor: float | None =
 
 
 def _apart(axis: Scale) -> list[float]:
-    """At most five ticks have a label: on a phone more would touch."""
-    return axis.ticks if len(axis.ticks) <= 5 else axis.ticks[:: (len(axis.ticks) + 4) // 5]
+    """At most five ticks have a label, 0 among them: on a phone more would touch."""
+    step = (len(axis.ticks) + 4) // 5
+    first = axis.ticks.index(0.0) % step if 0.0 in axis.ticks else 0
+    return axis.ticks[first::step]
 
 
 def _tick(axis: Scale, value: float, y: float, text: str) -> Markup:
@@ -187,7 +191,7 @@ def lines(
     """
     xs = sorted({x for line in series for x, _ in line.points})
     ys = [end for line in series for _, one in line.points for end in _ends(one)] + ([] if base is None else [base])
-    across, up = scale(xs, log=log), scale(ys)
+    across, up = scale(xs, log=log, whole=all(float(x).is_integer() for x in xs)), scale(ys)
     if not across.is_log and len(xs) > 1:
         room = 0.06 * (xs[-1] - xs[0])
         across = Scale(xs[0] - room, xs[-1] + room, xs if _are_apart(xs) else across.ticks)

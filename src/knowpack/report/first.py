@@ -3,6 +3,8 @@
 Measured + index of a run -> First; the page, the terminal and --json show the same.
 """
 
+import shlex
+from pathlib import Path
 from typing import NamedTuple
 
 from knowpack import store
@@ -10,6 +12,7 @@ from knowpack.errors import StoreError
 from knowpack.records import Estimate, Grader
 from knowpack.report import measures
 from knowpack.report.measured import Measured
+from knowpack.report.shares import share
 from knowpack.report.source import Run
 from knowpack.report.verdict import Judgement, judge
 
@@ -23,6 +26,7 @@ LABELS = {
     "benchmark_drop": "Largest fall of a benchmark",
 }
 N_DECISIVE = 3
+LONGEST_NAME = 40  # characters of a path in the heading
 
 
 class Deciding(NamedTuple):
@@ -76,7 +80,7 @@ def first(measured: Measured, index: int, grader: Grader = "default") -> First:
         adapter_hash=_text(run.read("tuned.json").get("weights_hash")) or _file_hash(run),
         date=_date(run),
         seconds=_seconds(run),
-        again=_text(run.manifest.get("again")) or _text(run.manifest.get("command")),
+        again=_again(measured, run),
         judgement=judge(run, found["default"]),
         figures=deciding(found[grader]),
         headline=headline(measured, index, grader),
@@ -86,12 +90,20 @@ def first(measured: Measured, index: int, grader: Grader = "default") -> First:
 def title(measured: Measured) -> str:
     """What the report is about, in a few words."""
     given, told = measured.source, first(measured, 0)
+    model = short(told.model)
     if given.kind == "pack":
         n = given.runs[0].read("pack.json").get("n_packed")
-        return f"{n:,} facts packed into {told.model}" if isinstance(n, int) else f"Facts packed into {told.model}"
+        return f"{n:,} facts packed into {model}" if isinstance(n, int) else f"Facts packed into {model}"
     if given.kind == "diff":
-        return f"What {told.adapter} changed in {told.model}"
-    return given.title
+        return f"What {short(told.adapter)} changed in {model}"
+    alike = len({run.config("model", "name") for run in given.runs}) == 1
+    of = model if alike else "several models"
+    return f"{given.title}: {'a study of' if given.kind == 'study' else 'one training of'} {of}"
+
+
+def short(name: str) -> str:
+    """A model or an adapter in a heading: of a long path the last two parts; the whole stands below."""
+    return name if len(name) <= LONGEST_NAME else "/".join(Path(name).parts[-2:])
 
 
 def deciding(found: dict[str, Estimate]) -> list[Deciding]:
@@ -105,43 +117,30 @@ def deciding(found: dict[str, Estimate]) -> list[Deciding]:
 def headline(measured: Measured, index: int, grader: Grader) -> str:
     """One run in a sentence or two, nothing in it that was not measured."""
     run, found = measured.source.runs[index], measured.runs[index][grader]
+    limits = {one.name: one.limit for one in judge(run, measured.runs[index]["default"]).verdicts}
     parts = []
     if (learned := found.get("reliability")) is not None:
-        n = learned.n or run.cell.n_unknown
-        parts.append(f"{share(learned.value)} right answers to {'the one new fact' if n == 1 else f'{n:,} new facts'}")
+        n, right = learned.n or run.cell.n_unknown, share(learned.value, limits.get("reliability"))
+        parts.append(f"{right} right answers to {'the one new fact' if n == 1 else f'{n:,} new facts'}")
     elif run.examples() is None:
         parts.append("the trained facts are unknown")
     net, raw = found.get("known_lost_net"), found.get("known_lost_raw")
     if (own := found.get("own_lost_net")) is not None:
-        parts.append(_lost(own.value, "of its own answers to its own questions"))
+        parts.append(_lost(own.value, limits.get("own_lost"), "of its own answers to its own questions"))
     elif net is not None:
-        parts.append(_lost(net.value, "of what the model knew best"))
+        parts.append(_lost(net.value, limits.get("known_lost"), "of what the model knew best"))
     elif raw is not None:
         parts.append(f"{share(raw.value)} of what the model knew best was lost (raw)")
     if (lost := found.get("refusals_lost_net")) is not None:
-        parts.append(_lost(lost.value, "of its refusals"))
+        parts.append(_lost(lost.value, limits.get("refusals_lost"), "of its refusals"))
     text = "; ".join(parts) or "None of the figures that decide could be measured"
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _lost(value: float, of: str) -> str:
+def _lost(value: float, limit: float | None, of: str) -> str:
     if value <= 0:
         return f"no loss {of} was seen net of noise ({share(value)})"
-    return f"{share(value)} {of} lost net of noise"
-
-
-def share(value: float, limit: float | None = None) -> str:
-    """0.034 -> 3.4%; 0.951 -> 95%; never -0%. limit: a value that is not the limit is never printed as it."""
-    digits = 1 if abs(value) < 0.0995 else 0
-    while (
-        limit is not None
-        and value != limit
-        and digits < 2
-        and f"{100 * value:.{digits}f}" == f"{100 * limit:.{digits}f}"
-    ):
-        digits += 1
-    text = f"{100 * value:.{digits}f}"
-    return f"{text.removeprefix('-') if float(text) == 0 else text.replace('-', '−')}%"
+    return f"{share(value, limit)} {of} lost net of noise"
 
 
 def said(estimate: Estimate | None, name: str = "") -> str:
@@ -170,6 +169,18 @@ def as_json(measured: Measured, index: int) -> dict[str, object]:
         "figures": {name: plain[name] for name in measures.NAMES if name in plain},
         "folder": str(measured.source.runs[index].folder),
     }
+
+
+def _again(measured: Measured, run: Run) -> str | None:
+    """The command that makes it again, given where the first was. Of a study: all of it, and this cell alone."""
+    if measured.source.kind not in ("study", "run"):
+        return _text(run.manifest.get("again")) or _text(run.manifest.get("command"))
+    work = Path(str(run.config("work") or "work"))
+    alone = f"knowpack run {shlex.quote(str(work / 'runs' / run.folder.name / 'config.yaml'))}"
+    if measured.source.kind == "run":
+        return alone
+    whole = work / "studies" / measured.source.folder.name / "study.yaml"
+    return f"knowpack study {shlex.quote(str(whole))}\n{alone}    # this cell alone"
 
 
 def _file_hash(run: Run) -> str | None:

@@ -64,7 +64,7 @@ def section(run: Run, grader: Grader, n_runs: int) -> Markup:
         ]
         for one in found[:most]
     ]
-    heads = ("question", "right answer", "moved", "right answers", "now answered, most often")
+    heads = ("question", "right answer", "moved", "share of right answers", "now answered, most often")
     return el("div", None, el("p", None, said, " ", link), table(heads, rows, "Lost facts", classes="lost"))
 
 

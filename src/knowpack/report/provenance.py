@@ -13,6 +13,20 @@ from knowpack.report.source import Run
 from knowpack.report.summary import unmeasured
 
 OF_TRAINING = ("train", "mix")  # settings that only a run of ours reads
+STAGES = {
+    "mix": "choosing the examples",
+    "train": "training",
+    "validate": "judging",
+    "adapter": "choosing the adapter",
+    "probe": "asking the tuned model",
+    "further-base": "beside the probe, base",
+    "further": "beside the probe, tuned model",
+    "knowledge": "knowledge map",
+    "shifts": "shifts and causes",
+    "bench": "benchmarks",
+    "figures": "figures",
+}
+"""A stage's name in a manifest -> what it does, in the order of a run."""
 
 
 def section(measured: Measured, index: int) -> Markup:
@@ -82,10 +96,25 @@ def _recipe(run: Run, kind: str) -> Markup:
 def _times(run: Run, seconds: float | None) -> Markup:
     found = run.manifest.get("stages")
     stages = {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
-    rows: list[list[Child]] = [[name, f"{float(str(one.get('seconds') or 0)):,.1f}"] for name, one in stages.items()]
+    rows: list[list[Child]] = [
+        [stage_name(name), f"{float(str(stages[name].get('seconds') or 0)):,.1f}"]
+        for name in sorted(stages, key=_place)
+    ]
     if seconds is not None:
         rows.append(["the whole command, with loading and the base", f"{seconds:,.1f}"])
     return table(["stage", "seconds"], rows, "Time") if rows else el("p", None, "The times were not kept.")
+
+
+def stage_name(name: str) -> str:
+    """A stage of a manifest, for a person; `train 00-a098...` is the training of a pack's first attempt."""
+    verb, _, attempt = name.partition(" ")
+    what, number = STAGES.get(verb, name), attempt.partition("-")[0]
+    return f"{what}, attempt {int(number) + 1}" if number.isdigit() else what
+
+
+def _place(name: str) -> tuple[int, str]:
+    verb = name.partition(" ")[0]
+    return (list(STAGES).index(verb) if verb in STAGES else len(STAGES), name)
 
 
 def pairs(values: Mapping[str, object]) -> Markup:

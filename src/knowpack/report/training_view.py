@@ -9,10 +9,10 @@ from knowpack.records import Estimate
 from knowpack.report import charts, palette
 from knowpack.report.charts import Dot, DotRow, Line
 from knowpack.report.families import families, family_name
-from knowpack.report.first import share
 from knowpack.report.markup import Child, Markup, details, el, join, table
 from knowpack.report.measured import Measured, score_map, score_rows
 from knowpack.report.printed import text as printed
+from knowpack.report.shares import share
 from knowpack.report.summary import epochs
 from knowpack.report.tables import scores as score_table
 from knowpack.report.views import figure

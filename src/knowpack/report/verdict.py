@@ -13,6 +13,7 @@ from knowpack import store
 from knowpack.pack import budget as limits
 from knowpack.pack.budget import MEASURED_BY, Budget, State, Verdict
 from knowpack.records import Estimate
+from knowpack.report.shares import in_shares, share
 from knowpack.report.source import Run
 
 KEPT = "verdict.json"
@@ -43,10 +44,17 @@ class Judgement(NamedTuple):
     def sentence(self) -> str:
         """The verdict in a line: what was missed and why, or what was met."""
         missed = [one for one in self.verdicts if one.verdict != "met"]
-        told = [f"{named(one.name)} {one.verdict} (limit {one.limit:g}): {one.why}" for one in missed]
-        return "; ".join(told) or ", ".join(
-            f"{named(one.name)} {one.why} (limit {one.limit:g})" for one in self.verdicts
-        )
+        if missed:
+            return "; ".join(f"{named(one.name)} {one.verdict} ({_limit(one)}): {_why(one)}" for one in missed)
+        return ", ".join(f"{named(one.name)} {_why(one)} ({_limit(one)})" for one in self.verdicts)
+
+
+def _limit(one: Verdict) -> str:
+    return f"limit {share(one.limit)}"
+
+
+def _why(one: Verdict) -> str:
+    return in_shares(one.why, one.limit)
 
 
 def named(limit: str) -> str:

@@ -3,15 +3,15 @@
 Measured + index + grader -> {slot: markup}; page.html has the slots, and page.js puts another run's view into them.
 """
 
-import re
 from collections.abc import Mapping
 
 from knowpack.records import Category, Estimate, Grader
 from knowpack.report import bands, charts, lost, measures, provenance
 from knowpack.report.charts import Dot, DotRow
-from knowpack.report.first import Deciding, First, first, said, share
+from knowpack.report.first import Deciding, First, first, said
 from knowpack.report.markup import Child, Markup, alien, details, el, join, table
 from knowpack.report.measured import Measured
+from knowpack.report.shares import in_shares, share
 from knowpack.report.source import Run
 from knowpack.report.summary import opening
 from knowpack.report.verdict import named
@@ -72,7 +72,7 @@ def _ship(told: First) -> Markup:
             {"class": LEVELS[one.verdict]},
             el("span", {"class": "state", "aria-hidden": "true"}, SIGNS[one.verdict]),
             el("strong", None, f"{named(one.name)}: {one.verdict}"),
-            f" (limit {share(one.limit)}). {sentence(one.why, one.limit)}",
+            f" (limit {share(one.limit)}). {_sentence(one.why, one.limit)}",
         )
         for one in told.judgement.verdicts
     ]
@@ -87,9 +87,8 @@ def _ship(told: First) -> Markup:
     )
 
 
-def sentence(why: str, limit: float) -> str:
-    """The reason of a verdict with shares as percentages, as the rest of the page has them."""
-    return re.sub(r"-?\b[01]\.\d{4}\b", lambda found: share(float(found[0]), limit), f"{why[0].upper()}{why[1:]}.")
+def _sentence(why: str, limit: float) -> str:
+    return f"{in_shares(f'{why[0].upper()}{why[1:]}', limit)}."
 
 
 def _card(one: Deciding, told: First) -> Markup:

@@ -1,0 +1,126 @@
+"""Asking the base: once for all runs, into its folder; what is there is kept.
+
+Base + RunConfig -> responses.parquet, knowledge.parquet, fresh-1/, fresh-2/, bench/ in `work/base/<hash>/`.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from knowpack import store
+from knowpack.base.base import Base, fresh_name, probe_key
+from knowpack.config import ProbeConfig, RunConfig, fingerprint
+from knowpack.decode.transformers_asker import left_out
+from knowpack.facts.chosen import shot_pool
+from knowpack.measure.grading import GRADER_VERSION
+from knowpack.measure.knowledge import knowledge_map
+from knowpack.measure.stakes import at_stake
+from knowpack.probe.askers import Asker
+from knowpack.probe.fresh import fresh_sets
+from knowpack.probe.probe import probe
+from knowpack.probe.prompts import Shot
+from knowpack.progress import SILENT, Progress
+from knowpack.records import Response
+
+
+def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> None:
+    """Ask the base everything, and again under fresh prompts; what is on disk already is kept."""
+    if is_measured(base, config):  # read by all, held by none
+        return
+    with store.folder_lock(base.folder, progress):
+        if not store.read_manifest(base.folder):
+            store.write_manifest(base.folder, {"command": "knowpack", "base_hash": base.folder.name, "files": {}})
+        if not (base.folder / "facts.parquet").is_file():
+            store.write_table(base.folder / "facts.parquet", base.facts)
+        if not (base.folder / "probe.json").is_file():
+            store.write_json(base.folder / "probe.json", described(base, config))
+        _ask(base.asker, base, base.facts, base.shots, config.probe, base.folder, None, progress)
+        ask_fresh(base, base.asker, base.folder, config, progress)
+        if config.bench.tasks:
+            from knowpack.bench.evaluate import evaluate
+
+            evaluate(base.asker, config.bench, bench_folder(base, config), progress=progress)
+        store.record_all(base.folder)
+        manifest = store.read_manifest(base.folder)
+        measured = manifest.get("measured")
+        keys = {_measured_key(config), *(measured if isinstance(measured, list) else [])}
+        store.write_manifest(base.folder, manifest | {"measured": sorted(keys)})
+
+
+def is_measured(base: Base, config: RunConfig) -> bool:
+    """Is all there that `measure_base` makes for this config?"""
+    measured = store.read_manifest(base.folder).get("measured")
+    if not isinstance(measured, list) or _measured_key(config) not in measured:
+        return False
+    return not store.lacking(base.folder) and not store.lacking(bench_folder(base, config))
+
+
+def _measured_key(config: RunConfig) -> str:
+    return store.hash_of([fingerprint(config, "probe"), bench_key(config)])
+
+
+def bench_folder(base: Base, config: RunConfig) -> Path:
+    """Where the base's own scores lie."""
+    return base.folder / "bench" / store.hash_of(bench_key(config))
+
+
+def bench_key(config: RunConfig) -> dict[str, object]:
+    """What changes the scores: the settings, and the content of benchmark data in a folder."""
+    key = fingerprint(config, "bench")
+    if config.bench.tasks and config.bench.data is not None:
+        from knowpack.bench.data import content
+
+        return key | {"bench_data": content(Path(config.bench.data))}
+    return key
+
+
+def ask_fresh(base: Base, asker: Asker, into: Path, config: RunConfig, progress: Progress) -> None:
+    """Ask the base, or the base with an adapter, under every set of fresh prompts.
+
+    The first set asks all facts, the others those with something to lose. -> into/fresh-1/, into/fresh-2/, ...
+    """
+    plain = config.probe.model_copy(update={"logprob": False, "n_samples": 0})
+    for number, shots in enumerate(fresh_sets(shot_pool(config), config.probe, base.facts["question"].to_list()), 1):
+        name = fresh_name(number)
+        chosen = base.facts if number == 1 else base.facts.join(at_stake(base.knowledge), on="fact_id", how="semi")
+        if chosen.is_empty():
+            return
+        theirs = base.folder / (name if into != base.folder else "") / "responses.parquet"
+        drafts = store.scan_table(theirs, Response)
+        _ask(asker, base, chosen, shots, plain, into / name, drafts, progress)
+
+
+def _ask(
+    asker: Asker,
+    base: Base,
+    facts: pl.DataFrame,
+    shots: list[list[Shot]],
+    config: ProbeConfig,
+    into: Path,
+    drafts: pl.LazyFrame | None,
+    progress: Progress,
+) -> None:
+    """responses.parquet and knowledge.parquet of these facts under these prompts; what is there is kept."""
+    responses = into / "responses.parquet"
+    if not responses.is_file():
+        chunks = store.Chunks(responses)
+        probe(asker, facts, shots, base.prompter, config, chunks=chunks, drafts=drafts, progress=progress)
+    if not (into / "knowledge.parquet").is_file():
+        store.write_table(into / "knowledge.parquet", knowledge_map(store.read_table(responses, Response)))
+
+
+def described(base: Base, config: RunConfig) -> dict[str, object]:
+    """probe.json: what the base was asked with, for the report and for a person."""
+    return {
+        "model": base.asker.name,
+        "weights_hash": base.asker.identity.weights,
+        "adapter": config.model.adapter,
+        "n_facts": base.facts.height,
+        "facts_hash": store.hash_table(base.facts),
+        "generation_config_left_out": left_out(base.asker),
+        "chat": base.prompter.chat,
+        "system": base.prompter.system,
+        "shots": [[shot._asdict() for shot in draw] for draw in base.shots],
+        "probe": probe_key(config),
+        "grader": GRADER_VERSION,
+    }

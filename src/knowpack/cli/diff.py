@@ -1,0 +1,74 @@
+"""`knowpack diff`. Parsing and printing only."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from knowpack.cli.pack import Limits
+from knowpack.cli.plan import DryRun, say_plan
+from knowpack.cli.results import NOT_MET, Json, finish
+from knowpack.cli.stages import Adapter, Facts, Model, Out, Quiet, Sample, Screen, Set, Shots, Work, config_of, say_live
+from knowpack.errors import ConfigError
+
+
+def diff_command(
+    out: Out,
+    model: Model = "lab",
+    adapter: Adapter = None,
+    tuned: Annotated[
+        str | None, typer.Option("--tuned", help="A whole fine-tuned model instead of an adapter.")
+    ] = None,
+    facts: Facts = "auto",
+    trained: Annotated[Path | None, typer.Option("--trained", help="What it was trained on, where known.")] = None,
+    shots: Shots = "auto",
+    sample: Sample = None,
+    screen: Screen = None,
+    limits: Limits = [],  # noqa: B006
+    work: Work = "work",
+    settings: Set = [],  # noqa: B006
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """What an adapter, or a fine-tuned model, from anywhere changed: matrix, shifts, causes, a page.
+
+    With --budget: exit code 3 where a limit is not met or not measured, so that it can gate what is shipped.
+
+    Example: knowpack diff --model lab --adapter out/adapter --sample 2000 --out out/diff --budget known_lost=0.02
+    """
+    from knowpack.cli.console import progress, starting
+    from knowpack.config import ModelConfig
+    from knowpack.pack import budget
+
+    if (adapter is None) == (tuned is None):
+        raise ConfigError("give one of --adapter and --tuned: what is the model to be compared with?")
+    config = config_of(
+        model=model,
+        facts=facts,
+        shots=shots,
+        sample=sample,
+        screen=screen,
+        work=work,
+        settings=["label=diff", *settings],
+    )
+    judged_by = budget.parse(limits, benchmarks=bool(config.bench.tasks)) if limits else None
+    after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
+    with starting(quiet):
+        from knowpack.base import open_base
+        from knowpack.diff import diff as diff_model
+        from knowpack.forecast import of_diff
+        from knowpack.store import read_json
+    base = None
+    if dry_run or not quiet:
+        base = open_base(config, progress(quiet))
+        say_plan(of_diff(base, config, out, progress(quiet)), err=not dry_run)
+    if dry_run:
+        return
+    asker = None if base is None else base.asker
+    folder = diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet, out), asker=asker)
+    told = read_json(folder / "tuned.json")
+    if not as_json:
+        say_live(told.get("largest_logit_change") if isinstance(told, dict) else None)
+    if finish(folder, quiet, as_json=as_json, budget=judged_by) != "met" and judged_by is not None:
+        raise typer.Exit(NOT_MET)
