@@ -136,6 +136,17 @@ def test_parts_are_disjoint_and_never_hold_a_packed_fact() -> None:
     assert len(set.union(*ids)) == 22
 
 
+def test_what_reports_on_a_later_pack_was_replayed_for_no_earlier_one() -> None:
+    """Drawn anew from what is left, half of the second report had been held by the first pack's replay."""
+    known = people(24)
+    first = plan.parts(known, known.head(1), seed=3, n_report=6, n_validation=4)
+    second = plan.parts(known, known.head(3), seed=3, n_report=6, n_validation=4)
+    replayed = set(first.replay["fact_id"])
+    assert replayed.isdisjoint(second.report["fact_id"])
+    assert replayed.isdisjoint(second.validation["fact_id"])
+    assert second.replay.height + second.validation.height + second.report.height == 21
+
+
 def test_too_few_facts_to_measure_harm_on_is_one_line() -> None:
     with pytest.raises(FactsError, match="--known"):
         plan.parts(people(10), people(1), seed=3)

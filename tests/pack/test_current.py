@@ -16,7 +16,7 @@ from knowpack.pack.changes import Changes, changes
 from knowpack.pack.earlier import Earlier, check_base
 from knowpack.pack.request import Request
 from knowpack.pack.screen import PACKED
-from knowpack.records import Fact, Response, fact_id_of, table
+from knowpack.records import Example, Fact, Response, fact_id_of, table
 from knowpack.train import replay_prompts
 from knowpack.train.recipes import for_load, to_go_on
 
@@ -199,6 +199,24 @@ def test_an_adapter_of_another_base_is_refused_before_anything_is_asked(first: P
     base = Loaded(tiny.llama(400), tiny.tokenizer(), "tiny", torch.device("cpu"), "5678")
     with pytest.raises(ModelError, match="--model"):
         check_base(Earlier(read_adapter(first), facts_of(), None), base)
+
+
+def test_what_an_earlier_pack_took_back_is_held_until_it_is_packed_again(first: Path, tmp_path: Path) -> None:
+    """The next batch's recipe is for facts to learn, and nobody asked what it did to those taken back."""
+    kept, gone, again = fact("Ely", "Bo"), fact("Ayr", "Cy"), fact("Ham", "Di")
+    home = tmp_path / "packed"
+    home.mkdir()
+    first.rename(home / "adapter")
+    (home / "pack.json").write_text("{}")
+    facts_of(kept).write_parquet(home / "facts.parquet")
+    examples = [Example("e", kept.fact_id, "unknown", kept.question, "Bo")]
+    table(examples, Example).write_parquet(home / "examples.parquet")
+    facts_of(gone, again).write_parquet(home / "taken_back.parquet")
+    more = saved(tmp_path / "more.parquet", fact("Wick", "Ed"), fact("Ham", "Flo"))
+    found = changes(Request(out=tmp_path / "out", facts=more, onto=str(home)))
+    assert found.removed["fact_id"].to_list() == [gone.fact_id]
+    assert (found.n_removed, found.removed_earlier) == (0, {gone.fact_id})
+    assert gone.fact_id in set(found.touched["fact_id"])  # neither replayed as known nor measured as harm
 
 
 def test_going_on_takes_the_steps_of_what_changes() -> None:

@@ -81,3 +81,10 @@ def test_what_is_kept_is_never_called_known() -> None:
     assert not own_answers.written_by_the_model(facts, {"a", "b"})
     found = own_answers.renamed([Figure("known_lost_net", "default", 0.1, n=9), Figure("harm_net", "default", 0.2)])
     assert [(one.name, one.value, one.n) for one in found] == [("own_lost_net", 0.1, 9), ("harm_net", 0.2, None)]
+
+
+def test_figures_of_knowledge_are_not_there_for_its_own_answers() -> None:
+    """Its own refusals are among its answers: "false refusals of known facts" would count those it keeps."""
+    given = [Figure(name, "default", 0.5) for name in ("refused_known_base", "ece_change", "auroc", "earlier_right")]
+    assert [one.name for one in own_answers.renamed(given)] == ["earlier_right"]
+    assert own_answers.named({"known_lost_net": 1, "ece": 2}) == {"own_lost_net": 1}

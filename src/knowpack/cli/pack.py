@@ -164,13 +164,18 @@ def _say_current(out: Path) -> None:
     if not isinstance(told, dict):
         return
     counts = told["counts"]
-    words = {"known": "known already and trained along", "earlier": "packed earlier", "removed": "taken back"}
-    more = [f"{counts[name]} {word}" for name, word in words.items()]
+    words = {
+        "known": "known already and trained along",
+        "earlier": "packed earlier",
+        "removed": "taken back",
+        "removed_earlier": "taken back earlier",
+    }
+    more = [f"{counts.get(name, 0)} {word}" for name, word in words.items()]
     echo(
         f"facts: {counts['new']} new, {counts['updates']} updates"
         + "".join(f", {one}" for one in more if one[0] != "0")
     )
-    if not (any(counts[name] for name in ("updates", *words)) or "own_kept" in told["current"]):
+    if not (any(counts.get(name) for name in ("updates", *words)) or "own_kept" in told["current"]):
         return
     for name, line in NAMES.items():
         if name in told["current"]:

@@ -74,7 +74,7 @@ def _going_on(trial: Trial, anew: KeepRecipe) -> KeepRecipe:
     n_layers = getattr(trial.base.loaded.model.config, "num_hidden_layers", None)
     if request.train is not None:
         return request.train
-    n_changed = trial.changes.new.height + trial.changes.removed.height
+    n_changed = trial.changes.new.height + trial.changes.n_removed
     return shaped(recipes.to_go_on(anew, request.model.name, n_changed), onto, n_layers)
 
 

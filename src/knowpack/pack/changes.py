@@ -28,7 +28,7 @@ class Changes:
     earlier: pl.DataFrame
     """Packed before; they stay."""
     removed: pl.DataFrame
-    """Packed before; their answers return to the base's."""
+    """Packed before and taken back, now or by an earlier pack: their answers are the base's."""
     replaced: dict[str, tuple[str, ...]]
     """Of a new fact: the answers that were packed earlier and are wrong now."""
     problems: list[Problem]
@@ -36,6 +36,14 @@ class Changes:
     onto: Earlier | None = None
     known: pl.DataFrame = field(default_factory=lambda: _none())
     """Of the new table, what the base answers already: trained along, or else it would be lost; counted apart."""
+
+    removed_earlier: frozenset[str] = frozenset()
+    """Of those taken back: the ids of those that an earlier pack took back, and that none has packed since."""
+
+    @property
+    def n_removed(self) -> int:
+        """How many are taken back now."""
+        return self.removed.height - len(self.removed_earlier)
 
     @property
     def held(self) -> pl.DataFrame:
@@ -64,7 +72,10 @@ def changes(request: Request) -> Changes:
     onto = open_earlier(request.onto, request.earlier)
     removed = _removed(request.remove, onto) if request.remove else _none()
     kept = onto.facts.join(removed, on="fact_id", how="anti", maintain_order="left")
-    return _compared(facts, kept, removed, problems, onto)
+    found = _compared(facts, kept, removed, problems, onto)
+    packed_again = overlap.ids(found.held, onto.taken_back) | set(removed["fact_id"])
+    before = onto.taken_back.filter(~pl.col("fact_id").is_in(list(packed_again)))
+    return replace(found, removed=pl.concat([removed, before]), removed_earlier=frozenset(before["fact_id"]))
 
 
 def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:

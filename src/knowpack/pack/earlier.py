@@ -15,8 +15,11 @@ from knowpack.errors import FactsError, ModelError
 from knowpack.facts import sources
 from knowpack.model.adapter import CONFIG, WEIGHTS, AdapterFiles, check_fits, other_base, read_adapter
 from knowpack.model.loaded import Loaded
-from knowpack.records import Example, Fact, Kind
+from knowpack.records import Example, Fact, Kind, table
 
+NO_FACTS = table([], Fact)
+TAKEN_BACK = "taken_back.parquet"
+"""Beside an adapter of ours: the facts that it, or one that it goes on from, took back. Fact table."""
 SHAPE = ("rank", "alpha", "rslora", "target_modules", "from_layer")
 """The settings of a recipe that an adapter's tensors fix."""
 
@@ -29,6 +32,8 @@ class Earlier(NamedTuple):
     """Fact table."""
     recipe: KeepRecipe | None
     """As its pack kept it; None = it was not made by `knowpack pack`."""
+    taken_back: pl.DataFrame = NO_FACTS
+    """Fact table: packed once, and no more."""
 
     @property
     def folder(self) -> Path:
@@ -61,7 +66,10 @@ def open_earlier(onto: str, facts: str | None) -> Earlier:
             f"{onto} does not say which facts it holds, and they would be lost; give their table with --earlier FACTS, "
             "or the folder that `knowpack pack` wrote"
         )
-    return Earlier(adapter, held, _recipe(home) if made_here else None)
+    if not made_here:
+        return Earlier(adapter, held, None)
+    back = home / TAKEN_BACK
+    return Earlier(adapter, held, _recipe(home), store.read_table(back, Fact) if back.is_file() else NO_FACTS)
 
 
 def check_base(earlier: Earlier, loaded: Loaded) -> None:

@@ -23,13 +23,14 @@ from knowpack.errors import BudgetError, FactsError
 from knowpack.further.asking import ask_base
 from knowpack.manifest import begin, owned, stage, start_from
 from knowpack.measure.harm import benchmark_drop
+from knowpack.measure.own_answers import named
 from knowpack.pack import budget as limits
-from knowpack.pack import plan
+from knowpack.pack import going_on, plan
 from knowpack.pack.at_stake import to_measure
 from knowpack.pack.attempts import attempts
 from knowpack.pack.budget import Harm, Verdict
 from knowpack.pack.changes import Changes, changes
-from knowpack.pack.earlier import check_base
+from knowpack.pack.earlier import TAKEN_BACK
 from knowpack.pack.request import NONE, Request, command_of, config_of, identity, known_of
 from knowpack.pack.screen import KNOWN, Problem, screen
 from knowpack.pack.self_written import known_facts
@@ -65,17 +66,18 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
     """
     started = time.perf_counter()
     given = changes(request)
+    asker = going_on.opened(request, given, asker, progress)  # a wrong base or shape is said before anything is asked
     known, asker = known_facts(request, asker, progress)
     with owned(request.out, "knowpack pack", identity(request, given.new, known, _begun_as(given)), progress, started):
         stakes, asker = to_measure(request, known, asker, progress)
         split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
         if not (request.out / "facts.parquet").is_file():
             write_table(request.out / "facts.parquet", pl.concat([given.held, split.report]))
+        if given.removed.height and not (request.out / TAKEN_BACK).is_file():
+            write_table(request.out / TAKEN_BACK, given.removed)
         config = config_of(request, given.held)
         base = open_base(config, progress, asker=asker)
-        loaded = weights_of(base.asker, "training")  # said before anything is asked
-        if given.onto is not None:
-            check_base(given.onto, loaded)
+        weights_of(base.asker, "training")  # said before anything is asked
         begin(request.out, config, base, {"again": command_of(request)})
         measure_base(base, config, progress)
         trial = open_trial(base, config, given, split, request, progress)
@@ -85,9 +87,11 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
         harm, kept = _report(trial, best, progress)
         base.check_unchanged()
         judged = limits.verdicts(harm, request.budget, request.reliability)
-        if known_of(request) == NONE:
-            judged = [one._replace(name="own_lost") if one.name == "known_lost" else one for one in judged]
-        outcome = Outcome(request.out, harm, judged, _lines(frontier), trial.changes.problems, kept)
+        lines = _lines(frontier)
+        if known_of(request) == NONE:  # what is kept of its own answers was never shown to be known
+            judged = [one._replace(name=name) for name, one in named({one.name: one for one in judged}).items()]
+            lines = [named(line) for line in lines]
+        outcome = Outcome(request.out, harm, judged, lines, trial.changes.problems, kept)
         _write(outcome, request, trial, best)
     _raise_if_missed(outcome)
     return outcome
@@ -113,7 +117,7 @@ def _known_apart(trial: Trial) -> Trial:
     sure = [one.fact_id for one in screen(given.new, trial.before) if one.check == KNOWN and one.fact_id not in needed]
     is_known = pl.col("fact_id").is_in(sure)
     new, known = given.new.filter(~is_known), given.new.filter(is_known)
-    if new.is_empty() and given.removed.is_empty():
+    if new.is_empty() and not given.n_removed:
         many = given.new.height or len(given.problems)
         who = "base answers" if given.new.height else "adapter holds"
         raise FactsError(f"the {who} all {many} facts already, under every prompt; nothing to pack")
@@ -164,6 +168,9 @@ def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> N
     """pack.json, and the card with what was measured."""
     told = read_table(best.folder / "examples.parquet", Example).filter(pl.col("kind") != str(Kind.REPLAY))
     figures = {field.name: getattr(outcome.harm, field.name) for field in fields(outcome.harm)}
+    harm = outcome.harm.as_json()
+    if known_of(request) == NONE:
+        figures, harm = named(figures), named(harm)
     measured = {name: card.text(estimate) for name, estimate in figures.items() if estimate is not None}
     held, onto = trial.changes.held, trial.changes.onto
     measured |= {"packed facts": str(held.height), "facts of the report": str(trial.split.report.height)}
@@ -176,7 +183,7 @@ def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> N
         {
             "budget": asdict(request.budget) | {"reliability": request.reliability},
             "facts to keep": "self-written" if known_of(request) == NONE else known_of(request),
-            "measured": outcome.harm.as_json(),
+            "measured": harm,
             "met": all(one.verdict == "met" for one in outcome.verdicts),
             "verdicts": [
                 {"name": v.name, "limit": v.limit, "verdict": v.verdict, "why": v.why} for v in outcome.verdicts

@@ -50,24 +50,29 @@ def parts(
 ) -> Parts:
     """Split the facts to keep, stratified by relation and popularity; at most half of them report, a sixth validate.
 
-    Whatever is about a packed fact is in no part: replay would hold its old answer, and its loss is no harm.
+    Drawn from the whole table, and whatever is about a packed fact taken out after: replay would hold its old answer,
+    and its loss is no harm. So the packs of one table and seed have the same parts, and what measures an adapter that
+    goes on from another (--onto) was replayed for neither.
     measured: of these, at most four fifths report and the others validate; all that is left is replayed.
     """
-    others = known.join(packed, on="fact_id", how="anti", maintain_order="left")
-    others = others.filter(~pl.col("fact_id").is_in(list(overlap.ids(packed, others))))
-    if others.height < 20:
+    about = set(packed["fact_id"]) | overlap.ids(packed, known)
+    n_apart = known.filter(~pl.col("fact_id").is_in(list(about))).height
+    if n_apart < 20:
         raise FactsError(
-            f"harm is measured on facts that are not packed, and there are {others.height}; give a larger table with "
+            f"harm is measured on facts that are not packed, and there are {n_apart}; give a larger table with "
             "--known (at least 20 facts)"
         )
-    pool = others if measured is None else others.join(measured, on="fact_id", how="semi", maintain_order="left")
+    pool = known if measured is None else known.join(measured, on="fact_id", how="semi", maintain_order="left")
     most = pool.height // 2 if measured is None else pool.height * 4 // 5
     report = sampled(pool, FactsConfig(sample=min(n_report, most), sample_seed=seed))
     rest = pool.join(report, on="fact_id", how="anti", maintain_order="left")
     most = rest.height // 3 if measured is None else rest.height
     validation = sampled(rest, FactsConfig(sample=min(n_validation, most), sample_seed=seed + 1))
-    replay = others.join(pl.concat([report, validation]), on="fact_id", how="anti", maintain_order="left")
-    return Parts(replay, validation, report)
+    replay = known.join(pl.concat([report, validation]), on="fact_id", how="anti", maintain_order="left")
+    found = Parts(*(part.filter(~pl.col("fact_id").is_in(list(about))) for part in (replay, validation, report)))
+    if found.validation.is_empty() or found.report.is_empty():
+        raise FactsError("all facts drawn to measure harm on are about packed ones; draw more with --sample")
+    return found
 
 
 def bits(asker: "Answers", prompter: "Prompter", facts: pl.DataFrame) -> float:

@@ -6,7 +6,7 @@ import polars as pl
 
 from knowpack.base import open_base
 from knowpack.forecast import Forecast, Stage, asked_again, base_stages, priced_as, sampled_rates
-from knowpack.pack import plan
+from knowpack.pack import going_on, plan
 from knowpack.pack.at_stake import to_measure
 from knowpack.pack.changes import Changes, changes
 from knowpack.pack.request import Request, config_of
@@ -31,7 +31,8 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
     """Every stage at its most: attempts end as soon as one fits the budget, training as soon as the facts hold."""
     given = changes(request)
     facts = given.held
-    known, asker = known_facts(request, None, progress)
+    asker = going_on.opened(request, given, None, progress)
+    known, asker = known_facts(request, asker, progress)
     stakes, asker = to_measure(request, known, asker, progress)
     split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
     config = config_of(request, facts)
@@ -39,7 +40,7 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
     recipe = request.train or recipes.for_model(request.model.name, plan.MIN_RANK, facts.height)
     config = config.model_copy(update={"train": recipe})
     if given.onto is not None and request.train is None:
-        n_changed = given.new.height + given.removed.height
+        n_changed = given.new.height + given.n_removed
         recipe = recipes.to_go_on(recipe, request.model.name, n_changed)
     n_packed, n_validated = facts.height, split.validation.height
     stages = list(base_stages(base, config))
@@ -65,4 +66,4 @@ def _counted(given: Changes, known: pl.DataFrame) -> str:
     said = [f"{given.new.height - updates} new facts, {updates} with another answer in the tables (updates)"]
     if given.onto is not None:
         said.append(f"{given.earlier.height} packed earlier")
-    return ", ".join([*said, *([f"{given.removed.height} taken back"] if given.removed.height else [])])
+    return ", ".join([*said, *([f"{given.n_removed} taken back"] if given.n_removed else [])])

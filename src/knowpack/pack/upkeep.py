@@ -30,7 +30,7 @@ class Upkeep(NamedTuple):
     """Of one pack."""
 
     counts: dict[str, int]
-    """new, known (of the new table, answered by the base), updates, earlier, removed: facts."""
+    """new, known (of the new table, answered by the base), updates, earlier, removed, removed_earlier: facts."""
     measured: dict[str, Estimate]
     """A key of measure.current.NAMES -> its estimate; what does not apply is absent."""
 
@@ -43,7 +43,8 @@ def counts(trial: Trial) -> dict[str, int]:
         "known": changes.known.height,
         "updates": n_updates,
         "earlier": changes.earlier.height,
-        "removed": changes.removed.height,
+        "removed": changes.n_removed,
+        "removed_earlier": len(changes.removed_earlier),
     }
 
 

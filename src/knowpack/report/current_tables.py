@@ -13,6 +13,7 @@ COUNTS = {
     "updates": "updates",
     "earlier": "packed earlier",
     "removed": "taken back",
+    "removed_earlier": "taken back earlier",
 }
 
 
@@ -26,7 +27,9 @@ def current(measured: Measured) -> Table:
         if not isinstance(counts, dict) or not isinstance(found, dict):
             continue
         counted = ", ".join(f"{counts[name]} {said}" for name, said in COUNTS.items() if counts.get(name))
-        if "own_kept" in found or any(counts.get(name) for name in ("known", "updates", "earlier", "removed")):
+        if "own_kept" in found or any(
+            counts.get(name) for name in ("known", "updates", "earlier", "removed", "removed_earlier")
+        ):
             rows += [(said, Estimate(**found[name])) for name, said in NAMES.items() if name in found]
     note = (
         f"Facts: {counted}. An update is a fact that the base, or an earlier pack, answers otherwise. Counted over "

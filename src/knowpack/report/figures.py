@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from knowpack import store
 from knowpack.measure.abstract_claims import Finding
 from knowpack.progress import SILENT, Progress
-from knowpack.records import Category, Grader
+from knowpack.records import Grader
 from knowpack.report import claim_tables, confidence_tables, drawing, grid_figures, measures, palette
 from knowpack.report.drawing import Drawn, plain
 from knowpack.report.families import families, family_name
 from knowpack.report.measured import Measured, run_of
 from knowpack.report.source import Run
 from knowpack.report.summary import epochs, opening
+from knowpack.report.words import words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,10 +51,10 @@ def _figures(measured: Measured) -> Iterator[Drawn]:
     if any(map(any, measures.matrix(measures.under(run.shifts, GRADER), trained=False))):  # not all were trained
         yield Drawn("matrix", _matrix(run))
     if kins := measures.kinship(run, GRADER):
-        yield Drawn("kinship", _kinship(kins))
+        yield Drawn("kinship", _kinship(kins, words(run).held))
     if any(row.reliability is not None for one in measured.source.runs for row in epochs(one)):
         yield Drawn("reliability_over_epochs", _epochs(measured))
-    if confidence_tables.confidence(measured, GRADER).rows:
+    if confidence_tables.confidence(measured, GRADER).rows and not run.asks_its_own:
         yield Drawn("confidence", _confidence(measured, run))
     if found := [one for one in claim_tables.findings(measured, GRADER) if one.parts]:
         yield Drawn("claims", _claims(found))
@@ -64,7 +65,7 @@ def _figures(measured: Measured) -> Iterator[Drawn]:
 def _matrix(run: Run) -> "Figure":
     counts = measures.matrix(measures.under(run.shifts, GRADER), trained=False)
     order = [i for i in range(len(counts)) if any(counts[i]) or any(row[i] for row in counts)][::-1]
-    names = [str(list(Category)[i]) for i in order]
+    names = [words(run).categories[i] for i in order]
     figure, (ax,) = drawing.new(drawing.COLUMN, 3.0)
     shares = [[counts[i][j] / max(1, sum(counts[i])) for j in order] for i in order]
     tones = [[palette.HARM if j < i else palette.GAIN if j > i else palette.SAME for j in order] for i in order]
@@ -78,16 +79,16 @@ def _matrix(run: Run) -> "Figure":
         for c, j in enumerate(order):
             text = f"{counts[i][j]:,}\n{shares[r][c]:.1%}"
             ax.text(c, r, text, ha="center", va="center", fontsize=8)
-    ax.set_title(plain(f"{run.label}: facts that were not trained"))
+    ax.set_title(plain(f"{run.label}: {words(run).asked} that were not trained"))
     return figure
 
 
-def _kinship(kins: list[measures.Kin]) -> "Figure":
+def _kinship(kins: list[measures.Kin], held: str) -> "Figure":
     figure, (ax,) = drawing.new(drawing.COLUMN, 0.9 + 0.38 * len(kins))
     for y, one in enumerate(reversed(kins)):
         lost = one.lost
         ax.errorbar(lost.value, y, xerr=drawing.ends(lost), fmt="o", color=palette.HARM)
-    ax.set(yticks=range(len(kins)), ylim=(-0.6, len(kins) - 0.4), xlabel="known facts lost, 95% interval")
+    ax.set(yticks=range(len(kins)), ylim=(-0.6, len(kins) - 0.4), xlabel=f"{held} lost, 95% interval")
     ax.xaxis.set_major_formatter(drawing.percent())
     ax.set_yticklabels([f"{one.kinship.replace('_', ' ')} (n={one.lost.n:,})" for one in reversed(kins)])
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))

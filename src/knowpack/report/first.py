@@ -22,9 +22,11 @@ LABELS = {
     "known_lost_net": "Known facts lost, net of noise",
     "known_lost_raw": "Known facts lost, raw",
     "own_lost_net": "Own answers lost, net of noise",
+    "own_lost_raw": "Own answers lost, raw",
     "refusals_lost_net": "Refusals lost, net of noise",
     "benchmark_drop": "Largest fall of a benchmark",
 }
+LOST = ("known_lost_net", "own_lost_net", "known_lost_raw", "own_lost_raw")
 N_DECISIVE = 3
 LONGEST_NAME = 40  # characters of a path in the heading
 
@@ -108,7 +110,7 @@ def short(name: str) -> str:
 
 def deciding(found: dict[str, Estimate]) -> list[Deciding]:
     """The three figures that decide: those that were measured first; raw where there is no net figure."""
-    lost = next((one for one in ("known_lost_net", "own_lost_net", "known_lost_raw") if one in found), None)
+    lost = next((one for one in LOST if one in found), None)
     names = [lost or name if name == "known_lost_net" else name for name in DECISIVE]
     chosen = sorted(names, key=lambda name: name not in found)[:N_DECISIVE]
     return [Deciding(name, LABELS[name], found.get(name)) for name in sorted(chosen, key=names.index)]

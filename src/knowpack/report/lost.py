@@ -11,6 +11,7 @@ from knowpack.records import Grader
 from knowpack.report import measures
 from knowpack.report.markup import Child, Markup, alien, el, table
 from knowpack.report.source import Run
+from knowpack.report.words import words
 
 IN_ALL, AT_LEAST = 600, 20  # rows over all runs of a report, and of each
 
@@ -47,24 +48,25 @@ def lost(run: Run, grader: Grader) -> list[Lost]:
 
 def section(run: Run, grader: Grader, n_runs: int) -> Markup:
     """The table, cut where a report has many runs; the explorer has them all."""
-    found = lost(run, grader)
+    found, called = lost(run, grader), words(run)
     most = max(AT_LEAST, IN_ALL // n_runs)
     if not found:
-        return el("p", None, "No fact that was not trained fell to a lower category.")
+        return el("p", None, called.none_fell)
     cut = f" Here are the {most} that fell furthest." if len(found) > most else ""
-    said = f"{len(found):,} facts that were not trained stand in a lower category than before, the worst first.{cut}"
+    many = f"{len(found):,} {called.asked} that were not trained"
+    said = f"{many} stand in a lower category than before, the worst first.{cut}"
     link = el("a", {"href": "#move=fell&sort=fell", "class": "to-explorer"}, "See them with every answer")
     rows: list[list[Child]] = [
         [
             alien(one.question),
             alien(one.answer, 120),
-            f"{one.before} → {one.after}",
+            called.between(one.before, one.after),
             points(one.delta_p),
             alien(one.now, 120),
         ]
         for one in found[:most]
     ]
-    heads = ("question", "right answer", "moved", "share of right answers", "now answered, most often")
+    heads = ("question", called.answer, "moved", f"share of {called.answer}s", "now answered, most often")
     return el("div", None, el("p", None, said, " ", link), table(heads, rows, "Lost facts", classes="lost"))
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.measure import causes as cause_rules
-from knowpack.measure import harm, stakes, stats
+from knowpack.measure import harm, own_answers, stakes, stats
 from knowpack.measure import shifts as shift_figures
 from knowpack.measure.evidence import Direction
 from knowpack.records import GRADERS, Category, Estimate, Grader, Kind, Kinship
@@ -99,7 +99,7 @@ def of(run: Run, grader: Grader) -> dict[str, Estimate]:
         fall = None if run.paired is None else drop(run.paired)
         if fall is not None:
             found[drop.__name__] = fall
-    if {"positive", "known_lost_raw"} <= found.keys():
+    if "positive" in found and found.keys() & {"known_lost_raw", "own_lost_raw"}:
         return found
     read_off = {
         one.name: one.estimate for one in shift_figures.summary(run.shifts, run.facts()) if one.grader == grader
@@ -109,6 +109,8 @@ def of(run: Run, grader: Grader) -> dict[str, Estimate]:
         estimate = figure(untrained)
         if estimate is not None:
             read_off[figure.__name__] = estimate
+    if run.asks_its_own:
+        read_off = own_answers.named(read_off)
     return {name: one for name, one in read_off.items() if name in NAMES} | found
 
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from knowpack import config, store
 from knowpack.bench.compare import compare
 from knowpack.errors import BenchError, StoreError
+from knowpack.measure.own_answers import written_by_the_model
 from knowpack.records import Estimate, Example, Fact, Knowledge, Response, Score, Shift
 from knowpack.state import read_state
 
@@ -120,6 +121,12 @@ class Run:
         n, k = (_int(self.config("mix", key)) for key in ("n_unknown", "n_highly_known"))
         examples = self.examples() if n * k and not self.config("mix", "sham") else None
         return None if examples is None else Extras(int((examples["kind"] == "highly_known").sum()), n * k)
+
+    @cached_property
+    def asks_its_own(self) -> bool:
+        """Are all questions that were not trained the model's own (pack --known none)?"""
+        examples = self.examples()
+        return written_by_the_model(self.facts(), set() if examples is None else set(examples["fact_id"]))
 
     @cached_property
     def scores(self) -> pl.DataFrame | None:

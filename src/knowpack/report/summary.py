@@ -6,10 +6,11 @@ Measured -> the index of a run; sentences; one JSON object.
 from typing import NamedTuple
 
 from knowpack.measure import causes
-from knowpack.records import GRADERS, Category, Kinship
+from knowpack.records import GRADERS, Kinship
 from knowpack.report import measures
 from knowpack.report.measured import Measured
 from knowpack.report.source import Run
+from knowpack.report.words import words
 
 RELIABLE = 0.9
 
@@ -25,11 +26,13 @@ class Best(NamedTuple):
 def summary(measured: Measured) -> dict[str, object]:
     """What the explorer and the switches of the page need beside the facts."""
     given = measured.source
-    best = opening(measured)
+    best, called = opening(measured), words(given.runs[0])
     return {
         "kind": given.kind,
         "graders": list(GRADERS),
-        "categories": [str(one) for one in Category],
+        "categories": called.categories,
+        "chips": called.chips,
+        "answer": called.answer,
         "kinships": [str(one) for one in Kinship],
         "causes": [[str(rule.name), rule.label] for rule in causes.RULES],
         "open": best.run,
@@ -68,6 +71,7 @@ def opening(measured: Measured) -> Best:
 def unmeasured(measured: Measured) -> list[str]:
     """What could not be measured, in words."""
     found = {name for run in measured.runs for name in run["default"]}
+    found |= {name.replace("own_lost", "known_lost") for name in found}
     said = {
         "reliability": "Reliability: no trained Unknown facts, or it was not asked for.",
         "reliability_held_out": "New facts in other wordings: there are no held-out wordings, or they were not asked.",
@@ -79,10 +83,11 @@ def unmeasured(measured: Measured) -> list[str]:
         missing.append("Benchmarks: none were run.")
     if not any(measures.kinship(run, "default") for run in measured.source.runs):
         missing.append("Kinship to the trained facts and causes: the training facts are not known.")
+    held = words(measured.source.runs[0]).categories[-1]
     if n := max((_screened(run) for run in measured.source.runs), default=0):
         missing.append(
             f"Facts that the base did not answer: of {n:,} asked under one prompt, those that it answered or refused "
-            "were measured. HighlyKnown facts are all there; other shares are of what was asked, not of the table."
+            f"were measured. {held} facts are all there; other shares are of what was asked, not of the table."
         )
     return missing
 

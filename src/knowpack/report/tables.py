@@ -28,8 +28,11 @@ from knowpack.report.paper_tables import (
     refusals,
 )
 from knowpack.report.source import Run
+from knowpack.report.words import words
 
 LONGEST_LIST = 10  # over-given answers a run
+OF_KNOWLEDGE = frozenset({"claims", "table1_categories", "table5_causes", "group_harm", "risk_coverage"})
+"""Tables of what a model knows, or how sure it is of what is right: not there where it wrote its questions itself."""
 
 
 def tables(measured: Measured, grader: Grader) -> list[Table]:
@@ -60,7 +63,8 @@ def tables(measured: Measured, grader: Grader) -> list[Table]:
         comparison_tables.dose(measured, grader),
     ]
     beside = in_the_paper(measured)
-    return [only_ours(table, beside=beside) for table in made if table.rows]
+    never = OF_KNOWLEDGE if all(run.asks_its_own for run in measured.source.runs) else frozenset()
+    return [only_ours(table, beside=beside) for table in made if table.rows and table.name not in never]
 
 
 def cells(measured: Measured, grader: Grader) -> Table:
@@ -94,12 +98,13 @@ def matrix(measured: Measured, grader: Grader) -> Table:
     sampled = any(counts[weak][i] or counts[i][weak] for _, counts in counted for i in range(len(Category)))
     shown = [i for i in range(len(Category)) if sampled or i != weak]
     rows: list[tuple[Value, ...]] = []
+    called = words(measured.source.runs[0])
     for run, counts in counted:
-        for before, line in zip(Category, counts, strict=True):
+        for before, line in zip(words(run).categories, counts, strict=True):
             if sum(line):
-                rows.append((run.label, run.seed, str(before), *(line[i] for i in shown)))
-    heads = ("cell", "seed", "before", *(f"after: {list(Category)[i]}" for i in shown))
-    return Table("matrix", "Categories before and after, facts not trained", heads, rows)
+                rows.append((run.label, run.seed, before, *(line[i] for i in shown)))
+    heads = ("cell", "seed", "before", *(f"after: {called.categories[i]}" for i in shown))
+    return Table("matrix", f"Categories before and after, {called.asked} not trained", heads, rows)
 
 
 def kinship(measured: Measured, grader: Grader) -> Table:
@@ -109,14 +114,15 @@ def kinship(measured: Measured, grader: Grader) -> Table:
         for run in measured.source.runs
         for one in measures.kinship(run, grader)
     ]
-    heads = ("cell", "seed", "kinship", "known facts lost", "facts of this kinship")
+    called = words(measured.source.runs[0])
+    heads = ("cell", "seed", "kinship", f"{called.held} lost", f"{called.asked} of this kinship")
     return Table("kinship", "Harm by nearness to the trained facts", heads, rows)
 
 
 def causes_base_rates(measured: Measured, grader: Grader) -> Table:
     """Causes beside their base rates and placebos, and the unexplained rest."""
     rows: list[tuple[Value, ...]] = [
-        (run.label, run.seed, "UK→HK" if up else "HK→UK", one.label, one.share, one.base_rate, one.placebo)
+        (run.label, run.seed, _move(run, up=up), one.label, one.share, one.base_rate, one.placebo)
         for run in measured.source.runs
         for up in (True, False)
         for one in measures.causes(run, grader, up=up)
@@ -127,6 +133,13 @@ def causes_base_rates(measured: Measured, grader: Grader) -> Table:
         "had as many untrained facts been the trained ones; mean and middle 95% of the draws. Causes overlap."
     )
     return Table("causes", "Causes, their base rates and placebos", heads, rows, note)
+
+
+def _move(run: Run, *, up: bool) -> str:
+    if run.asks_its_own:
+        low, *_, high = words(run).categories
+        return f"{low}→{high}" if up else f"{high}→{low}"
+    return "UK→HK" if up else "HK→UK"
 
 
 def over_given(measured: Measured, grader: Grader) -> Table:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from knowpack import store
+from knowpack.measure import own_answers
 from knowpack.pack import budget as limits
 from knowpack.pack.budget import MEASURED_BY, Budget, State, Verdict
 from knowpack.records import Estimate
@@ -74,11 +75,20 @@ def judge(run: Run, found: Mapping[str, Estimate]) -> Judgement:
         return _of_pack(packed, found)
     kept = run.read(KEPT).get("budget")
     budget = Budget(**kept) if isinstance(kept, dict) else Budget()
-    verdicts = limits.judged(found, budget)
+    verdicts = _judged(found, budget)
     if "reliability" in found:
         verdicts.insert(0, limits.learned(found["reliability"], RELIABILITY))
     by = "the limits given with --budget" if kept else "the default limits of knowpack pack"
     return Judgement(limits.overall(verdicts), verdicts, by)
+
+
+def _judged(found: Mapping[str, Estimate], budget: Budget) -> list[Verdict]:
+    """The limit on known facts holds for the model's own answers, where there are no others, under their name."""
+    if not any(name.startswith(own_answers.OWN) for name in found):
+        return limits.judged(found, budget)
+    as_known = {name.replace(own_answers.OWN, own_answers.KNOWN): one for name, one in found.items()}
+    by_name = own_answers.named({one.name: one for one in limits.judged(as_known, budget)})
+    return [one._replace(name=name) for name, one in by_name.items()]
 
 
 def _of_pack(packed: Mapping[str, object], found: Mapping[str, Estimate]) -> Judgement:

@@ -5,7 +5,7 @@ Measured + index + grader -> {slot: markup}; page.html has the slots, and page.j
 
 from collections.abc import Mapping
 
-from knowpack.records import Category, Estimate, Grader
+from knowpack.records import Estimate, Grader
 from knowpack.report import bands, charts, lost, measures, provenance
 from knowpack.report.charts import Dot, DotRow
 from knowpack.report.first import Deciding, First, first, said
@@ -15,6 +15,7 @@ from knowpack.report.shares import in_shares, share
 from knowpack.report.source import Run
 from knowpack.report.summary import opening
 from knowpack.report.verdict import named
+from knowpack.report.words import Words, words
 
 SIGNS = {"met": "✓", "not met": "✕", "not measured": "?"}
 LEVELS = {"met": "good", "not met": "bad", "not measured": "open"}
@@ -29,7 +30,7 @@ def view(measured: Measured, index: int, grader: Grader) -> dict[str, Markup]:
     """Slot -> markup."""
     run, told = measured.source.runs[index], first(measured, index, grader)
     return {
-        "first": join(_which(measured, index), _first(told, len(lost.lost(run, grader)), _trained(run))),
+        "first": join(_which(measured, index), _first(told, len(lost.lost(run, grader)), _trained(run), words(run))),
         "moved": _moved(measured, index, grader),
         "lost": lost.section(run, grader, len(measured.source.runs)),
         "figures": _all_figures(measured.runs[index][grader]),
@@ -46,7 +47,7 @@ def _which(measured: Measured, index: int) -> Markup | None:
     return el("p", {"class": "small", "id": "which"}, el("strong", None, alien(run.label)), f", seed {run.seed}{why}.")
 
 
-def _first(told: First, n_lost: int, trained: str) -> Markup:
+def _first(told: First, n_lost: int, trained: str, called: Words) -> Markup:
     rows = [
         ("Model", join(alien(told.model, 120), _hash(told.model_hash))),
         ("Adapter", join(alien(told.adapter, 120), _hash(told.adapter_hash))),
@@ -54,12 +55,18 @@ def _first(told: First, n_lost: int, trained: str) -> Markup:
         ("Date", (told.date or "not kept").replace("T", " ").replace("Z", " UTC")),
     ]
     identity = el("dl", {"class": "identity"}, [join(el("dt", None, k), el("dd", None, v)) for k, v in rows])
-    link = el("a", {"href": "#lost-title", "class": "to-lost"}, f"The {n_lost:,} facts that it lost, the worst first")
+    link = el(
+        "a", {"href": "#lost-title", "class": "to-lost"}, f"The {n_lost:,} {called.asked} that it lost, the worst first"
+    )
     return join(
         el("p", {"class": "answer"}, told.headline),
         el("div", {"class": "opening"}, _ship(told), identity),
         el("div", {"class": "cards", "id": "cards"}, [_card(one, told) for one in told.figures]),
-        el("p", {"class": "next"}, link if n_lost else "No fact that was not trained fell to a lower category."),
+        el(
+            "p",
+            {"class": "next"},
+            link if n_lost else called.none_fell,
+        ),
     )
 
 
@@ -99,7 +106,7 @@ def _card(one: Deciding, told: First) -> Markup:
             "div", {"class": "card"}, parts, el("p", {"class": "big"}, "–"), el("p", {"class": "small"}, "not measured")
         )
     limits = {"known_lost_net": "known_lost", "known_lost_raw": "known_lost", "refusals_lost_net": "refusals_lost"}
-    limits["own_lost_net"] = "own_lost"
+    limits |= {"own_lost_net": "own_lost", "own_lost_raw": "own_lost"}
     limit = next((v.limit for v in told.judgement.verdicts if v.name == limits.get(one.name, one.name)), None)
     parts.append(el("p", {"class": "big"}, share(estimate.value, limit)))
     parts.append(_range(estimate, limit, "up" if one.name == "reliability" else "down"))
@@ -144,18 +151,25 @@ def _trained(run: Run) -> str:
 def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
     run = measured.source.runs[index]
     counts = measures.matrix(measures.under(run.shifts, grader), trained=False)
-    names = [str(one) for one in Category]
+    called = words(run)
+    names = list(called.categories)
     total = sum(map(sum, counts))
     rose = sum(n for i, row in enumerate(counts) for j, n in enumerate(row) if j > i)
     fell = sum(n for i, row in enumerate(counts) for j, n in enumerate(row) if j < i)
-    text = f"Of {total:,} untrained facts {rose:,} rose and {fell:,} fell."
+    text = f"Of {total:,} untrained {called.asked} {rose:,} rose and {fell:,} fell."
     moved = f"{rose:,} rose (blue), {fell:,} fell (orange)"
-    note = f"{total:,} facts that were not trained, before on the left, after on the right: {moved}."
-    floor = measured.runs[index][grader].get("known_lost_floor")
+    note = f"{total:,} {called.asked} that were not trained, before on the left, after on the right: {moved}."
+    found = measured.runs[index][grader]
+    floor = found.get("known_lost_floor") or found.get("own_lost_floor")
     parts = [
-        figure("flow", "Where the facts went", note, bands.bands(counts, names, text)),
-        figure("matrix", "Before and after", "Facts, and their share of the row.", _matrix(counts, names)),
-        _kinship(measures.kinship(run, grader), floor),
+        figure("flow", "Where the facts went", note + called.note, bands.bands(counts, names, text)),
+        figure(
+            "matrix",
+            "Before and after",
+            f"How many {called.asked}, and their share of the row.",
+            _matrix(counts, names),
+        ),
+        _kinship(measures.kinship(run, grader), floor, called),
         _causes(run, grader),
     ]
     return el("div", {"class": "pair"}, [part for part in parts if part is not None])
@@ -183,7 +197,7 @@ def _matrix(counts: list[list[int]], names: list[str]) -> Markup:
     return table(heads, rows, "Before and after", classes="matrix")
 
 
-def _kinship(found: list[measures.Kin], floor: Estimate | None) -> Markup | None:
+def _kinship(found: list[measures.Kin], floor: Estimate | None, called: Words) -> Markup | None:
     rows = [
         DotRow(one.kinship.replace("_", " "), [Dot(one.lost, "down")], f"{share(one.lost.value)}, n = {one.lost.n:,}")
         for one in found
@@ -191,11 +205,12 @@ def _kinship(found: list[measures.Kin], floor: Estimate | None) -> Markup | None
     if not rows:
         return None
     dashed = " Dashed: the noise floor." if floor else ""
-    note = f"HighlyKnown facts that no longer are, by nearness to what was trained; 95% intervals.{dashed}"
+    of = f"{called.asked.capitalize()} that were {called.categories[-1]} and no longer are"
+    note = f"{of}, by nearness to what was trained; 95% intervals.{dashed}"
     text = "; ".join(f"{row.label}: {row.value}" for row in rows)
-    drawn = charts.dots(rows, "share of known facts lost", text, floor=floor.value if floor else None)
+    drawn = charts.dots(rows, f"share of {called.held} lost", text, floor=floor.value if floor else None)
     numbers = table(
-        ["kinship", "lost", "known facts", "all facts"],
+        ["kinship", "lost", called.held, f"all {called.asked}"],
         [
             [row.label, said(one.lost), f"{one.lost.n:,}", f"{one.n_facts:,}"]
             for row, one in zip(rows, found, strict=True)
@@ -207,7 +222,8 @@ def _kinship(found: list[measures.Kin], floor: Estimate | None) -> Markup | None
 
 def _causes(run: Run, grader: Grader) -> Markup | None:
     """Causes that were measured; where the trained facts are unknown, those that read them are not there."""
-    ways = (("HighlyKnown → Unknown", False, "down", "o"), ("Unknown → HighlyKnown", True, "up", "D"))
+    low, *_, high = words(run).categories
+    ways = ((f"{high} → {low}", False, "down", "o"), (f"{low} → {high}", True, "up", "D"))
     rows, numbers, keys = [], [], []
     for name, up, tone, shape in ways:
         n = len(measures.movers(measures.under(run.shifts, grader), up=up))

@@ -170,10 +170,12 @@ def _check_whole(model: PeftModel, n: int, names: Targets) -> None:
 
 def _begin_as(model: PeftModel, settings: LoraConfig, first: AdapterFiles) -> None:
     """Put the tensors of an adapter on disk where the fresh ones are."""
-    for name, of_config in (("lora_alpha", settings.lora_alpha), ("use_rslora", settings.use_rslora)):
-        if first.settings.get(name) != of_config:
+    for name, option, default in (("r", "rank", None), ("lora_alpha", "alpha", None), ("use_rslora", "rslora", False)):
+        mine, its = getattr(settings, name), first.settings.get(name, default)
+        if its != mine:
             raise ModelError(
-                f"the adapter {first.folder} has {name}={first.settings.get(name)}, this recipe {of_config}"
+                f"the adapter {first.folder} has {name}={its}, this recipe {mine}; set train.{option}={its}, "
+                "or pack all facts anew"
             )
     fresh = {
         name.replace(".default.", "."): tuple(weight.shape)
@@ -184,7 +186,7 @@ def _begin_as(model: PeftModel, settings: LoraConfig, first: AdapterFiles) -> No
         differs = sorted({name for name, _ in fresh.items() ^ first.shapes.items()})
         raise ModelError(
             f"the adapter {first.folder} is not of the shape that this recipe trains: {len(differs)} tensors differ, "
-            f"the first {differs[0]}; give its rank and layers (train.rank, train.from_layer), or pack all facts anew"
+            f"the first {differs[0]}; give its layers (train.target_modules, train.from_layer), or pack all facts anew"
         )
     set_peft_model_state_dict(model, load_file(first.folder / WEIGHTS))
 

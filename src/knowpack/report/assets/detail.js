@@ -33,7 +33,7 @@ function facts(i) {
     line("Subject", EX.facts.subject[i] ? alien(EX.facts.subject[i]) : null),
     line("Relation", alien([named("relation", i), [named("domain", i), named("range", i)].filter(Boolean).join(" → ")].filter(Boolean).join(", "))),
     line("Popularity", named("popularity", i)), line("Training", KIN_WORDS[kinOf(i)]),
-    line("Moved", el("span", null, chip(i, "before"), " → ", chip(i, "after"), b === a ? "" : ` ${percent(share(ofRun().before, i), 0)} to ${percent(share(ofRun().after, i), 0)} right`)),
+    line("Moved", el("span", null, chip(i, "before"), " → ", chip(i, "after"), b === a ? "" : ` ${percent(share(ofRun().before, i), 0)} to ${percent(share(ofRun().after, i), 0)} ${DATA.answer}s`)),
     b === a || kinOf(i) >= 5 ? [] : line("Causes", causesOf(i).map((c) => CAUSE_WORDS[c]).join(", ") || "unexplained"));
 }
 
@@ -49,7 +49,7 @@ function answer(seen, which) {
   if (alias && at >= 0) body.append(words.slice(0, at), el("mark", null, words.slice(at, at + shown(alias).length)), words.slice(at + shown(alias).length));
   else body.append(words || "(empty)");
   return el("td", { class: alias !== null ? "right" : refused ? "refused" : "wrong" },
-    el("span", { class: "sign", role: "img", "aria-label": alias !== null ? "correct" : refused ? "refused" : "wrong" }, alias !== null ? "✓" : refused ? "∅" : "·"), body,
+    el("span", { class: "sign", role: "img", "aria-label": alias !== null ? DATA.answer : refused ? "refused" : "wrong" }, alias !== null ? "✓" : refused ? "∅" : "·"), body,
     alias !== null && at < 0 ? el("span", { class: "small" }, " matched: ", alien(alias)) : null,
     cut ? el("span", { class: "small" }, ` … ${cut.toLocaleString("en")} more characters`) : null);
 }

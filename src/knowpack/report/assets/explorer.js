@@ -180,11 +180,10 @@ function clearFilters() {
 
 // --- the list -----------------------------------------------------------------------------------------------
 
-const WORDS = ["Unknown", "Weakly", "Maybe", "Highly"];
 function chip(i, side) {
   const c = category(i, side);
   if (c < 0) return el("span", { class: "chip none" }, "–");
-  return el("span", { class: `chip c${c}`, title: `${DATA.categories[c]}: ${percent(share(ofRun()[side], i), 0)} right` }, WORDS[c]);
+  return el("span", { class: `chip c${c}`, title: `${DATA.categories[c]}: ${percent(share(ofRun()[side], i), 0)} ${DATA.answer}s` }, DATA.chips[c]);
 }
 
 function row(k) {

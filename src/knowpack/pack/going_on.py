@@ -1,0 +1,33 @@
+"""The model that an adapter goes on on, looked at before anything is asked: is it the adapter's own base, and has the
+adapter the shape that the recipe trains?
+
+`Request` + `Changes` -> whoever answers, opened where that takes the weights. A wrong base, rank, scale or choice of
+layers is one line, and no minutes.
+"""
+
+from knowpack.config import KeepRecipe
+from knowpack.decode.transformers_asker import weights_of
+from knowpack.pack.changes import Changes
+from knowpack.pack.earlier import check_base, shaped
+from knowpack.pack.request import Request
+from knowpack.probe.askers import Asker
+from knowpack.progress import SILENT, Progress
+from knowpack.served.opening import open_asker
+from knowpack.train import lora
+
+
+def opened(request: Request, given: Changes, asker: Asker | None, progress: Progress = SILENT) -> Asker | None:
+    """The model, as it was given or loaded here; untouched where no adapter is gone on from. Raises ModelError."""
+    onto = given.onto
+    if onto is None:
+        return asker
+    if asker is None:
+        with progress.stage(f"loading {request.model.name}", None):
+            asker = open_asker(request.model, request.probe.batch_size)
+    loaded = weights_of(asker, "training")
+    check_base(onto, loaded)
+    n_layers = getattr(loaded.model.config, "num_hidden_layers", None)
+    recipe = request.train or shaped(KeepRecipe(), onto, n_layers)
+    with lora.adapted(loaded.model, recipe, request.seed, onto.folder):
+        pass  # it can be put on as training will put it on
+    return asker

@@ -1,0 +1,64 @@
+"""What a report calls what was asked: facts that the model knows, or questions of its own with its own answers.
+
+Run -> `Words`. Where there was no table of facts to keep (`pack --known none`) nobody says that an answer is right, so
+that no category of such a page is a knowledge category.
+"""
+
+from typing import NamedTuple
+
+from knowpack.records import Category
+from knowpack.report.source import Run
+
+
+class Words(NamedTuple):
+    """For all that was not trained."""
+
+    categories: tuple[str, ...]
+    """In the order of Category."""
+    chips: tuple[str, ...]
+    """The same, short."""
+    asked: str
+    """What was asked, in the plural."""
+    held: str
+    """Those that can be lost."""
+    answer: str
+    """The answer that counts."""
+    note: str
+    """What the categories mean, where their names do not say it; else empty."""
+
+    @property
+    def none_fell(self) -> str:
+        """Where nothing was lost."""
+        return f"None of the {self.asked} that were not trained fell to a lower category."
+
+    def between(self, before: str, after: str) -> str:
+        """Two categories as a move."""
+        return f"{self.name(before)} → {self.name(after)}"
+
+    def name(self, category: str) -> str:
+        """A category as it is called here."""
+        return self.categories[list(Category).index(Category(category))]
+
+
+KNOWN = Words(
+    tuple(str(one) for one in Category),
+    ("Unknown", "Weakly", "Maybe", "Highly"),
+    "facts",
+    "known facts",
+    "right answer",
+    "",
+)
+OWN = Words(
+    ("Never", "Sampled", "Sometimes", "Always"),
+    ("Never", "Sampled", "Sometimes", "Always"),
+    "questions of its own",
+    "own answers",
+    "own answer",
+    " The model wrote these questions itself and no table says what is right: Always, Sometimes and Never tell under "
+    "how many prompts it gives the answer that it gave when it wrote them.",
+)
+
+
+def words(run: Run) -> Words:
+    """Of this run."""
+    return OWN if run.asks_its_own else KNOWN
