@@ -96,7 +96,7 @@ def test_added_taken_back_and_nothing_else(place: Path, packed: Pack) -> None:
     assert fourth["counts"] == {"new": 1, "known": 0, "updates": 0, "earlier": 2, "removed": 0, "removed_earlier": 1}
     assert [value(fourth, name) for name in ("new_right", "earlier_right", "removed_left")] == [1.0, 1.0, 0.0]
     held = read_table(place / "fourth" / "examples.parquet", Example).filter(pl.col("kind") == "replay")
-    assert "who is Xanthe" in held["question"].to_list()
+    assert "Who is Xanthe?" in held["question"].to_list()
 
     # a recipe of another shape than the adapter's is refused before anything is asked or written
     asked = sorted((place / "work" / "base").iterdir())
