@@ -8,6 +8,7 @@ import transformers
 
 from knowpack.decode.copied import cache_argument, cache_in
 from knowpack.decode.decoder import Decoder
+from knowpack.decode.ways import Way
 from knowpack.model.loaded import Loaded, weights_hash
 
 from .test_decode import check as check_greedy
@@ -37,7 +38,7 @@ def test_without_the_interface_caches_are_copied_and_a_warning_says_so() -> None
     loaded = gpt_neo()
     decoder = Decoder(loaded, batch_size=4)
     with pytest.warns(UserWarning, match="cannot share a prefix"):
-        assert not decoder.shared
+        assert decoder._ways.at() is not Way.SHARED
     tails = questions(12)
     for prefix in ([1, 30, 31], []):
         check_greedy(loaded, prefix, tails, decoder.generate(prefix, tails, max_new_tokens=12))

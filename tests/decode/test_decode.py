@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from knowpack.decode.decoder import Decoder
+from knowpack.decode.ways import Way
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded, weights_hash
 
@@ -131,7 +132,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(llama: Loaded, monkeyp
 
 def test_an_error_that_is_not_memory_is_not_swallowed(llama: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = Decoder(llama)
-    assert decoder.shared
+    assert decoder._ways.at() is Way.SHARED
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("shapes cannot be multiplied")

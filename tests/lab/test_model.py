@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from knowpack.bench.evaluate import Sample
 from knowpack.errors import ModelError
 from knowpack.lab import files
 from knowpack.lab.forms import Ask, chat
 from knowpack.probe.prompts import Prompter, Shot
-from knowpack.store import hash_file
+from knowpack.records import table
+from knowpack.store import hash_file, write_table
 
 CARD = Path(files.__file__).parent / "card.json"
 README = CARD.with_name("README.md")
@@ -78,6 +80,20 @@ def test_the_readme_holds_the_table_that_the_command_prints() -> None:
 
     card = json.loads(CARD.read_text())
     assert render([Row(**row) for row in card["rows"]]) in README.read_text()
+
+
+def test_no_share_of_the_card_has_an_interval_beyond_0_and_1(tmp_path: Path) -> None:
+    """1.96 standard errors gave .9875 an end at 1.002, and 20 of 20 no interval at all."""
+    from knowpack.cli.lab_card import CHANCE, bench_rows
+
+    for row in json.loads(CARD.read_text())["rows"]:
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1, row["figure"]
+    for task in CHANCE:
+        right = [Sample(task, i, "", "acc", 1.0, "0", "0") for i in range(20)]
+        write_table(tmp_path / task / "samples.parquet", table(right, Sample))
+    for row in bench_rows(tmp_path):
+        assert (row.value, row.high, row.n) == (1.0, 1.0, 20)
+        assert row.low == pytest.approx(0.025 ** (1 / 20))  # Clopper and Pearson: .8316
 
 
 def test_a_missing_model_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

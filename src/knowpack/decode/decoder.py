@@ -45,11 +45,6 @@ class Decoder:
         self._ways = Ways(self._forward)
         self._room: Pool | None = None
 
-    @property
-    def shared(self) -> bool:
-        """Whether prefixes are shared in short rows; False where the architecture does not allow it."""
-        return self._ways.at() is Way.SHARED
-
     def forget(self) -> None:
         """Call when the weights have changed: drops all keys and values."""
         self._forward.forget()

@@ -6,8 +6,8 @@ Measured -> Table records under one grader; the tests are measure/compare_cells.
 import polars as pl
 
 from knowpack.measure import compare_cells, harm
-from knowpack.measure.compare_cells import MARGIN
-from knowpack.records import Grader
+from knowpack.measure.compare_cells import MARGIN, Outcome
+from knowpack.records import Grader, schema
 from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value
 from knowpack.report.source import Run
 
@@ -16,14 +16,10 @@ MOST_CELLS = 40  # 780 pairs
 
 def outcomes(run: Run, grader: Grader) -> pl.DataFrame:
     """Table of Outcome of one run: the facts that were HighlyKnown and not trained."""
-    return harm.known_lost_by_fact(run.shifts, run.facts(), grader).select(
-        label=pl.lit(run.label),
-        seed=pl.lit(run.seed, dtype=pl.Int64),
-        n_unknown=pl.lit(run.cell.n_unknown, dtype=pl.Int64),
-        fact_id="fact_id",
-        cluster="cluster",
-        lost="lost",
-    )
+    ours = {"label": run.label, "seed": run.seed, "n_unknown": run.cell.n_unknown}
+    facts = harm.known_lost_by_fact(run.shifts, run.facts(), grader)
+    facts = facts.with_columns(pl.lit(value).alias(name) for name, value in ours.items())
+    return facts.select(pl.col(name).cast(kind) for name, kind in schema(Outcome).items())
 
 
 def pairs(measured: Measured, grader: Grader) -> Table:
