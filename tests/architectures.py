@@ -29,6 +29,20 @@ ONE_END = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 PLACES = {"max_position_embeddings": 256}
 SMALL = {**FEW, **HEADS, **ONE_END, **PLACES}
 EXPERTS = {"moe_intermediate_size": 16}
+GPT = {"vocab_size": 211, "n_positions": 256, "n_embd": 32, "n_layer": 2, "n_head": 4}
+LATENT = {
+    **SMALL,
+    "num_key_value_heads": 4,
+    "q_lora_rank": 16,
+    "kv_lora_rank": 8,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 8,
+}
+ROUTED = {"n_routed_experts": 4, "num_experts_per_tok": 2, "topk_group": 1, "first_k_dense_replace": 1}
+MAMBA = {"mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 8, "mamba_n_groups": 2, "mamba_chunk_size": 8}
+STATE = {"vocab_size": 211, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, **ONE_END}
+LONG = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [4.0] * 4, "rope_theta": 1e4}
 
 MORE = {
     "qwen2_window": lambda: transformers.Qwen2Config(
@@ -57,10 +71,8 @@ MORE = {
     "phi": lambda: transformers.PhiConfig(**SMALL),
     "phi3": lambda: transformers.Phi3Config(**SMALL),
     "stablelm": lambda: transformers.StableLmConfig(**SMALL),
-    "gptj": lambda: transformers.GPTJConfig(
-        vocab_size=211, n_positions=256, n_embd=32, n_layer=2, n_head=4, rotary_dim=4, **ONE_END
-    ),
-    "gpt2": lambda: transformers.GPT2Config(vocab_size=211, n_positions=256, n_embd=32, n_layer=2, n_head=4, **ONE_END),
+    "gptj": lambda: transformers.GPTJConfig(**GPT, rotary_dim=4, **ONE_END),
+    "gpt2": lambda: transformers.GPT2Config(**GPT, **ONE_END),
     "gpt_neo": lambda: transformers.GPTNeoConfig(
         vocab_size=211,
         hidden_size=32,
@@ -71,9 +83,7 @@ MORE = {
         max_position_embeddings=256,
         **ONE_END,
     ),
-    "gpt_bigcode": lambda: transformers.GPTBigCodeConfig(
-        vocab_size=211, n_positions=256, n_embd=32, n_layer=2, n_head=4, **ONE_END
-    ),
+    "gpt_bigcode": lambda: transformers.GPTBigCodeConfig(**GPT, **ONE_END),
     "bloom": lambda: transformers.BloomConfig(vocab_size=211, hidden_size=32, n_layer=2, n_head=4, **ONE_END),
     "opt": lambda: transformers.OPTConfig(
         vocab_size=211,
@@ -129,13 +139,11 @@ MORE = {
     "arcee": lambda: transformers.ArceeConfig(**SMALL),
     "diffllama": lambda: transformers.DiffLlamaConfig(**SMALL),
     "biogpt": lambda: transformers.BioGptConfig(**FEW, num_attention_heads=4, **ONE_END, **PLACES),
-    "codegen": lambda: transformers.CodeGenConfig(
-        vocab_size=211, n_positions=256, n_embd=32, n_layer=2, n_head=4, rotary_dim=4, **ONE_END
-    ),
+    "codegen": lambda: transformers.CodeGenConfig(**GPT, rotary_dim=4, **ONE_END),
     "xglm": lambda: transformers.XGLMConfig(
         vocab_size=211, d_model=32, ffn_dim=64, num_layers=2, attention_heads=4, max_position_embeddings=256, **ONE_END
     ),
-    "openai_gpt": lambda: transformers.OpenAIGPTConfig(vocab_size=211, n_positions=256, n_embd=32, n_layer=2, n_head=4),
+    "openai_gpt": lambda: transformers.OpenAIGPTConfig(**GPT),
     "ctrl": lambda: transformers.CTRLConfig(vocab_size=211, n_positions=256, n_embd=32, dff=64, n_layer=2, n_head=4),
     "nanochat": lambda: transformers.NanoChatConfig(**SMALL),
     "bitnet": lambda: transformers.BitNetConfig(**SMALL),
@@ -143,21 +151,11 @@ MORE = {
     "internlm3": lambda: transformers.AutoConfig.for_model("internlm3", **SMALL),
     "minicpm3": lambda: transformers.AutoConfig.for_model(
         "minicpm3",
-        **{**SMALL, "num_key_value_heads": 4},
-        q_lora_rank=16,
-        kv_lora_rank=8,
-        qk_nope_head_dim=8,
-        qk_rope_head_dim=8,
-        v_head_dim=8,
+        **LATENT,
     ),
     "youtu": lambda: transformers.AutoConfig.for_model(
         "youtu",
-        **{**SMALL, "num_key_value_heads": 4},
-        q_lora_rank=16,
-        kv_lora_rank=8,
-        qk_nope_head_dim=8,
-        qk_rope_head_dim=8,
-        v_head_dim=8,
+        **LATENT,
     ),
     "mixtral": lambda: transformers.MixtralConfig(**SMALL, num_local_experts=4),
     "qwen2_moe": lambda: transformers.Qwen2MoeConfig(
@@ -167,32 +165,19 @@ MORE = {
         **SMALL, **EXPERTS, head_dim=8, num_experts=4, num_experts_per_tok=2
     ),
     "deepseek_v2": lambda: transformers.DeepseekV2Config(
-        **{**SMALL, "num_key_value_heads": 4},
+        **LATENT,
         **EXPERTS,
-        q_lora_rank=16,
-        kv_lora_rank=8,
-        qk_nope_head_dim=8,
-        qk_rope_head_dim=8,
-        v_head_dim=8,
         n_routed_experts=4,
         num_experts_per_tok=2,
         n_shared_experts=1,
         first_k_dense_replace=1,
     ),
     "deepseek_v3": lambda: transformers.DeepseekV3Config(
-        **{**SMALL, "num_key_value_heads": 4},
+        **LATENT,
         **EXPERTS,
-        q_lora_rank=16,
-        kv_lora_rank=8,
-        qk_nope_head_dim=8,
-        qk_rope_head_dim=8,
-        v_head_dim=8,
-        n_routed_experts=4,
-        num_experts_per_tok=2,
+        **ROUTED,
         n_shared_experts=1,
         n_group=2,
-        topk_group=1,
-        first_k_dense_replace=1,
     ),
     "olmoe": lambda: transformers.OlmoeConfig(**SMALL, num_experts=4, num_experts_per_tok=2),
     "gpt_oss": lambda: transformers.GptOssConfig(
@@ -228,11 +213,8 @@ MORE = {
         **SMALL,
         **EXPERTS,
         head_dim=8,
-        n_routed_experts=4,
-        num_experts_per_tok=2,
+        **ROUTED,
         n_group=1,
-        topk_group=1,
-        first_k_dense_replace=1,
     ),
     "ernie4_5_moe": lambda: transformers.Ernie4_5_MoeConfig(
         **SMALL, **EXPERTS, moe_num_experts=4, moe_k=2, moe_layer_start_index=1
@@ -241,12 +223,9 @@ MORE = {
     "dots1": lambda: transformers.Dots1Config(
         **SMALL,
         **EXPERTS,
-        n_routed_experts=4,
-        num_experts_per_tok=2,
+        **ROUTED,
         n_shared_experts=1,
         n_group=1,
-        topk_group=1,
-        first_k_dense_replace=1,
     ),
     "minimax": lambda: transformers.MiniMaxConfig(
         **{**SMALL, "num_key_value_heads": 4},
@@ -270,23 +249,15 @@ MORE = {
         attn_temperature_tuning=True,
         floor_scale=4,
     ),
-    "mamba": lambda: transformers.MambaConfig(
-        vocab_size=211, hidden_size=32, num_hidden_layers=2, state_size=8, time_step_rank=4, **ONE_END
-    ),
+    "mamba": lambda: transformers.MambaConfig(**STATE, time_step_rank=4),
     "mamba2": lambda: transformers.Mamba2Config(
-        vocab_size=211,
-        hidden_size=32,
-        num_hidden_layers=2,
-        state_size=8,
+        **STATE,
         num_heads=4,
         head_dim=16,
         n_groups=2,
         chunk_size=8,
-        **ONE_END,
     ),
-    "falcon_mamba": lambda: transformers.FalconMambaConfig(
-        vocab_size=211, hidden_size=32, num_hidden_layers=2, state_size=8, time_step_rank=4, **ONE_END
-    ),
+    "falcon_mamba": lambda: transformers.FalconMambaConfig(**STATE, time_step_rank=4),
     "jamba": lambda: transformers.JambaConfig(
         **SMALL,
         num_experts=4,
@@ -308,21 +279,13 @@ MORE = {
     "bamba": lambda: transformers.BambaConfig(
         **SMALL,
         attn_layer_indices=[1],
-        mamba_n_heads=4,
-        mamba_d_head=16,
-        mamba_d_state=8,
-        mamba_n_groups=2,
-        mamba_chunk_size=8,
+        **MAMBA,
     ),
     "falcon_h1": lambda: transformers.FalconH1Config(
         **SMALL,
         head_dim=8,
         mamba_d_ssm=64,
-        mamba_n_heads=4,
-        mamba_d_head=16,
-        mamba_d_state=8,
-        mamba_n_groups=2,
-        mamba_chunk_size=8,
+        **MAMBA,
     ),
     "zamba2": lambda: transformers.Zamba2Config(
         **{**SMALL, "num_hidden_layers": 3},
@@ -350,11 +313,7 @@ MORE = {
         num_experts_per_tok=2,
         shared_intermediate_size=16,
         layer_types=["mamba", "attention"],
-        mamba_n_heads=4,
-        mamba_d_head=16,
-        mamba_d_state=8,
-        mamba_n_groups=2,
-        mamba_chunk_size=8,
+        **MAMBA,
     ),
     "recurrent_gemma": lambda: transformers.RecurrentGemmaConfig(
         **{**SMALL, "num_hidden_layers": 3}, lru_width=32, attention_window_size=8, head_dim=8
@@ -409,24 +368,11 @@ MORE = {
     "longrope": lambda: transformers.Phi3Config(
         **SMALL,
         original_max_position_embeddings=16,
-        rope_parameters=dict(
-            rope_type="longrope",
-            short_factor=[1.0] * 4,
-            long_factor=[4.0] * 4,
-            original_max_position_embeddings=16,
-            rope_theta=1e4,
-        ),
+        rope_parameters=dict(**LONG, original_max_position_embeddings=16),
     ),
     "longrope_llama": lambda: transformers.LlamaConfig(
         **SMALL,
-        rope_parameters=dict(
-            rope_type="longrope",
-            short_factor=[1.0] * 4,
-            long_factor=[4.0] * 4,
-            original_max_position_embeddings=16,
-            factor=16.0,
-            rope_theta=1e4,
-        ),
+        rope_parameters=dict(**LONG, original_max_position_embeddings=16, factor=16.0),
     ),
 }
 """Beside CONFIGS: asked once each (test_architectures.py)."""

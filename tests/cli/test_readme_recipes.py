@@ -1,7 +1,7 @@
 """README's three recipes and its lines of Python, run from top to bottom in one folder, as a reader would.
 
-The words are README's own. What is put in their place, for time: the lab instead of smollm2, few steps instead of
-pack's recipe, and, behind a command, smaller samples (a later option or setting wins).
+The words are README's own. What is put in their place, for time: the lab instead of smollm2, few facts and steps in the
+study and in pack's recipe, and, behind a command, smaller samples (a later option or setting wins).
 """
 
 import re
@@ -50,6 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     demo = tmp_path / "examples" / "demo.yaml"
     study = yaml.safe_load(demo.read_text(encoding="utf-8"))
     for cell in study["cells"]:
+        cell["mix.n_unknown"] = 12  # of a hundred facts, about twenty are HighlyKnown
         if cell.get("train.recipe") == "keep":
             cell |= {"train.max_steps": 8, "train.n_replay": 40, "train.tail_steps": 2}
         elif "train.epochs" in cell:

@@ -227,6 +227,36 @@ def test_a_printed_page_holds_the_lost_facts(built: Path, open_page: Open) -> No
     assert not page.locator("#explorer").is_visible()
 
 
+def test_a_printed_page_cuts_no_column_off(built: Path, open_page: Open) -> None:
+    """A4 between its margins is 703 px wide: the table of all cells lost its last column there."""
+    page = open_page(built, width=703).page
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+
+
+def test_a_section_with_nothing_in_it_is_not_there_without_a_script(
+    built: Path, browser: "Browser", tmp_path: Path
+) -> None:
+    """A pack has no cells: print and pages without JavaScript had the heading alone."""
+    text = built.read_text(encoding="utf-8")
+    head, _, rest = text.partition('<div id="slot-study">')
+    (tmp_path / "empty.html").write_text(
+        f'{head}<div id="slot-study"></div></section>{rest.partition("</section>")[2]}', encoding="utf-8"
+    )
+    page = browser.new_page(java_script_enabled=False)
+    page.goto((tmp_path / "empty.html").as_uri())
+    assert page.locator("#study-title").count() == 1
+    assert not page.locator("#study-title").is_visible()
+    page.close()
+
+
+def test_lost_facts_are_read_on_a_phone_without_scrolling_aside(built: Path, open_page: Open) -> None:
+    page = open_page(built, width=390).page
+    box = page.locator("#slot-lost .scroll")
+    assert box.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    assert page.locator(".lost tbody td:nth-child(5)").first.is_visible()
+
+
 def test_choosing_a_cell_changes_the_figures_and_the_facts(study: Path, built: Path, open_page: Open) -> None:
     page = open_page(built).page
     page.select_option("#run", "0")

@@ -76,6 +76,12 @@ def test_shares_are_printed_with_no_minus_nought(value: float, text: str) -> Non
     assert shares.share(value) == text
 
 
+@pytest.mark.parametrize(("value", "text"), [(289 / 290, "99.7%"), (0.99996, "100%"), (1.0, "100%"), (0.994, "99%")])
+def test_nearly_all_is_not_printed_as_all(value: float, text: str) -> None:
+    """One of 290 answers was wrong, and the page opened with "100% right answers"."""
+    assert shares.share(value) == text
+
+
 @pytest.mark.parametrize(
     ("value", "limit", "text"),
     [

@@ -4,8 +4,11 @@ import re
 
 
 def share(value: float, limit: float | None = None) -> str:
-    """0.034 -> 3.4%; 0.951 -> 95%; never -0%. limit: a value that is not the limit is never printed as it."""
-    digits = 1 if abs(value) < 0.0995 else 0
+    """0.034 -> 3.4%; 0.951 -> 95%; 0.9966 -> 99.7%, for it is not all; never -0%.
+
+    limit: a value that is not the limit is never printed as it.
+    """
+    digits = 1 if abs(value) < 0.0995 or 0.995 <= value < 0.9995 else 0
     while (
         limit is not None
         and value != limit

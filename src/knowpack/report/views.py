@@ -145,7 +145,9 @@ def _trained(run: Run) -> str:
     if examples is None:
         return "unknown"
     n = examples.filter(examples["kind"] != "replay")["fact_id"].n_unique()
-    return f"{n:,}"
+    counts = run.read("pack.json").get("counts")
+    known = counts.get("known") if isinstance(counts, dict) else None
+    return f"{n:,}, of which the model knew {known:,}" if isinstance(known, int) and known else f"{n:,}"
 
 
 def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
