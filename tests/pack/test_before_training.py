@@ -137,7 +137,7 @@ def test_parts_are_disjoint_and_never_hold_a_packed_fact() -> None:
 
 
 def test_what_reports_on_a_later_pack_was_replayed_for_no_earlier_one() -> None:
-    """Drawn anew from what is left, half of the second report had been held by the first pack's replay."""
+    """Drawn anew from what is left, the second report held facts that the first pack had replayed."""
     known = people(24)
     first = plan.parts(known, known.head(1), seed=3, n_report=6, n_validation=4)
     second = plan.parts(known, known.head(3), seed=3, n_report=6, n_validation=4)
