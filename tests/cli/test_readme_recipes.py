@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for cell in study["cells"]:
         cell["mix.n_unknown"] = 12  # of a hundred facts, about twenty are HighlyKnown
         if cell.get("train.recipe") == "keep":
-            cell |= {"train.max_steps": 8, "train.n_replay": 40, "train.tail_steps": 2}
+            cell |= {f"train.{name}": value for name, value in FEW.items()} | {"train.tail_steps": 2}
         elif "train.epochs" in cell:
             cell["train.epochs"] = 1
     demo.write_text(yaml.safe_dump(study), encoding="utf-8")
@@ -63,6 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of a training cut this short a note may be due
 def test_the_recipes_of_the_readme_run_one_after_the_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,6 +85,7 @@ def test_the_recipes_of_the_readme_run_one_after_the_other(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of a training cut this short a note may be due
 def test_the_python_of_the_readme_runs(folder: Path) -> None:
     code = python()
     assert code.count("kp.") == 1
