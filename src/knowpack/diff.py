@@ -14,7 +14,7 @@ from knowpack import store
 from knowpack.base import Base, bench_key, measure_base, open_base
 from knowpack.config import ModelConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import live_change
-from knowpack.errors import ModelError
+from knowpack.errors import FactsError, ModelError
 from knowpack.facts import sources
 from knowpack.further.asking import ask_base
 from knowpack.manifest import begin, owned
@@ -39,11 +39,11 @@ def diff(
 ) -> Path:
     """What an adapter (after.adapter on the base) or a whole fine-tuned model (after.name) changed.
 
-    examples: what it was trained on, where that is known: an Example table or a Fact table. asker: the base, where
-    it is loaded already.
+    examples: what it was trained on, where that is known: an Example table or a Fact table, whose facts are asked
+    too. asker: the base, where it is loaded already.
     """
     started = time.perf_counter()
-    base = open_base(config, progress, asker=asker)
+    base = opened(config, examples, progress, asker=asker)
     given = None if examples is None else _as_examples(examples)
     whole = None if after.adapter is not None else _whole(base, after)
     with _tuned(base, after, whole) as tuned:  # what cannot be used is said before the base is asked everything
@@ -64,6 +64,25 @@ def diff(
             measure(out, config, base, tuned, progress)
         base.check_unchanged()
     return out
+
+
+def opened(
+    config: RunConfig, examples: Path | None, progress: Progress = SILENT, *, asker: Asker | None = None
+) -> Base:
+    """The base, and the facts to ask: what was trained on, beside those of the config. Raises FactsError where none of
+    it is asked: an Example table has no list of right answers, so its facts must be among those of the config."""
+    if examples is None:
+        return open_base(config, progress, asker=asker)
+    if not _is_examples(examples):
+        return open_base(config, progress, asker=asker, beside=sources.load(examples))
+    base = open_base(config, progress, asker=asker)
+    taught = store.read_table(examples, Example).filter(pl.col("kind") == str(Kind.UNKNOWN))
+    if taught.height and taught.join(base.facts, on="fact_id", how="semi").is_empty():
+        raise FactsError(
+            f"{examples} taught {taught['fact_id'].n_unique()} facts, and none of them is asked: "
+            "give their table, with all right answers, as what was trained on, or among the facts"
+        )
+    return base
 
 
 def _command(config: RunConfig, after: ModelConfig, out: Path, examples: Path | None) -> str:
@@ -120,7 +139,7 @@ def _whole(base: Base, after: ModelConfig) -> Asker:
 
 def _as_examples(path: Path) -> pl.DataFrame:
     """An Example table as it is; a Fact table as examples of kind unknown."""
-    if path.suffix == ".parquet" and "kind" in store.scan_table(path).collect_schema():
+    if _is_examples(path):
         return store.read_table(path, Example)
     facts = sources.load(path)
     return facts.select(
@@ -130,3 +149,7 @@ def _as_examples(path: Path) -> pl.DataFrame:
         question="question",
         answer=pl.col("answers").list.first(),
     )
+
+
+def _is_examples(path: Path) -> bool:
+    return path.suffix == ".parquet" and "kind" in store.scan_table(path).collect_schema()

@@ -18,11 +18,16 @@ from knowpack.served.opening import open_asker
 
 
 def open_base(
-    config: RunConfig, progress: Progress = SILENT, *, asker: Asker | None = None, facts: pl.DataFrame | None = None
+    config: RunConfig,
+    progress: Progress = SILENT,
+    *,
+    asker: Asker | None = None,
+    facts: pl.DataFrame | None = None,
+    beside: pl.DataFrame | None = None,
 ) -> Base:
     """Load the model, the facts and the prompts; nothing is measured yet, but where facts are screened (to_ask).
 
-    asker, facts: loaded already.
+    asker, facts: loaded already. beside: facts (Fact table) that are asked too, whatever is drawn of the others.
     """
     table = sources.load(facts_of(config)) if facts is None else facts
     shot_pool(config)  # a typo is said before the model is loaded
@@ -36,7 +41,10 @@ def open_base(
             asker = open_asker(config.model, config.probe.batch_size)
     if config.bench.tasks:
         by_ids(asker, "a benchmark")
-    return of_facts(config, asker, to_ask(table, config, asker, progress))
+    asked = to_ask(table, config, asker, progress)
+    if beside is not None:
+        asked = pl.concat([asked, beside.join(asked, on="fact_id", how="anti", maintain_order="left")])
+    return of_facts(config, asker, asked)
 
 
 def probe_into(config: RunConfig, out: Path, progress: Progress = SILENT, *, asker: Asker | None = None) -> Base:

@@ -55,13 +55,13 @@ def diff_command(
     judged_by = budget.parse(limits, benchmarks=bool(config.bench.tasks)) if limits else None
     after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
     with starting(quiet):
-        from knowpack.base import open_base
         from knowpack.diff import diff as diff_model
+        from knowpack.diff import opened
         from knowpack.forecast import of_diff
         from knowpack.store import read_json
     base = None
     if dry_run or not quiet:
-        base = open_base(config, progress(quiet))
+        base = opened(config, trained, progress(quiet))
         say_plan(of_diff(base, config, out, progress(quiet)), err=not dry_run)
     if dry_run:
         return
