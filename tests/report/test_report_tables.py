@@ -32,7 +32,7 @@ from knowpack.report import (
     tables,
 )
 from knowpack.report.markup import escaped
-from knowpack.report.measured import Measured, Table, Value, measure
+from knowpack.report.measured import Measured, P, Table, Value, measure
 from knowpack.report.source import Cell
 from knowpack.settings import override
 
@@ -199,6 +199,8 @@ def test_markdown_cell_cannot_make_a_column_or_a_tag() -> None:
         (12.34, "12.3"),
         (1.0, "1.000"),
         (2.8e-17, "0.000"),
+        (P(9.999e-05), "<0.001"),
+        (P(0.0416), "0.042"),
         (-0.0002, "0.000"),
         (Estimate(0.5, 0.25, 0.75, 1234), "0.500 [0.250, 0.750] n=1,234"),
         (Estimate(0.5, None, None, 3), "0.500 n=3"),

@@ -8,7 +8,7 @@ import polars as pl
 from knowpack.measure import compare_cells, harm
 from knowpack.measure.compare_cells import MARGIN, Outcome
 from knowpack.records import Grader, schema
-from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value
+from knowpack.report.measured import AUGMENTATIONS, Measured, P, Table, Value
 from knowpack.report.source import Run
 
 MOST_CELLS = 40  # 780 pairs
@@ -36,7 +36,7 @@ def pairs(measured: Measured, grader: Grader) -> Table:
         table = pl.concat([outcomes(run, grader) for run in measured.source.runs])
         for one in compare_cells.pairs(table):
             verdict = "differ" if one.p_holm < 0.05 else "equivalent" if one.p_equivalent < 0.05 else "not decided"
-            rows.append((one.second, one.first, one.difference, one.p, one.p_holm, one.p_equivalent, verdict))
+            rows.append((one.second, one.first, one.difference, P(one.p), P(one.p_holm), P(one.p_equivalent), verdict))
     return Table("comparisons", "Cells against each other", heads, rows, note)
 
 
@@ -52,7 +52,7 @@ def dose(measured: Measured, grader: Grader) -> Table:
         if slope is not None:
             added = f"{k} {AUGMENTATIONS[augmentation]}" if k else "nothing"
             sizes = ", ".join(map(str, slope.sizes))
-            rows.append((added, sizes, slope.n_runs, slope.slope, slope.p))
+            rows.append((added, sizes, slope.n_runs, slope.slope, P(slope.p)))
     heads = ("added to each fact", "facts trained", "runs", "lost more a tenfold number of facts", "p")
     note = (
         "Slope of known facts lost on log10 of the facts trained; interval clustered by relation and by run (seed), so "

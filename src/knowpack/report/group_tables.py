@@ -7,7 +7,7 @@ import polars as pl
 
 from knowpack.measure.group_harm import GroupHarm
 from knowpack.records import Estimate, Grader, rows
-from knowpack.report.measured import Measured, Table, Value
+from knowpack.report.measured import Measured, P, Table, Value
 
 
 def group_harm(measured: Measured, grader: Grader) -> Table:
@@ -19,8 +19,9 @@ def group_harm(measured: Measured, grader: Grader) -> Table:
         for one in rows(mine, GroupHarm) if mine is not None else ():
             own = Estimate(one.value, one.low, one.high, one.n)
             pooled = Estimate(one.pooled, one.pooled_low, one.pooled_high)
+            p, adjusted = (None if p is None else P(p) for p in (one.p, one.p_adjusted))
             net = "net" if one.figure == "known_lost_net" else "raw"
-            lines.append((run.label, run.seed, one.by, one.group, net, own, pooled, one.p, one.p_adjusted))
+            lines.append((run.label, run.seed, one.by, one.group, net, own, pooled, p, adjusted))
     heads = ("cell", "seed", "by", "group", "lost", "known facts lost", "partially pooled", "p", "p (BH)")
     note = (
         "Untrained facts that were HighlyKnown. Partially pooled: drawn towards the mean of all groups as far as they "

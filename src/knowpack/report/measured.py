@@ -12,7 +12,12 @@ from knowpack.records import GRADERS, Estimate, Grader
 from knowpack.report import measures
 from knowpack.report.source import Cell, Run, Source
 
-Value = str | int | float | Estimate | None
+
+class P(float):
+    """A p-value: what is smaller than can be printed is not printed as 0, which no test gives."""
+
+
+Value = str | int | float | P | Estimate | None
 AUGMENTATIONS = {
     "none": "",
     "highly_known": "HighlyKnown",

@@ -1,13 +1,17 @@
 """Values of a table for reading: rounded, with interval and n."""
 
 from knowpack.records import Estimate
-from knowpack.report.measured import Value
+from knowpack.report.measured import P, Value
+
+LEAST_P = 0.001
 
 
 def text(value: Value) -> str:
     """A value for reading: rounded, with its interval; an en dash where nothing was measured."""
     if value is None:
         return "–"
+    if isinstance(value, P) and value < LEAST_P:
+        return f"<{LEAST_P}"
     if isinstance(value, Estimate):
         n = "" if value.n is None else f" n={value.n:,}"
         if value.low is None or value.high is None:
