@@ -2,7 +2,7 @@
 
     pip install --no-deps trl
     python benchmarks/foreign_adapter.py OUT [--model smollm2] [--facts examples/company.csv] [--epochs 5] [--lr 1e-3]
-    knowpack diff --model smollm2 --adapter OUT --trained examples/company.csv --sample 300 --out out/foreign
+    knowpack diff --model smollm2 --adapter OUT --trained examples/company.csv --screen 800 --out out/foreign
 
 What somebody would do who has questions and answers and TRL's page on PEFT: every question and wording is a
 conversation of two turns (TRL's prompt-completion format: the loss is on the answer), LoRA of rank 16 on all linear
