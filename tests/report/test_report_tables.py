@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from knowpack import records, store
 from knowpack.config import RunConfig
 from knowpack.errors import StoreError
 from knowpack.measure import stats
+from knowpack.measure.abstract_claims import Finding, Part, Ruling
 from knowpack.measure.confidence import RiskCoverage
 from knowpack.paper import reference
 from knowpack.records import GRADERS, Estimate, Grader, Shift
@@ -266,6 +268,18 @@ def test_the_abstracts_claims_have_a_table_lines_and_a_place_in_the_page(measure
     assert all(line.startswith(("found: ", "not found: ", "not measurable here: ")) for line in lines)
     shown = study_view.section(measured, "default")
     assert all(escaped(line) in shown for line in lines)
+
+
+def test_a_claims_figures_are_rounded_like_every_other_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0.342 [0.287, 0.397] stood on a page of percentages."""
+    lost = Part("known_lost_net", Estimate(0.34171, 0.0287, 0.39712, 3), (("a", Estimate(0.3)), ("b", Estimate(0.4))))
+    nats = Part("entropy", Estimate(0.12345, 0.1, 0.2, 1, "nats"), (("a", Estimate(0.1)),))
+    found = Finding("mixture", "Mixtures are best.", Ruling.FOUND, "the interval lies above 0", (lost, nats))
+    monkeypatch.setattr(claim_tables, "findings", lambda measured, grader: [found])
+    assert claim_tables.lines(cast(Measured, None)) == [
+        "found: Mixtures are best. (the interval lies above 0; known facts lost, net of noise 34% (2.9% to 40%), "
+        "2 cells; entropy of the answers, nats 0.123 (0.1 to 0.2), 1 cell)"
+    ]
 
 
 def test_a_biased_mix_is_known_by_its_settings(measured: Measured) -> None:

@@ -85,11 +85,12 @@ def pooled(found: Iterable[Estimate]) -> Estimate | None:
     The standard deviation of a mean is at most the mean of the standard deviations, however the parts hang together
     (Minkowski), so that the mean half-width is enough and never narrows by the number of cells.
     """
-    kept = [(one.value, one.low, one.high) for one in found if one.low is not None and one.high is not None]
+    kept = [one for one in found if one.low is not None and one.high is not None]
     if not kept:
         return None
-    value, low, high = (float(x) for x in np.asarray(kept, dtype=np.float64).mean(axis=0))
-    return Estimate(value, low, high, len(kept), method=f"mean of {len(kept)} cells, ends averaged")
+    ends = np.asarray([one[:3] for one in kept], dtype=np.float64)  # (cells, 3): value, low, high
+    value, low, high = (float(x) for x in ends.mean(axis=0))
+    return Estimate(value, low, high, len(kept), kept[0].unit, method=f"mean of {len(kept)} cells, ends averaged")
 
 
 def _part(name: str, cells: Sequence[tuple[str, Estimate | None]]) -> Part | None:

@@ -4,11 +4,11 @@ Measured -> `Finding`s under one grader; the rules are measure/abstract_claims.p
 """
 
 from knowpack.measure import abstract_claims
-from knowpack.measure.abstract_claims import CellFigures, Finding
-from knowpack.records import Estimate, Grader
+from knowpack.measure.abstract_claims import CellFigures, Finding, Part
+from knowpack.records import Grader
 from knowpack.report import measures
+from knowpack.report.first import said
 from knowpack.report.measured import Measured, Table, Value, run_of
-from knowpack.report.printed import text
 from knowpack.report.source import Run
 
 BIAS = ("n_subjects", "n_answers", "zipf")
@@ -59,8 +59,8 @@ def lines(measured: Measured, grader: Grader = "default") -> list[str]:
 
 
 def _sentence(one: Finding) -> str:
-    said = "; ".join(f"{_name(part.name)} {_ends(part.pooled)}, {_cells(len(part.cells))}" for part in one.parts)
-    return f"{one.ruling}: {one.claim} ({one.why}{'; ' if said else ''}{said})"
+    judged_on = [f"{_name(part.name)} {_figure(part)}" for part in one.parts]
+    return f"{one.ruling}: {one.claim} ({'; '.join([one.why, *judged_on])})"
 
 
 def _name(name: str) -> str:
@@ -68,9 +68,6 @@ def _name(name: str) -> str:
     return plain_name[:1].lower() + plain_name[1:]
 
 
-def _ends(estimate: Estimate) -> str:
-    return text(estimate._replace(n=None))
-
-
-def _cells(n: int) -> str:
-    return f"{n} cell{'s' if n > 1 else ''}"
+def _figure(part: Part) -> str:
+    n = len(part.cells)
+    return f"{said(part.pooled._replace(n=None), part.name)}, {n} cell{'s' if n > 1 else ''}"
