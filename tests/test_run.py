@@ -14,7 +14,7 @@ from knowpack import run as stages
 from knowpack import store
 from knowpack.base import measure_base, open_base
 from knowpack.config import FactsConfig, RunConfig, StudyConfig
-from knowpack.diff import diff
+from knowpack.diff import diff, trained_on
 from knowpack.errors import ConfigError, FactsError, HeldError, ModelError, StoreError
 from knowpack.facts.chosen import sampled
 from knowpack.manifest import begin
@@ -163,7 +163,7 @@ def test_the_card_says_what_was_measured(done: Path) -> None:
 
 def test_diff_of_an_adapter_from_anywhere(config: RunConfig, done: Path, tmp_path: Path) -> None:
     after = config.model.model_copy(update={"adapter": str(done / "adapter")})
-    out = diff(config, after, tmp_path / "diff", done / "examples.parquet")
+    out = diff(config, after, tmp_path / "diff", trained_on(done / "examples.parquet"))
     ours = store.read_table(out / "shifts.parquet", Shift)
     assert ours.equals(store.read_table(done / "shifts.parquet", Shift))
 
@@ -194,7 +194,7 @@ def test_diff_says_that_there_is_no_adapter_before_it_asks_the_base(config: RunC
     with pytest.raises(ModelError, match="no adapter folder"):
         diff(elsewhere, config.model.model_copy(update={"adapter": str(tmp_path / "none")}), tmp_path / "diff")
     with pytest.raises(FactsError, match="no fact file"):
-        diff(elsewhere, config.model, tmp_path / "diff", tmp_path / "none.csv")
+        trained_on(tmp_path / "none.csv")
     assert not list(tmp_path.rglob("*.parquet"))
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -28,23 +29,47 @@ from knowpack.settings import differing, typed
 DIFF = "knowpack diff"
 
 
+class Trained(NamedTuple):
+    """What a model was trained on."""
+
+    path: Path
+    examples: pl.DataFrame
+    """Example table."""
+    facts: pl.DataFrame | None
+    """Fact table: they are asked too. None where the file holds examples, which have no list of right answers."""
+
+
+def trained_on(path: Path) -> Trained:
+    """Read an Example table, or a Fact table as examples of kind unknown. Raises FactsError, StoreError."""
+    if path.suffix == ".parquet" and "kind" in store.scan_table(path).collect_schema():
+        return Trained(path, store.read_table(path, Example), None)
+    facts = sources.load(path)
+    examples = facts.select(
+        example_id="fact_id",
+        fact_id="fact_id",
+        kind=pl.lit(str(Kind.UNKNOWN)),
+        question="question",
+        answer=pl.col("answers").list.first(),
+    )
+    return Trained(path, examples, facts)
+
+
 def diff(
     config: RunConfig,
     after: ModelConfig,
     out: Path,
-    examples: Path | None = None,
+    trained: Trained | None = None,
     progress: Progress = SILENT,
     *,
     asker: Asker | None = None,
 ) -> Path:
     """What an adapter (after.adapter on the base) or a whole fine-tuned model (after.name) changed.
 
-    examples: what it was trained on, where that is known: an Example table or a Fact table, whose facts are asked
-    too. asker: the base, where it is loaded already.
+    trained: what it was trained on, where that is known. asker: the base, where it is loaded already.
     """
     started = time.perf_counter()
-    base = opened(config, examples, progress, asker=asker)
-    given = None if examples is None else _as_examples(examples)
+    base = opened(config, trained, progress, asker=asker)
+    given = None if trained is None else trained.examples
     whole = None if after.adapter is not None else _whole(base, after)
     with _tuned(base, after, whole) as tuned:  # what cannot be used is said before the base is asked everything
         asked = _request(base, config, tuned, given)
@@ -52,7 +77,7 @@ def diff(
     base.check_unchanged()  # or else the next line would keep a changed base's answers as the clean one's
     measure_base(base, config, progress)
     with owned(out, DIFF, asked, progress, started):
-        again = _command(config, after, out, examples)
+        again = _command(config, after, out, trained)
         begin(out, config, base, {"after": after.model_dump(mode="json"), "again": again})
         if given is not None and not (out / "examples.parquet").is_file():
             store.write_table(out / "examples.parquet", given)
@@ -67,25 +92,23 @@ def diff(
 
 
 def opened(
-    config: RunConfig, examples: Path | None, progress: Progress = SILENT, *, asker: Asker | None = None
+    config: RunConfig, trained: Trained | None, progress: Progress = SILENT, *, asker: Asker | None = None
 ) -> Base:
     """The base, and the facts to ask: what was trained on, beside those of the config. Raises FactsError where none of
-    it is asked: an Example table has no list of right answers, so its facts must be among those of the config."""
-    if examples is None:
-        return open_base(config, progress, asker=asker)
-    if not _is_examples(examples):
-        return open_base(config, progress, asker=asker, beside=sources.load(examples))
-    base = open_base(config, progress, asker=asker)
-    taught = store.read_table(examples, Example).filter(pl.col("kind") == str(Kind.UNKNOWN))
+    it is asked: examples have no list of right answers, so their facts must be among those of the config."""
+    base = open_base(config, progress, asker=asker, beside=None if trained is None else trained.facts)
+    if trained is None:
+        return base
+    taught = trained.examples.filter(pl.col("kind") == str(Kind.UNKNOWN))
     if taught.height and taught.join(base.facts, on="fact_id", how="semi").is_empty():
         raise FactsError(
-            f"{examples} taught {taught['fact_id'].n_unique()} facts, and none of them is asked: "
+            f"{trained.path} taught {taught['fact_id'].n_unique()} facts, and none of them is asked: "
             "give their table, with all right answers, as what was trained on, or among the facts"
         )
     return base
 
 
-def _command(config: RunConfig, after: ModelConfig, out: Path, examples: Path | None) -> str:
+def _command(config: RunConfig, after: ModelConfig, out: Path, trained: Trained | None) -> str:
     """The command that makes the folder again, as one types it."""
     tuned = ["--tuned", after.name] if after.adapter is None else ["--adapter", after.adapter]
     options: dict[str, object] = {
@@ -93,7 +116,7 @@ def _command(config: RunConfig, after: ModelConfig, out: Path, examples: Path | 
         "facts": config.facts.path,
         "sample": config.facts.sample,
         "shots": None if config.probe.shots == "auto" else config.probe.shots,
-        "trained": examples,
+        "trained": None if trained is None else trained.path,
         "work": None if config.work == "work" else config.work,
         "out": out,
     }
@@ -135,21 +158,3 @@ def _whole(base: Base, after: ModelConfig) -> Asker:
         theirs, ours = tuned.n_vocabulary, base.by_ids.asker.n_vocabulary
         raise ModelError(f"{after.name} has a vocabulary of {theirs}, the base {ours}: not tuned from this base")
     return tuned
-
-
-def _as_examples(path: Path) -> pl.DataFrame:
-    """An Example table as it is; a Fact table as examples of kind unknown."""
-    if _is_examples(path):
-        return store.read_table(path, Example)
-    facts = sources.load(path)
-    return facts.select(
-        example_id="fact_id",
-        fact_id="fact_id",
-        kind=pl.lit(str(Kind.UNKNOWN)),
-        question="question",
-        answer=pl.col("answers").list.first(),
-    )
-
-
-def _is_examples(path: Path) -> bool:
-    return path.suffix == ".parquet" and "kind" in store.scan_table(path).collect_schema()

@@ -17,6 +17,7 @@ from knowpack.api.result import Asked, Result
 from knowpack.base import probe_into
 from knowpack.config import BenchConfig, FactsConfig, ModelConfig, ProbeConfig, RunConfig, StudyConfig
 from knowpack.diff import diff as diff_into
+from knowpack.diff import trained_on
 from knowpack.errors import BudgetError, ConfigError
 from knowpack.pack import budget as limits
 from knowpack.pack.budget import Budget
@@ -113,7 +114,7 @@ def diff(
     which = FactsConfig(path=_path(facts, work), sample=sample, screen=screen)
     config = _run(model, None, which, work, {"label": "diff", **(settings or {})})
     after = config.model.model_copy(update={"adapter": adapter and str(adapter), "name": tuned or model})
-    told = None if trained is None else Path(trained)
+    told = None if trained is None else trained_on(Path(trained))
     folder = diff_into(config, ModelConfig.model_validate(after.model_dump()), Path(out), told, progress)
     judged = None if budget is None else _budget(budget, benchmarks=bool(config.bench.tasks))
     return Result(built(folder, budget=judged))

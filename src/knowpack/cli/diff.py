@@ -56,17 +56,18 @@ def diff_command(
     after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
     with starting(quiet):
         from knowpack.diff import diff as diff_model
-        from knowpack.diff import opened
+        from knowpack.diff import opened, trained_on
         from knowpack.forecast import of_diff
         from knowpack.store import read_json
+    taught = None if trained is None else trained_on(trained)
     base = None
     if dry_run or not quiet:
-        base = opened(config, trained, progress(quiet))
+        base = opened(config, taught, progress(quiet))
         say_plan(of_diff(base, config, out, progress(quiet)), err=not dry_run)
     if dry_run:
         return
     asker = None if base is None else base.asker
-    folder = diff_model(config, ModelConfig.model_validate(after), out, trained, progress(quiet, out), asker=asker)
+    folder = diff_model(config, ModelConfig.model_validate(after), out, taught, progress(quiet, out), asker=asker)
     told = read_json(folder / "tuned.json")
     if not as_json:
         say_live(told.get("largest_logit_change") if isinstance(told, dict) else None)
