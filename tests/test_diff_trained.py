@@ -13,7 +13,8 @@ from knowpack.errors import FactsError
 from knowpack.facts import sources
 from knowpack.records import Example, Kind, table
 
-SMALL = ["probe.n_prompts=1", "probe.n_shots=1", "probe.max_new_tokens=4", "probe.noise=false", "further.n_facts=0"]
+SMALL = ["probe.n_prompts=1", "probe.n_shots=1", "probe.max_new_tokens=4", "probe.noise=false"]
+SMALL += ["further.n_facts=0", "further.n_forms=0"]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import polars as pl
 
 from knowpack.base import Base, bench_folder, fresh_name
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, StudyConfig
-from knowpack.further.graph_questions import KINDS as FURTHER
+from knowpack.further.selection import most_questions
 from knowpack.measure.stakes import at_stake
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
@@ -144,7 +144,7 @@ def asked_again(base: Base, config: RunConfig, folder: Path, label: str, n_taugh
     if n_taught and probe_config.n_held_out_forms:
         n = n_taught * probe_config.n_prompts * probe_config.n_held_out_forms
         yield Stage(f"{label}: new wordings", n, "answers", drafted=True, done=(folder / "held_out.parquet").is_file())
-    n = len(FURTHER) * config.further.n_facts * config.further.n_prompts
+    n = most_questions(config.further, base.facts, n_taught) * config.further.n_prompts
     if n:
         done = (folder / "further" / "tuned" / "passages.parquet").is_file()
         yield Stage(f"{label}: beside the probe, both models", 2 * n, "answers", drafted=True, done=done, at_most=True)

@@ -3,7 +3,10 @@
 import polars as pl
 
 from knowpack import records
-from knowpack.further.graph_questions import Pools, further_questions, words
+from knowpack.config import FurtherConfig
+from knowpack.further.graph_questions import words
+from knowpack.further.pools import Pools
+from knowpack.further.selection import further_questions
 from knowpack.records import Fact
 
 
@@ -22,7 +25,7 @@ ALL = records.table([LYON, EURO, PARIS, SPAIN, TWIN, *CITIES], Fact)
 
 def of(taught: list[Fact], known: list[Fact], untrained: list[Fact], n: int = 10) -> dict[str, list[tuple[str, ...]]]:
     pools = Pools(ALL, *(records.table(part, Fact) for part in (untrained, taught, known)))
-    found = further_questions(pools, {one.fact_id for one in taught}, n)
+    found = further_questions(pools, {one.fact_id for one in taught}, FurtherConfig(n_facts=n, n_forms=0))
     asked: dict[str, list[tuple[str, ...]]] = {}
     for question, answers, kind, origin in found.select("question", "answers", "kind", "origin").iter_rows():
         asked.setdefault(kind, []).append((origin, question, *answers))
@@ -87,7 +90,7 @@ def test_words_of_a_relation() -> None:
 
 def test_ids_are_unique_and_kind_stands_behind_the_facts_columns() -> None:
     pools = Pools(ALL, ALL, ALL, ALL)
-    found = further_questions(pools, set(), 50)
+    found = further_questions(pools, set(), FurtherConfig(n_facts=50))
     assert found["fact_id"].is_unique().all()
     assert found.columns == [*records.schema(Fact), "kind", "origin"]
     assert found.filter(pl.col("kind") == "two_hop").height == 6  # Lyon and five cities, by France

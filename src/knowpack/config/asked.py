@@ -125,6 +125,9 @@ class FurtherConfig(Section):
 
     n_facts: int = Field(100, ge=0)
     """Questions of each kind, at most: other wordings, neighbours of trained facts, reversals, two hops; 0 = none."""
+    n_forms: int = Field(30, ge=0)
+    """Trained facts, and as many that the base knew, asked in each other form: as an unfinished sentence, as a claim to
+    be judged by yes or no, behind an unrelated paragraph of `text`; 0 = none."""
     n_prompts: int = Field(2, ge=1)
     """Under the probe's first prompts."""
     n_distractors: int = Field(8, ge=1)

@@ -13,8 +13,9 @@ from knowpack.base import Base
 from knowpack.config import RunConfig
 from knowpack.facts import sources
 from knowpack.facts.chosen import facts_of
-from knowpack.further.graph_questions import Pools, further_questions
 from knowpack.further.likelihoods import Likelihood, PassageScore, likelihoods, passages, score_passages
+from knowpack.further.pools import Pools
+from knowpack.further.selection import further_questions
 from knowpack.manifest import stage
 from knowpack.measure import further_figures
 from knowpack.probe.askers import Asker, TextAnswers
@@ -81,12 +82,14 @@ def _questions(folder: Path, config: RunConfig, base: Base, everything: pl.DataF
         base.facts.filter(pl.col("fact_id").is_in(taught)),
         _untrained(base, trained).join(known, on="fact_id", how="semi", maintain_order="left"),
     )
-    return further_questions(pools, trained, config.further.n_facts, config.seed)
+    texts = [] if config.further.text is None else passages(config.further.text)
+    return further_questions(pools, trained, config.further, texts, config.seed)
 
 
 def _everything(config: RunConfig, base: Base) -> pl.DataFrame:
     """All facts of the source, of which the probe may ask a sample; none where no questions are asked."""
-    return sources.load(facts_of(config)) if config.further.n_facts else base.facts.clear()
+    asked = config.further.n_facts or config.further.n_forms
+    return sources.load(facts_of(config)) if asked else base.facts.clear()
 
 
 def _untrained(base: Base, trained: set[str]) -> pl.DataFrame:

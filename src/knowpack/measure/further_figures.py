@@ -1,4 +1,4 @@
-"""What the further questions show: other wordings, neighbours, reversals, two hops, likelihoods, unrelated text.
+"""What the further questions show: other wordings and forms, neighbours, reversals, two hops, likelihoods, text.
 
 Tables of base and tuned model -> figures with intervals: _base, after, and _change = after - before, paired.
 """
@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 def right_by_kind(questions: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> list[Figure]:
-    """<kind>_right: share of right answers, over the questions of each kind (facts/further_questions.py)."""
+    """<kind>_right: share of right answers, over the questions of each kind (further/selection.py)."""
     found = []
     for grader in GRADERS:
         for kind in questions["kind"].unique(maintain_order=True):
