@@ -14,6 +14,7 @@ from knowpack import store
 from knowpack.config import (
     BenchConfig,
     FactsConfig,
+    FurtherConfig,
     KeepRecipe,
     MixConfig,
     ModelConfig,
@@ -62,6 +63,7 @@ class Request(Section):
     seed: Seed = 42
     probe: ProbeConfig = ProbeConfig()
     bench: BenchConfig = BenchConfig()
+    further: FurtherConfig = FurtherConfig()
     train: KeepRecipe | None = None
     """Instead of the recipe: this one attempt."""
     drop_problems: bool = False
@@ -79,6 +81,7 @@ def config_of(request: Request, facts: pl.DataFrame) -> RunConfig:
         probe=request.probe.model_copy(update={"shots": _shots_of(request), "n_held_out_forms": 1}),
         mix=MixConfig(n_unknown=facts.height, n_paraphrase=plan.TRAINED_WORDINGS, held_out_wordings=HELD_OUT),
         bench=request.bench,
+        further=request.further,
         work=request.work,
     )
 
@@ -88,9 +91,8 @@ def identity(
 ) -> dict[str, object]:
     """What decides an adapter, besides the base's weights: whose folder --out is. A budget may change: the attempts
     that are there are judged by it. onto: the adapter that it begins as, its facts and those taken back, by hash."""
-    settings = request.model_dump(
-        mode="json", include={"seed", "probe", "bench", "train", "n_report", "n_validation", "n_screen"}
-    )
+    decisive = {"seed", "probe", "bench", "further", "train", "n_report", "n_validation", "n_screen"}
+    settings = request.model_dump(mode="json", include=decisive)
     return {
         "facts": store.hash_table(facts),
         "facts to keep": store.hash_table(known),
