@@ -165,8 +165,8 @@ def test_more_facts_against_those_of_the_adapter(first: Path, tmp_path: Path) ->
     assert found.new["fact_id"].to_list() == [new[1].fact_id, new[2].fact_id]
     assert found.replaced == {new[1].fact_id: ("Cy",)}
     assert [(one.check, one.fact_id) for one in found.problems] == [(PACKED, new[0].fact_id)]
-    # where the old answer was trained the new one is; the wordings that are held out stay so
-    assert found.new["paraphrases"][0].to_list() == ["A?", "1?", "2?", "3?"]
+    # where the old answer was trained the new one is; the wording that is held out stays so
+    assert found.new["paraphrases"][0].to_list() == ["A?", "B?", "C?", "1?", "2?", "3?"]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from knowpack.config import RunConfig, Section
-from knowpack.pack.request import Request, command_of, config_of, identity
-from knowpack.records import Fact, table
+from knowpack.pack import plan
+from knowpack.pack.request import HELD_OUT, Request, command_of, config_of, identity
+from knowpack.records import Example, Fact, table
 
 NONE_LEFT = table([], Fact)
 OF_PACK = {"facts", "mix"}  # that pack fills in itself
@@ -39,3 +40,12 @@ def test_a_setting_reaches_the_report_the_identity_and_the_command(setting: str,
 def _settings(request: Request) -> object:
     facts = pl.DataFrame({"question": ["Q"]})
     return identity(request, facts, facts)["settings"]
+
+
+def test_of_five_wordings_four_are_trained_and_the_last_is_the_reports() -> None:
+    """Three were held out, of which the report asked one: two that a user had written were used by nothing."""
+    wordings = tuple(f"Wording {i}?" for i in range(1, 6))
+    facts = table([Fact("a", "Question?", ("Answer",), wordings)], Fact)
+    trained = plan.examples(facts, HELD_OUT, table([], Example))["question"].to_list()
+    assert sorted(trained) == ["Question?", "Wording 1?", "Wording 2?", "Wording 3?", "Wording 4?"]
+    assert config_of(Request(out=Path("out")), facts).probe.n_held_out_forms == 1  # the last
