@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from knowpack.base import Base, bench_folder, fresh_name
+from knowpack.base import Base, bench_folder, fresh_name, n_unanswered
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, StudyConfig
 from knowpack.further.selection import most_questions
 from knowpack.measure.stakes import at_stake
@@ -155,9 +155,10 @@ def _sets(base: Base, config: RunConfig, folder: Path, label: str, *, own: bool)
     """The probe's own prompts, and each fresh set. own: the base itself, which has no drafts at first."""
     asked, n, p = config.probe, base.facts.height, config.probe.n_prompts
     done = (folder / "responses.parquet").is_file()
+    n_new = n_unanswered(base, base.facts, base.shots, asked) if own and not done else n
     if own:
-        yield Stage(f"{label}: first prompt", n, "answers", done=done)
-        yield Stage(f"{label}: {p - 1} more prompts", n * (p - 1), "answers", drafted=True, done=done)
+        yield Stage(f"{label}: first prompt", n_new, "answers", done=done)
+        yield Stage(f"{label}: {p - 1} more prompts", n_new * (p - 1), "answers", drafted=True, done=done)
     else:
         yield Stage(f"{label}: the same {p} prompts", n * p, "answers", drafted=True, done=done)
     measured = (base.folder / "knowledge.parquet").is_file()
@@ -168,7 +169,7 @@ def _sets(base: Base, config: RunConfig, folder: Path, label: str, *, own: bool)
             continue  # nothing to lose: not asked again
         done = (folder / fresh_name(number) / "knowledge.parquet").is_file()
         what = f"{label}: fresh prompts {number}"
-        yield Stage(what, n_facts * p, "answers", drafted=True, done=done, at_most=not known)
+        yield Stage(what, n_facts * p, "answers", drafted=True, done=done, at_most=not known or n_new < n)
 
 
 def _trains(stages: Sequence[Stage]) -> bool:

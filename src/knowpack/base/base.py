@@ -52,6 +52,8 @@ class Base:
     """The few-shot draws, one a prompt."""
     config: RunConfig
     """The run it was opened for."""
+    looks_back: bool = False
+    """Is what it answered in another folder of `work/base/` taken from there (answered.py)?"""
 
     def serves(self, config: RunConfig) -> bool:
         """Does another run ask the same model the same facts under the same prompts?"""
@@ -104,7 +106,7 @@ def of_facts(config: RunConfig, asker: Asker, facts: pl.DataFrame) -> Base:
         **asker.identity._asdict(),
         "facts": store.hash_table(facts),
         "shots": [[list(shot) for shot in draw] for draw in shots],
-        "prompts": store.hash_of([_as_asked(prompter, draw) for draw in shots]),
+        "prompts": store.hash_of([as_asked(prompter, draw) for draw in shots]),
         "probe": probe_key(config),
         "grader": GRADER_VERSION,
     }
@@ -112,7 +114,7 @@ def of_facts(config: RunConfig, asker: Asker, facts: pl.DataFrame) -> Base:
     return Base(folder, asker, prompter, facts, shots, config)
 
 
-def _as_asked(prompter: Prompter | Turns, draw: list[Shot]) -> list[int] | list[dict[str, str]]:
+def as_asked(prompter: Prompter | Turns, draw: list[Shot]) -> list[int] | list[dict[str, str]]:
     """A prompt as the model gets it: what a template prints is more than its text (a date, a switch)."""
     if isinstance(prompter, Turns):
         return prompter.messages(draw, KEY_QUESTION)

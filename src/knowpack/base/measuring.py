@@ -1,6 +1,7 @@
 """Asking the base: once for all runs, into its folder; what is there is kept.
 
-Base + RunConfig -> responses.parquet, knowledge.parquet, fresh-1/, fresh-2/, bench/ in `work/base/<hash>/`.
+Base + RunConfig -> responses.parquet, knowledge.parquet, asked.parquet, fresh-1/, fresh-2/, beside/, bench/ in
+`work/base/<hash>/`.
 """
 
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
+from knowpack.base import answered
 from knowpack.base.base import Base, fresh_name, probe_key
 from knowpack.config import ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import left_out
@@ -90,6 +92,17 @@ def ask_fresh(base: Base, asker: Asker, into: Path, config: RunConfig, progress:
         _ask(asker, base, chosen, shots, plain, into / name, drafts, progress)
 
 
+def ask_beside(
+    base: Base, facts: pl.DataFrame, shots: list[list[Shot]], config: ProbeConfig, progress: Progress
+) -> pl.DataFrame:
+    """The base's answers (Response) to other facts, or under other prompts, than its own; kept in beside/ as those."""
+    into = base.folder / "beside" / store.hash_table(answered.keys(base, facts, shots, config))
+    with store.folder_lock(base.folder, progress):
+        _ask(base.asker, base, facts, shots, config, into, None, progress)
+        store.record_all(base.folder)
+    return store.read_table(into / "responses.parquet", Response)
+
+
 def _ask(
     asker: Asker,
     base: Base,
@@ -100,11 +113,17 @@ def _ask(
     drafts: pl.LazyFrame | None,
     progress: Progress,
 ) -> None:
-    """responses.parquet and knowledge.parquet of these facts under these prompts; what is there is kept."""
+    """responses.parquet and knowledge.parquet of these facts under these prompts; what is there is kept, and what the
+    base answered elsewhere (answered.py) is not asked again."""
     responses = into / "responses.parquet"
+    of_base = into.is_relative_to(base.folder)
+    wanted = answered.keys(base, facts, shots, config) if of_base else None
     if not responses.is_file():
         chunks = store.Chunks(responses)
-        probe(asker, facts, shots, base.prompter, config, chunks=chunks, drafts=drafts, progress=progress)
+        had = None if wanted is None else answered.answered(base, wanted)
+        probe(asker, facts, shots, base.prompter, config, chunks=chunks, drafts=drafts, had=had, progress=progress)
+    if wanted is not None and not (into / answered.ASKED).is_file():
+        store.write_table(into / answered.ASKED, wanted)
     if not (into / "knowledge.parquet").is_file():
         store.write_table(into / "knowledge.parquet", knowledge_map(store.read_table(responses, Response)))
 

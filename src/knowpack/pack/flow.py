@@ -76,7 +76,7 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
         if given.removed.height and not (request.out / TAKEN_BACK).is_file():
             write_table(request.out / TAKEN_BACK, given.removed)
         config = config_of(request, given.held)
-        base = open_base(config, progress, asker=asker)
+        base = replace(open_base(config, progress, asker=asker), looks_back=given.onto is not None)
         weights_of(base.asker, "training")  # said before anything is asked
         begin(request.out, config, base, {"again": command_of(request)})
         measure_base(base, config, progress)

@@ -1,5 +1,6 @@
 """What a pack will do and how long it will take, before it does it: Request -> Forecast and whoever will answer."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import polars as pl
@@ -37,6 +38,7 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
     split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
     config = config_of(request, facts)
     base = open_base(config, progress, asker=asker, facts=pl.concat([facts, split.report]))
+    base = replace(base, looks_back=given.onto is not None)
     recipe = request.train or recipes.for_model(request.model.name, plan.MIN_RANK, facts.height)
     config = config.model_copy(update={"train": recipe})
     if given.onto is not None and request.train is None:
@@ -45,7 +47,8 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
     n_packed, n_validated = facts.height, split.validation.height
     stages = list(base_stages(base, config))
     n = (n_packed + 2 * n_validated) * N_VALIDATION_PROMPTS
-    stages.append(Stage("base: the prompts and facts that judge attempts", n, "answers"))
+    what = "base: the prompts and facts that judge attempts"
+    stages.append(Stage(what, n, "answers", at_most=base.looks_back))
     n_replay = min(recipe.n_replay, split.replay.height) + recipe.n_made_up + recipe.n_texts
     stages.append(Stage("base: replay prompts", n_replay, "answers", at_most=True))
     n_attempts = 1 if request.train else plan.N_ATTEMPTS[request.effort]

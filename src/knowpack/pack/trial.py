@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
-from knowpack.base import Base
+from knowpack.base import Base, ask_beside
 from knowpack.config import KeepRecipe, RunConfig
 from knowpack.facts.chosen import shot_pool
 from knowpack.manifest import stage
@@ -87,8 +87,8 @@ def open_trial(
     )
     first, fresh = drawn[n_contexts : n_contexts + N_VALIDATION_PROMPTS], drawn[n_contexts + N_VALIDATION_PROMPTS :]
     probed = pl.concat([changes.touched, split.validation])
-    answers = probe(base.asker, probed, first, base.prompter, config.probe, progress=progress).collect()
-    again = probe(base.asker, split.validation, fresh, base.prompter, config.probe, progress=progress).collect()
+    answers = ask_beside(base, probed, first, config.probe, progress)
+    again = ask_beside(base, split.validation, fresh, config.probe, progress)
     contexts: list[list[Shot]] = [[], *(drawn[:n_contexts] if config.probe.n_shots else [])]
     before, under_fresh = knowledge_map(answers), knowledge_map(again)
     touched = answers.filter(pl.col("fact_id").is_in(changes.touched["fact_id"].to_list()))
@@ -119,7 +119,7 @@ def find_updates(trial: Trial, known: pl.DataFrame, progress: Progress) -> list[
     asked = updates.strangers(changes.new.filter(pl.col("fact_id").is_in(list(steady))), subjects, trial.request.seed)
     answers = trial.answers.clear()
     if asked.height:
-        answers = probe(base.asker, asked, trial.shots, base.prompter, trial.config.probe, progress=progress).collect()
+        answers = ask_beside(base, asked, trial.shots, trial.config.probe, progress)
     return found + updates.by_itself(changes, steady, asked, answers)
 
 
