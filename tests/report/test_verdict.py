@@ -118,3 +118,13 @@ def test_stages_of_a_manifest_have_names_for_a_person() -> None:
     assert provenance.stage_name("validate 03-a09815f1f6ba7034") == "judging, attempt 4"
     assert provenance.stage_name("further-base") == "beside the probe, base"
     assert provenance.stage_name("a stage of tomorrow") == "a stage of tomorrow"
+
+
+def test_the_page_does_not_say_that_a_count_was_judged_on_its_interval(tmp_path: Path) -> None:
+    """99.7% [93%, 100%] of the packed facts against a limit of 99% is met, as counted: the page said "on the end"."""
+    alone = verdict.judge(run(tmp_path), SMALL_LOSS).rule()
+    assert alone == (
+        "Judged by the default limits of knowpack pack, what may be lost on the end of its 95% interval that hurts."
+    )
+    with_new = verdict.judge(run(tmp_path), SMALL_LOSS | {"reliability": Estimate(0.997, 0.93, 1.0, 58)}).rule()
+    assert "knowpack pack: new facts answered as counted, since all of them were asked; what may be lost" in with_new

@@ -61,6 +61,8 @@ MEASURED_BY = {"known_lost": "known_lost_net", "refusals_lost": "refusals_lost_n
 """Limit -> the figure that it limits."""
 LEFT = ("old_left", "removed_left")
 """Figures whose limit is what the reliability leaves."""
+COUNTED = ("reliability", "earlier", *LEFT)
+"""Counts over all facts that they speak of, no samples of them: judged as they are, not on an interval."""
 
 
 class Verdict(NamedTuple):

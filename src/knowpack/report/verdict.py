@@ -49,6 +49,14 @@ class Judgement(NamedTuple):
             return "; ".join(f"{named(one.name)} {one.verdict} ({_limit(one)}): {_why(one)}" for one in missed)
         return ", ".join(f"{named(one.name)} {_why(one)} ({_limit(one)})" for one in self.verdicts)
 
+    def rule(self) -> str:
+        """How the limits were judged: what is a sample on its interval, what was asked whole as counted."""
+        on_interval = "what may be lost on the end of its 95% interval that hurts"
+        counted = [named(one.name) for one in self.verdicts if one.name in limits.COUNTED]
+        if not counted:
+            return f"Judged by {self.by}, {on_interval}."
+        return f"Judged by {self.by}: {' and '.join(counted)} as counted, since all of them were asked; {on_interval}."
+
 
 def _limit(one: Verdict) -> str:
     return f"limit {share(one.limit)}"

@@ -90,7 +90,7 @@ def _ship(told: First) -> Markup:
         el("h2", {"class": "plain"}, "May I ship it?"),
         el("p", {"class": "word"}, sign, ANSWERS[word]),
         el("ul", None, lines),
-        el("p", {"class": "small"}, f"Judged by {told.judgement.by}, on the end of the 95% interval that hurts."),
+        el("p", {"class": "small"}, told.judgement.rule()),
     )
 
 
