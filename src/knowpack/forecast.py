@@ -26,7 +26,7 @@ from knowpack.train import replay_prompts
 from knowpack.train.recipes import most_steps
 
 SAMPLED = 64  # questions of a timed batch
-SHORT, LONG = 2, 6  # training steps of the two timed trainings; their difference is free of what begins and ends one
+SHORT, LONG = 1, 4  # training steps of the two timed trainings; their difference is free of what begins and ends one
 
 
 class Stage(NamedTuple):
@@ -214,9 +214,17 @@ def _step(base: Base, config: RunConfig) -> float:
     taken = []
     for n_steps in (SHORT, LONG):
         recipe, examples = _short(base, config, n_steps)
+        behind = base.shots[0] if isinstance(config.train, KeepRecipe) and config.train.n_contexts else ()
         with tempfile.TemporaryDirectory() as folder:
-            prompter = base.by_ids.prompter
-            made = train(base.loaded, examples, recipe, config.seed, Path(folder) / "adapter", prompter=prompter)
+            made = train(
+                base.loaded,
+                examples,
+                recipe,
+                config.seed,
+                Path(folder) / "adapter",
+                prompter=base.by_ids.prompter,
+                contexts=(behind,),  # as long as those that training draws for itself
+            )
         taken.append(made.seconds)
     return max(taken[1] - taken[0], 1e-6) / (LONG - SHORT)
 
@@ -229,7 +237,7 @@ def _short(base: Base, config: RunConfig, n_steps: int) -> tuple[PlainRecipe | K
         rows = base.facts.sample(batch, with_replacement=True, seed=0)
         return recipe.model_copy(update={"epochs": n_steps, "checkpoint_each_epoch": False}), _as_examples(rows)
     few = {"n_replay": recipe.replay_batch, "n_made_up": 0, "n_texts": min(recipe.n_texts, 4), "retire": False}
-    short = recipe.model_copy(update={**few, "n_contexts": 0, "max_steps": n_steps - 1, "tail_steps": 1})
+    short = recipe.model_copy(update={**few, "max_steps": max(n_steps - 1, 1), "tail_steps": min(n_steps - 1, 1)})
     new = base.facts.head(min(batch, base.facts.height // 2))
     replayed = replay_prompts.as_examples(replay_prompts.prompts(base.facts, new, short, config.seed))
     return short, pl.concat([_as_examples(new), replayed])
