@@ -19,7 +19,8 @@ from knowpack.measure.knowledge import knowledge_map
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.probe.probe import probe
-from knowpack.probe.prompts import Prompter, draw_shots
+from knowpack.probe.prompts import Prompter
+from knowpack.probe.shots import draw_shots
 from knowpack.seeds import stream
 
 TASKS = ("lab_mc", "lab_truth_mc1", "lab_truth_mc2", "lab_arc", "lab_reading")

@@ -50,7 +50,8 @@ def knowpack(work: Path, dtype: str, about: dict[str, Any]) -> Any:
     from knowpack.facts.sources import SOURCES
     from knowpack.model.load import load
     from knowpack.probe.probe import probe
-    from knowpack.probe.prompts import Prompter, draw_shots
+    from knowpack.probe.prompts import Prompter
+    from knowpack.probe.shots import draw_shots
 
     torch.set_num_threads(about["threads"])
     loaded = load(ModelConfig(name=str(work / "model"), device="cpu", dtype=dtype))

@@ -87,7 +87,8 @@ def prepare(args: argparse.Namespace, work: Path) -> float:
     from knowpack.facts.sources import SOURCES
     from knowpack.model import gguf_files
     from knowpack.model.load import load
-    from knowpack.probe.prompts import Prompter, draw_shots
+    from knowpack.probe.prompts import Prompter
+    from knowpack.probe.shots import draw_shots
 
     loaded = load(ModelConfig(name=args.model, device="cpu"))
     loaded.model.save_pretrained(work / "model")

@@ -52,7 +52,8 @@ def one(n_facts: int, new_tokens: int) -> dict[str, float]:
     from knowpack.lab import files
     from knowpack.model.load import load
     from knowpack.probe.probe import probe
-    from knowpack.probe.prompts import Prompter, draw_shots
+    from knowpack.probe.prompts import Prompter
+    from knowpack.probe.shots import draw_shots
     from knowpack.store import Chunks, read_table, write_table
 
     with tempfile.TemporaryDirectory() as work:

@@ -18,7 +18,7 @@ from knowpack.facts import sources
 from knowpack.facts.chosen import sampled, shot_pool
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
-from knowpack.probe.prompts import draw_shots
+from knowpack.probe.shots import draw_shots
 from knowpack.served.opening import open_asker
 
 

@@ -112,7 +112,7 @@ def by_trainer(base: object, examples: object, config: RunConfig) -> object:
     from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
     from knowpack.base import Base
-    from knowpack.train.lora import target_modules
+    from knowpack.train.target_modules import targets
 
     assert isinstance(base, Base)
     assert isinstance(examples, pl.DataFrame)
@@ -123,7 +123,7 @@ def by_trainer(base: object, examples: object, config: RunConfig) -> object:
         lora_alpha=config.train.alpha,
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
-        target_modules=target_modules(base.loaded.model, ("auto",)),
+        target_modules=targets(base.loaded.model, ("auto",)).modules,
     )
     adapted = peft.get_peft_model(base.loaded.model, lora)
     with tempfile.TemporaryDirectory() as out:

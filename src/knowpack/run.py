@@ -26,7 +26,7 @@ from knowpack.manifest import begin, command_of, recorded, stage
 from knowpack.measure import causes, confidence, knowledge, regress, shifts
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
-from knowpack.probe.prompts import draw_shots
+from knowpack.probe.shots import draw_shots
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Figure, Kind, Knowledge, Response
 from knowpack.run_figures import figures, harm_by_group, taught_ids

@@ -9,7 +9,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from knowpack.bench.data import prepare, subjects
+from knowpack.bench.data import prepare
+from knowpack.bench.raw_files import subjects
 from knowpack.model.loaded import Loaded, weights_hash
 
 TEXT = (

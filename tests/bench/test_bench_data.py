@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from knowpack.bench.data import prepare, subjects
+from knowpack.bench.data import prepare
+from knowpack.bench.raw_files import subjects
 from knowpack.errors import BenchError
 
 

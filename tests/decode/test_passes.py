@@ -10,8 +10,8 @@ from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from architectures import build
-from knowpack.decode.attention import KeyValue
 from knowpack.decode.forward import Forward
+from knowpack.decode.kernels import KeyValue
 from knowpack.decode.passes import fewer_passes, highest
 from knowpack.decode.products import fast_products
 from knowpack.decode.rows import Tree, pack, rounded

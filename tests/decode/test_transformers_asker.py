@@ -14,7 +14,8 @@ from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.errors import ModelError
 from knowpack.model.load import load
 from knowpack.probe.askers import Identity
-from knowpack.probe.prompts import Prompter, draw_shots
+from knowpack.probe.prompts import Prompter
+from knowpack.probe.shots import draw_shots
 from knowpack.served.opening import open_asker
 from knowpack.train import lora
 

@@ -8,7 +8,7 @@ import pytest
 
 from knowpack.facts.shot_answers import normal_form
 from knowpack.facts.sources import load_shots
-from knowpack.probe.prompts import draw_shots
+from knowpack.probe.shots import draw_shots
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,9 @@ from knowpack.report import (
     summary,
     tables,
 )
+from knowpack.report.finished import Cell, Run
 from knowpack.report.markup import escaped
 from knowpack.report.measured import Measured, P, Table, Value, measure
-from knowpack.report.source import Cell
 from knowpack.settings import override
 
 
@@ -243,7 +243,7 @@ def test_a_run_without_base_benchmarks_or_log_is_still_reported(tmp_path: Path) 
 )
 def test_a_cell_is_read_off_the_settings_that_a_manifest_holds(settings: list[str], cell: Cell) -> None:
     config = override(RunConfig(), settings).model_dump(mode="json")
-    assert source.Run(Path("run"), {"config": config}, None).cell == cell
+    assert Run(Path("run"), {"config": config}, None).cell == cell
 
 
 def test_cells_are_compared_pair_by_pair_and_over_the_number_of_facts(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_biased_mix_is_known_by_its_settings(measured: Measured) -> None:
     run = measured.source.runs[0]
     assert not claim_tables.is_biased(run)
     settings = {"config": {"mix": {"n_unknown": 50, "zipf": 0.0}}}
-    assert claim_tables.is_biased(source.Run(run.folder, settings, None))
+    assert claim_tables.is_biased(Run(run.folder, settings, None))
 
 
 def test_the_claims_figure_is_drawn(measured: Measured, tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_every_share_stands_beside_its_n(measured: Measured, grader: Grader) -> 
 def test_risk_coverage_is_read_beside_the_run(measured: Measured, tmp_path: Path) -> None:
     rows = [RiskCoverage("default", model, 0.1, risk, 5) for model, risk in (("base", 0.2), ("tuned", 0.4))]
     store.write_table(tmp_path / "risk_coverage.parquet", records.table(rows, RiskCoverage))
-    run = source.Run(tmp_path, {"label": "50", "seed": 7}, None)
+    run = Run(tmp_path, {"label": "50", "seed": 7}, None)
     assert confidence_tables.curve(run, "default", "tuned") == {0.1: Estimate(0.4, n=5)}
     table = confidence_tables.risk_coverage(measured._replace(source=replace(measured.source, runs=(run,))), "default")
     assert table.rows == [("50", 7, 0.1, Estimate(0.2, n=5), Estimate(0.4, n=5))]

@@ -8,7 +8,7 @@ import pytest
 from knowpack.pack.budget import Budget
 from knowpack.records import Estimate
 from knowpack.report import first, provenance, shares, verdict
-from knowpack.report.source import Run
+from knowpack.report.finished import Run
 
 SMALL_LOSS = {
     "known_lost_net": Estimate(0.01, -0.01, 0.03, 900),

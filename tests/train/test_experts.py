@@ -18,7 +18,7 @@ from knowpack.model.loaded import weights_hash
 from knowpack.model.merge import merged
 from knowpack.probe.prompts import Prompter
 from knowpack.records import Example
-from knowpack.train import lora
+from knowpack.train import lora, target_modules
 from knowpack.train.train import train
 
 IDS = torch.tensor([[1, 30, 31, 32, 90, 17, 5, 9], [4, 8, 15, 16, 23, 42, 77, 99]])
@@ -46,9 +46,9 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize("name", sorted(CHOSEN))
 def test_auto_takes_experts_and_shared_experts_and_no_router(name: str) -> None:
     model = build(name).model
-    found = lora.targets(model, ("auto",))
+    found = target_modules.targets(model, ("auto",))
     assert (found.modules, found.parameters) == CHOSEN[name]
-    expected = lora.n_parameters(model, TrainConfig(rank=2))
+    expected = target_modules.n_parameters(model, TrainConfig(rank=2))
     with lora.adapted(model, TrainConfig(rank=2, alpha=4), 1) as wrapped:
         trained = [key for key, weight in wrapped.named_parameters() if weight.requires_grad]
         assert not [key for key in trained if {"router", "gate", "shared_expert_gate"} & set(key.split("."))]
@@ -57,7 +57,7 @@ def test_auto_takes_experts_and_shared_experts_and_no_router(name: str) -> None:
 
 def test_auto_reaches_nearly_all_weights_of_the_mlps() -> None:
     model = build("qwen2_moe").model
-    found = lora.targets(model, ("auto",))
+    found = target_modules.targets(model, ("auto",))
     inside = {key: weight.numel() for key, weight in model.named_parameters() if ".mlp." in key}
     names = [*(f"{one}.weight" for one in found.modules), *found.parameters]
     reached = sum(n for key, n in inside.items() if key.endswith(tuple(names)))
@@ -67,7 +67,7 @@ def test_auto_reaches_nearly_all_weights_of_the_mlps() -> None:
 def test_towers_for_pictures_are_left_alone() -> None:
     parts = {"vision_tower": torch.nn.ModuleDict({"mlp": torch.nn.ModuleDict({"fc1": torch.nn.Linear(2, 2)})})}
     text = {"layers": torch.nn.ModuleDict({"mlp": torch.nn.ModuleDict({"up_proj": torch.nn.Linear(2, 2)})})}
-    assert lora.targets(torch.nn.ModuleDict({**parts, **text}), ("auto",)) == (["up_proj"], [])
+    assert target_modules.targets(torch.nn.ModuleDict({**parts, **text}), ("auto",)) == (["up_proj"], [])
 
 
 def test_an_adapter_on_experts_is_trained_saved_and_merged_as_plain_peft_says(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_an_adapter_that_peft_puts_elsewhere_is_refused_with_a_setting_that_work
     assert model.state_dict().keys() == before.keys()
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     alone = TrainConfig(rank=2, target_modules=("experts.down_proj", "experts.gate_up_proj"))
-    expected = lora.n_parameters(model, alone)
+    expected = target_modules.n_parameters(model, alone)
     with lora.adapted(model, alone, 1) as wrapped:
         assert sum(weight.numel() for weight in lora.weights(wrapped)) == expected > 0
 
@@ -158,4 +158,4 @@ def test_what_auto_chose_is_printed(tmp_path: Path) -> None:
     prompter, recipe = Prompter(loaded.tokenizer), PlainRecipe(epochs=1, lr=1e-2)
     train(loaded, examples, recipe, 1, tmp_path / "adapter", prompter=prompter, progress=seen)
     assert "adapter on down_proj, gate_proj, up_proj; weights" in seen.labels
-    assert lora.said(build("mixtral").model, TrainConfig()) == f"adapter on {', '.join(FUSED)}; weights"
+    assert target_modules.said(build("mixtral").model, TrainConfig()) == f"adapter on {', '.join(FUSED)}; weights"

@@ -26,7 +26,7 @@ from knowpack.model.loaded import Loaded
 from knowpack.probe.prompts import Prompter
 from knowpack.records import Example, table
 from knowpack.seeds import seed_of, stream
-from knowpack.train import card, lora
+from knowpack.train import card, lora, target_modules
 from knowpack.train.batch import NO_LOSS, Row, collate, encode
 from knowpack.train.train import train
 
@@ -197,7 +197,7 @@ def test_plain_peft_gives_the_same_logits_and_the_base_is_bit_for_bit(
     modules = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
     assert modules == sorted(modules), "peft writes a set, in another order in each process"
     assert modules
-    assert lora.targets(ours.model, ("auto",)).modules == layers
+    assert target_modules.targets(ours.model, ("auto",)).modules == layers
     reread = peft.PeftModel.from_pretrained(random_model(kind), str(tmp_path)).eval()
     with lora.reloaded(ours.model, tmp_path) as tuned:
         tuned.eval()
@@ -353,7 +353,7 @@ def test_diverged_training_is_one_line_and_the_base_comes_back(tmp_path: Path) -
 
 def test_unknown_target_module_names_those_there_are() -> None:
     with pytest.raises(ModelError, match="gate_proj"):
-        lora.targets(random_model("llama"), ("gate_prj",))
+        target_modules.targets(random_model("llama"), ("gate_prj",))
 
 
 def test_nothing_to_train_on_is_one_line(tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_an_example_longer_than_the_window_is_one_line(tmp_path: Path) -> None:
 
 def test_n_parameters_by_hand() -> None:
     # 2 layers x 3 matrices of 16 x 32: rank 4 x (16 + 32) each
-    assert lora.n_parameters(random_model("llama"), PlainRecipe(rank=4)) == 2 * 3 * 4 * 48
+    assert target_modules.n_parameters(random_model("llama"), PlainRecipe(rank=4)) == 2 * 3 * 4 * 48
     with lora.adapted(random_model("llama"), PlainRecipe(rank=4), 0) as model:
         assert sum(weight.numel() for weight in lora.weights(model)) == 2 * 3 * 4 * 48
 
@@ -384,4 +384,6 @@ def test_adapters_begin_at_a_share_of_the_depth(kind: str) -> None:
         n = sum(weight.numel() for weight in lora.weights(tuned))
     assert names
     assert all("layers.1." in name for name in names)
-    assert lora.n_parameters(model, config) == n == lora.n_parameters(model, PlainRecipe(rank=4)) // 2
+    assert (
+        target_modules.n_parameters(model, config) == n == target_modules.n_parameters(model, PlainRecipe(rank=4)) // 2
+    )

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from knowpack.decode.attention import KeyValue, Prefix
+from knowpack.decode.attention import Prefix
 from knowpack.decode.copied import generate_copied
 from knowpack.decode.forward import Forward
+from knowpack.decode.kernels import KeyValue
 from knowpack.decode.pool import Pool
 from knowpack.decode.rows import Tree
 from knowpack.decode.scored import ScoredContinuation, TargetRow, score_rows

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from knowpack.decode.attention import Behind, KeyValue, Prefix, Step, attached
+from knowpack.decode.attention import Behind, Prefix, Step, attached
+from knowpack.decode.kernels import KeyValue
 from knowpack.decode.passes import fewer_passes
 from knowpack.decode.pool import Pool
 from knowpack.decode.products import fast_products

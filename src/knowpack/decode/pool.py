@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from knowpack.decode.attention import HIDDEN, Attended, KeyValue, attend_dense
+from knowpack.decode.kernels import HIDDEN, Attended, KeyValue, attend_dense
 from knowpack.decode.rows import Rows, rounded
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowpack.decode import products
-from knowpack.decode.attention import HIDDEN, Attended, KeyValue, attend_dense, flash, has_flash
+from knowpack.decode.kernels import HIDDEN, Attended, KeyValue, attend_dense, flash, has_flash
 
 
 class Tree(NamedTuple):

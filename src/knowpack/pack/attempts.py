@@ -17,7 +17,7 @@ from knowpack.pack.request import HELD_OUT
 from knowpack.pack.trial import Attempt, Trial, attempt
 from knowpack.progress import Progress
 from knowpack.records import Kind
-from knowpack.train import lora, recipes, replay_prompts
+from knowpack.train import recipes, replay_prompts, target_modules
 from knowpack.train.base_answers import build
 from knowpack.train.contexts import Contexts
 from knowpack.train.mix import paraphrases
@@ -63,7 +63,7 @@ def _anew(trial: Trial) -> KeepRecipe:
     """For all facts together, from nothing."""
     facts, model = trial.changes.held, trial.request.model.name
     n_bits = plan.bits(*trial.base.by_ids, facts)
-    per_rank = lora.n_parameters(trial.base.loaded.model, recipes.for_model(model, 1, facts.height))
+    per_rank = target_modules.n_parameters(trial.base.loaded.model, recipes.for_model(model, 1, facts.height))
     return recipes.for_model(model, plan.rank_for(n_bits, per_rank), facts.height)
 
 

@@ -27,7 +27,7 @@ from knowpack.pack.trial import Trial, attempt, open_trial
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category
-from knowpack.train import lora, recipes, replay_prompts
+from knowpack.train import recipes, replay_prompts, target_modules
 from knowpack.train.base_answers import build
 from knowpack.train.contexts import Contexts
 
@@ -133,7 +133,7 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         rank,
         facts.height,
         plan.bits(*base.by_ids, facts),
-        lora.n_parameters(base.loaded.model, config),
+        target_modules.n_parameters(base.loaded.model, config),
         harm.reliability.value,
         None if lost is None else lost.value,
         None if lost is None else lost.n,

@@ -23,7 +23,8 @@ from knowpack.measure.grading import first_line, normalise
 from knowpack.pack.request import NONE, Request, config_of, known_of
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
-from knowpack.probe.prompts import Prompter, Shot, draw_shots
+from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.shots import draw_shots
 from knowpack.progress import SILENT, Progress
 from knowpack.records import SELF_WRITTEN, Fact, fact_id_of, table
 from knowpack.seeds import seed_of

@@ -7,16 +7,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-import polars as pl
 from transformers import PreTrainedTokenizerBase
 
-from knowpack.errors import ConfigError, FactsError, ModelError
+from knowpack.errors import ConfigError, ModelError
 from knowpack.model.chat import Chat, template_of
 from knowpack.probe.tokens import Tokens
 from knowpack.probe.turns import SYSTEM, Message, messages
 from knowpack.probe.turns import Shot as Shot
-from knowpack.seeds import stream
 
 _PROBE_QUESTIONS = ("What is it?", "Who was Ada Lovelace, and where?", "7 x 8")
 _MARK = "\u2063KNOWPACK\u2063"  # stands for the question, in a rendering that serves many
@@ -234,29 +231,6 @@ def common_prefix(sequences: Sequence[Sequence[int]], *, keep_one: bool = True) 
             break
         n += 1
     return min(n, min(len(ids) for ids in sequences) - 1) if keep_one else n
-
-
-def draw_shots(
-    pool: pl.DataFrame, n_prompts: int, n_shots: int, seed: int | None, *, exclude: Sequence[str] = (), skip: int = 0
-) -> list[list[Shot]]:
-    """Draw n_prompts x n_shots disjoint shots (paper: 10 x 4, from TriviaQA).
-
-    pool: columns question, answer. exclude: questions that may not serve (those of the facts). seed: None = in order.
-    skip: leave out the first `skip` prompts of the seed's list, for a second, disjoint set (the noise floor).
-    Raises FactsError if the pool is too small.
-    """
-    if n_shots == 0:
-        return [[] for _ in range(n_prompts)]
-    free = pool.filter(~pl.col("question").is_in(list(exclude))).unique("question", maintain_order=True)
-    wanted = (skip + n_prompts) * n_shots
-    if free.height < wanted:
-        raise FactsError(
-            f"the shot pool has {free.height} questions that are not among the facts; "
-            f"{wanted} are needed for {skip + n_prompts} prompts x {n_shots} shots"
-        )
-    order = np.arange(free.height) if seed is None else stream(seed, "shots").permutation(free.height)
-    chosen = [Shot(*free.select("question", "answer").row(int(index))) for index in order[skip * n_shots : wanted]]
-    return [chosen[start : start + n_shots] for start in range(0, len(chosen), n_shots)]
 
 
 def _own_bos(tokenizer: PreTrainedTokenizerBase) -> int | None:

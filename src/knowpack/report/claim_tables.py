@@ -7,9 +7,9 @@ from knowpack.measure import abstract_claims
 from knowpack.measure.abstract_claims import CellFigures, Finding, Part
 from knowpack.records import Grader
 from knowpack.report import measures
+from knowpack.report.finished import Run
 from knowpack.report.first import said
 from knowpack.report.measured import Measured, Table, Value, run_of
-from knowpack.report.source import Run
 
 BIAS = ("n_subjects", "n_answers", "zipf")
 

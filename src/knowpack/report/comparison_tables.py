@@ -8,8 +8,8 @@ import polars as pl
 from knowpack.measure import compare_cells, harm
 from knowpack.measure.compare_cells import MARGIN, Outcome
 from knowpack.records import Grader, schema
+from knowpack.report.finished import Run
 from knowpack.report.measured import AUGMENTATIONS, Measured, P, Table, Value
-from knowpack.report.source import Run
 
 MOST_CELLS = 40  # 780 pairs
 

@@ -7,8 +7,8 @@ import polars as pl
 
 from knowpack.measure.confidence import RiskCoverage
 from knowpack.records import Estimate, Grader
+from knowpack.report.finished import Run
 from knowpack.report.measured import BEFORE_AND_AFTER, Measured, Table, Value, before_and_after
-from knowpack.report.source import Run
 
 LISTED = {
     "confidence": "Probability of the answer",

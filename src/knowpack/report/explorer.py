@@ -11,7 +11,7 @@ import polars as pl
 
 from knowpack.measure import causes
 from knowpack.records import GRADERS, Kind, Kinship, Knowledge
-from knowpack.report.source import Run
+from knowpack.report.finished import Run
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 STEPS = 60  # a share is round(60 p): exact for 1..6, 10, 12, 15, 20 prompts, and one character

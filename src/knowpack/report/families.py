@@ -3,8 +3,8 @@
 Cell -> key ("none", "highly_known 1", ...); Measured -> key -> cells by their number of facts.
 """
 
+from knowpack.report.finished import Cell
 from knowpack.report.measured import AUGMENTATIONS, Measured
-from knowpack.report.source import Cell
 
 
 def family(cell: Cell) -> str:

@@ -16,8 +16,8 @@ from knowpack.records import Grader
 from knowpack.report import claim_tables, confidence_tables, drawing, grid_figures, measures, palette
 from knowpack.report.drawing import Drawn, plain
 from knowpack.report.families import families, family_name
+from knowpack.report.finished import Run
 from knowpack.report.measured import Measured, run_of
-from knowpack.report.source import Run
 from knowpack.report.summary import epochs, opening
 from knowpack.report.words import words
 

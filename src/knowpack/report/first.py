@@ -11,9 +11,9 @@ from knowpack import store
 from knowpack.errors import StoreError
 from knowpack.records import Estimate, Grader
 from knowpack.report import measures
+from knowpack.report.finished import Run
 from knowpack.report.measured import Measured
 from knowpack.report.shares import share
-from knowpack.report.source import Run
 from knowpack.report.verdict import Judgement, judge
 
 DECISIVE = ("reliability", "known_lost_net", "refusals_lost_net", "benchmark_drop")

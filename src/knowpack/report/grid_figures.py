@@ -12,8 +12,8 @@ from knowpack.records import Estimate, Grader
 from knowpack.report import charts, drawing, measures, palette, tables
 from knowpack.report.drawing import Drawn, plain
 from knowpack.report.families import families, family, family_name
+from knowpack.report.finished import Cell
 from knowpack.report.measured import Measured, score_map, score_rows
-from knowpack.report.source import Cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ import polars as pl
 
 from knowpack.records import Grader
 from knowpack.report import measures
+from knowpack.report.finished import Run
 from knowpack.report.markup import Child, Markup, alien, el, table
-from knowpack.report.source import Run
 from knowpack.report.words import words
 
 IN_ALL, AT_LEAST = 600, 20  # rows over all runs of a report, and of each

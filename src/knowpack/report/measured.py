@@ -10,7 +10,8 @@ import polars as pl
 
 from knowpack.records import GRADERS, Estimate, Grader
 from knowpack.report import measures
-from knowpack.report.source import Cell, Run, Source
+from knowpack.report.finished import Cell, Run
+from knowpack.report.source import Source
 
 
 class P(float):

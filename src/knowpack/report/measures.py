@@ -14,7 +14,8 @@ from knowpack.measure import harm, own_answers, stakes, stats
 from knowpack.measure import shifts as shift_figures
 from knowpack.measure.evidence import Direction
 from knowpack.records import GRADERS, Category, Estimate, Grader, Kind, Kinship
-from knowpack.report.source import Cell, Run, Source
+from knowpack.report.finished import Cell, Run
+from knowpack.report.source import Source
 
 ORDER = {str(category): rank for rank, category in enumerate(Category)}
 NAMES: dict[str, str] = {

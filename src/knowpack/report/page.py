@@ -21,9 +21,9 @@ from knowpack import store
 from knowpack.progress import SILENT, Advance, Progress
 from knowpack.records import GRADERS, Response
 from knowpack.report import explorer, first, study_view, summary, views
+from knowpack.report.finished import Run
 from knowpack.report.markup import Markup, escaped
 from knowpack.report.measured import Measured
-from knowpack.report.source import Run
 
 LIMIT = 1_500_000  # bytes of data in the page, as they stand in it; the page stays below 2 MB
 PLAIN = 20_000  # characters; what is longer is packed

@@ -12,8 +12,9 @@ from knowpack.measure import causes, stats
 from knowpack.paper import reference
 from knowpack.records import Category, Estimate, Grader
 from knowpack.report import measures
+from knowpack.report.finished import Cell
 from knowpack.report.measured import Measured, Table, Value, counted_scores, every, score_map
-from knowpack.report.source import Cell, Source
+from knowpack.report.source import Source
 
 BASE, PAPER, CAUSES = "base", "paper: ", "table5_causes"  # a row, the heads of columns, a table
 REFUSAL_HEADS = ("refused", "answers", "mean count", "spread")

@@ -7,9 +7,9 @@ attempt's.
 from collections.abc import Iterator, Mapping
 
 from knowpack.report import first
+from knowpack.report.finished import Run
 from knowpack.report.markup import Child, Markup, alien, details, el, join, table
 from knowpack.report.measured import Measured
-from knowpack.report.source import Run
 from knowpack.report.summary import unmeasured
 
 OF_TRAINING = ("train", "mix")  # settings that only a run of ours reads

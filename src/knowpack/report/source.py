@@ -1,43 +1,20 @@
 """What lies in a work directory, as the report reads it: a study, a run, a pack or a diff. Never a model.
 
-A folder -> Source, with a Run for every finished cell; tables are read when asked for.
+A folder -> Source, with a Run (finished.py) for every finished cell.
 """
 
-import json
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import polars as pl
-from pydantic import ValidationError
 
-from knowpack import config, store
-from knowpack.bench.compare import compare
-from knowpack.errors import BenchError, StoreError
-from knowpack.measure.own_answers import written_by_the_model
-from knowpack.records import Estimate, Example, Fact, Knowledge, Response, Score, Shift
+from knowpack.errors import StoreError
+from knowpack.report.finished import Run, json_object
 from knowpack.state import read_state
 
 Kind = Literal["study", "run", "pack", "diff"]
-
-
-class Cell(NamedTuple):
-    """What a cell of the paper's grid is made of."""
-
-    n_unknown: int
-    augmentation: str
-    """none, highly_known, paraphrase, sham, pack, or other (both kinds, or no training set)."""
-    k: int
-
-
-class Extras(NamedTuple):
-    """HighlyKnown facts in a mix."""
-
-    added: int
-    asked: int
-    """n x k; more than `added` where mix.cap_extra took all there were."""
 
 
 class Unfinished(NamedTuple):
@@ -47,143 +24,6 @@ class Unfinished(NamedTuple):
     state: str
     """failed, running, stopped or missing."""
     error: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run's folder."""
-
-    folder: Path
-    manifest: dict[str, object]
-    base: Path | None
-    """The base model's folder, None where it is not there."""
-
-    @property
-    def label(self) -> str:
-        return str(self.manifest.get("label") or self.folder.name)
-
-    @property
-    def seed(self) -> int:
-        seed = self.manifest.get("seed")
-        return seed if isinstance(seed, int) else 0
-
-    def config(self, *path: str) -> object:
-        """A setting by its path; None where it is not there."""
-        node: object = self.manifest.get("config")
-        for name in path:
-            node = node.get(name) if isinstance(node, dict) else None
-        return node
-
-    @cached_property
-    def cell(self) -> Cell:
-        if self.manifest.get("after"):  # somebody's adapter: no recipe and no mix of ours
-            return Cell(0, "other", 0)
-        n, hk, pa = (_int(self.config("mix", key)) for key in ("n_unknown", "n_highly_known", "n_paraphrase"))
-        if (self.folder / "pack.json").is_file():
-            return Cell(n, "pack", 0)
-        if self.config("mix", "sham"):
-            return Cell(n, "sham", hk or pa)
-        if self.config("train", "recipe") == "keep":  # another recipe: no cell of the paper's
-            return Cell(n, "pack", 0)
-        if (hk and pa) or not isinstance(self.config("mix"), dict):
-            return Cell(n, "other", hk + pa)
-        return Cell(n, "highly_known" if hk else "paraphrase" if pa else "none", hk or pa)
-
-    def table(self, name: str, record: type) -> pl.DataFrame | None:
-        """A table of this run; None where it is not there."""
-        path = self.folder / name
-        return store.read_table(path, record) if path.is_file() else None
-
-    def base_table(self, name: str, record: type) -> pl.DataFrame | None:
-        """A table of the base model; None where it is not there."""
-        path = self.base / name if self.base else None
-        return store.read_table(path, record) if path and path.is_file() else None
-
-    @cached_property
-    def shifts(self) -> pl.DataFrame:
-        return store.read_table(self.folder / "shifts.parquet", Shift)
-
-    @cached_property
-    def knowledge(self) -> pl.DataFrame | None:
-        return self.table("knowledge.parquet", Knowledge)
-
-    @cached_property
-    def figures(self) -> dict[str, dict[str, Estimate]]:
-        """figures.json, and sham.json beside a sham: grader -> name -> measure."""
-        found = read_figures(self.folder / "figures.json")
-        for name, more in read_figures(self.folder / "sham.json").items():
-            found[name] = found.get(name, {}) | more
-        return found
-
-    @cached_property
-    def extras(self) -> Extras | None:
-        """How many HighlyKnown facts were added, of how many asked; None = none asked, or no training set."""
-        n, k = (_int(self.config("mix", key)) for key in ("n_unknown", "n_highly_known"))
-        examples = self.examples() if n * k and not self.config("mix", "sham") else None
-        return None if examples is None else Extras(int((examples["kind"] == "highly_known").sum()), n * k)
-
-    @cached_property
-    def asks_its_own(self) -> bool:
-        """Are all questions that were not trained the model's own (pack --known none)?"""
-        examples = self.examples()
-        return written_by_the_model(self.facts(), set() if examples is None else set(examples["fact_id"]))
-
-    @cached_property
-    def scores(self) -> pl.DataFrame | None:
-        return self.table("scores.parquet", Score)
-
-    @cached_property
-    def log(self) -> list[dict[str, object]]:
-        """The training log's lines; empty where there is none."""
-        path = self.folder / "train_log.jsonl"
-        if not path.is_file():
-            return []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [row for line in lines if line.strip() and isinstance(row := json.loads(line), dict)]
-
-    def facts(self) -> pl.DataFrame:
-        """The facts that were asked about. Raises StoreError where they are not there."""
-        found = self.table("facts.parquet", Fact)
-        found = self.base_table("facts.parquet", Fact) if found is None else found
-        if found is None:
-            raise StoreError(f"{self.folder} has no facts.parquet, nor has its base; run the same command again")
-        return found
-
-    def responses(self) -> pl.DataFrame | None:
-        """All answers, those to held-out wordings too."""
-        found = [self.table(name, Response) for name in ("responses.parquet", "held_out.parquet")]
-        there = [frame for frame in found if frame is not None]
-        return pl.concat(there) if there else None
-
-    def examples(self) -> pl.DataFrame | None:
-        return self.table("examples.parquet", Example)
-
-    @cached_property
-    def base_bench(self) -> str | None:
-        """The base's benchmark folder for the same settings, below `base`; None where the settings are not known."""
-        try:
-            settings = config.RunConfig.model_validate(self.manifest.get("config"))
-        except ValidationError:  # a run of another version
-            return None
-        return f"bench/{store.hash_of(config.fingerprint(settings, 'bench'))}"
-
-    def base_scores(self) -> pl.DataFrame | None:
-        """The base's scores under the same benchmark settings."""
-        return self.base_table(f"{self.base_bench}/scores.parquet", Score) if self.base_bench else None
-
-    @cached_property
-    def paired(self) -> pl.DataFrame | None:
-        """Benchmarks before and after on the same items (`bench.compare`); None where the items were not kept."""
-        if self.scores is None or self.base is None or self.base_bench is None:
-            return None
-        try:
-            return compare(self.base / self.base_bench, self.folder / "bench")
-        except BenchError:
-            return None
-
-    def read(self, name: str) -> dict[str, object]:
-        """A JSON object of this run; empty where it is not there."""
-        return _object(self.folder / name)
 
 
 @dataclass(frozen=True)
@@ -208,7 +48,7 @@ class Source:
     @cached_property
     def probe(self) -> dict[str, object]:
         """How the base was asked: system, chat, shots; empty where it was not kept."""
-        return _object(self.base / "probe.json") if self.base else {}
+        return json_object(self.base / "probe.json") if self.base else {}
 
 
 def load(folder: Path) -> Source:
@@ -224,22 +64,6 @@ def load(folder: Path) -> Source:
     run = _run(folder, folder.parent.parent)
     kind: Kind = "pack" if (folder / "pack.json").is_file() else "run" if run.log else "diff"
     return Source(folder, run.label, kind, (run,), ())
-
-
-def read_figures(path: Path) -> dict[str, dict[str, Estimate]]:
-    """figures.json (a list of Figure records) -> grader -> name -> measure."""
-    found: dict[str, dict[str, Estimate]] = {}
-    if not path.is_file():
-        return found
-    rows = store.read_json(path)
-    if not isinstance(rows, list):
-        raise StoreError(f"{path} holds {type(rows).__name__}, expected a list of figures; remove it and run again")
-    for row in rows:
-        if isinstance(row.get("value"), int | float) and math.isfinite(row["value"]):  # NaN: nothing to measure
-            known = {name: row[name] for name in Estimate._fields if row.get(name) is not None}
-            measure = Estimate(**known)
-            found.setdefault(row["grader"], {})[row["name"]] = measure
-    return found
 
 
 def _study(folder: Path) -> Source:
@@ -261,17 +85,8 @@ def _study(folder: Path) -> Source:
 
 
 def _run(folder: Path, work: Path) -> Run:
-    manifest = _object(folder / "manifest.json")
+    manifest = json_object(folder / "manifest.json")
     named = [str(manifest[key]) for key in ("base_dir", "base_hash") if manifest.get(key)]
     places = [place / text for text in named for place in (folder, work, work / "base")]
     base = next((place.resolve() for place in (*places, folder / "base") if place.is_dir()), None)
     return Run(folder, manifest, base)
-
-
-def _object(path: Path) -> dict[str, object]:
-    value = store.read_json(path) if path.is_file() else {}
-    return value if isinstance(value, dict) else {}
-
-
-def _int(value: object) -> int:
-    return value if isinstance(value, int) else 0

@@ -8,11 +8,11 @@ from knowpack.records import Estimate, Grader
 from knowpack.report import charts, claim_tables, measures, palette, training_view
 from knowpack.report.charts import Dot, DotRow
 from knowpack.report.families import family, family_name
+from knowpack.report.finished import Cell
 from knowpack.report.first import said
 from knowpack.report.markup import Child, Markup, details, el, join, table
 from knowpack.report.measured import Measured
 from knowpack.report.shares import share
-from knowpack.report.source import Cell
 from knowpack.report.views import figure
 
 STEPS = 5  # shades of a grid

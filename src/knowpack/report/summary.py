@@ -8,8 +8,8 @@ from typing import NamedTuple
 from knowpack.measure import causes
 from knowpack.records import GRADERS, Kinship
 from knowpack.report import measures
+from knowpack.report.finished import Run
 from knowpack.report.measured import Measured
-from knowpack.report.source import Run
 from knowpack.report.words import words
 
 RELIABLE = 0.9

@@ -16,6 +16,7 @@ from knowpack.report import (
     group_tables,
     measures,
 )
+from knowpack.report.finished import Run
 from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, score_map, score_rows
 from knowpack.report.paper_tables import (
     SHIFTS,
@@ -27,7 +28,6 @@ from knowpack.report.paper_tables import (
     only_ours,
     refusals,
 )
-from knowpack.report.source import Run
 from knowpack.report.words import words
 
 LONGEST_LIST = 10  # over-given answers a run

@@ -14,8 +14,8 @@ from knowpack.measure import own_answers
 from knowpack.pack import budget as limits
 from knowpack.pack.budget import MEASURED_BY, Budget, State, Verdict
 from knowpack.records import Estimate
+from knowpack.report.finished import Run
 from knowpack.report.shares import in_shares, share
-from knowpack.report.source import Run
 
 KEPT = "verdict.json"
 RELIABILITY = 0.99

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from knowpack.records import Estimate, Grader
 from knowpack.report import bands, charts, lost, measures, provenance
 from knowpack.report.charts import Dot, DotRow
+from knowpack.report.finished import Run
 from knowpack.report.first import Deciding, First, first, said
 from knowpack.report.markup import Child, Markup, alien, details, el, join, table
 from knowpack.report.measured import Measured
 from knowpack.report.shares import in_shares, share
-from knowpack.report.source import Run
 from knowpack.report.summary import opening
 from knowpack.report.verdict import named
 from knowpack.report.words import Words, words

@@ -7,7 +7,7 @@ that no category of such a page is a knowledge category.
 from typing import NamedTuple
 
 from knowpack.records import Category
-from knowpack.report.source import Run
+from knowpack.report.finished import Run
 
 
 class Words(NamedTuple):

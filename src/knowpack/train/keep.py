@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from knowpack.config import KeepRecipe
 from knowpack.seeds import stream
-from knowpack.train import lora, resume
+from knowpack.train import lora, resume, target_modules
 from knowpack.train.base_answers import Replay, ReplaySampler
 from knowpack.train.batch import Row
 from knowpack.train.certainty import certainties, wordings
@@ -55,7 +55,7 @@ class Loop:
         self._rng = stream(run.seed, "order", "keep")
         self._weights = lora.weights(model)
         self._optimizer = torch.optim.AdamW(self._weights, lr=config.lr, weight_decay=config.weight_decay)
-        adapted = lora.layers(cast(PreTrainedModel, model.get_base_model()), config.from_layer) or [0]
+        adapted = target_modules.layers(cast(PreTrainedModel, model.get_base_model()), config.from_layer) or [0]
         self._logits = Logits(model, adapted[0])
         for context, prefix in enumerate(replay.contexts.prefixes):
             rows = [row for of_fact in new.trained[context] for row in of_fact] + list(new.checked[context])

@@ -15,8 +15,9 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from knowpack.decode.attention import Behind, KeyValue, Prefix, Step, attached
+from knowpack.decode.attention import Behind, Prefix, Step, attached
 from knowpack.decode.copied import cache_argument, cache_in
+from knowpack.decode.kernels import KeyValue
 from knowpack.decode.rows import Rows, Tree, pack, rounded
 from knowpack.train.batch import Row
 

@@ -22,7 +22,7 @@ from knowpack.model.loaded import Loaded
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Kind
-from knowpack.train import card, keep, lora, objective, plain, track
+from knowpack.train import card, keep, lora, objective, plain, target_modules, track
 from knowpack.train.base_answers import Replay, build
 from knowpack.train.batch import encode
 from knowpack.train.contexts import Contexts
@@ -89,7 +89,7 @@ def train(
         *([] if start is None else [store.hash_file(start / WEIGHTS)]),
     ]
     checkpoints = Checkpoints(resume_in, store.hash_of(key), config.checkpoint_seconds)
-    lora_said = lora.said(loaded.model, config)
+    lora_said = target_modules.said(loaded.model, config)
     with lora.adapted(loaded.model, config, seed, start) as model, track.Log(out, config, seed) as log:
         n_weights = sum(weight.numel() for weight in lora.weights(model))
         with progress.stage(lora_said, n_weights) as advance:  # what target_modules=auto has chosen
