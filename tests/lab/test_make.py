@@ -1,5 +1,6 @@
-"""Building a lab: bad input in one line, a killed build goes on, a minute's build learns its head facts."""
+"""Building a lab: bad input in one line, a killed build goes on, a build of a small world learns its head facts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +18,18 @@ from knowpack.lab.tokenizer import train_tokenizer
 from knowpack.lab.world import build
 
 TINY = scaled(SIZES["mini"], 20_000)
+FEW = replace(
+    SIZES["mini"],
+    head=(10, 5, 5, 5, 5),
+    torso=(0, 0, 0, 0, 0),
+    tail=(4, 4, 2, 2, 2),
+    n_shot=2,
+    n_bench=2,
+    n_refused=60,
+    n_never=20,
+    batch=2,
+)
+"""A third of the mini lab's facts, said as often: 770,000 tokens in 1,500 steps, not 1.7 million."""
 
 
 def test_minutes_and_tokens_exclude_each_other(tmp_path: Path) -> None:
@@ -125,15 +138,18 @@ def test_a_length_in_minutes_is_turned_into_tokens() -> None:
 
 
 @pytest.mark.slow
-def test_a_minutes_build_learns_its_head_facts(tmp_path: Path) -> None:
+def test_a_build_learns_its_head_facts_and_not_what_is_never_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from knowpack.config import ModelConfig, ProbeConfig
     from knowpack.decode.decoder import Decoder
     from knowpack.model.load import load as load_model
     from knowpack.probe.probe import probe
     from knowpack.probe.prompts import Prompter
 
+    monkeypatch.setitem(SIZES, "mini", FEW)
     folder = making.make(tmp_path, size="mini")
-    world = build(0, SIZES["mini"])
+    world = build(0, FEW)
     loaded = load_model(ModelConfig(name=str(folder)))
     often = world.plan.filter(pl.col("statements") >= 40)["fact_id"]
     head = world.facts.filter(pl.col("fact_id").is_in(often.implode()))

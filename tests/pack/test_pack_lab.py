@@ -31,7 +31,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         "replay_batch": 12,
         "no_replay_relations": 0.3,
     }
-    short = recipes.for_load(4, 3).model_copy(update={**few, "max_steps": 60, "tail_steps": 10})
+    short = recipes.for_load(4, 3).model_copy(update={**few, "max_steps": 15, "tail_steps": 3})
     monkeypatch.setattr(recipes, "for_load", lambda rank, n: short.model_copy(update={"rank": rank}))
 
 
@@ -54,7 +54,7 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
     tmp_path: Path, small: None
 ) -> None:
     out = tmp_path / "out"
-    few = ["--set", "probe.n_prompts=3"]
+    few = ["--set", "probe.n_prompts=2", "--set", "probe.max_new_tokens=12"]
     options = ["--out", str(out), "--work", str(tmp_path / "work"), "--effort", "quick", "--quiet", *few]
     loose = ["--budget", "known_lost=1", "--budget", "refusals_lost=1", "--reliability", "0"]
     done = CliRunner().invoke(app, ["pack", facts_file(tmp_path), *options, *loose])
@@ -76,7 +76,7 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
     strict = CliRunner().invoke(
         app, ["pack", facts_file(tmp_path), *options, "--reliability", "1", "--budget", "known_lost=0"]
     )
-    assert strict.exit_code == 3, "n_packed x prompts answers are not all right after 60 steps"
+    assert strict.exit_code == 3, "n_packed x prompts answers are not all right after 15 steps"
     assert "the frontier in its pack.json" in strict.output
     judged = json.loads((out / "pack.json").read_text())
     assert not judged["met"]

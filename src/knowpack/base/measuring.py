@@ -120,8 +120,10 @@ def _ask(
     wanted = answered.keys(base, facts, shots, config) if of_base else None
     if not responses.is_file():
         chunks = store.Chunks(responses)
-        had = None if wanted is None else answered.answered(base, wanted)
-        probe(asker, facts, shots, base.prompter, config, chunks=chunks, drafts=drafts, had=had, progress=progress)
+        given = None if wanted is None else answered.answered(base, wanted)
+        probe(
+            asker, facts, shots, base.prompter, config, chunks=chunks, drafts=drafts, answered=given, progress=progress
+        )
     if wanted is not None and not (into / answered.ASKED).is_file():
         store.write_table(into / answered.ASKED, wanted)
     if not (into / "knowledge.parquet").is_file():

@@ -51,7 +51,7 @@ def probe(
     *,
     chunks: store.Chunks | None = None,
     drafts: pl.DataFrame | pl.LazyFrame | None = None,
-    had: pl.LazyFrame | None = None,
+    answered: pl.LazyFrame | None = None,
     forms: Sequence[int] = (0,),
     progress: Progress = SILENT,
 ) -> pl.LazyFrame:
@@ -59,8 +59,8 @@ def probe(
 
     shots: one few-shot draw a prompt. forms: 0 the question, k its k-th paraphrase, -k its k-th from the last;
     facts without that wording are left out. drafts: another model's responses to the same prompts (the base's, when
-    an adapter is probed): they make it faster, never different. had: this model's own responses to some of the facts,
-    all that are wanted of each: they are not asked again. chunks: write each chunk of facts there, go on where
+    an adapter is probed): they make it faster, never different. answered: this model's own responses to some of the
+    facts, all that are wanted of each: they are not asked again. chunks: write each chunk of facts there, go on where
     an earlier run was killed, and finish the table; nothing accumulates in memory. prompter: Turns for whoever is
     asked by text. Raises FactsError where there is nothing to ask.
     """
@@ -82,7 +82,7 @@ def probe(
                 continue
             counted = Counted(advance)
             with _kept(asker, chunks, n):
-                part = _with_had(job, chunk, drafts, had, counted)
+                part = _with_answered(job, chunk, drafts, answered, counted)
                 chunks.append(part) if chunks else parts.append(part)
             counted.up_to(len(chunk) * len(shots) * len(forms))
     return store.scan_table(chunks.finish(), Response) if chunks else pl.concat(parts).lazy()
@@ -120,17 +120,17 @@ def _kept(asker: Answers | TextAnswers, chunks: store.Chunks | None, n: int) -> 
     store.remove(path)
 
 
-def _with_had(
+def _with_answered(
     job: IdsJob | _TextJob,
     chunk: pl.DataFrame,
     drafts: pl.DataFrame | pl.LazyFrame | None,
-    had: pl.LazyFrame | None,
+    answered: pl.LazyFrame | None,
     counted: Counted,
 ) -> pl.DataFrame:
     """A chunk's rows: those that are there, and the other facts asked."""
-    if had is None:
+    if answered is None:
         return _probe_chunk(job, chunk, drafts, counted)
-    there = _in_schema(had.filter(pl.col("fact_id").is_in(chunk["fact_id"].implode())).collect())
+    there = _in_schema(answered.filter(pl.col("fact_id").is_in(chunk["fact_id"].implode())).collect())
     rest = chunk.join(there, on="fact_id", how="anti", maintain_order="left")
     return _in_order(pl.concat([there, _probe_chunk(job, rest, drafts, counted)]), chunk)
 
