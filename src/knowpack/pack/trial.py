@@ -113,9 +113,10 @@ def open_trial(
 def find_updates(trial: Trial, known: pl.DataFrame, progress: Progress) -> list[Update]:
     """Which of the new facts the base answers otherwise; asks it once more about subjects that do not exist."""
     changes, base = trial.changes, trial.base
-    found = updates.by_tables(changes, known, trial.answers)
+    named = updates.told(changes, known)
+    found = updates.by_tables(changes, named, trial.answers)
     # without shots all prompts are one: that the answer is the same says nothing
-    steady = updates.candidates(changes, known, trial.answers) if trial.config.probe.n_shots else {}
+    steady = updates.candidates(changes, named, trial.answers) if trial.config.probe.n_shots else {}
     subjects = pl.concat([trial.split.replay, changes.new])["subject"].drop_nulls().to_list()
     asked = updates.strangers(changes.new.filter(pl.col("fact_id").is_in(list(steady))), subjects, trial.request.seed)
     answers = trial.answers.clear()

@@ -42,11 +42,12 @@ def told(changes: Changes, known: pl.DataFrame) -> dict[str, tuple[str, ...]]:
     return found | changes.replaced
 
 
-def by_tables(changes: Changes, known: pl.DataFrame, answers: pl.DataFrame) -> list[Update]:
-    """Updates that a table gives the old answer of. answers: the base's, to the facts to pack (Response)."""
+def by_tables(changes: Changes, named: Mapping[str, tuple[str, ...]], answers: pl.DataFrame) -> list[Update]:
+    """Updates that a table gives the old answer of. named: `told`; answers: the base's, to the facts to pack
+    (Response)."""
     texts = _texts(answers)
     found = []
-    for fact_id, old in told(changes, known).items():
+    for fact_id, old in named.items():
         if fact_id in changes.replaced:
             found.append(_update(changes, fact_id, old, "packed"))
         elif any(match_default(text, old) is not None for text in texts.get(fact_id, ())):
@@ -54,9 +55,8 @@ def by_tables(changes: Changes, known: pl.DataFrame, answers: pl.DataFrame) -> l
     return found
 
 
-def candidates(changes: Changes, known: pl.DataFrame, answers: pl.DataFrame) -> dict[str, str]:
+def candidates(changes: Changes, named: Mapping[str, tuple[str, ...]], answers: pl.DataFrame) -> dict[str, str]:
     """Facts that no table knows, answered the same under every prompt, wrongly and with no refusal -> that answer."""
-    named = set(told(changes, known))
     mine = answers.filter(
         pl.col("sample") == 0,
         pl.col("fact_id").is_in([fact_id for fact_id in changes.new["fact_id"] if fact_id not in named]),
