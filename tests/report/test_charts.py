@@ -94,3 +94,15 @@ def test_nought_is_named_on_an_axis_that_crosses_it() -> None:
     drawn = charts.dots([row], "share", "text")
     assert charts.scale([-0.2, 0.9], zero=True).ticks[0] < 0
     assert ">0%</text>" in drawn
+
+
+def test_no_line_of_the_pages_script_is_wider_than_the_sources() -> None:
+    """They went up to 252 characters."""
+    assets = Path(knowpack.report.__file__).parent / "assets"
+    wide = [
+        f"{path.name}:{number}"
+        for path in sorted(assets.glob("*.js"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 120
+    ]
+    assert wide == []

@@ -88,7 +88,7 @@ def packed(text: str) -> str:
 def html(title: str, kind: str, slots: dict[str, Markup], data: str, inline: dict[str, str], *, chunked: bool) -> str:
     """The page as text."""
     style = _asset("page.css")
-    script = "".join(f"{_asset(name)}\n" for name in ("core.js", "explorer.js", "detail.js", "page.js"))
+    script = "".join(f"{_asset(name)}\n" for name in ("core.js", "explorer.js", "list.js", "detail.js", "page.js"))
     blocks = "\n".join(
         f'<script type="{"application/json" if text[:1] in "{[" else "text/plain"}" id="asset-{name}">{text}</script>'
         for name, text in inline.items()

@@ -4,8 +4,17 @@
 const DATA = JSON.parse(document.getElementById("summary").textContent);
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const STEPS = 60;
-const KIN_WORDS = ["same subject", "same relation", "same range", "unrelated", "not trained",
-  "trained: unknown", "trained: highly known", "trained: paraphrase", "trained: replay"];
+const KIN_WORDS = [
+  "same subject",
+  "same relation",
+  "same range",
+  "unrelated",
+  "not trained",
+  "trained: unknown",
+  "trained: highly known",
+  "trained: paraphrase",
+  "trained: replay",
+];
 const CAUSES = DATA.causes.map(([name]) => name); // order and labels are the rules' of measure/causes.py
 const CAUSE_WORDS = Object.fromEntries([...DATA.causes, ["unexplained", "unexplained"]]);
 
@@ -26,13 +35,15 @@ function el(tag, props, ...children) {
 }
 
 /** Replace what a node holds; null children are left out. */
-const fill = (node, ...children) => node.replaceChildren(...children.flat().filter((c) => c !== null && c !== undefined));
+const fill = (node, ...children) =>
+  node.replaceChildren(...children.flat().filter((c) => c !== null && c !== undefined));
 
 const byId = (id) => document.getElementById(id);
 
 /** Text of unknown origin: control characters become visible, direction is kept inside. */
 function shown(text) {
-  return String(text).replace(/[\u0000-\u0008\u000b-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)))
+  return String(text)
+    .replace(/[\u0000-\u0008\u000b-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)))
     .replace(/\u007f/g, "\u2421");
 }
 const alien = (text, props) => el("bdi", { dir: "auto", ...props }, shown(text));
@@ -58,7 +69,8 @@ function readAddress() {
 /** Write what is chosen into the address, without a new entry in the history. */
 function writeAddress(values) {
   const search = new URLSearchParams();
-  for (const [key, value] of Object.entries(values)) if (value !== "" && value !== null && value !== undefined) search.set(key, value);
+  for (const [key, value] of Object.entries(values))
+    if (value !== "" && value !== null && value !== undefined) search.set(key, value);
   history.replaceState(null, "", `#${search}`);
 }
 
@@ -80,7 +92,10 @@ function asset(name) {
 
 function find(name) {
   const here = byId(`asset-${name}`);
-  if (here) return here.type === "application/json" ? Promise.resolve(JSON.parse(here.textContent)) : unpacked(here.textContent);
+  if (here)
+    return here.type === "application/json"
+      ? Promise.resolve(JSON.parse(here.textContent))
+      : unpacked(here.textContent);
   if (!DATA.chunks.names.includes(name)) return Promise.resolve(null);
   return new Promise((resolve, reject) => {
     waiting[name] = resolve;
@@ -113,11 +128,19 @@ const THEMES = ["auto", "light", "dark"];
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   byId("theme-name").textContent = theme;
-  try { localStorage.setItem("knowpack-theme", theme); } catch { /* a page from disk may have no storage */ }
+  try {
+    localStorage.setItem("knowpack-theme", theme);
+  } catch {
+    /* a page from disk may have no storage */
+  }
 }
 function startTheme() {
   let kept = "auto";
-  try { kept = localStorage.getItem("knowpack-theme") || "auto"; } catch { /* as above */ }
+  try {
+    kept = localStorage.getItem("knowpack-theme") || "auto";
+  } catch {
+    /* as above */
+  }
   setTheme(THEMES.includes(kept) ? kept : "auto");
   byId("theme").addEventListener("click", () => {
     setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % 3]);

@@ -2,7 +2,10 @@
 
 async function openFact(id, focus) {
   const i = EX.place.get(id);
-  if (i === undefined) { fill(EX.detail, el("p", { class: "empty" }, "This fact is not among those loaded.")); return; }
+  if (i === undefined) {
+    fill(EX.detail, el("p", { class: "empty" }, "This fact is not among those loaded."));
+    return;
+  }
   EX.open = id;
   toAddress();
   paint();
@@ -10,14 +13,24 @@ async function openFact(id, focus) {
   const block = Math.floor(i / DATA.chunks.block);
   const run = STATE.run;
   let parts;
-  try { parts = await Promise.all([asset(`answers-base-${block}`), asset(`answers-${run}-${block}`)]); } catch (error) { parts = [null, null, error.message]; }
+  try {
+    parts = await Promise.all([asset(`answers-base-${block}`), asset(`answers-${run}-${block}`)]);
+  } catch (error) {
+    parts = [null, null, error.message];
+  }
   if (EX.open !== id || run !== STATE.run) return;
   const [before, after] = parts.map((part) => (part && part.seen ? part : null));
   const at = i % DATA.chunks.block;
-  fill(EX.detail, 
-    el("h3", null, alien(EX.facts.question[i])), facts(i),
-    parts[2] ? el("p", { class: "warn" }, parts[2]) : null, answersTable(before, after, at),
-    wordings(after, at), prompts(i), nearest(i, after, at));
+  fill(
+    EX.detail,
+    el("h3", null, alien(EX.facts.question[i])),
+    facts(i),
+    parts[2] ? el("p", { class: "warn" }, parts[2]) : null,
+    answersTable(before, after, at),
+    wordings(after, at),
+    prompts(i),
+    nearest(i, after, at),
+  );
   if (focus) EX.detail.focus();
   else if (innerWidth < 820 && EX.byHand) EX.detail.scrollIntoView({ block: "start" });
   EX.byHand = true;
@@ -28,13 +41,44 @@ function facts(i) {
   const aliases = EX.facts.answers[i].slice(1);
   const b = category(i, "before");
   const a = category(i, "after");
-  return el("dl", null,
-    line("Answer", alien(EX.facts.answers[i][0] ?? "")), line("Aliases", aliases.length ? alien(aliases.join(" · ")) : null),
+  return el(
+    "dl",
+    null,
+    line("Answer", alien(EX.facts.answers[i][0] ?? "")),
+    line("Aliases", aliases.length ? alien(aliases.join(" · ")) : null),
     line("Subject", EX.facts.subject[i] ? alien(EX.facts.subject[i]) : null),
-    line("Relation", alien([named("relation", i), [named("domain", i), named("range", i)].filter(Boolean).join(" → ")].filter(Boolean).join(", "))),
-    line("Popularity", named("popularity", i)), line("Training", KIN_WORDS[kinOf(i)]),
-    line("Moved", el("span", null, chip(i, "before"), " → ", chip(i, "after"), b === a ? "" : ` ${percent(share(ofRun().before, i), 0)} to ${percent(share(ofRun().after, i), 0)} ${DATA.answer}s`)),
-    b === a || kinOf(i) >= 5 ? [] : line("Causes", causesOf(i).map((c) => CAUSE_WORDS[c]).join(", ") || "unexplained"));
+    line(
+      "Relation",
+      alien(
+        [named("relation", i), [named("domain", i), named("range", i)].filter(Boolean).join(" → ")]
+          .filter(Boolean)
+          .join(", "),
+      ),
+    ),
+    line("Popularity", named("popularity", i)),
+    line("Training", KIN_WORDS[kinOf(i)]),
+    line(
+      "Moved",
+      el(
+        "span",
+        null,
+        chip(i, "before"),
+        " → ",
+        chip(i, "after"),
+        b === a
+          ? ""
+          : ` ${percent(share(ofRun().before, i), 0)} to ${percent(share(ofRun().after, i), 0)} ${DATA.answer}s`,
+      ),
+    ),
+    b === a || kinOf(i) >= 5
+      ? []
+      : line(
+          "Causes",
+          causesOf(i)
+            .map((c) => CAUSE_WORDS[c])
+            .join(", ") || "unexplained",
+        ),
+  );
 }
 
 /** The answer with the matched alias marked; where grading normalised it, the alias stands beside it. */
@@ -46,12 +90,25 @@ function answer(seen, which) {
   const low = words.toLowerCase();
   const at = alias !== null && low.length === words.length ? low.indexOf(shown(alias).toLowerCase()) : -1;
   const body = el("bdi", { dir: "auto", class: "said" });
-  if (alias && at >= 0) body.append(words.slice(0, at), el("mark", null, words.slice(at, at + shown(alias).length)), words.slice(at + shown(alias).length));
+  if (alias && at >= 0)
+    body.append(
+      words.slice(0, at),
+      el("mark", null, words.slice(at, at + shown(alias).length)),
+      words.slice(at + shown(alias).length),
+    );
   else body.append(words || "(empty)");
-  return el("td", { class: alias !== null ? "right" : refused ? "refused" : "wrong" },
-    el("span", { class: "sign", role: "img", "aria-label": alias !== null ? DATA.answer : refused ? "refused" : "wrong" }, alias !== null ? "✓" : refused ? "∅" : "·"), body,
+  return el(
+    "td",
+    { class: alias !== null ? "right" : refused ? "refused" : "wrong" },
+    el(
+      "span",
+      { class: "sign", role: "img", "aria-label": alias !== null ? DATA.answer : refused ? "refused" : "wrong" },
+      alias !== null ? "✓" : refused ? "∅" : "·",
+    ),
+    body,
     alias !== null && at < 0 ? el("span", { class: "small" }, " matched: ", alien(alias)) : null,
-    cut ? el("span", { class: "small" }, ` … ${cut.toLocaleString("en")} more characters`) : null);
+    cut ? el("span", { class: "small" }, ` … ${cut.toLocaleString("en")} more characters`) : null,
+  );
 }
 
 function answersTable(before, after, at) {
@@ -60,28 +117,86 @@ function answersTable(before, after, at) {
   if (!left.length && !right.length) return el("p", { class: "warn" }, "The answers to this fact were not kept.");
   const none = () => el("td", { class: "wrong" }, "–");
   const n = Math.max(left.length, right.length);
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Answers before and after" }, el("table", { class: "answers" },
-    el("thead", null, el("tr", null, el("th", { scope: "col" }, el("abbr", { title: "prompt" }, "#")), el("th", { scope: "col" }, "Before"), el("th", { scope: "col" }, "After"))),
-    el("tbody", null, Array.from({ length: n }, (_, k) => el("tr", null, el("th", { scope: "row" }, String(k + 1)),
-      left[k] === undefined ? none() : answer(before.seen, left[k]), right[k] === undefined ? none() : answer(after.seen, right[k]))))));
+  return el(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Answers before and after" },
+    el(
+      "table",
+      { class: "answers" },
+      el(
+        "thead",
+        null,
+        el(
+          "tr",
+          null,
+          el("th", { scope: "col" }, el("abbr", { title: "prompt" }, "#")),
+          el("th", { scope: "col" }, "Before"),
+          el("th", { scope: "col" }, "After"),
+        ),
+      ),
+      el(
+        "tbody",
+        null,
+        Array.from({ length: n }, (_, k) =>
+          el(
+            "tr",
+            null,
+            el("th", { scope: "row" }, String(k + 1)),
+            left[k] === undefined ? none() : answer(before.seen, left[k]),
+            right[k] === undefined ? none() : answer(after.seen, right[k]),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function wordings(after, at) {
   const forms = after?.forms?.[at];
   if (!forms) return null;
-  return el("details", null, el("summary", null, "In other wordings"), Object.entries(forms).map(([form, which]) =>
-    el("table", { class: "answers" }, el("caption", null, `Wording ${form}`), el("tbody", null, which.map((w, k) => el("tr", null, el("th", { scope: "row" }, String(k + 1)), answer(after.seen, w)))))));
+  return el(
+    "details",
+    null,
+    el("summary", null, "In other wordings"),
+    Object.entries(forms).map(([form, which]) =>
+      el(
+        "table",
+        { class: "answers" },
+        el("caption", null, `Wording ${form}`),
+        el(
+          "tbody",
+          null,
+          which.map((w, k) => el("tr", null, el("th", { scope: "row" }, String(k + 1)), answer(after.seen, w))),
+        ),
+      ),
+    ),
+  );
 }
 
 function prompts(i) {
   const { system, shots, chat } = DATA.prompt;
   if (!shots) return el("p", { class: "small" }, "The prompts were not kept with the base.");
-  const lines = (k) => el("pre", { tabindex: "0", role: "region", "aria-label": `Prompt ${k + 1}` }, alien([
-    ...(chat && system ? [`[system] ${system}`] : []),
-    ...shots[k].flatMap((s) => [`${chat ? "[user] " : ""}Question: ${s.question ?? s[0]}`, `${chat ? "[assistant] " : ""}Answer: ${s.answer ?? s[1]}`]),
-    `${chat ? "[user] " : ""}Question: ${EX.facts.question[i]}`].join("\n")));
+  const lines = (k) =>
+    el(
+      "pre",
+      { tabindex: "0", role: "region", "aria-label": `Prompt ${k + 1}` },
+      alien(
+        [
+          ...(chat && system ? [`[system] ${system}`] : []),
+          ...shots[k].flatMap((s) => [
+            `${chat ? "[user] " : ""}Question: ${s.question ?? s[0]}`,
+            `${chat ? "[assistant] " : ""}Answer: ${s.answer ?? s[1]}`,
+          ]),
+          `${chat ? "[user] " : ""}Question: ${EX.facts.question[i]}`,
+        ].join("\n"),
+      ),
+    );
   const box = el("div", null, lines(0));
-  const pick = el("select", { "aria-label": "Which prompt", on: { change: (e) => fill(box, lines(Number(e.target.value))) } }, shots.map((_, k) => el("option", { value: String(k) }, `prompt ${k + 1}`)));
+  const pick = el(
+    "select",
+    { "aria-label": "Which prompt", on: { change: (e) => fill(box, lines(Number(e.target.value))) } },
+    shots.map((_, k) => el("option", { value: String(k) }, `prompt ${k + 1}`)),
+  );
   return el("details", { class: "prompt" }, el("summary", null, "The prompt"), pick, box);
 }
 
@@ -96,15 +211,60 @@ function nearest(i, after, at) {
     if (j === i || kinOf(j) < 5) continue;
     const why = [];
     let near = 0;
-    if (f.subject[i] !== null && f.subject[i] === f.subject[j]) { near += 100; why.push("same subject"); }
+    if (f.subject[i] !== null && f.subject[i] === f.subject[j]) {
+      near += 100;
+      why.push("same subject");
+    }
     const theirs = (f.answers[j][0] ?? "").toLowerCase();
-    if (theirs.length > 1 && said.some((s) => s.includes(theirs)) && !f.answers[i].some((a) => a.toLowerCase() === theirs)) { near += 60; why.push("its answer is given here"); }
-    for (const [column, weight] of [["relation", 40], ["range", 15], ["domain", 10]]) if (f[column].of[i] >= 0 && f[column].of[i] === f[column].of[j]) { near += weight; why.push(`same ${column}`); }
+    if (
+      theirs.length > 1 &&
+      said.some((s) => s.includes(theirs)) &&
+      !f.answers[i].some((a) => a.toLowerCase() === theirs)
+    ) {
+      near += 60;
+      why.push("its answer is given here");
+    }
+    for (const [column, weight] of [
+      ["relation", 40],
+      ["range", 15],
+      ["domain", 10],
+    ])
+      if (f[column].of[i] >= 0 && f[column].of[i] === f[column].of[j]) {
+        near += weight;
+        why.push(`same ${column}`);
+      }
     if (near) found.push([near, j, why]);
   }
   found.sort((a, b) => b[0] - a[0] || a[1] - b[1]);
-  const best = found.slice(0, 200).map(([near, j, why]) => [near + [...tokens(f.question[j])].filter((t) => mine.has(t)).length, j, why]).sort((a, b) => b[0] - a[0]).slice(0, 5);
-  if (!best.length) return el("p", { class: "small" }, "No training fact shares its subject, relation, range or domain.");
-  return el("section", { class: "near" }, el("h4", null, "Nearest training facts"), el("ol", null, best.map(([, j, why]) => el("li", null,
-    el("button", { type: "button", class: "link", on: { click: () => openFact(f.id[j], true) } }, alien(f.question[j].slice(0, 200))), " ", alien(f.answers[j][0]?.slice(0, 80) ?? ""), " ", el("span", { class: "small" }, why.slice(0, 2).join(", "))))));
+  const best = found
+    .slice(0, 200)
+    .map(([near, j, why]) => [near + [...tokens(f.question[j])].filter((t) => mine.has(t)).length, j, why])
+    .sort((a, b) => b[0] - a[0])
+    .slice(0, 5);
+  if (!best.length)
+    return el("p", { class: "small" }, "No training fact shares its subject, relation, range or domain.");
+  return el(
+    "section",
+    { class: "near" },
+    el("h4", null, "Nearest training facts"),
+    el(
+      "ol",
+      null,
+      best.map(([, j, why]) =>
+        el(
+          "li",
+          null,
+          el(
+            "button",
+            { type: "button", class: "link", on: { click: () => openFact(f.id[j], true) } },
+            alien(f.question[j].slice(0, 200)),
+          ),
+          " ",
+          alien(f.answers[j][0]?.slice(0, 80) ?? ""),
+          " ",
+          el("span", { class: "small" }, why.slice(0, 2).join(", ")),
+        ),
+      ),
+    ),
+  );
 }

@@ -1,12 +1,34 @@
-// The fact explorer: a list that draws only the rows in sight, filters over packed columns, one fact in full.
+// The fact explorer: filters over packed columns. Its list is in list.js, one fact in full in detail.js.
 
 const ROW = 58; // px, as in page.css
-const EX = { facts: null, run: null, order: [], rows: new Map(), version: 0, active: -1, open: null, more: 0, search: null };
+const EX = {
+  facts: null,
+  run: null,
+  order: [],
+  rows: new Map(),
+  version: 0,
+  active: -1,
+  open: null,
+  more: 0,
+  search: null,
+};
 const FILTERS = [
-  ["q", "Search", null], ["move", "Moved", ["fell", "rose", "moved", "stayed"]], ["before", "Before", DATA.categories], ["after", "After", DATA.categories],
-  ["cause", "Cause", [...CAUSES, "unexplained"]], ["kin", "Training", ["trained", ...KIN_WORDS]], ["relation", "Relation", []], ["domain", "Domain", []], ["popularity", "Popularity", []],
+  ["q", "Search", null],
+  ["move", "Moved", ["fell", "rose", "moved", "stayed"]],
+  ["before", "Before", DATA.categories],
+  ["after", "After", DATA.categories],
+  ["cause", "Cause", [...CAUSES, "unexplained"]],
+  ["kin", "Training", ["trained", ...KIN_WORDS]],
+  ["relation", "Relation", []],
+  ["domain", "Domain", []],
+  ["popularity", "Popularity", []],
 ];
-const SORTS = [["", "as in the file"], ["fell", "fell most"], ["rose", "rose most"], ["question", "question, A–Z"]];
+const SORTS = [
+  ["", "as in the file"],
+  ["fell", "fell most"],
+  ["rose", "rose most"],
+  ["question", "question, A–Z"],
+];
 const F = {}; // filter -> its control
 
 // --- what a fact is -------------------------------------------------------------------------------------------
@@ -14,7 +36,10 @@ const F = {}; // filter -> its control
 const share = (digits, i) => (digits[i] === "-" || digits[i] === undefined ? null : DIGITS.indexOf(digits[i]) / STEPS);
 const ofRun = () => EX.run[STATE.grader];
 const kinOf = (i) => Number(EX.run.kin[i] ?? 4);
-const named = (column, i) => { const at = EX.facts[column].of[i]; return at < 0 ? "" : EX.facts[column].names[at]; };
+const named = (column, i) => {
+  const at = EX.facts[column].of[i];
+  return at < 0 ? "" : EX.facts[column].names[at];
+};
 
 /** 0 Unknown, 1 WeaklyKnown, 2 MaybeKnown, 3 HighlyKnown, -1 not asked. */
 function category(i, side) {
@@ -27,38 +52,76 @@ const BITS = 5; // causes in one character, as in report/explorer.py
 const WIDTH = Math.ceil(CAUSES.length / BITS); // characters a fact
 function causesOf(i, run = ofRun()) {
   const packed = run.causes.slice(i * WIDTH, (i + 1) * WIDTH);
-  return CAUSES.filter((_, k) => DIGITS.indexOf(packed[Math.floor(k / BITS)] ?? "0") & (1 << k % BITS));
+  return CAUSES.filter((_, k) => DIGITS.indexOf(packed[Math.floor(k / BITS)] ?? "0") & (1 << (k % BITS)));
 }
 
 // --- building -----------------------------------------------------------------------------------------------
 
 function startExplorer() {
   const field = ([key, name, options]) => {
-    const control = options === null
-      ? el("input", { type: "search", id: `f-${key}`, placeholder: "question, answer or subject", autocomplete: "off", spellcheck: false })
-      : el("select", { id: `f-${key}` });
+    const control =
+      options === null
+        ? el("input", {
+            type: "search",
+            id: `f-${key}`,
+            placeholder: "question, answer or subject",
+            autocomplete: "off",
+            spellcheck: false,
+          })
+        : el("select", { id: `f-${key}` });
     F[key] = control;
     if (options) setOptions(key, options);
     control.addEventListener(options === null ? "input" : "change", () => apply());
     return el("label", { class: `f f-${key}` }, el("span", null, name), control);
   };
-  const sort = el("select", { id: "f-sort", on: { change: () => apply() } }, SORTS.map(([v, n]) => el("option", { value: v }, n)));
+  const sort = el(
+    "select",
+    { id: "f-sort", on: { change: () => apply() } },
+    SORTS.map(([v, n]) => el("option", { value: v }, n)),
+  );
   F.sort = sort;
-  EX.list = el("div", { class: "list", id: "list", role: "grid", tabindex: "0", "aria-label": "Facts", "aria-colcount": 3, on: { scroll: paint, keydown: onKey, click: onClick } },
-    EX.space = el("div", { class: "space", role: "presentation" }));
+  EX.list = el(
+    "div",
+    {
+      class: "list",
+      id: "list",
+      role: "grid",
+      tabindex: "0",
+      "aria-label": "Facts",
+      "aria-colcount": 3,
+      on: { scroll: paint, keydown: onKey, click: onClick },
+    },
+    (EX.space = el("div", { class: "space", role: "presentation" })),
+  );
   EX.count = el("p", { class: "count", role: "status" });
   EX.detail = el("article", { class: "detail", id: "detail", tabindex: "-1", "aria-label": "The chosen fact" });
   EX.moreButton = el("button", { type: "button", hidden: true, on: { click: loadMore } });
-  fill(byId("explorer"), 
-    el("form", { class: "filters", role: "search", "aria-label": "Filter the facts", on: { submit: (e) => e.preventDefault() } }, FILTERS.map(field), el("label", { class: "f" }, el("span", null, "Order"), sort)),
-    el("div", { class: "tools" }, EX.count, el("span", { class: "grow" }), EX.moreButton,
+  fill(
+    byId("explorer"),
+    el(
+      "form",
+      { class: "filters", role: "search", "aria-label": "Filter the facts", on: { submit: (e) => e.preventDefault() } },
+      FILTERS.map(field),
+      el("label", { class: "f" }, el("span", null, "Order"), sort),
+    ),
+    el(
+      "div",
+      { class: "tools" },
+      EX.count,
+      el("span", { class: "grow" }),
+      EX.moreButton,
       el("button", { type: "button", id: "clear", on: { click: clearFilters } }, "Clear"),
       el("button", { type: "button", id: "copy", on: { click: copyLink } }, "Copy link"),
-      el("button", { type: "button", id: "download", on: { click: download } }, "Download CSV")),
+      el("button", { type: "button", id: "download", on: { click: download } }, "Download CSV"),
+    ),
     el("p", { class: "hint small" }, "Arrow keys move, Enter opens, / searches, Esc goes back to the list."),
-    el("div", { class: "panes" }, EX.list, EX.detail));
+    el("div", { class: "panes" }, EX.list, EX.detail),
+  );
   document.addEventListener("keydown", (e) => {
-    if (e.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName)) { e.preventDefault(); F.q.focus(); }
+    if (e.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName)) {
+      e.preventDefault();
+      F.q.focus();
+    }
   });
   addEventListener("resize", paint);
   addEventListener("hashchange", () => fromAddress());
@@ -66,7 +129,11 @@ function startExplorer() {
 
 function setOptions(key, values) {
   const chosen = F[key].value;
-  fill(F[key], el("option", { value: "" }, "any"), ...values.map((v) => el("option", { value: v }, shown(key === "cause" ? CAUSE_WORDS[v] : v).slice(0, 60))));
+  fill(
+    F[key],
+    el("option", { value: "" }, "any"),
+    ...values.map((v) => el("option", { value: v }, shown(key === "cause" ? CAUSE_WORDS[v] : v).slice(0, 60))),
+  );
   F[key].value = values.includes(chosen) ? chosen : "";
 }
 
@@ -74,12 +141,19 @@ function setOptions(key, values) {
 async function showFacts() {
   const run = STATE.run;
   try {
-    if (!EX.facts) { EX.facts = await asset("facts-0"); EX.more = 1; prepareFacts(); }
+    if (!EX.facts) {
+      EX.facts = await asset("facts-0");
+      EX.more = 1;
+      prepareFacts();
+    }
     const columns = await asset(`run-${run}`);
     if (run !== STATE.run) return; // another was chosen meanwhile
     EX.run = columns;
     EX.version += 1;
-  } catch (error) { EX.count.textContent = error.message; return; }
+  } catch (error) {
+    EX.count.textContent = error.message;
+    return;
+  }
   EX.weak = { before: new Set(ofRun().weak[0]), after: new Set(ofRun().weak[1]) };
   fromAddress(true);
   performance.mark("listed");
@@ -87,7 +161,9 @@ async function showFacts() {
 
 function prepareFacts() {
   const f = EX.facts;
-  EX.search = f.question.map((q, i) => `${q}\n${f.answers[i].join("\n")}\n${f.subject[i] ?? ""}\n${f.id[i]}`.toLowerCase());
+  EX.search = f.question.map((q, i) =>
+    `${q}\n${f.answers[i].join("\n")}\n${f.subject[i] ?? ""}\n${f.id[i]}`.toLowerCase(),
+  );
   EX.place = new Map(f.id.map((id, i) => [id, i]));
   for (const key of ["relation", "domain", "popularity"]) setOptions(key, f[key].names);
   EX.moreButton.hidden = f.id.length >= DATA.n_facts;
@@ -105,13 +181,22 @@ async function loadMore() {
       for (const key of ["id", "question", "answers", "subject"]) EX.facts[key] = EX.facts[key].concat(next[key]);
       for (const key of ["relation", "domain", "range", "popularity"]) {
         const names = EX.facts[key].names;
-        const to = next[key].names.map((n) => { let at = names.indexOf(n); if (at < 0) { at = names.length; names.push(n); } return at; });
+        const to = next[key].names.map((n) => {
+          let at = names.indexOf(n);
+          if (at < 0) {
+            at = names.length;
+            names.push(n);
+          }
+          return at;
+        });
         EX.facts[key].of = EX.facts[key].of.concat(next[key].of.map((at) => (at < 0 ? at : to[at])));
       }
     }
     prepareFacts();
     apply();
-  } catch (error) { EX.count.textContent = error.message; }
+  } catch (error) {
+    EX.count.textContent = error.message;
+  }
   EX.moreButton.disabled = false;
 }
 
@@ -122,22 +207,29 @@ function test() {
   const pick = (key, names) => (F[key].value === "" ? null : names.indexOf(F[key].value));
   const before = pick("before", DATA.categories);
   const after = pick("after", DATA.categories);
-  const columns = ["relation", "domain", "popularity"].map((key) => [EX.facts[key].of, pick(key, EX.facts[key].names)]).filter((c) => c[1] !== null);
+  const columns = ["relation", "domain", "popularity"]
+    .map((key) => [EX.facts[key].of, pick(key, EX.facts[key].names)])
+    .filter((c) => c[1] !== null);
   const cause = F.cause.value;
   const kin = F.kin.value === "trained" ? -2 : pick("kin", KIN_WORDS);
   const move = F.move.value;
   const run = ofRun();
   return (i) => {
     for (const [of, at] of columns) if (of[i] !== at) return false;
-    if (kin !== null) { const k = kinOf(i); if (kin === -2 ? k < 5 : k !== kin) return false; }
+    if (kin !== null) {
+      const k = kinOf(i);
+      if (kin === -2 ? k < 5 : k !== kin) return false;
+    }
     if (before !== null || after !== null || move || cause) {
       const b = category(i, "before");
       const a = category(i, "after");
       if (before !== null && b !== before) return false;
       if (after !== null && a !== after) return false;
-      if (move && (b < 0 || a < 0 || !{ fell: a < b, rose: a > b, moved: a !== b, stayed: a === b }[move])) return false;
+      if (move && (b < 0 || a < 0 || !{ fell: a < b, rose: a > b, moved: a !== b, stayed: a === b }[move]))
+        return false;
       const held = cause ? causesOf(i, run) : [];
-      if (cause === "unexplained" ? held.length || a === b || kinOf(i) >= 5 : cause && !held.includes(cause)) return false;
+      if (cause === "unexplained" ? held.length || a === b || kinOf(i) >= 5 : cause && !held.includes(cause))
+        return false;
     }
     for (const word of words) if (!EX.search[i].includes(word)) return false;
     return true;
@@ -157,7 +249,9 @@ function apply(keepAddress) {
     const run = ofRun();
     const delta = order.map((i) => [(share(run.after, i) ?? 0) - (share(run.before, i) ?? 0), i]);
     delta.sort((a, b) => (sort === "fell" ? a[0] - b[0] : b[0] - a[0]) || a[1] - b[1]);
-    delta.forEach((d, k) => { order[k] = d[1]; });
+    delta.forEach((d, k) => {
+      order[k] = d[1];
+    });
   }
   EX.order = order;
   EX.active = order.length ? Math.max(0, EX.open ? order.indexOf(EX.place.get(EX.open)) : 0) : -1;
@@ -165,7 +259,8 @@ function apply(keepAddress) {
   EX.list.setAttribute("aria-rowcount", order.length);
   EX.list.scrollTop = EX.active * ROW > EX.list.clientHeight ? EX.active * ROW - ROW : 0;
   const all = EX.facts.id.length;
-  EX.count.textContent = `${order.length.toLocaleString("en")} of ${DATA.n_facts.toLocaleString("en")} facts${all < DATA.n_facts ? ` (${all.toLocaleString("en")} loaded)` : ""}`;
+  const loaded = all < DATA.n_facts ? ` (${all.toLocaleString("en")} loaded)` : "";
+  EX.count.textContent = `${order.length.toLocaleString("en")} of ${DATA.n_facts.toLocaleString("en")} facts${loaded}`;
   paint();
   if (!keepAddress) toAddress();
   const ms = performance.now() - from;
@@ -176,122 +271,4 @@ function apply(keepAddress) {
 function clearFilters() {
   for (const key of Object.keys(F)) F[key].value = "";
   apply();
-}
-
-// --- the list -----------------------------------------------------------------------------------------------
-
-function chip(i, side) {
-  const c = category(i, side);
-  if (c < 0) return el("span", { class: "chip none" }, "–");
-  return el("span", { class: `chip c${c}`, title: `${DATA.categories[c]}: ${percent(share(ofRun()[side], i), 0)} ${DATA.answer}s` }, DATA.chips[c]);
-}
-
-function row(k) {
-  const i = EX.order[k];
-  const b = category(i, "before");
-  const a = category(i, "after");
-  const tags = [...(kinOf(i) >= 5 ? [el("span", { class: "tag trained" }, "trained")] : []), ...causesOf(i).map((c) => el("span", { class: "tag" }, CAUSE_WORDS[c]))];
-  const node = el("div", { class: `row${k === EX.active ? " active" : ""}${EX.facts.id[i] === EX.open ? " open" : ""}`, role: "row", id: `row-${k}`, "aria-rowindex": k + 1, "aria-selected": EX.facts.id[i] === EX.open ? "true" : "false" },
-    el("div", { class: "what", role: "gridcell" }, alien(EX.facts.question[i].slice(0, 300), { class: "q" }), el("span", { class: "a" }, alien(EX.facts.answers[i][0]?.slice(0, 200) ?? ""))),
-    el("div", { class: "tags", role: "gridcell" }, tags),
-    el("div", { class: "went", role: "gridcell" }, chip(i, "before"), el("span", { class: a < b ? "arrow down" : a > b ? "arrow up" : "arrow", "aria-hidden": "true" }, a < b ? "↘" : a > b ? "↗" : "→"), chip(i, "after")));
-  node.style.top = `${k * ROW}px`;
-  return node;
-}
-
-/** Draw the rows in sight. Those that stay as they are stay in the page: a press that has begun on one must still end as a click. */
-function paint() {
-  if (!EX.run) return;
-  const first = Math.max(0, Math.floor(EX.list.scrollTop / ROW) - 4);
-  const last = Math.min(EX.order.length, first + Math.ceil((EX.list.clientHeight || 500) / ROW) + 8);
-  const rows = new Map();
-  for (let k = first; k < last; k += 1) {
-    const i = EX.order[k];
-    const key = [k, i, k === EX.active, EX.facts.id[i] === EX.open, EX.version].join();
-    rows.set(key, EX.rows.get(key) ?? row(k));
-  }
-  if (!EX.order.length) rows.set("none", el("div", { role: "row" }, el("div", { class: "empty", role: "gridcell" }, "No fact is like this. Clear a filter.")));
-  for (const [key, node] of EX.rows) if (rows.get(key) !== node) node.remove();
-  let next = EX.space.firstChild;
-  for (const node of rows.values()) {
-    if (node === next) next = next.nextSibling;
-    else EX.space.insertBefore(node, next);
-  }
-  EX.rows = rows;
-  if (EX.active >= first && EX.active < last) EX.list.setAttribute("aria-activedescendant", `row-${EX.active}`);
-  else EX.list.removeAttribute("aria-activedescendant");
-}
-
-function onKey(event) {
-  const page = Math.max(1, Math.floor(EX.list.clientHeight / ROW) - 1);
-  const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
-  if (step !== undefined) {
-    EX.active = Math.max(0, Math.min(EX.order.length - 1, EX.active + step));
-    const top = EX.active * ROW;
-    if (top < EX.list.scrollTop) EX.list.scrollTop = top;
-    if (top + ROW > EX.list.scrollTop + EX.list.clientHeight) EX.list.scrollTop = top + ROW - EX.list.clientHeight;
-    paint();
-  } else if ((event.key === "Enter" || event.key === " ") && EX.active >= 0) openFact(EX.facts.id[EX.order[EX.active]], true);
-  else return;
-  event.preventDefault();
-}
-
-/** By place, not by node: the rows may have been drawn anew between the press and the release. */
-function onClick(event) {
-  const k = Math.floor((event.clientY - EX.space.getBoundingClientRect().top) / ROW);
-  if (k < 0 || k >= EX.order.length) return;
-  EX.active = k;
-  openFact(EX.facts.id[EX.order[EX.active]], false);
-  paint();
-}
-
-// --- the address, the link, the file --------------------------------------------------------------------------
-
-function toAddress() {
-  const values = { run: STATE.run === DATA.open ? "" : DATA.runs[STATE.run].id, grader: STATE.grader === "default" ? "" : STATE.grader };
-  for (const key of Object.keys(F)) values[key] = F[key].value;
-  writeAddress({ ...values, fact: EX.open });
-}
-
-function fromAddress(inside) {
-  const values = readAddress();
-  const grader = DATA.graders.includes(values.grader) ? values.grader : inside ? STATE.grader : "default";
-  const at = DATA.runs.findIndex((r) => r.id === values.run);
-  const run = at >= 0 ? at : inside ? STATE.run : DATA.open;
-  if (!inside && (run !== STATE.run || grader !== STATE.grader)) { choose({ run, grader }); return; }
-  for (const key of Object.keys(F)) if (inside !== true || key in values) F[key].value = values[key] ?? "";
-  for (const key of Object.keys(F)) if (F[key].selectedIndex === -1) F[key].value = "";
-  EX.open = values.fact ?? EX.open;
-  apply(true);
-  if (EX.open) openFact(EX.open, false);
-}
-
-async function copyLink() {
-  toAddress();
-  const button = byId("copy");
-  try { await navigator.clipboard.writeText(location.href); button.textContent = "Copied"; } catch { button.textContent = "The link is in the address bar"; }
-  setTimeout(() => { button.textContent = "Copy link"; }, 2000);
-}
-
-/** A cell of a CSV file: quoted; text that a spreadsheet would run as a formula gets an apostrophe in front. */
-function csvCell(value) {
-  if (value === null || value === undefined) return "";
-  if (typeof value === "number") return String(value);
-  const text = /^[\s\u0000-\u001f\ufeff]*[=+\-@＝＋－＠]|^[\t\r\n]/.test(value) ? `'${value}` : String(value);
-  return `"${text.replace(/\u0000/g, "").replaceAll('"', '""')}"`;
-}
-
-function csv() {
-  const heads = ["fact_id", "question", "answers", "subject", "relation", "domain", "range", "popularity", "training", "before", "after", "p_correct_before", "p_correct_after", "causes"];
-  const word = (c) => (c < 0 ? null : DATA.categories[c]);
-  const rounded = (p) => (p === null ? null : Math.round(1000 * p) / 1000);
-  const lines = EX.order.map((i) => [EX.facts.id[i], EX.facts.question[i], EX.facts.answers[i].join(" | "), EX.facts.subject[i], ...["relation", "domain", "range", "popularity"].map((key) => named(key, i)),
-    KIN_WORDS[kinOf(i)], word(category(i, "before")), word(category(i, "after")), rounded(share(ofRun().before, i)), rounded(share(ofRun().after, i)), causesOf(i).join(" ")]);
-  return [heads, ...lines].map((line) => line.map(csvCell).join(",")).join("\r\n");
-}
-
-function download() {
-  const link = el("a", { href: URL.createObjectURL(new Blob([csv()], { type: "text/csv;charset=utf-8" })), download: "facts.csv" });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

@@ -1,10 +1,10 @@
-// The page's switches: another cell or grader puts that view's markup in place; colours; the lost facts in the explorer.
+// The page's switches: another cell or grader puts its view's markup in place; colours; the lost facts in the explorer.
 
 const SLOTS = ["first", "lost", "moved", "figures", "how", "study"];
 const ORIGINAL = Object.fromEntries(SLOTS.map((name) => [name, byId(`slot-${name}`).innerHTML]));
 let turn = 0;
 
-/** Put a view's markup in place. It is knowpack's own (report/markup.py escapes all texts) and is bound by the policy. */
+/** Put a view's markup in place. It is knowpack's own (report/markup.py escapes all texts), bound by the policy. */
 async function showView() {
   turn += 1;
   const mine = turn;
@@ -12,8 +12,12 @@ async function showView() {
   const isFirst = STATE.run === DATA.open && STATE.grader === "default";
   let found = ORIGINAL;
   try {
-    if (!isFirst) found = { ...(await asset(`view-${STATE.run}-${STATE.grader}`)), ...(await asset(`study-${STATE.grader}`)) };
-  } catch (error) { found = {}; byId("slot-first").textContent = error.message; }
+    if (!isFirst)
+      found = { ...(await asset(`view-${STATE.run}-${STATE.grader}`)), ...(await asset(`study-${STATE.grader}`)) };
+  } catch (error) {
+    found = {};
+    byId("slot-first").textContent = error.message;
+  }
   if (mine !== turn) return;
   for (const name of SLOTS) if (found[name] !== undefined) byId(`slot-${name}`).innerHTML = found[name];
   document.documentElement.dataset.drawn = "yes";
@@ -22,10 +26,13 @@ async function showView() {
 function fillRuns() {
   const select = byId("run");
   const seeds = new Set(DATA.runs.map((r) => r.seed)).size > 1;
-  select.append(...DATA.runs.map((r, i) => el("option", { value: String(i) }, shown(r.label) + (seeds ? ` · seed ${r.seed}` : ""))));
+  select.append(
+    ...DATA.runs.map((r, i) => el("option", { value: String(i) }, shown(r.label) + (seeds ? ` · seed ${r.seed}` : ""))),
+  );
   byId("run-pick").hidden = DATA.runs.length < 2;
   select.addEventListener("change", () => choose({ run: Number(select.value) }));
-  for (const radio of document.querySelectorAll("input[name=grader]")) radio.addEventListener("change", () => choose({ grader: radio.value }));
+  for (const radio of document.querySelectorAll("input[name=grader]"))
+    radio.addEventListener("change", () => choose({ grader: radio.value }));
 }
 
 function toControls() {
@@ -57,14 +64,20 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("change", (event) => {
   const of = event.target.dataset.for;
-  if (of) for (const one of document.querySelectorAll(`.variant[data-of=${of}]`)) one.hidden = one.dataset.name !== event.target.value;
+  if (of)
+    for (const one of document.querySelectorAll(`.variant[data-of=${of}]`))
+      one.hidden = one.dataset.name !== event.target.value;
 });
 
 function start() {
   document.documentElement.classList.add("js");
   startTheme();
   fillRuns();
-  if (!byId("slot-study").hasChildNodes()) { byId("study").remove(); byId("jump-study").remove(); SLOTS.pop(); }
+  if (!byId("slot-study").hasChildNodes()) {
+    byId("study").remove();
+    byId("jump-study").remove();
+    SLOTS.pop();
+  }
   const given = readAddress();
   const at = DATA.runs.findIndex((r) => r.id === given.run);
   if (at >= 0) STATE.run = at;
