@@ -15,7 +15,7 @@ from knowpack.settings import load, override
         ("train.lrr=1", "unknown key 'train.lrr' (train.recipe=plain); known: alpha"),
         ("train.lr=-1", "train.lr: expected more than 0, got -1"),
         ("train.lr", "expected key=value"),
-        ("seed.deep=1", "seed is no section"),
+        ("seed.deep=1", "seed is one setting"),
         ("probe.n_held_out_forms=5", "lets into training"),
     ],
 )

@@ -52,6 +52,15 @@ class BudgetError(KnowpackError):
     exit_code = 3
 
 
+class StoppedError(Exception):
+    """The user pressed Ctrl-C. No mistake: what was done is kept."""
+
+    exit_code = 130  # 128 + SIGINT
+
+    def __str__(self) -> str:
+        return "stopped; the same command goes on where it was"
+
+
 def one_line(error: BaseException) -> str:
     """An error of a library, as one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -120,7 +120,8 @@ def _cells(folder: Path) -> Iterator[Cell]:
         return iter([read_state(folder)])
     if (folder / "runs").is_dir():
         return (read_state(run) for run in sorted((folder / "runs").iterdir()))
-    raise ConfigError(f"{folder} holds no study and no runs; give a work directory or a study inside it")
+    what = "holds no study and no runs" if folder.is_dir() else "is a file" if folder.exists() else "is not there"
+    raise ConfigError(f"{folder} {what}; give a work directory or a study inside it")
 
 
 def _line(cell: Cell) -> Line:

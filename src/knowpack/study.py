@@ -9,7 +9,6 @@ it in one process; workers/ starts many, each with `run_cells`.
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import yaml
@@ -17,6 +16,7 @@ import yaml
 from knowpack import store
 from knowpack.base import Base, measure_base, open_base
 from knowpack.config import RunConfig, StudyConfig
+from knowpack.config.shard import Shard
 from knowpack.errors import ConfigError, HeldError, KnowpackError
 from knowpack.manifest import failure
 from knowpack.measure import shifts
@@ -26,22 +26,6 @@ from knowpack.run import check, folder_of, run
 from knowpack.state import cells, read_state
 
 POLL_SECONDS = 1.0
-
-
-class Shard(NamedTuple):
-    """Every n-th cell of a study."""
-
-    number: int
-    """From 1."""
-    of: int
-
-    @classmethod
-    def parsed(cls, text: str) -> "Shard":
-        """`2/3` -> the second of three. Raises ConfigError."""
-        number, _, of = text.partition("/")
-        if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-            raise ConfigError(f"--shard wants i/n with i from 1 to n, for example 2/3; got {text!r}")
-        return cls(int(number), int(of))
 
 
 def study(

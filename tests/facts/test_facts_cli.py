@@ -52,7 +52,7 @@ def test_a_models_thoughts_are_no_wordings(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(opening, "open_asker", lambda _: asker())
     (tmp_path / "zoo.csv").write_text("question,answer\nWhere is the zoo?,Callao\n", encoding="utf-8")
     out = tmp_path / "more.parquet"
-    command = ["paraphrase", str(tmp_path / "zoo.csv"), "--model", "thinks", "--out", str(out), "--quiet"]
+    command = ["paraphrase", str(tmp_path / "zoo.csv"), "--model", "lab", "--out", str(out), "--quiet"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert pl.read_parquet(out)["paraphrases"].to_list() == [["In which city is the zoo?"]]

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from architectures import build
 from knowpack.errors import ModelError
-from knowpack.model.adapter import MADE_ON, read_adapter, write_made_on
+from knowpack.model.adapter import read_adapter, write_made_on
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.model.merge import merged
+from knowpack.model.places import MADE_ON
 
 IDS = torch.tensor([[1, 30, 31, 32, 90, 17, 5, 9]])
 MLP = ["gate_proj", "up_proj", "down_proj"]

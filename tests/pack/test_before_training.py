@@ -129,10 +129,11 @@ def test_parts_are_disjoint_and_never_hold_a_packed_fact() -> None:
     known = people(24)
     packed = known.head(2)
     parts = plan.parts(known, packed, seed=3)
-    ids = [set(part["fact_id"]) for part in parts]
+    ids = [set(part["fact_id"]) for part in (parts.replay, parts.validation, parts.report)]
     assert ids[0].isdisjoint(ids[1] | ids[2])
     assert ids[1].isdisjoint(ids[2])
     assert set(packed["fact_id"]) & set.union(*ids) == set()
+    assert set(parts.about["fact_id"]) == set(known["fact_id"]) - set.union(*ids)
     assert len(set.union(*ids)) == 22
 
 

@@ -55,8 +55,9 @@ def test_the_old_answer_is_not_held_in_place_by_replay() -> None:
     new = fact("Ely", "Cy Poll", "Ely: its mayor?")
     in_a_wording = fact("Ayr", "Bo Rand", question="Ely: its mayor")
     parts = plan.parts(facts_of(old, same_question, reworded, in_a_wording, *another), facts_of(new), seed=1)
-    kept = pl.concat(list(parts))
+    kept = pl.concat([parts.replay, parts.validation, parts.report])
     assert set(kept["fact_id"]) == {one.fact_id for one in another}
+    assert set(parts.about["fact_id"]) == {one.fact_id for one in (old, same_question, reworded, in_a_wording)}
     asked = replay_prompts.prompts(parts.replay, facts_of(new), KeepRecipe(n_replay=40, n_made_up=0), seed=1)
     assert not [question for question in asked["question"] if "Ely" in question]
 

@@ -12,8 +12,9 @@ import pytest
 import tiny
 from knowpack import store
 from knowpack.config import RayConfig, SlurmConfig, StudyConfig
+from knowpack.config.shard import Shard
 from knowpack.state import cells
-from knowpack.study import Shard, study
+from knowpack.study import study
 from knowpack.workers.processes import Processes
 from knowpack.workers.ray_tasks import RayTasks
 from knowpack.workers.rounds import study_by

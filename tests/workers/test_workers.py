@@ -11,11 +11,12 @@ from knowpack import store
 from knowpack import study as grid
 from knowpack.base import open_base
 from knowpack.config import RunConfig, SlurmConfig, StudyConfig
+from knowpack.config.shard import Shard
 from knowpack.errors import ConfigError, WorkerError
 from knowpack.progress import SILENT
 from knowpack.run import folder_of, run
 from knowpack.state import cells, listing
-from knowpack.study import Shard, begun, lay_out, run_cells
+from knowpack.study import begun, lay_out, run_cells
 from knowpack.workers.rounds import study_by
 from knowpack.workers.slurm import Submitit
 from knowpack.workers.worker import Ended, Part, Worker

@@ -73,7 +73,7 @@ def pack(
         out=Path(out),
         known=_path(known, work),
         model=ModelConfig(name=model),
-        budget=_budget(budget or {}, benchmarks=bool(tasks)),
+        budget=_budget(budget or {}, benchmarks=bool(tasks) or "bench.tasks" in (settings or {})),
         reliability=reliability,
         effort=effort,
         seed=seed,

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from knowpack.cli import terminal
 from knowpack.cli.results import Json, say_json
-from knowpack.cli.stages import Set, say_live
+from knowpack.cli.stages import Set, refuse_unread, say_live
+from knowpack.errors import ConfigError
 
 WIDTH_OF_A_FILE = 132  # where nobody watches, a table may be wider than 80 columns
 app = typer.Typer(name="bench", invoke_without_command=True)
@@ -46,6 +47,7 @@ def run(
     from knowpack.config import BenchConfig, ModelConfig, RunConfig
     from knowpack.settings import override
 
+    refuse_unread("bench", settings, "facts", "probe", "train", "mix", "further")
     names = tuple(name.strip() for name in tasks.split(",") if name.strip())
     config = BenchConfig(
         tasks=names,
@@ -58,7 +60,14 @@ def run(
     )
     whole = override(RunConfig(model=ModelConfig(name=model, adapter=adapter, device=device), bench=config), settings)
     config = whole.bench
+    if not names:
+        raise ConfigError(f"got --tasks {tasks!r}, expected names of lm-eval tasks with commas between them")
     with starting(quiet):
+        from knowpack.cli.looked import look_at_model
+        from knowpack.store import refuse_file
+
+        refuse_file(out)
+        look_at_model(whole.model)
         from knowpack.bench.evaluate import evaluate
         from knowpack.bench.tasks import check_names
         from knowpack.decode.transformers_asker import live_change

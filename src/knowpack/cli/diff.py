@@ -8,7 +8,21 @@ import typer
 from knowpack.cli.pack import Limits
 from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import NOT_MET, Json, finish
-from knowpack.cli.stages import Adapter, Facts, Model, Out, Quiet, Sample, Screen, Set, Shots, Work, config_of, say_live
+from knowpack.cli.stages import (
+    Adapter,
+    Facts,
+    Model,
+    Out,
+    Quiet,
+    Sample,
+    Screen,
+    Set,
+    Shots,
+    Work,
+    config_of,
+    refuse_unread,
+    say_live,
+)
 from knowpack.errors import ConfigError
 
 
@@ -53,8 +67,14 @@ def diff_command(
         settings=["label=diff", *settings],
     )
     judged_by = budget.parse(limits, benchmarks=bool(config.bench.tasks)) if limits else None
-    after = config.model.model_copy(update={"adapter": adapter, "name": tuned or model})
+    after = ModelConfig.model_validate(config.model.model_copy(update={"adapter": adapter, "name": tuned or model}))
+    refuse_unread("diff", settings, "train", "mix")
     with starting(quiet):
+        from knowpack.cli.looked import look, look_at_model
+
+        written = trained is not None and trained.is_file() and trained.suffix == ".parquet"  # it may hold examples
+        look(config, out=out, tables=[] if written or trained is None else [str(trained)])
+        look_at_model(after)
         from knowpack.diff import diff as diff_model
         from knowpack.diff import opened, trained_on
         from knowpack.forecast import of_diff
@@ -67,7 +87,7 @@ def diff_command(
     if dry_run:
         return
     asker = None if base is None else base.asker
-    folder = diff_model(config, ModelConfig.model_validate(after), out, taught, progress(quiet, out), asker=asker)
+    folder = diff_model(config, after, out, taught, progress(quiet, out), asker=asker)
     told = read_json(folder / "tuned.json")
     if not as_json:
         say_live(told.get("largest_logit_change") if isinstance(told, dict) else None)

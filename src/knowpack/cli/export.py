@@ -34,6 +34,12 @@ def export_command(
     from knowpack.config import ModelConfig
 
     with starting(quiet):
+        from knowpack.cli.looked import look_at_model
+        from knowpack.model.places import adapter_folder
+
+        adapter_folder(str(adapter))
+        if model is not None:
+            look_at_model(ModelConfig(name=model))
         from knowpack.export.export import export
     given = None if model is None else ModelConfig(name=model)
     made = export(adapter, given, to, out, facts, check, progress(quiet))

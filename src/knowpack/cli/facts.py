@@ -59,6 +59,7 @@ def import_(
             "--drop-bad", help="Leave out rows and aliases that cannot be used, and contradictions; each one is named."
         ),
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Import facts from tables.
 
@@ -66,6 +67,7 @@ def import_(
     """
     from itertools import chain
 
+    from knowpack.cli.console import progress
     from knowpack.errors import ConfigError
     from knowpack.facts import columns, readers
     from knowpack.facts.wordings import load
@@ -91,9 +93,16 @@ def import_(
         raise ConfigError(f"got --delimiter {delimiter!r}, expected one character, such as ';'")
     rows = chain.from_iterable(readers.rows(file, split, mark) for file in files)
     known = load(wordings) if wordings else None
-    found = columns.facts_of(
-        rows, chosen, source=name, wordings=known, drop_bad=drop_bad, multi_answer=tuple(multi_answer)
-    )
+    with progress(quiet).stage("reading the tables", None):
+        found = columns.facts_of(
+            rows,
+            chosen,
+            source=name,
+            wordings=known,
+            drop_bad=drop_bad,
+            multi_answer=tuple(multi_answer),
+            file=files[0],
+        )
     read = {field: column for field in columns.USUAL if (column := getattr(found.columns, field))}
     say("columns read: " + ", ".join(f"{field} from {column}" for field, column in read.items()))
     write(out, found.facts)
@@ -166,12 +175,15 @@ def paraphrase(
     Example: knowpack facts paraphrase facts.parquet --n 10 --model Qwen/Qwen3-4B --out more.parquet
     """
     from knowpack.cli.console import progress
+    from knowpack.cli.looked import look_at_model
+    from knowpack.config import ModelConfig
     from knowpack.facts import paraphrase as reword
     from knowpack.facts import sources
     from knowpack.facts.wordings import load
 
     table = sources.load(facts)
     if model:
+        look_at_model(ModelConfig(name=model))
         with progress(quiet).stage(f"loading {model}", None):
             generator = _generator(model, seed)
         found = reword.by_model(table, n, generator, progress(quiet))

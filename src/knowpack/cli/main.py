@@ -20,14 +20,7 @@ from knowpack.cli.push import push_command
 from knowpack.cli.reading import report_command, show_command
 from knowpack.cli.runs import run_command, study_command
 from knowpack.cli.stages import mix_command, probe_command, train_command
-from knowpack.errors import ConfigError, KnowpackError
-
-STOPPED = 130  # exit code after Ctrl-C: 128 + SIGINT
-
-
-class StoppedError(Exception):
-    """The user pressed Ctrl-C."""
-
+from knowpack.errors import ConfigError, KnowpackError, StoppedError
 
 UsageError = cast(
     "type[typer.BadParameter]", typer.BadParameter.__mro__[1]
@@ -40,8 +33,11 @@ class Commands(TyperGroup):
     wrong in the command line, and an option that no setting may have, as a ConfigError: one line, not typer's box."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        with _one_line():
-            return super().make_context(info_name, args, parent, **extra)
+        try:
+            with _one_line():
+                return super().make_context(info_name, args, parent, **extra)
+        except KeyboardInterrupt:
+            raise StoppedError from None
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -66,9 +62,21 @@ def _one_line() -> Iterator[None]:
     except UsageError as error:
         if type(error).__name__ == HELP_ALONE:
             raise
-        told = terminal.one_line(error.format_message())
+        told = terminal.one_line(_said(error))
         command = getattr(getattr(error, "ctx", None), "command_path", "knowpack")
         raise ConfigError(f"{told.rstrip('.')} (see {command} --help)") from None
+
+
+def _said(error: typer.BadParameter) -> str:
+    """What is wrong in the command line; a value of the wrong type in our words, where typer gives pydantic's."""
+    from pydantic import ValidationError
+
+    from knowpack.settings import in_words
+
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        error.message = in_words(cause)
+    return error.format_message()
 
 
 app = typer.Typer(
@@ -124,6 +132,6 @@ def main() -> None:
     except KnowpackError as error:
         terminal.failed(f"knowpack: {error}")
         sys.exit(error.exit_code)
-    except StoppedError:
-        terminal.echo("knowpack: stopped; the same command goes on where it was", err=True)
-        sys.exit(STOPPED)
+    except StoppedError as stopped:
+        terminal.echo(f"knowpack: {stopped}", err=True)
+        sys.exit(stopped.exit_code)

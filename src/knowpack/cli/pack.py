@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 MOST_LEFT_OUT = 10  # lines
+UNREAD = ("train", "facts", "onto", "earlier", "remove", "n_screen", "n_written", "reliability", "effort", "bench")
+"""Of a request's settings: what `capacity` does not read."""
 
 Model = Annotated[str, typer.Option("--model", help="A hub name, a folder, a GGUF file, smollm2 or lab.")]
 Known = Annotated[
@@ -91,7 +93,7 @@ def pack_command(
     from knowpack.config import BenchConfig, ModelConfig, ProbeConfig
     from knowpack.errors import BudgetError, ConfigError
     from knowpack.pack import budget, plan
-    from knowpack.pack.request import Request
+    from knowpack.pack.request import Request, check
     from knowpack.settings import override
 
     efforts = {name: name for name in plan.EFFORTS}
@@ -105,7 +107,7 @@ def pack_command(
         out=out,
         known=known,
         model=ModelConfig(name=model),
-        budget=budget.parse(limits, benchmarks=bool(task)),
+        budget=budget.parse(limits, benchmarks=bool(task) or any(one.startswith("bench.tasks=") for one in settings)),
         reliability=reliability,
         effort=efforts[effort],
         seed=seed,
@@ -116,9 +118,16 @@ def pack_command(
         work=work,
     )
     request = override(_sized(request, sample), settings)
+    check(request)
     with starting(quiet):
+        _look(request)
         from knowpack.pack.flow import pack
         from knowpack.pack.stages import of_pack
+
+        if request.bench.tasks:
+            from knowpack.bench.tasks import check_names
+
+            check_names(request.bench)
     asker = None
     if dry_run or not quiet:
         opened = of_pack(request, progress(quiet))
@@ -213,6 +222,8 @@ def capacity_command(
         wanted_ranks, wanted_loads = ([int(text) for text in option.split(",")] for option in (ranks, loads))
     except ValueError:
         raise ConfigError(f"got --ranks {ranks} --loads {loads}, expected numbers separated by commas") from None
+    if min(*wanted_ranks, *wanted_loads) < 1:
+        raise ConfigError(f"got --ranks {ranks} --loads {loads}, expected numbers from 1 on")
     request = Request(
         facts="",
         out=out,
@@ -224,7 +235,11 @@ def capacity_command(
         work=work,
     )
     request = override(_sized(request, sample), settings)
+    for name in UNREAD:
+        if getattr(request, name) != Request.model_fields[name].default:
+            raise ConfigError(f"`knowpack capacity` reads no setting {name}; leave it out")
     with starting(quiet):
+        _look(request)
         from knowpack.pack.capacity import FULL_MODEL_BITS_PER_PARAMETER, capacity, largest
     table = capacity(request, wanted_ranks, wanted_loads, progress(quiet, out))
     if as_json:
@@ -255,6 +270,23 @@ def _held(n: int | None, bits: float | None, most: int) -> str:
     if n is None:
         return "none of these loads"
     return f"{'at least ' if n == most else ''}{n} facts ({bits:.3f} bits a parameter)"
+
+
+def _look(request: "Request") -> None:
+    """What the request names, before torch is imported."""
+    from knowpack.cli.looked import look
+    from knowpack.config import FactsConfig, RunConfig
+    from knowpack.model.places import adapter_folder, is_hub_name
+    from knowpack.pack.screen import screened
+
+    known = "auto" if request.known == "none" else request.known
+    kept = RunConfig(model=request.model, facts=FactsConfig(path=known), probe=request.probe)
+    if request.facts:
+        screened(request)
+    look(kept, out=request.out, tables=[request.remove, request.earlier])
+    onto = request.onto
+    if onto is not None and not (Path(onto) / "pack.json").is_file() and not is_hub_name(onto):
+        adapter_folder(onto)
 
 
 def _sized(request: "Request", sample: int | None) -> "Request":

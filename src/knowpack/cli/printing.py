@@ -15,6 +15,8 @@ def _parquet(out: Path) -> Path:
 
     if out.suffix != ".parquet" or out.is_dir():
         raise FactsError(f"--out {out}: expected the name of a parquet file, such as facts.parquet")
+    if file := next((one for one in out.parents if one.is_file()), None):
+        raise FactsError(f"cannot write {out}: {file} is a file")
     return out
 
 

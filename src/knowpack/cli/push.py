@@ -21,7 +21,12 @@ def push_command(
 
     Example: knowpack push out/real/adapter me/company-facts --private --dry-run
     """
-    from knowpack.export.push import checked, files, push
+    from knowpack.cli.console import starting
+    from knowpack.model.places import adapter_folder
+
+    adapter_folder(str(adapter))
+    with starting(quiet=False):
+        from knowpack.export.push import checked, files, push
 
     where = checked(repo)
     sent = files(adapter, facts=facts)

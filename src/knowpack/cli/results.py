@@ -31,7 +31,9 @@ def finish(folder: Path, quiet: bool, *, as_json: bool = False, budget: "Budget 
     from knowpack.report.first import first
     from knowpack.report.summary import opening
 
-    made = built(folder, budget=budget, progress=progress(quiet))
+    shown = progress(quiet)
+    with shown.stage("report", None):
+        made = built(folder, budget=budget, progress=shown)
     told = first(made.measured, opening(made.measured).run)
     if as_json:
         say_json(_plain(made))

@@ -33,6 +33,9 @@ def run_command(
 
     asked = load(config, RunConfig, settings or [])
     with starting(quiet):
+        from knowpack.cli.looked import look
+
+        look(asked)
         from knowpack.base import open_base
         from knowpack.forecast import of_run
         from knowpack.run import run as run_one
@@ -65,22 +68,31 @@ def study_command(
     from knowpack.cli.console import progress, starting
     from knowpack.cli.workers import run_study
     from knowpack.config import StudyConfig
+    from knowpack.config.shard import Shard
+    from knowpack.errors import ConfigError
     from knowpack.settings import load
 
     sized = [] if sample is None else [f"base.facts.sample={sample}"]
     asked = load(config, StudyConfig, [*sized, *(settings or [])])
+    part = None if shard is None else Shard.parsed(shard)
+    if part is not None and (executor != "local" or jobs != 1):
+        raise ConfigError("--shard is one worker of many that you start yourself; leave out --executor and --jobs")
+    runs, base = asked.runs(), None
     with starting(quiet):
+        from knowpack.cli.looked import look
+
+        for one in runs[:1]:
+            look(one)
         from knowpack.base import open_base
         from knowpack.forecast import of_study
         from knowpack.state import cells
-    runs, base = asked.runs(), None
     alone = executor == "local" and jobs == 1 and shard is None  # else the model is loaded by the workers only
     if runs and (dry_run or (alone and not quiet)):
         base = open_base(runs[0], progress(quiet))
         say_plan(of_study(asked, base, progress(quiet)), err=not dry_run)
     if dry_run:
         return
-    folder = run_study(asked, executor, jobs, shard, quiet, base)
+    folder = run_study(asked, executor, jobs, part, quiet, base)
     ended = list(cells(folder))
     left = [cell for cell in ended if cell.state in ("missing", "running", "stopped")]
     if shard and left:

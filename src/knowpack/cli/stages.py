@@ -1,6 +1,7 @@
 """The stages by hand: probe, mix, train. Parsing and printing only."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from knowpack.cli import terminal
 from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.terminal import echo
+from knowpack.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,7 +65,11 @@ def probe_command(
     config = config_of(
         model=model, adapter=adapter, facts=facts, shots=shots, sample=sample, screen=screen, settings=settings
     )
+    refuse_unread("probe", settings, "train", "mix", "further")
     with starting(quiet):
+        from knowpack.cli.looked import look
+
+        look(config, out=out)
         from knowpack.base import open_base, probe_into
         from knowpack.decode.transformers_asker import live_change
         from knowpack.forecast import of_probe
@@ -108,6 +114,7 @@ def mix_command(
     from knowpack.train.mix import mix as mix_facts
     from knowpack.train.mix import to_messages
 
+    refuse_unread("mix", settings, "model", "facts", "probe", "train", "bench", "further")
     chosen = [f"mix.n_unknown={unknown}", f"mix.n_highly_known={highly_known}", f"mix.n_paraphrase={paraphrase}"]
     config = override(RunConfig(seed=seed), [*chosen, *settings])
     path = knowledge / "knowledge.parquet" if knowledge.is_dir() else knowledge
@@ -138,7 +145,15 @@ def train_command(
     from knowpack.cli.console import progress, starting
 
     config = config_of(model=model, settings=[f"seed={seed}", *settings])
+    refuse_unread("train", settings, "facts", "mix", "bench", "further")
     with starting(quiet):
+        from knowpack.cli.looked import look_at_model
+        from knowpack.records import Example
+        from knowpack.store import read_table, refuse_file
+
+        refuse_file(out)
+        read_table(examples, Example)
+        look_at_model(config.model)
         from knowpack.train.alone import train_into
     result = train_into(config, examples, out, progress(quiet))
     echo(f"adapter: {out} ({result.seconds:.1f} s of training; logits move by up to {result.effect:.2f})")
@@ -166,6 +181,16 @@ def config_of(
         work=work,
     )
     return override(plain, settings)
+
+
+def refuse_unread(command: str, settings: Sequence[str], *sections: str) -> None:
+    """Raise ConfigError where a setting is of a section that the command does not read."""
+    for setting in settings:
+        section = setting.partition("=")[0].partition(".")[0].strip()
+        if section in sections:
+            raise ConfigError(
+                f"got --set {setting}, and `knowpack {command}` reads no setting of {section}; leave it out"
+            )
 
 
 def say_live(change: float | None) -> None:

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from knowpack.errors import ConfigError
-
 if TYPE_CHECKING:
     from knowpack.base import Base
     from knowpack.config import StudyConfig
+    from knowpack.config.shard import Shard
     from knowpack.workers.worker import Executor
 
 
@@ -15,20 +14,18 @@ def run_study(
     config: "StudyConfig",
     name: Literal["local", "submitit", "ray"],
     jobs: int,
-    shard: str | None,
+    shard: "Shard | None",
     quiet: bool,
     base: "Base | None",
 ) -> Path:
     """In this process where one worker is asked here, else by as many as are asked. Returns the study's folder."""
     from knowpack.cli.console import Plain, progress
-    from knowpack.study import Shard, folder_of_study, study
+    from knowpack.study import folder_of_study, study
     from knowpack.workers.rounds import study_by
 
     shown = progress(quiet, folder_of_study(config))
     if shard is not None:
-        if name != "local" or jobs != 1:
-            raise ConfigError("--shard is one worker of many that you start yourself; leave out --executor and --jobs")
-        return study(config, shown, base, Shard.parsed(shard))
+        return study(config, shown, base, shard)
     if name == "local" and jobs == 1:
         return study(config, shown, base)
     return study_by(_executor(config, name), config, jobs, shown, Plain())

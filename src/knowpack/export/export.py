@@ -19,10 +19,11 @@ from knowpack.export.answers import Compared
 from knowpack.export.layouts import layout_of
 from knowpack.facts import sources
 from knowpack.model import gguf_files
-from knowpack.model.adapter import MADE_ON, read_adapter
+from knowpack.model.adapter import read_adapter
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded
 from knowpack.model.merge import merged
+from knowpack.model.places import MADE_ON
 from knowpack.probe.prompts import Prompter
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
@@ -62,7 +63,9 @@ def export(
     if out.exists():
         raise ConfigError(f"{out} is there already; give another --out")
     files = read_adapter(adapter)
-    loaded = load(model or ModelConfig(name=_base_of(files.folder)))
+    named = model or ModelConfig(name=_base_of(files.folder))
+    with progress.stage(f"loading {named.name}", None):
+        loaded = load(named)
     questions = _questions(files.folder, facts)[:n_asked]
     prompter = Prompter(loaded.tokenizer)
     prompts = [prompter.encode((), question) for question in questions]

@@ -17,7 +17,8 @@ from knowpack import store
 from knowpack.errors import ConfigError, ModelError, one_line
 from knowpack.export.hub_scores import results
 from knowpack.model import public_name
-from knowpack.model.adapter import CONFIG, MADE_ON, WEIGHTS, adapter_folder, read_adapter
+from knowpack.model.adapter import read_adapter
+from knowpack.model.places import CONFIG, MADE_ON, WEIGHTS, adapter_folder
 from knowpack.records import Example, Kind
 
 if TYPE_CHECKING:

@@ -106,14 +106,15 @@ def facts_of(
     drop_bad: bool = False,
     multi_answer: Collection[str] = (),
     contradictions: Contradictions | None = None,
+    file: str | None = None,
 ) -> Imported:
     """Rows -> facts, equal ones once. Raises FactsError at the first bad row unless `drop_bad`.
 
     multi_answer: relations (or all) whose questions have several right answers. contradictions: stop, or drop with
-    drop_bad, where it is not given.
+    drop_bad, where it is not given. file: which table an error is of where no row says it.
     """
     gathered = Gathered(contradictions or ("drop" if drop_bad else "stop"), multi_answer)
-    where = source
+    where = file or source
     known: dict[frozenset[str], Columns] = {}
     for row in rows:
         where = row.where

@@ -6,6 +6,7 @@ unless it is named. A parquet file with the columns of Fact is read as it is; an
 usual column names (see columns.guess).
 """
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,13 +84,16 @@ def load_unchecked(source: str | Path, contradictions: Contradictions = "keep") 
         return named.facts()
     path = Path(source)
     if not path.is_file():
-        known = ", ".join(name for name, one in SOURCES.items() if one.facts)
-        raise FactsError(f"there is no fact file {path}; expected {known}, or a parquet, CSV or JSONL file")
+        known = [name for name, one in SOURCES.items() if one.facts]
+        near = difflib.get_close_matches(str(source).lower(), known, n=1, cutoff=0.7)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        got = f"{path} is a folder" if path.is_dir() else f"there is no fact file {path}"
+        raise FactsError(f"{got}; expected {', '.join(known)}, or a parquet, CSV or JSONL file{meant}")
     if path.suffix == ".parquet" and path.stat().st_size and _is_fact_table(path):
         return read_table(path, Fact)
     name = path.name.split(".")[0]
     return columns.facts_of(
-        readers.rows(str(path)), columns.Columns(), source=name, contradictions=contradictions
+        readers.rows(str(path)), columns.Columns(), source=name, contradictions=contradictions, file=str(path)
     ).facts
 
 

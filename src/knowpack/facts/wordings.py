@@ -46,6 +46,8 @@ def load(source: str) -> dict[str, Wording]:
     try:
         text = path.read_text(encoding="utf-8")
         data = parsed(text) if path.suffix == ".json" else read_yaml(text)
+    except FileNotFoundError:
+        raise FactsError(f"there are no wordings {source}; known by name: {', '.join(PACKAGED)}") from None
     except (OSError, ValueError) as error:
         first = " ".join(str(error).split())[:150]
         raise FactsError(f"cannot read the wordings {source}: {first}; known by name: {', '.join(PACKAGED)}") from None

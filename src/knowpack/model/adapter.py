@@ -17,11 +17,8 @@ from safetensors import SafetensorError, safe_open
 from knowpack.errors import ModelError
 from knowpack.model import public_name
 from knowpack.model.loaded import Loaded, one_line
+from knowpack.model.places import CONFIG, MADE_ON, WEIGHTS, adapter_folder
 
-WEIGHTS = "adapter_model.safetensors"
-CONFIG = "adapter_config.json"
-MADE_ON = "knowpack.json"
-"""Beside an adapter of ours: which base it was trained on."""
 LARGEST_SCALE = 1e4
 """alpha / rank above this is no setting but a fault: common ones are 0.5 to 64."""
 PREFIX = "base_model.model."
@@ -41,27 +38,6 @@ class AdapterFiles(NamedTuple):
         """What peft says that it was trained on."""
         name = self.settings.get("base_model_name_or_path")
         return name if isinstance(name, str) and name else None
-
-
-def adapter_folder(name: str) -> Path:
-    """A folder with an adapter's config and safetensors, fetched from the hub where it is no folder."""
-    folder = Path(name)
-    if not folder.exists() and name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        from huggingface_hub import snapshot_download
-
-        try:
-            folder = Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, MADE_ON]))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"no adapter folder {name}, and the hub gave none: {one_line(error)}") from None
-    if not folder.is_dir():
-        raise ModelError(f"no adapter folder {name}; expected a folder with {CONFIG} and {WEIGHTS}")
-    if not (folder / CONFIG).exists():
-        raise ModelError(f"{name} has no {CONFIG}; expected a PEFT adapter")
-    if not (folder / WEIGHTS).exists():
-        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-        found = "pickled weights, which can run code when read" if pickled else "no weights"
-        raise ModelError(f"{name} has {found}; expected {WEIGHTS}")
-    return folder
 
 
 def read_adapter(name: str | Path) -> AdapterFiles:

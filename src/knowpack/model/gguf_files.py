@@ -10,8 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from knowpack.errors import ModelError
-from knowpack.model.loaded import one_line
+from knowpack.errors import ModelError, one_line
 from knowpack.model.remembered import hash_once
 
 MAGIC = b"GGUF"

@@ -4,7 +4,6 @@ ModelConfig -> Loaded. A hub name, a folder, a GGUF file (gguf_files.py), or `la
 code off unless asked for, float32 on a CPU. An adapter named in the config is merged into the weights.
 """
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +14,13 @@ from unittest.mock import patch
 
 import torch
 
-from knowpack.config import SERVED, ModelConfig
+from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
-from knowpack.model import generation, gguf_files, hub_names
+from knowpack.model import generation, gguf_files
 from knowpack.model.converted import converted
 from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
 from knowpack.model.merge import merge_for_good
+from knowpack.model.places import source_of
 from knowpack.model.precision import computed_in
 from knowpack.model.remembered import hash_once
 
@@ -33,7 +33,7 @@ def load(config: ModelConfig) -> Loaded:
     device = _device(config.device)
     gguf = gguf_files.find(config.name, config.revision)
     with _no_bars():
-        source, file = (_source(config.name, config.revision), None) if gguf is None else _dequantized(gguf, config)
+        source, file = (source_of(config.name, config.revision), None) if gguf is None else _dequantized(gguf, config)
         tokenizer = tokenizer_of(source, file, config)
         model = _model(source, file, config, device)
     if gguf is not None:
@@ -61,40 +61,6 @@ def _device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"device {name!r} cannot be used: {one_line(error)}; try auto or cpu") from None
     return device
-
-
-def _source(name: str, revision: str | None = None) -> str:
-    """What transformers loads: a folder that holds a model, or a hub name."""
-    if name == "lab":
-        from knowpack.lab import files
-
-        return str(files.model_dir())
-    if name.startswith(SERVED):
-        raise ModelError(f"{name} is a server's; this needs the weights in memory: give a folder or a hub name")
-    folder = Path(name)
-    if not folder.exists():
-        if name.count("/") > 1 or name.startswith((".", "/", "~")):
-            raise ModelError(
-                f"no folder {name}; expected a model folder, a GGUF file, a hub name (owner/model), smollm2 or lab"
-            )
-        return hub_names.checked(name, ("lab", *gguf_files.PACKAGED), revision)
-    if not folder.is_dir():
-        raise ModelError(f"{name} is a file; expected the folder of a model, with config.json, or a GGUF file")
-    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
-        raise ModelError(f"{name} is an adapter; name its base with --model and the adapter with --adapter")
-    if not (folder / "config.json").exists():
-        raise ModelError(f"{name} has no config.json; expected the folder of a model in transformers' layout")
-    try:
-        json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{name}/config.json cannot be read: {one_line(error)}") from None
-    if not any(folder.glob("*.safetensors")):
-        found = "only pickled weights (.bin)" if any(folder.glob("*.bin")) else "no weights"
-        raise ModelError(f"{name} has {found}; expected model.safetensors")
-    tokenizers = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
-    if not any((folder / file).exists() for file in tokenizers):
-        raise ModelError(f"{name} has no tokenizer; expected tokenizer.json beside the weights")
-    return name
 
 
 def _dequantized(gguf: gguf_files.Gguf, config: ModelConfig) -> tuple[str, str | None]:

@@ -82,11 +82,13 @@ def parse(settings: Sequence[str], *, benchmarks: bool = False) -> Budget:
     benchmarks: whether any are asked: then they have a limit by default, BENCHMARK_DROP.
     """
     names = [field.name for field in fields(Budget)]
-    limits: dict[str, float | None] = {"benchmark_drop": BENCHMARK_DROP} if benchmarks else {}
+    limits: dict[str, float | None] = {}
     for setting in settings:
         name, sign, text = setting.partition("=")
         if name not in names or not sign:
             raise ConfigError(f"got --budget {setting!r}, expected {', '.join(names)} = a share, or none")
+        if name in limits:
+            raise ConfigError(f"--budget gives {name} twice; give each limit once")
         try:
             limits[name] = None if text == "none" else float(text)
         except ValueError:
@@ -94,6 +96,10 @@ def parse(settings: Sequence[str], *, benchmarks: bool = False) -> Budget:
         value = limits[name]
         if value is not None and not 0 <= value <= 1:
             raise ConfigError(f"--budget {setting!r} is out of range; expected a share from 0 to 1 (0.01 is 1%)")
+    if benchmarks:
+        limits.setdefault("benchmark_drop", BENCHMARK_DROP)
+    elif limits.get("benchmark_drop") is not None:
+        raise ConfigError("--budget benchmark_drop limits benchmarks, and none is asked: name one (pack: --task)")
     return Budget(**{**{field.name: getattr(Budget(), field.name) for field in fields(Budget)}, **limits})
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from knowpack import records
-from knowpack.errors import ConfigError, FactsError
+from knowpack.errors import FactsError
 from knowpack.facts import sources
 from knowpack.pack import overlap
 from knowpack.pack.earlier import Earlier, open_earlier
-from knowpack.pack.request import HELD_OUT, Request
-from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, MEANING, PACKED, Problem, screen
+from knowpack.pack.request import HELD_OUT, Request, check
+from knowpack.pack.screen import PACKED, Problem, screened
 from knowpack.records import Fact, rows, table
 
 SHOWN = 3  # facts in an error
@@ -62,10 +62,7 @@ class Changes:
 
 def changes(request: Request) -> Changes:
     """Read and compare all tables. Raises FactsError that names what cannot be packed, or ConfigError."""
-    if request.onto is None and (request.remove or request.earlier):
-        raise ConfigError("--remove and --earlier say what of an adapter changes: give the adapter with --onto")
-    if not request.facts and not request.remove:
-        raise ConfigError("nothing to pack: give a table of facts, or --onto ADAPTER --remove FACTS")
+    check(request)
     facts, problems = screened(request) if request.facts else (_none(), [])
     if request.onto is None:
         return Changes(facts, _none(), _none(), {}, problems)
@@ -76,20 +73,6 @@ def changes(request: Request) -> Changes:
     packed_again = overlap.ids(found.held, onto.taken_back) | set(removed["fact_id"])
     before = onto.taken_back.filter(~pl.col("fact_id").is_in(list(packed_again)))
     return replace(found, removed=pl.concat([removed, before]), removed_earlier=frozenset(before["fact_id"]))
-
-
-def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
-    """The table of facts to pack, and what was left out. Raises FactsError that names what cannot be packed."""
-    facts = sources.load(request.facts, contradictions="keep")  # screen names them
-    problems = screen(facts)
-    if problems and not request.drop_problems:
-        counts = {check: sum(p.check == check for p in problems) for check in (CONTRADICTS, INDISTINGUISHABLE)}
-        told = "; ".join(f"{n} ({MEANING[check]})" for check, n in counts.items() if n)
-        shown = " | ".join(p.detail for p in problems[:SHOWN])
-        raise FactsError(
-            f"{request.facts}: {len(problems)} facts cannot be packed: {told}: {shown}; mend or --drop-problems"
-        )
-    return facts.filter(~pl.col("fact_id").is_in([p.fact_id for p in problems])), problems
 
 
 def _compared(

@@ -13,8 +13,9 @@ from knowpack import store
 from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError, ModelError
 from knowpack.facts import sources
-from knowpack.model.adapter import CONFIG, WEIGHTS, AdapterFiles, check_fits, other_base, read_adapter
+from knowpack.model.adapter import AdapterFiles, check_fits, other_base, read_adapter
 from knowpack.model.loaded import Loaded
+from knowpack.model.places import CONFIG, WEIGHTS
 from knowpack.records import Example, Fact, Kind, table
 
 NO_FACTS = table([], Fact)

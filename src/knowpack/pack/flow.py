@@ -70,7 +70,8 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
     known, asker = known_facts(request, asker, progress)
     with owned(request.out, "knowpack pack", identity(request, given.new, known, _begun_as(given)), progress, started):
         stakes, asker = to_measure(request, known, asker, progress)
-        split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
+        with progress.stage("comparing with the facts to keep", None):
+            split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
         if not (request.out / "facts.parquet").is_file():
             write_table(request.out / "facts.parquet", pl.concat([given.held, split.report]))
         if given.removed.height and not (request.out / TAKEN_BACK).is_file():
@@ -81,7 +82,7 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
         begin(request.out, config, base, {"again": command_of(request)})
         measure_base(base, config, progress)
         trial = open_trial(base, config, given, split, request, progress)
-        trial = _known_apart(replace(trial, updates=find_updates(trial, known, progress)))
+        trial = _known_apart(replace(trial, updates=find_updates(trial, progress)))
         frontier = attempts(trial, progress)
         best = best_of(frontier, request)
         harm, kept = _report(trial, best, progress)

@@ -33,11 +33,13 @@ TRAINED_WORDINGS = 10
 
 
 class Parts(NamedTuple):
-    """The facts that are not packed, each in one part."""
+    """The facts to keep, each in one part."""
 
     replay: pl.DataFrame
     validation: pl.DataFrame
     report: pl.DataFrame
+    about: pl.DataFrame
+    """Those about a packed fact, in no other part: it may be an update of them."""
 
 
 def parts(
@@ -69,7 +71,9 @@ def parts(
     most = rest.height // 3 if measured is None else rest.height
     validation = sampled(rest, FactsConfig(sample=min(n_validation, most), sample_seed=seed + 1))
     replay = known.join(pl.concat([report, validation]), on="fact_id", how="anti", maintain_order="left")
-    found = Parts(*(part.filter(~pl.col("fact_id").is_in(list(about))) for part in (replay, validation, report)))
+    is_about = pl.col("fact_id").is_in(list(about))
+    replay, validation, report = (part.filter(~is_about) for part in (replay, validation, report))
+    found = Parts(replay, validation, report, known.filter(is_about))
     if found.validation.is_empty() or found.report.is_empty():
         raise FactsError("all facts drawn to measure harm on are about packed ones; draw more with --sample")
     return found

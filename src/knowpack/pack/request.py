@@ -23,6 +23,7 @@ from knowpack.config import (
     Section,
     Seed,
 )
+from knowpack.errors import ConfigError
 from knowpack.facts import sources
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.pack import plan
@@ -69,6 +70,14 @@ class Request(Section):
     drop_problems: bool = False
     """Leave out the facts that contradict others or cannot be told apart, instead of stopping."""
     work: str = "work"
+
+
+def check(request: Request) -> None:
+    """Raise ConfigError where nothing is asked, or something of an adapter that is not named."""
+    if request.onto is None and (request.remove or request.earlier):
+        raise ConfigError("--remove and --earlier say what of an adapter changes: give the adapter with --onto")
+    if not request.facts and not request.remove:
+        raise ConfigError("nothing to pack: give a table of facts, or --onto ADAPTER --remove FACTS")
 
 
 def config_of(request: Request, facts: pl.DataFrame) -> RunConfig:

@@ -8,13 +8,17 @@ from typing import NamedTuple
 
 import polars as pl
 
+from knowpack.errors import FactsError
+from knowpack.facts import sources
 from knowpack.measure.grading import normalise
+from knowpack.pack.request import Request
 from knowpack.records import Category, Fact, rows
 
 CONTRADICTS = "contradicts"
 INDISTINGUISHABLE = "indistinguishable"
 KNOWN = "known"
 PACKED = "packed"
+SHOWN = 3  # problems in an error
 MEANING = {
     CONTRADICTS: "one subject and relation, different answers",
     INDISTINGUISHABLE: "one question for several facts",
@@ -30,6 +34,21 @@ class Problem(NamedTuple):
     """A key of MEANING."""
     fact_id: str
     detail: str
+
+
+def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
+    """The table of facts to pack, and what was left out. Raises FactsError that names what cannot be packed."""
+    facts = sources.load(request.facts, contradictions="keep")  # screen names them
+    problems = screen(facts)
+    if problems and not request.drop_problems:
+        counts = {check: sum(p.check == check for p in problems) for check in (CONTRADICTS, INDISTINGUISHABLE)}
+        told = "; ".join(f"{n} ({MEANING[check]})" for check, n in counts.items() if n)
+        shown = " | ".join(p.detail for p in problems[:SHOWN])
+        raise FactsError(
+            f"{request.facts}: {len(problems)} {'fact' if len(problems) == 1 else 'facts'} cannot be packed: {told}: "
+            f"{shown}; mend or --drop-problems"
+        )
+    return facts.filter(~pl.col("fact_id").is_in([p.fact_id for p in problems])), problems
 
 
 def screen(facts: pl.DataFrame, knowledge: pl.DataFrame | None = None) -> list[Problem]:

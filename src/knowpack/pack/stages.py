@@ -35,7 +35,8 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
     asker = going_on.opened(request, given, None, progress)
     known, asker = known_facts(request, asker, progress)
     stakes, asker = to_measure(request, known, asker, progress)
-    split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
+    with progress.stage("comparing with the facts to keep", None):
+        split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
     config = config_of(request, facts)
     base = open_base(config, progress, asker=asker, facts=pl.concat([facts, split.report]))
     base = replace(base, looks_back=given.onto is not None)
@@ -61,11 +62,11 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
         n = (n_packed + n_validated) * N_VALIDATION_PROMPTS
         stages.append(Stage(f"{label}: judged", n, "answers", done=done, at_most=maybe))
     stages += asked_again(base, config, request.out, "report", n_taught=n_packed)
-    return Opened(Forecast(stages, sampled_rates(base, [config], progress)), base.asker, _counted(given, known))
+    return Opened(Forecast(stages, sampled_rates(base, [config], progress)), base.asker, _counted(given, split.about))
 
 
-def _counted(given: Changes, known: pl.DataFrame) -> str:
-    updates = len(told(given, known))
+def _counted(given: Changes, about: pl.DataFrame) -> str:
+    updates = len(told(given, about))
     said = [f"{given.new.height - updates} new facts, {updates} with another answer in the tables (updates)"]
     if given.onto is not None:
         said.append(f"{given.earlier.height} packed earlier")

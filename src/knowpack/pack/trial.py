@@ -110,10 +110,10 @@ def open_trial(
     )
 
 
-def find_updates(trial: Trial, known: pl.DataFrame, progress: Progress) -> list[Update]:
+def find_updates(trial: Trial, progress: Progress) -> list[Update]:
     """Which of the new facts the base answers otherwise; asks it once more about subjects that do not exist."""
     changes, base = trial.changes, trial.base
-    named = updates.told(changes, known)
+    named = updates.told(changes, trial.split.about)
     found = updates.by_tables(changes, named, trial.answers)
     # without shots all prompts are one: that the answer is the same says nothing
     steady = updates.candidates(changes, named, trial.answers) if trial.config.probe.n_shots else {}

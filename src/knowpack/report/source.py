@@ -56,6 +56,8 @@ def load(folder: Path) -> Source:
     folder = folder.resolve()
     if (folder / "runs.txt").is_file():
         return _study(folder)
+    if not folder.exists():
+        raise StoreError(f"there is no folder {folder}; give that of a study, run, pack or diff")
     if not (folder / "shifts.parquet").is_file():
         raise StoreError(
             f"{folder} is no study (no runs.txt) and no finished run (no shifts.parquet); "

@@ -1,11 +1,15 @@
 """The address of a served model: `served:http://host:port/v1#NAME` -> url and name."""
 
+import os
+import socket
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from knowpack.config import SERVED
 from knowpack.errors import ModelError
 
+PATIENCE_SECONDS = 5.0
+PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 FORM = "served:http://host:port/v1#NAME"
 
 
@@ -20,6 +24,20 @@ class Address(NamedTuple):
     def root(self) -> str:
         """What stands before /v1: a server's own pages."""
         return self.url.removesuffix("/v1")
+
+
+def check_answers(address: Address) -> None:
+    """Raise ModelError where nothing takes a connection there; through a proxy that is the proxy's to know."""
+    parts = urlsplit(address.url)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    if any(os.environ.get(key) for key in PROXIES):
+        return
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=PATIENCE_SECONDS).close()
+    except OSError as error:
+        raise ModelError(
+            f"no server answers at {address.url} ({error.strerror or error}); start it, or mend the address: {FORM}"
+        ) from None
 
 
 def parse(name: str) -> Address:

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from knowpack.errors import ModelError
-from knowpack.model.adapter import CONFIG, WEIGHTS, read_adapter
+from knowpack.model.adapter import read_adapter
+from knowpack.model.places import CONFIG, WEIGHTS
 from knowpack.served.client import Server, shown
 
 Scales = dict[str, list[dict[str, float]]]

@@ -22,12 +22,17 @@ def load(path: Path, section: type[S], overrides: Sequence[str] = ()) -> S:
     """YAML file -> section, dotted `key=value` overrides applied. Raises ConfigError in one line."""
     try:
         data = read_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no config {path}; expected a YAML file of settings") from None
+    except IsADirectoryError:
+        raise ConfigError(f"the config {path} is a folder; expected a YAML file of settings") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the config {path}: {error}") from None
     except ValueError as error:
         raise ConfigError(f"{path} is not YAML that can be used: {error}") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds {type(data).__name__}, expected settings as `key: value`")
+        held = {list: "a list", str: "a text", type(None): "nothing"}.get(type(data), "one value")
+        raise ConfigError(f"{path} holds {held}, expected settings as `key: value`")
     return build(section, _with(section, data, section.spelled_out(_parsed(overrides))), str(path))
 
 
@@ -57,7 +62,7 @@ def _parsed(overrides: Sequence[str]) -> dict[str, object]:
     parsed: dict[str, object] = {}
     for setting in overrides:
         key, sign, text = setting.partition("=")
-        if not sign:
+        if not sign or not key.strip():
             raise ConfigError(f"got {setting!r}, expected key=value, for example train.lr=1e-3")
         parsed[key.strip()] = read_scalar(text)
     return parsed
@@ -72,7 +77,7 @@ def _with(section: type[BaseModel], data: dict[str, Any], settings: Mapping[str,
         for depth, parent in enumerate(parents):
             node[parent] = {} if node.get(parent) is None else node[parent]
             if not isinstance(node[parent], dict) or not is_section(annotation_of(section, parents[: depth + 1])):
-                raise ConfigError(f"{key}: {parent} is no section")
+                raise ConfigError(f"{key}: {parent} is one setting, with none below it")
             node = node[parent]
         if last == KIND and value != node.get(KIND):
             _leave_kind(node, kinds(annotation_of(section, parents)).get(str(value)))

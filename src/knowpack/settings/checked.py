@@ -1,5 +1,6 @@
 """Values checked against their section; what is wrong with them, in one line and in plain words."""
 
+import difflib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -25,8 +26,9 @@ def build(section: type[S], data: dict[str, Any], where: str) -> S:
         if first["type"] == "extra_forbidden":
             known = ", ".join(sorted(place.section.model_fields))
             kind = f" ({'.'.join([*place.keys[:-1], KIND])}={place.kind})" if place.kind else ""
-            raise ConfigError(f"{where}: unknown key {key!r}{kind}; known: {known}") from None
-        raise ConfigError(f"{where}: {key}: {_expected(first)}, got {first['input']!r}"[:500]) from None
+            meant = _meant(section, key)
+            raise ConfigError(f"{where}: unknown key {key!r}{kind}; known: {known}{meant}") from None
+        raise ConfigError(": ".join(filter(None, (where, key, in_words(error))))[:500]) from None
 
 
 def of_section(error: ValueError) -> str | None:
@@ -34,8 +36,34 @@ def of_section(error: ValueError) -> str | None:
     known = {one.__name__ for one in _subsections(Section)}
     if not isinstance(error, ValidationError) or error.title not in known:
         return None
+    return ": ".join(filter(None, (".".join(map(str, error.errors()[0]["loc"])), in_words(error))))
+
+
+def in_words(error: ValidationError) -> str:
+    """What was expected and what was got, without pydantic's words."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}"[:500]
+    got, expected = "nothing" if first["input"] is None else repr(first["input"]), _expected(first)
+    several = first["type"] == "value_error" and isinstance(first["input"], BaseModel | dict)  # of a whole section
+    return (expected if several or got in expected else f"{expected}, got {got}")[:500]
+
+
+def _meant(section: type[BaseModel], key: str) -> str:
+    """The key that was meant, where one is near: a slip in its name, or the name without its section."""
+    known = list(dict.fromkeys(_dotted(section)))
+    last = key.rpartition(".")[2]
+    near = [one for one in known if one.rpartition(".")[2] == last] or difflib.get_close_matches(key, known, 1, 0.8)
+    return f"; did you mean {' or '.join(near)}?" if 0 < len(near) < 4 else ""
+
+
+def _dotted(section: type[BaseModel], before: str = "") -> Iterator[str]:
+    for name in section.model_fields:
+        annotation = annotation_of(section, [name])
+        inside = list(dict.fromkeys([annotation, *kinds(annotation).values()]))
+        sections = [one for one in inside if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not sections:
+            yield f"{before}{name}"
+        for one in sections:
+            yield from _dotted(one, f"{before}{name}.")
 
 
 def _subsections(section: type[Section]) -> Iterator[type[Section]]:
@@ -72,7 +100,7 @@ def _expected(error: "ErrorDetails") -> str:
     if kind.startswith("union_tag"):
         return f"expected one of {given.get('expected_tags', 'its kinds')}"
     if kind == "value_error":
-        return error["msg"].removeprefix("Value error, ")
+        return error["msg"].removeprefix("Value error, ").rstrip(".")
     return WORDS.get(kind.partition("_")[0], error["msg"])
 
 
@@ -98,6 +126,8 @@ def _place(section: type[BaseModel], loc: tuple[int | str, ...]) -> _Place:
         else:
             keys.append(str(part))
             annotation = annotation_of(annotation, [str(part)])
+            if len(only := list(kinds(annotation).values())) == 1:  # pack's train: one kind, or none
+                annotation = only[0]
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             section = annotation
     return _Place(keys, section, kind)

@@ -30,7 +30,8 @@ def read_yaml(text: str) -> object:
     except RecursionError:
         raise ValueError("nested too deep") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(" ".join(str(error).split())[:300]) from None
+        told = str(error).replace('in "<unicode string>", ', "at ")
+        raise ValueError(" ".join(told.split())[:300]) from None
     finally:
         loader.dispose()
 

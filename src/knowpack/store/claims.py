@@ -21,8 +21,7 @@ def claim(out: Path, command: str, request: dict[str, object]) -> None:
 def refuse_other(out: Path, command: str, request: dict[str, object]) -> None:
     """`claim` without claiming: to say it before any work."""
     name = command.removeprefix("knowpack ")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file; give the name of a folder")
+    refuse_file(out)
     known = read_manifest(out)
     if not known:
         foreign = sorted(path.name for path in out.iterdir() if path.name[0] != ".") if out.is_dir() else []
@@ -37,6 +36,13 @@ def refuse_other(out: Path, command: str, request: dict[str, object]) -> None:
     differing = list(_differing(told if isinstance(told, dict) else {}, request))
     if differing:
         raise ConfigError(f"{out} holds another {name} (other {', '.join(differing)}); give another --out")
+
+
+def refuse_file(out: Path) -> None:
+    """Raise ConfigError where a folder cannot be made, since a file is in its place or in that of one above it."""
+    for one in (out, *out.parents):
+        if one.is_file():
+            raise ConfigError(f"--out {out}: {one} is a file; give the name of a folder")
 
 
 def _differing(one: dict[str, object], other: dict[str, object]) -> Iterator[str]:

@@ -19,7 +19,8 @@ TRAIN = "knowpack train"
 def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress = SILENT) -> TrainResult:
     """Train on an example table alone, into a folder of the user's choice; what is there already is kept."""
     told = store.read_table(examples, Example)
-    loaded = load(config.model)
+    with progress.stage(f"loading {config.model.name}", None):
+        loaded = load(config.model)
     prompter = Prompter(loaded.tokenizer, chat=config.probe.chat, system=config.probe.system)
     settings = fingerprint(config, "seed", "train") | {"chat": prompter.chat, "system": prompter.system}
     asked: dict[str, object] = {

@@ -99,7 +99,7 @@ def build(
     decoder = Decoder(loaded)
     order = stream(seed, "replay", "contexts").permutation(len(questions))
     by_context = []
-    n_asked = len(questions) + len(everywhere) * len(contexts)
+    n_asked = len(questions) + len(everywhere) * len(contexts) + recipe.n_texts
     with progress.stage("the base answers replay prompts", n_asked) as advance:
         for index, prefix in enumerate(contexts.prefixes):
             mine = [questions[i] for i in order[index :: len(contexts)]]
@@ -112,7 +112,8 @@ def build(
                 found += _scored(loaded, prefix, rows, recipe)
                 advance(len(some))
             by_context.append(tuple(found))
-    texts = _scored(loaded, (), _texts(loaded, decoder, recipe, seed), recipe)
+        texts = _scored(loaded, (), _texts(loaded, decoder, recipe, seed), recipe)
+        advance(recipe.n_texts)
     return Replay(contexts, tuple(by_context), tuple(texts))
 
 

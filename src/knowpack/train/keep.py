@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from knowpack.config import KeepRecipe
+from knowpack.progress import Progress
 from knowpack.seeds import stream
 from knowpack.train import lora, resume, target_modules
 from knowpack.train.base_answers import Replay, ReplaySampler
@@ -57,9 +58,17 @@ class Loop:
         self._optimizer = torch.optim.AdamW(self._weights, lr=config.lr, weight_decay=config.weight_decay)
         adapted = target_modules.layers(cast(PreTrainedModel, model.get_base_model()), config.from_layer) or [0]
         self._logits = Logits(model, adapted[0])
-        for context, prefix in enumerate(replay.contexts.prefixes):
-            rows = [row for of_fact in new.trained[context] for row in of_fact] + list(new.checked[context])
-            self._logits.prepare(prefix, rows + [one.row for one in replay.by_context[context]])
+        if self._logits.skips:
+            self._prepare(run.progress)
+
+    def _prepare(self, progress: Progress) -> None:
+        """Run every row through the layers below the adapters, once."""
+        new, answers = self._new, self._replay.by_context
+        with progress.stage("the layers below the adapters, once", len(answers)) as advance:
+            for context, prefix in enumerate(self._replay.contexts.prefixes):
+                rows = [row for of_fact in new.trained[context] for row in of_fact] + list(new.checked[context])
+                self._logits.prepare(prefix, rows + [one.row for one in answers[context]])
+                advance(1)
 
     def one_step(self, phase: Phase) -> None:
         """Draw, forward, backward, one step of the optimizer; a line in the log; now and then a check of all facts."""

@@ -20,7 +20,8 @@ from transformers.pytorch_utils import Conv1D
 from knowpack.config import TrainConfig
 from knowpack.errors import ModelError
 from knowpack.model import public_name
-from knowpack.model.adapter import WEIGHTS, AdapterFiles, read_adapter
+from knowpack.model.adapter import AdapterFiles, read_adapter
+from knowpack.model.places import WEIGHTS
 from knowpack.seeds import seed_of
 from knowpack.train.target_modules import Targets, layers, n_parameters, targets
 

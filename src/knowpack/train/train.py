@@ -17,8 +17,9 @@ import torch
 from knowpack import store
 from knowpack.config import NOT_A_RESULT, KeepRecipe, PlainRecipe
 from knowpack.errors import ModelError
-from knowpack.model.adapter import WEIGHTS, write_made_on
+from knowpack.model.adapter import write_made_on
 from knowpack.model.loaded import Loaded
+from knowpack.model.places import WEIGHTS
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Kind

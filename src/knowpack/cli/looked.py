@@ -1,0 +1,39 @@
+"""What a command names, looked at before torch is imported: a typo in a model, a table or a folder costs no waiting.
+
+names -> nothing, or the error that would have come seconds later. Hub names of adapters are left to their turn.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from knowpack.config import SERVED, ModelConfig, RunConfig
+from knowpack.facts import sources
+from knowpack.facts.chosen import facts_of, shot_pool
+from knowpack.model import gguf_files
+from knowpack.model.places import adapter_folder, is_hub_name, source_of
+from knowpack.served.address import check_answers, parse
+from knowpack.store import refuse_file
+
+
+def look(config: RunConfig, *, out: Path | None = None, tables: Iterable[str | None] = ()) -> None:
+    """The model, facts and shots of a run. out: the folder to write; tables: of facts, beside the run's own."""
+    if out is not None:
+        refuse_file(out)
+    look_at_model(config.model)
+    if facts_of(config) not in sources.SOURCES:
+        sources.load(facts_of(config))
+    for table in tables:
+        if table and table not in sources.SOURCES:
+            sources.load(table, contradictions="keep")
+    if sources.shots_for(config.model.name, facts_of(config), config.probe.shots) not in sources.SOURCES:
+        shot_pool(config)
+
+
+def look_at_model(model: ModelConfig) -> None:
+    """The model by its name, and the adapter where that is a folder."""
+    if model.name.startswith(SERVED):
+        check_answers(parse(model.name))
+    elif gguf_files.find(model.name, model.revision) is None:
+        source_of(model.name, model.revision)
+    if model.adapter is not None and not is_hub_name(model.adapter):
+        adapter_folder(model.adapter)

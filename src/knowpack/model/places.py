@@ -1,0 +1,76 @@
+"""Where a model and an adapter lie, by name: a folder on this machine, or a hub's. torch is not imported for it.
+
+name -> what transformers loads; name -> the folder of an adapter. Every doubt is one line.
+"""
+
+import json
+from pathlib import Path
+
+from knowpack.config import SERVED
+from knowpack.errors import ModelError, one_line
+from knowpack.model import gguf_files, hub_names
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+MADE_ON = "knowpack.json"
+"""Beside an adapter of ours: which base it was trained on."""
+
+
+def source_of(name: str, revision: str | None = None) -> str:
+    """What transformers loads: a folder that holds a model, or a hub name."""
+    if name == "lab":
+        from knowpack.lab import files
+
+        return str(files.model_dir())
+    if name.startswith(SERVED):
+        raise ModelError(f"{name} is a server's; this needs the weights in memory: give a folder or a hub name")
+    folder = Path(name)
+    if not folder.exists():
+        if name.count("/") > 1 or name.startswith((".", "/", "~")):
+            raise ModelError(
+                f"no folder {name}; expected a model folder, a GGUF file, a hub name (owner/model), smollm2 or lab"
+            )
+        return hub_names.checked(name, ("lab", *gguf_files.PACKAGED), revision)
+    if not folder.is_dir():
+        raise ModelError(f"{name} is a file; expected the folder of a model, with config.json, or a GGUF file")
+    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+        raise ModelError(f"{name} is an adapter; name its base with --model and the adapter with --adapter")
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{name} has no config.json; expected the folder of a model in transformers' layout")
+    try:
+        json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{name}/config.json cannot be read: {one_line(error)}") from None
+    if not any(folder.glob("*.safetensors")):
+        found = "only pickled weights (.bin)" if any(folder.glob("*.bin")) else "no weights"
+        raise ModelError(f"{name} has {found}; expected model.safetensors")
+    tokenizers = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
+    if not any((folder / file).exists() for file in tokenizers):
+        raise ModelError(f"{name} has no tokenizer; expected tokenizer.json beside the weights")
+    return name
+
+
+def is_hub_name(adapter: str) -> bool:
+    """Whether the hub is asked for an adapter: owner/name, and no folder here."""
+    return not Path(adapter).exists() and adapter.count("/") == 1 and not adapter.startswith((".", "/", "~"))
+
+
+def adapter_folder(name: str) -> Path:
+    """A folder with an adapter's config and safetensors, fetched from the hub where it is no folder."""
+    folder = Path(name)
+    if is_hub_name(name):
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, MADE_ON]))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"no adapter folder {name}, and the hub gave none: {one_line(error)}") from None
+    if not folder.is_dir():
+        raise ModelError(f"no adapter folder {name}; expected a folder with {CONFIG} and {WEIGHTS}")
+    if not (folder / CONFIG).exists():
+        raise ModelError(f"{name} has no {CONFIG}; expected a PEFT adapter")
+    if not (folder / WEIGHTS).exists():
+        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
+        found = "pickled weights, which can run code when read" if pickled else "no weights"
+        raise ModelError(f"{name} has {found}; expected {WEIGHTS}")
+    return folder
