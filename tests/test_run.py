@@ -152,6 +152,18 @@ def test_the_base_is_bit_for_bit_what_it_was_after_every_stage(config: RunConfig
     unchanged()
 
 
+def test_a_config_written_after_a_kill_has_its_settings_in_the_same_order(config: RunConfig, tmp_path: Path) -> None:
+    """Ctrl-C between manifest.json and config.yaml: it came back from the manifest, by the alphabet."""
+    config = override(config, [f"work={tmp_path}"])
+    base = open_base(config)
+    folder = stages.folder_of(config, base)
+    begin(folder, config, base)
+    whole = (folder / "config.yaml").read_bytes()
+    (folder / "config.yaml").unlink()
+    begin(folder, config, base)
+    assert (folder / "config.yaml").read_bytes() == whole
+
+
 def test_the_card_says_what_was_measured(done: Path) -> None:
     card = (done / "adapter" / "README.md").read_text()
     figures = json.loads((done / "figures.json").read_text())

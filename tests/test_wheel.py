@@ -35,7 +35,7 @@ def test_the_wheel_has_all_data_of_the_package_and_nothing_of_the_tests(built: P
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         entry = next(name for name in names if name.endswith("entry_points.txt"))
-        assert "knowpack = knowpack.cli.main:main" in archive.read(entry).decode()
+        assert "knowpack = knowpack.__main__:main" in archive.read(entry).decode()
     needed = {"facts/data/world.parquet", "lab/weights/model.safetensors", "presets/paper.yaml", "py.typed"}
     assert {f"knowpack/{name}" for name in needed} <= data(), "else this test looks for what is not there"
     assert data() <= names

@@ -150,7 +150,8 @@ def begin(folder: Path, config: RunConfig, base: Base, more: dict[str, object] |
         manifest = _described(folder, config, base) | (more or {}) | manifest
         store.write_manifest(folder, manifest)
     if not (folder / "config.yaml").is_file():
-        settings = manifest["config"]
+        in_order = config.model_dump(mode="json")  # read back its keys would stand by the alphabet
+        settings = in_order if in_order == manifest["config"] else manifest["config"]
         store.write_text(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     store.record(folder, "config.yaml", again=False)
 
