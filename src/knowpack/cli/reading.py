@@ -31,7 +31,8 @@ def show_command(
     """What is there: done, running, stopped, failed, missing; the step, and the time that is left.
 
     Example: knowpack show work/studies/demo --watch
-    Whole?   knowpack show work --verify
+
+    Whole: knowpack show work --verify
     """
     from knowpack.cli.show import say, say_verified, watch_runs
     from knowpack.state import listing, now
