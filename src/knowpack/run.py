@@ -136,7 +136,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
     with stage(folder, "knowledge", "knowledge.parquet") as path:
         if path:
             store.write_table(path, knowledge.knowledge_map(after))
-    with stage(folder, "shifts", "shifts.parquet") as path:
+    with stage(folder, "shifts", "shifts.parquet") as path, progress.stage("what moved, and why", None):
         if path:
             known_after = store.read_table(folder / "knowledge.parquet", Knowledge)
             trained = None if examples is None else set(examples["fact_id"])
@@ -148,7 +148,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             from knowpack.bench.evaluate import evaluate
 
             store.write_table(path, evaluate(tuned, config.bench, folder / "bench", progress=progress))
-    with stage(folder, "figures", "figures.json", BESIDE_FIGURES) as path:
+    with stage(folder, "figures", "figures.json", BESIDE_FIGURES) as path, progress.stage("figures", None):
         if path:
             found = figures(folder, base, after, examples)
             if examples is not None and (folder / "adapter").is_dir():
