@@ -31,7 +31,8 @@ def test_a_live_adapter_is_said_to_be_live_and_one_of_zeros_is_not(
     given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     bench = ["--model", given / "model", "--tasks", "lab_mc", "--limit", 2]
-    asked = bench if command == "bench" else options(given, SMALL)
+    more = ["further.n_facts=0"] if command == "diff" else []
+    asked = bench if command == "bench" else options(given, [*SMALL, *more])
     monkeypatch.chdir(tmp_path)  # the work directory
     for name, line in (("loud", "this adapter is live: it moves a logit by up to "), ("silent", "it moves no logit")):
         out = tmp_path / name

@@ -156,8 +156,8 @@ def test_dry_run_lists_the_files_and_a_wrong_name_is_said_before(
     monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda *_, **__: pytest.fail("the hub was asked"))
     done = CliRunner().invoke(app, ["push", str(adapter), "me/facts", "--dry-run"])
     assert done.exit_code == 0, done.output
-    assert [line.split()[1] for line in done.output.splitlines()[:-1]] == [one.path for one in push.files(adapter)]
-    assert done.output.splitlines()[-1] == "nothing was sent; without --dry-run these go to me/facts"
+    assert [line.split()[1] for line in done.stdout.splitlines()[:-1]] == [one.path for one in push.files(adapter)]
+    assert done.stdout.splitlines()[-1] == "nothing was sent; without --dry-run these go to me/facts"
     for name in ("facts", "me/fa cts", "a/b/c"):
         with pytest.raises(ConfigError, match="expected owner/name"):
             push.checked(name)
