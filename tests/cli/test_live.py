@@ -9,7 +9,6 @@ import tiny
 from commands import call, options
 
 SMALL = ["probe.n_prompts=1", "probe.n_shots=1", "probe.max_new_tokens=4", "probe.noise=false"]
-SMALL += ["further.n_facts=0", "further.n_forms=0"]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def test_a_live_adapter_is_said_to_be_live_and_one_of_zeros_is_not(
     given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     bench = ["--model", given / "model", "--tasks", "lab_mc", "--limit", 2]
-    more = ["further.n_facts=0"] if command == "diff" else []
+    more = ["further.n_facts=0", "further.n_forms=0"] if command == "diff" else []
     asked = bench if command == "bench" else options(given, [*SMALL, *more])
     monkeypatch.chdir(tmp_path)  # the work directory
     for name, line in (("loud", "this adapter is live: it moves a logit by up to "), ("silent", "it moves no logit")):
