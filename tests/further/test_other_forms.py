@@ -112,3 +112,11 @@ def test_the_most_that_can_be_asked_is_no_more_than_the_facts_give() -> None:
     assert most_questions(asked, facts, 1) == (100 + 2 + 3) + (1 + 2 * 2 + 3 * 4)
     assert most_questions(asked, facts, 0) == 1 + 2 * 2 + 3 * 4
     assert most_questions(FurtherConfig(n_facts=0, n_forms=0), facts, 1) == 0
+
+
+def test_a_long_text_is_cut_to_whole_sentences_and_never_to_more_than_its_limit() -> None:
+    sentences = [f"Number {i} of them has exactly eight words." for i in range(9)]  # 8 words each: five are 40
+    (asked,) = of([PRICE], [], texts=(" ".join(sentences),))["behind_text"]
+    assert asked == f"{' '.join(sentences[:5])}\n\nHow much is the lamp? 40 euros"
+    (asked,) = of([PRICE], [], texts=("word " * 90,))["behind_text"]
+    assert asked.split("\n\n")[0] == " ".join(["word"] * 40)

@@ -19,6 +19,7 @@ UNFINISHED = (  # a question, and the sentence that its answer would end
     (re.compile(r"(?:What|Who) (is|are|was|were) ((?:the|an?|[^ ]+'s) .+)\?"), r"\2 \1"),
     (re.compile(r"(?:Name|Give) (the .+)\."), r"\1 is"),
 )
+OPENING = 40  # words of a text that a question is asked behind
 PLACED = re.compile(r"(In|On) (?:which|what) ([\w ]+) (is|was) (.+)\?")
 
 
@@ -89,10 +90,21 @@ def _wrong(fact: Fact, answers: Sequence[str], seed: int) -> str | None:
 
 
 def _behind(facts: pl.DataFrame, texts: Sequence[str]) -> Iterator[Pair]:
-    """The question after a paragraph that has nothing to do with it; the texts in turn."""
+    """The question after the opening of a text that has nothing to do with it; the texts in turn."""
     for place, fact in enumerate(rows(facts, Fact) if texts else ()):
-        question = f"{texts[place % len(texts)]}\n\n{fact.question}"
+        question = f"{_opening(texts[place % len(texts)])}\n\n{fact.question}"
         yield asked("behind_text", question, fact.answers, fact), fact.fact_id
+
+
+def _opening(text: str) -> str:
+    """Its first sentences, to OPENING words or a little less: longer rows would take more memory than a probe's."""
+    sentences = re.split(r"(?<=[.!?]) ", text)
+    kept = sentences[:1]
+    for sentence in sentences[1:]:
+        if len(" ".join([*kept, sentence]).split()) > OPENING:
+            break
+        kept.append(sentence)
+    return " ".join(" ".join(kept).split()[:OPENING])
 
 
 def _is_number(text: str) -> bool:

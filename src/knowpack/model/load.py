@@ -19,6 +19,7 @@ from knowpack.errors import ModelError
 from knowpack.model import generation, gguf_files
 from knowpack.model.converted import converted
 from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
+from knowpack.model.memory import keep_freed
 from knowpack.model.merge import merge_for_good
 from knowpack.model.places import source_of
 from knowpack.model.precision import computed_in
@@ -114,7 +115,7 @@ def _model(source: str, gguf_file: str | None, config: ModelConfig, device: torc
     model.train(False)
     if device.type == "cpu":
         _own(model)
-        _reuse_memory()
+        keep_freed()
     return model
 
 
@@ -190,13 +191,3 @@ def _own(model: torch.nn.Module) -> None:
     with torch.no_grad():
         for weight in model.parameters():
             weight.data = weight.data.clone()
-
-
-def _reuse_memory() -> None:
-    """Let the C library keep what is freed, for the next forward, instead of giving it back page by page.
-
-    glibc sets its thresholds by the largest block it has seen freed, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD): one
-    such block, never written to, and up to 64 MiB of free memory stay with the process. Fetching the pages of every
-    tensor anew took 8% of a probe of the lab. Other C libraries do as they do.
-    """
-    torch.empty((32 << 20) - (16 << 10), dtype=torch.uint8)

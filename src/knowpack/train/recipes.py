@@ -45,7 +45,7 @@ def real_for_load(rank: int, n_facts: int) -> KeepRecipe:
         n_contexts=4,
         replay_batch=32,
         max_steps=round(80 * load**0.47),
-        tail_steps=round(60 * load),
+        tail_steps=round(80 * load),
     )
 
 

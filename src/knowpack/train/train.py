@@ -19,6 +19,7 @@ from knowpack.config import NOT_A_RESULT, KeepRecipe, PlainRecipe
 from knowpack.errors import ModelError
 from knowpack.model.adapter import write_made_on
 from knowpack.model.loaded import Loaded
+from knowpack.model.memory import give_back
 from knowpack.model.places import WEIGHTS
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.progress import SILENT, Progress
@@ -91,6 +92,7 @@ def train(
     ]
     checkpoints = Checkpoints(resume_in, store.hash_of(key), config.checkpoint_seconds)
     lora_said = target_modules.said(loaded.model, config)
+    give_back()
     with lora.adapted(loaded.model, config, seed, start) as model, track.Log(out, config, seed) as log:
         n_weights = sum(weight.numel() for weight in lora.weights(model))
         with progress.stage(lora_said, n_weights) as advance:  # what target_modules=auto has chosen
@@ -107,6 +109,7 @@ def train(
         ids = torch.tensor([first], device=model.device)
         effect = lora.effect(model, ids)
         lora.save(model, out)
+    give_back()
     with lora.reloaded(loaded.model, out) as model:
         again = lora.effect(model, ids)
     if not math.isclose(effect, again, rel_tol=1e-2, abs_tol=1e-4):
