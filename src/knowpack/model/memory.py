@@ -1,8 +1,8 @@
 """What the C library does with freed memory: keeps it for the next forward, gives it back between stages."""
 
 import ctypes
-import ctypes.util
 import gc
+import sys
 
 import torch
 
@@ -24,6 +24,6 @@ def give_back() -> None:
     and stayed. malloc_trim(3) is glibc's; elsewhere nothing happens.
     """
     gc.collect()
-    trim = getattr(ctypes.CDLL(ctypes.util.find_library("c")), "malloc_trim", None)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
