@@ -64,7 +64,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             cell["train.epochs"] = 1
     demo.write_text(yaml.safe_dump(study), encoding="utf-8")
     short = KeepRecipe(rank=8, alpha=8, tail_steps=2, **FEW)
-    monkeypatch.setattr(recipes, "for_model", lambda model, rank, n: short)
+    monkeypatch.setattr(recipes, "for_model", lambda *_: short)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -12,7 +12,7 @@ from knowpack.pack import trial
 from knowpack.train import recipes
 
 
-def short(_: str, rank: int, __: int) -> KeepRecipe:
+def short(_: str, rank: int, *__: int) -> KeepRecipe:
     few = {"n_replay": 8, "n_made_up": 0, "n_texts": 0, "n_contexts": 0, "max_steps": 2, "tail_steps": 2}
     return KeepRecipe(rank=rank, alpha=rank, batch_size=4, replay_batch=4, from_layer=0, **few)
 

@@ -28,6 +28,8 @@ from knowpack.seeds import stream
 
 __all__ = ["Decoder", "ScoredContinuation"]
 
+ROW_TOKENS = 80
+"""Tokens of a row, its answer among them, up to which a whole batch is decoded at once; of longer ones so many fewer."""
 
 Asked = tuple[Sequence[int], Sequence[Sequence[int]], Sequence[Sequence[int] | None] | None]
 """Questions behind one prefix: (prefix, tails, drafts or None)."""
@@ -151,12 +153,14 @@ class Decoder:
         # prefix by prefix, as given; within one the longest are taken first
         waiting = sorted(rows, key=lambda row: (-order[id(row.prefix)], len(row.tail) + len(row.draft)))
         capacity = max(len(row.tail) for row in rows) + task.max_new_tokens
+        at_once = max(1, self.batch_size * min(capacity, ROW_TOKENS) // capacity)
+        size = (min(2 * at_once, len(rows)), capacity)  # a batch joins up to at_once - 1 active rows
         pool: Pool | None = None
         active: list[Row] = []
         while waiting or active:
-            if waiting and len(active) < self.batch_size:
-                batch = _next(waiting, self.batch_size)
-                pool = self._open(behind[id(batch[0].prefix)], batch, task, pool, capacity)
+            if waiting and len(active) < at_once:
+                batch = _next(waiting, at_once)
+                pool = self._open(behind[id(batch[0].prefix)], batch, task, pool, size)
                 active.extend(row for row in batch if not row.done)
                 continue
             assert pool is not None, "rows are active, so a pool holds them"
@@ -169,8 +173,8 @@ class Decoder:
             if len(going) < len(active):
                 active = [active[i] for i in pool.retire(going)]
 
-    def _open(self, prefix: Prefix | None, batch: list[Row], task: Task, pool: Pool | None, capacity: int) -> Pool:
-        """One forward over tails and drafts; what holds is accepted, the rest goes on in the pool."""
+    def _open(self, prefix: Prefix | None, batch: list[Row], task: Task, pool: Pool | None, size: tuple[int, int]) -> Pool:
+        """One forward over tails and drafts; what holds is accepted, the rest goes on in the pool of (rows, tokens)."""
         trees = [Tree([*row.tail, *row.draft]) for row in batch]
         wanted = [range(len(row.tail) - 1, len(row.tail) + len(row.draft)) for row in batch]
         logits, rows = self._forward.rows(prefix, trees, wanted, keep=True)
@@ -183,15 +187,16 @@ class Decoder:
                     break
         going = [i for i, row in enumerate(batch) if not row.done]
         kept = rows.kept or []
-        pool = pool or self._pool(kept, capacity)
+        pool = pool or self._pool(kept, *size)
         if going:  # the last accepted token is not in the cache: the next step puts it there
             pool.admit(rows, going, [len(batch[i].tail) + len(batch[i].out) - 1 for i in going])
         return pool
 
-    def _pool(self, kept: list[KeyValue], capacity: int) -> Pool:
+    def _pool(self, kept: list[KeyValue], n_rows: int, capacity: int) -> Pool:
         """Room for the rows that are decoded; that of the call before where it is large enough."""
-        room, n_rows = self._room, 2 * self.batch_size
+        room = self._room
         if room is None or room.n_rows < n_rows or room.capacity < capacity:
+            room = self._room = None  # freed before the next is taken
             self._room = room = Pool.empty(kept, n_rows, capacity)
         room.clear()
         return room

@@ -125,11 +125,13 @@ class TransformersAsker:
     @contextmanager
     def with_adapter(self, adapter: str | Path) -> Iterator["TransformersAsker"]:
         """The adapter merged into the weights, in place; after the block they are bit for bit as before."""
+        self._decoder.forget()
         with merged(self.loaded, adapter) as tuned:
             yield TransformersAsker(tuned, self._batch_size)
 
     def weights(self) -> Loaded:
-        """The model in memory."""
+        """The model in memory. Keys and values are dropped: whoever takes the weights needs room of their own."""
+        self._decoder.forget()
         return self.loaded
 
     def check_unchanged(self) -> None:

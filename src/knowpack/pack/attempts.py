@@ -61,10 +61,10 @@ def attempts(trial: Trial, progress: Progress) -> list[Attempt]:
 
 def _anew(trial: Trial) -> KeepRecipe:
     """For all facts together, from nothing."""
-    facts, model = trial.changes.held, trial.request.model.name
+    facts, model, loaded = trial.changes.held, trial.request.model.name, trial.base.loaded
     n_bits = plan.bits(*trial.base.by_ids, facts)
-    per_rank = target_modules.n_parameters(trial.base.loaded.model, recipes.for_model(model, 1, facts.height))
-    return recipes.for_model(model, plan.rank_for(n_bits, per_rank), facts.height)
+    per_rank = target_modules.n_parameters(loaded.model, recipes.for_model(model, 1, facts.height))
+    return recipes.for_model(model, plan.rank_for(n_bits, per_rank), facts.height, loaded.width)
 
 
 def _going_on(trial: Trial, anew: KeepRecipe) -> KeepRecipe:

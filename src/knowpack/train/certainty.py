@@ -27,7 +27,15 @@ class NewFacts:
     trained: tuple[tuple[tuple[Row, ...], ...], ...]
     """[context][fact] -> one row a wording."""
     checked: tuple[tuple[Row, ...], ...]
-    """[context][fact] -> a wording that is not trained on (the question itself where there is one wording)."""
+    """[context][fact] -> a wording that is trained on while the rate falls alone (with one or two, the last of them)."""
+
+    def rows(self, context: int, fact: int, *, falling: bool) -> tuple[Row, ...]:
+        """What is drawn from: while the rate falls the checked wording too, since no more depends on it than a visit.
+
+        Up to then it says whether a fact is known beyond the wordings that are trained.
+        """
+        mine, checked = self.trained[context][fact], self.checked[context][fact]
+        return (*mine, checked) if falling and checked not in mine else mine
 
     @property
     def n(self) -> int:

@@ -23,7 +23,7 @@ from knowpack.train.certainty import certainties, wordings
 from knowpack.train.frozen import fast_training
 from knowpack.train.lower import Logits
 from knowpack.train.objective import Drawn, Seen, Term, total
-from knowpack.train.phases import Phase, Phases
+from knowpack.train.phases import FALL, Phase, Phases
 from knowpack.train.resume import Run, State
 from knowpack.train.retire import RetirementSchedule
 
@@ -74,7 +74,7 @@ class Loop:
         """Draw, forward, backward, one step of the optimizer; a line in the log; now and then a check of all facts."""
         for group in self._optimizer.param_groups:
             group["lr"] = phase.lr
-        drawn, numbers = self._draw()
+        drawn, numbers = self._draw(phase)
         seen = self._see(drawn)
         objective = total(seen, self._summands)
         objective.loss.backward()  # type: ignore[no-untyped-call]
@@ -92,12 +92,13 @@ class Loop:
         n_active = self.schedule.n_active
         self._log.write(phase=phase.name, lr=phase.lr, n_active=n_active, n_new=len(drawn.new), **objective.figures)
 
-    def _draw(self) -> tuple[Drawn, list[int]]:
+    def _draw(self, phase: Phase) -> tuple[Drawn, list[int]]:
         """The rows of a step, and the numbers of its replay rows among those of the context."""
         rng, config = self._rng, self._config
         context = int(rng.integers(len(self._replay.contexts)))
         facts = self.schedule.draw(config.batch_size, rng)
-        new = [worded(self._new.trained[context][fact], config.by_question, rng) for fact in facts]
+        falling = phase.name == FALL
+        new = [worded(self._new.rows(context, fact, falling=falling), config.by_question, rng) for fact in facts]
         holds = config.kl_weight > 0
         numbers = self._sampler.draw(context, config.replay_batch, rng) if holds else []
         texts = self._replay.texts if holds and self.phases.step % TEXTS_EVERY == 0 else ()

@@ -2,7 +2,8 @@
 
 facts + the facts to pack + KeepRecipe -> prompts (why, question). Facts of the same relation,
 of the same range and unrelated ones, a third each; and names that do not exist, put together from parts of names
-that do, so that refusals stay. (Replay against forgetting: Robins 1995; against the base's own distribution, Li and
+that do, so that refusals stay; and some of the facts in other forms, so that a claim is still judged and a sentence
+still ended as the base does it, where without them every prompt ends in a fact. (Replay against forgetting: Robins 1995; against the base's own distribution, Li and
 Hoiem 2016, "Learning without forgetting".)
 """
 
@@ -10,16 +11,25 @@ import polars as pl
 
 from knowpack import records, store
 from knowpack.config import KeepRecipe
-from knowpack.records import Example, Kind
+from knowpack.facts.forms import WrongAnswers, is_yes_no, unfinished
+from knowpack.records import Example, Fact, Kind, rows
 from knowpack.seeds import stream
 from knowpack.train.replay_left_out import replayable
 
 MADE_UP = "made_up"
+OTHER_FORM = "other_form"
+CLAIMS = (  # none of them in the words of the report's own claims (further/other_forms.py)
+    "{question} Is it {answer}? Answer yes or no.",
+    'True or false: the answer to "{question}" is {answer}.',
+    'Somebody answers the question "{question}" with "{answer}". Is that correct?',
+    "{question} {answer}, yes?",
+)
+UNFINISHED = ("{sentence}", "Go on: {sentence}", "Fill in what is missing: {sentence} ____.")
 SCHEMA = {"fact_id": pl.String(), "why": pl.String(), "question": pl.String()}
 
 
 def prompts(facts: pl.DataFrame, packed: pl.DataFrame, recipe: KeepRecipe, seed: int) -> pl.DataFrame:
-    """Replay prompts [fact_id, why, question]; why: same_relation, same_range, unrelated or made_up.
+    """Replay prompts [fact_id, why, question]; why: same_relation, same_range, unrelated, made_up or other_form.
 
     facts: those that no probe will measure harm on; the packed ones among them are left out, and so are the relations
     and subjects that the recipe keeps out of the replay.
@@ -30,7 +40,8 @@ def prompts(facts: pl.DataFrame, packed: pl.DataFrame, recipe: KeepRecipe, seed:
     shuffled = others.sort("fact_id")[stream(seed, "replay", "facts").permutation(len(others))]
     chosen = _facts(shuffled, packed, recipe.n_replay)
     invented = made_up(facts, packed, recipe.n_made_up, seed)
-    return pl.concat([chosen, invented]).unique("question", maintain_order=True)
+    formed = other_forms(shuffled.reverse(), recipe.n_other_forms, seed)  # what is asked as a question comes last
+    return pl.concat([chosen, invented, formed]).unique("question", maintain_order=True)
 
 
 def as_examples(prompts: pl.DataFrame) -> pl.DataFrame:
@@ -87,6 +98,28 @@ def made_up(facts: pl.DataFrame, packed: pl.DataFrame, n: int, seed: int) -> pl.
             found[question.replace(subject, name)] = None
     ids = [f"made-up-{store.hash_of(question)}" for question in found]
     return pl.DataFrame({"fact_id": ids, "why": [MADE_UP] * len(found), "question": list(found)}, schema=SCHEMA)
+
+
+def other_forms(facts: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
+    """The first n facts that have another form: claims, true and false in turn, and of every third its sentence.
+
+    A fact that cannot be asked so gives none; a sentence that cannot be made is a claim instead.
+    """
+    wrong = WrongAnswers(facts, seed)
+    found: list[tuple[str, str, str]] = []
+    for fact in rows(facts, Fact):
+        if len(found) == n:
+            break
+        place = len(found)
+        sentence = unfinished(fact) if place % 3 == 2 else None
+        if sentence:
+            question = UNFINISHED[place // 3 % len(UNFINISHED)].format(sentence=sentence)
+        elif is_yes_no(fact) or (answer := fact.answers[0] if place % 2 else wrong.of(fact)) is None:
+            continue
+        else:
+            question = CLAIMS[place // 2 % len(CLAIMS)].format(question=fact.question, answer=answer)
+        found.append((fact.fact_id, OTHER_FORM, question))
+    return pl.DataFrame(found, schema=SCHEMA, orient="row")
 
 
 def recombined(first: str, second: str) -> str:
