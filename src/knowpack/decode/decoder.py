@@ -29,7 +29,7 @@ from knowpack.seeds import stream
 __all__ = ["Decoder", "ScoredContinuation"]
 
 ROW_TOKENS = 80
-"""Tokens of a row, its answer among them, up to which a whole batch is decoded at once; of longer ones so many fewer."""
+"""Up to so many tokens, its answer among them, a whole batch of rows is decoded at once; of longer ones fewer."""
 
 Asked = tuple[Sequence[int], Sequence[Sequence[int]], Sequence[Sequence[int] | None] | None]
 """Questions behind one prefix: (prefix, tails, drafts or None)."""
@@ -173,7 +173,9 @@ class Decoder:
             if len(going) < len(active):
                 active = [active[i] for i in pool.retire(going)]
 
-    def _open(self, prefix: Prefix | None, batch: list[Row], task: Task, pool: Pool | None, size: tuple[int, int]) -> Pool:
+    def _open(
+        self, prefix: Prefix | None, batch: list[Row], task: Task, pool: Pool | None, size: tuple[int, int]
+    ) -> Pool:
         """One forward over tails and drafts; what holds is accepted, the rest goes on in the pool of (rows, tokens)."""
         trees = [Tree([*row.tail, *row.draft]) for row in batch]
         wanted = [range(len(row.tail) - 1, len(row.tail) + len(row.draft)) for row in batch]

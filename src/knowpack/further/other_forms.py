@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from knowpack.facts.forms import WrongAnswers, is_yes_no, unfinished
+from knowpack.facts.restated import WrongAnswers, is_yes_no, unfinished
 from knowpack.further.pools import Pair, asked
 from knowpack.records import Fact, rows
 

@@ -27,7 +27,7 @@ class NewFacts:
     trained: tuple[tuple[tuple[Row, ...], ...], ...]
     """[context][fact] -> one row a wording."""
     checked: tuple[tuple[Row, ...], ...]
-    """[context][fact] -> a wording that is trained on while the rate falls alone (with one or two, the last of them)."""
+    """[context][fact] -> a wording trained on only while the rate falls (of one or two the last)."""
 
     def rows(self, context: int, fact: int, *, falling: bool) -> tuple[Row, ...]:
         """What is drawn from: while the rate falls the checked wording too, since no more depends on it than a visit.

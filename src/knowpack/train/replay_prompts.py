@@ -1,17 +1,17 @@
 """Replay prompts: the questions whose answers are to stay as the base gives them.
 
-facts + the facts to pack + KeepRecipe -> prompts (why, question). Facts of the same relation,
-of the same range and unrelated ones, a third each; and names that do not exist, put together from parts of names
-that do, so that refusals stay; and some of the facts in other forms, so that a claim is still judged and a sentence
-still ended as the base does it, where without them every prompt ends in a fact. (Replay against forgetting: Robins 1995; against the base's own distribution, Li and
-Hoiem 2016, "Learning without forgetting".)
+facts + the facts to pack + KeepRecipe -> prompts (why, question). Facts of the same relation, of the same range and
+unrelated ones, a third each; names that do not exist, put together from parts of names that do, so that refusals stay;
+and facts in other forms, so that a claim is still judged and a sentence still ended as the base does it, where without
+them every prompt is a question that a fact answers. (Replay against forgetting: Robins 1995; against the base's own
+distribution, Li and Hoiem 2016, "Learning without forgetting".)
 """
 
 import polars as pl
 
 from knowpack import records, store
 from knowpack.config import KeepRecipe
-from knowpack.facts.forms import WrongAnswers, is_yes_no, unfinished
+from knowpack.facts.restated import WrongAnswers, is_yes_no, unfinished
 from knowpack.records import Example, Fact, Kind, rows
 from knowpack.seeds import stream
 from knowpack.train.replay_left_out import replayable
