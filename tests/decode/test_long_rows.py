@@ -140,3 +140,17 @@ def test_longrope_forgets_a_long_row() -> None:
 
 def test_the_architectures_of_the_fixture_are_small() -> None:
     assert len(CONFIGS) <= 10, "each is run by every test of the decoder; others belong into MORE"
+
+
+def test_long_rows_are_fewer_at_once_and_answered_as_generate_answers_them() -> None:
+    loaded = of_config(KINDS["window"](), "window")
+    decoder = Decoder(loaded, batch_size=8)
+    prefix, tails = ids(30, 1), [ids(200 + n, n) for n in range(8)]
+    found = decoder.generate(prefix, tails, max_new_tokens=NEW, stop_ids=[])
+    assert found == [plain(loaded, prefix + tail, NEW) for tail in tails]
+    room = decoder._room
+    assert room is not None
+    # 8 rows of 80 tokens are 640; rows of 207 + 4 tokens fit three times into that, and as many again may join them
+    assert (room.n_rows, room.capacity) == (6, 211)
+    decoder.generate(prefix, [ids(20, n) for n in range(20)], max_new_tokens=NEW, stop_ids=[])
+    assert decoder._room.n_rows == 16, "short ones again in whole batches"

@@ -22,6 +22,7 @@ from knowpack.seeds import stream
 from knowpack.train import lora
 from knowpack.train.base_answers import BaseAnswer, Replay, ReplaySampler, build, divergence
 from knowpack.train.batch import Row
+from knowpack.train.certainty import NewFacts
 from knowpack.train.contexts import Contexts
 from knowpack.train.frozen import fast_training
 from knowpack.train.keep import worded
@@ -115,6 +116,15 @@ def test_the_question_is_drawn_as_often_as_asked(by_question: float, share: floa
     told = [worded(mine, by_question, rng).ids[0] for _ in range(4000)]
     assert abs(told.count(0) / 4000 - share) < 4 * 0.5 / math.sqrt(4000)  # four standard errors
     assert set(told) == ({0} if by_question == 1 else {0, 1, 2, 3})
+
+
+def test_the_checked_wording_is_trained_only_while_the_rate_falls() -> None:
+    first, second, checked = (Row((n, 0), 1) for n in range(3))
+    several = NewFacts(trained=(((first, second),),), checked=((checked,),))
+    assert several.rows(0, 0, falling=False) == (first, second)
+    assert several.rows(0, 0, falling=True) == (first, second, checked)
+    one = NewFacts(trained=(((first,),),), checked=((first,),))
+    assert one.rows(0, 0, falling=True) == one.rows(0, 0, falling=False) == (first,)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

@@ -118,3 +118,10 @@ def test_cross_entropy_of_the_new_answers_by_hand() -> None:
     seen = Seen(Drawn(0, [Row((5, 0, 1), 1)], [], []), logits, *(torch.zeros(0, 1),) * 2)
     expected = -(torch.log(torch.tensor(0.5)) + torch.log(torch.tensor(0.75))) / 2
     assert total(seen, terms(KeepRecipe())).loss.item() == pytest.approx(expected.item())
+
+
+def test_a_wider_model_learns_at_a_smaller_rate_and_a_narrower_one_at_no_larger() -> None:
+    # mu-P (arXiv 2203.03466, table 3): 1 / width; chosen at SmolLM2's 576
+    rates = {width: recipes.for_model("some", 64, 50, width).lr for width in (64, 576, 1152, 4096)}
+    assert rates == pytest.approx({64: 2e-3, 576: 2e-3, 1152: 1e-3, 4096: 2e-3 * 576 / 4096})
+    assert recipes.for_model("lab", 64, 50, 4096) == recipes.for_load(64, 50)  # the lab has one width

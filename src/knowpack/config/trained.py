@@ -124,6 +124,11 @@ class KeepRecipe(TrainConfig):
     tail_steps: int = Field(250, ge=0)
     """Steps at the end, the learning rate falling to 0, in which most facts are settled."""
 
+    @property
+    def n_held(self) -> int:
+        """Replay prompts and texts, at most: what the base is asked before it is trained."""
+        return self.n_replay + self.n_made_up + self.n_other_forms + self.n_texts
+
 
 def _recipe_of(value: object) -> object:
     return value.get(KIND, "plain") if isinstance(value, dict) else getattr(value, KIND, None)

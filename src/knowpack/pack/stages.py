@@ -50,7 +50,7 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
     n = (n_packed + 2 * n_validated) * N_VALIDATION_PROMPTS
     what = "base: the prompts and facts that judge attempts"
     stages.append(Stage(what, n, "answers", at_most=base.looks_back))
-    n_replay = min(recipe.n_replay, split.replay.height) + recipe.n_made_up + recipe.n_texts
+    n_replay = recipe.n_held - max(0, recipe.n_replay - split.replay.height)
     stages.append(Stage("base: replay prompts", n_replay, "answers", at_most=True))
     n_attempts = 1 if request.train else plan.N_ATTEMPTS[request.effort]
     for number in range(n_attempts):

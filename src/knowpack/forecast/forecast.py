@@ -4,29 +4,19 @@ config + whoever answers -> `Forecast`: stages, each with its answers or steps, 
 work (two batches of questions, a few training steps). Nothing is written. Memory is the peak of the sample.
 """
 
-import resource
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import polars as pl
-
 from knowpack.base import Base, bench_folder, fresh_name, n_unanswered
-from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, StudyConfig
+from knowpack.config import KeepRecipe, RunConfig, StudyConfig
+from knowpack.forecast.timed import Rates, priced_as, sampled_rates
 from knowpack.further.selection import most_questions
 from knowpack.measure.stakes import at_stake
-from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.run import folder_of
-from knowpack.train import replay_prompts
 from knowpack.train.recipes import most_steps
-
-SAMPLED = 64  # questions of a timed batch
-SHORT, LONG = 1, 4  # training steps of the two timed trainings; their difference is free of what begins and ends one
 
 
 class Stage(NamedTuple):
@@ -44,18 +34,6 @@ class Stage(NamedTuple):
     """How many is known only later; the plan counts the most."""
     recipe: str = ""
     """Whose steps: a key of Rates.step."""
-
-
-class Rates(NamedTuple):
-    """What a sample took."""
-
-    first: float
-    """Seconds an answer, under the first prompt."""
-    drafted: float
-    """Seconds an answer with a draft."""
-    step: Mapping[str, float]
-    """Seconds a training step, by recipe."""
-    peak_bytes: int
 
 
 @dataclass(frozen=True)
@@ -124,7 +102,7 @@ def _cell_stages(base: Base, config: RunConfig) -> Iterator[Stage]:
     steps = most_steps(config.train, n_rows)
     done = (folder / "adapter").is_dir()
     if isinstance(config.train, KeepRecipe):
-        n_replay = config.train.n_replay + config.train.n_made_up + config.train.n_texts
+        n_replay = config.train.n_held
         yield Stage(f"{label}: the base answers replay prompts", n_replay, "answers", done=done, at_most=True)
     keep = isinstance(config.train, KeepRecipe)
     yield Stage(f"{label}: training", steps, "steps", done=done, at_most=keep, recipe=priced_as(config.train))
@@ -174,90 +152,3 @@ def _sets(base: Base, config: RunConfig, folder: Path, label: str, *, own: bool)
 
 def _trains(stages: Sequence[Stage]) -> bool:
     return any(stage.unit == "steps" and not stage.done for stage in stages)
-
-
-def priced_as(recipe: PlainRecipe | KeepRecipe) -> str:
-    """What changes the price of a step: a key of Rates.step."""
-    parts: list[object] = [recipe.recipe, recipe.batch_size, recipe.rank]
-    if isinstance(recipe, KeepRecipe):
-        parts += [recipe.replay_batch, recipe.from_layer]
-    return " ".join(map(str, parts))
-
-
-def sampled_rates(base: Base, trained: Sequence[RunConfig], progress: Progress = SILENT) -> Rates:
-    """Ask two batches, and train a few steps with each recipe that these runs train with."""
-    with progress.stage("timing a sample, for the plan", None):
-        return _sampled_rates(base, trained)
-
-
-def _sampled_rates(base: Base, trained: Sequence[RunConfig]) -> Rates:
-    one = base.config.probe.model_copy(update={"n_samples": 0})
-    some = base.facts.head(SAMPLED)
-
-    def asked(facts: pl.DataFrame, prompts: slice) -> float:
-        begun = time.perf_counter()
-        probe(base.asker, facts, base.shots[prompts], base.prompter, one).collect()
-        return time.perf_counter() - begun
-
-    asked(some.head(1), slice(1))  # what the first forward of a process costs
-    first = asked(some, slice(1, 2) if len(base.shots) > 1 else slice(1))
-    two = asked(some, slice(2, 4)) if len(base.shots) > 3 else 2 * first
-    by_price = {priced_as(config.train): config for config in trained}
-    steps = {key: _step(base, config) for key, config in by_price.items()}
-    return Rates(first / some.height, max(two - first, 0.2 * first) / some.height, steps, peak_bytes())
-
-
-def _step(base: Base, config: RunConfig) -> float:
-    """Seconds a step, from two short trainings of different length."""
-    from knowpack.train.train import train
-
-    taken = []
-    for n_steps in (SHORT, LONG):
-        recipe, examples = _short(base, config, n_steps)
-        behind = base.shots[0] if isinstance(config.train, KeepRecipe) and config.train.n_contexts else ()
-        with tempfile.TemporaryDirectory() as folder:
-            made = train(
-                base.loaded,
-                examples,
-                recipe,
-                config.seed,
-                Path(folder) / "adapter",
-                prompter=base.by_ids.prompter,
-                contexts=(behind,),  # as long as those that training draws for itself
-            )
-        taken.append(made.seconds)
-    return max(taken[1] - taken[0], 1e-6) / (LONG - SHORT)
-
-
-def _short(base: Base, config: RunConfig, n_steps: int) -> tuple[PlainRecipe | KeepRecipe, pl.DataFrame]:
-    """A recipe and examples that train n_steps steps; the price of a step is the same."""
-    recipe = config.train
-    batch = recipe.batch_size
-    if isinstance(recipe, PlainRecipe):
-        rows = base.facts.sample(batch, with_replacement=True, seed=0)
-        return recipe.model_copy(update={"epochs": n_steps, "checkpoint_each_epoch": False}), _as_examples(rows)
-    few = {"n_replay": recipe.replay_batch, "n_made_up": 0, "n_texts": min(recipe.n_texts, 4), "retire": False}
-    short = recipe.model_copy(update={**few, "max_steps": max(n_steps - 1, 1), "tail_steps": min(n_steps - 1, 1)})
-    new = base.facts.head(min(batch, base.facts.height // 2))
-    replayed = replay_prompts.as_examples(replay_prompts.prompts(base.facts, new, short, config.seed))
-    return short, pl.concat([_as_examples(new), replayed])
-
-
-def _as_examples(facts: pl.DataFrame) -> pl.DataFrame:
-    from knowpack import records
-    from knowpack.records import Example, Kind
-
-    told = facts.select(
-        example_id=pl.format("{}-{}", "fact_id", pl.int_range(pl.len())),
-        fact_id="fact_id",
-        kind=pl.lit(str(Kind.UNKNOWN)),
-        question="question",
-        answer=pl.col("answers").list.first(),
-    )
-    return told.select(pl.col(name).cast(kind) for name, kind in records.schema(Example).items())
-
-
-def peak_bytes() -> int:
-    """The most memory this process has held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
