@@ -45,6 +45,14 @@ def test_an_adapter_has_an_identity_of_its_own_and_the_base_comes_back(
     assert asker.generate([0, 5, 6], [[7], [9, 10]], max_new_tokens=6) == before
 
 
+def test_whoever_takes_the_weights_finds_no_room_taken_by_rows_that_were_asked(asker: TransformersAsker) -> None:
+    before = asker.generate([0, 5, 6], [[7], [9, 10]], max_new_tokens=6)
+    assert asker._decoder._room is not None
+    asker.weights()
+    assert asker._decoder._room is None, "for SmolLM2 a gigabyte that training would stand beside"
+    assert asker.generate([0, 5, 6], [[7], [9, 10]], max_new_tokens=6) == before
+
+
 def test_a_changed_base_is_a_bug_that_is_said(asker: TransformersAsker) -> None:
     weight = next(iter(asker.loaded.model.parameters()))
     before = weight.data.clone()

@@ -1,7 +1,8 @@
-"""A fact in another form than its questions: a sentence without its end, and a wrong answer for a false claim.
+"""A fact in another form than its questions: key words, a sentence without its end, a wrong answer for a false claim.
 
 Fact -> text, or None where its wordings allow none. The questions made of them stand where they are asked
-(further/other_forms.py) and where the base's answers to them are held (train/replay_prompts.py), each in its own words.
+(further/other_forms.py), trained (pack/plan.py) and where the base's answers to them are held
+(train/replay_prompts.py), each in its own words.
 """
 
 import re
@@ -18,6 +19,27 @@ UNFINISHED = (  # a question, and the sentence that its answer would end
     (re.compile(r"(?:What|Who) (is|are|was|were) ((?:the|an?|[^ ]+'s) .+)\?"), r"\2 \1"),
     (re.compile(r"(?:Name|Give) (the .+)\."), r"\1 is"),
 )
+DANGLING = re.compile(r" (?:called|named|made|about|at|by|for|from|in|like|of|on|to|with)\?$")  # "... is it made of?"
+EMPTY = {
+    "a",
+    "an",
+    "the",
+    "what",
+    "which",
+    "who",
+    "whom",
+    "is",
+    "are",
+    "was",
+    "were",
+    "do",
+    "does",
+    "did",
+    "has",
+    "have",
+    "of",
+    "in",
+}
 PLACED = re.compile(r"(In|On) (?:which|what) ([\w ]+) (is|was) (.+)\?")
 
 
@@ -29,9 +51,19 @@ def unfinished(fact: Fact) -> str | None:
             return _capital(f"{placed[4]} {placed[3]} {placed[1].lower()} the {placed[2]} of")
         for question, sentence in UNFINISHED:
             found = question.fullmatch(wording)
-            if found:
+            if found and not DANGLING.search(wording):
                 return _capital(found.expand(sentence))
     return None
+
+
+def keywords(question: str) -> str | None:
+    """The question as one types it into a search box: "Who is the head of sales of Acme?" -> "head sales Acme".
+
+    Words that tell questions apart (when, where, how many) stay; None where fewer than two words are left, or all.
+    """
+    asked = question.rstrip("?. ").split()
+    kept = [word for word in asked if normalise(word) not in EMPTY]
+    return " ".join(kept) if 2 <= len(kept) < len(asked) else None
 
 
 def is_yes_no(fact: Fact) -> bool:

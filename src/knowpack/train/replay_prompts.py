@@ -11,7 +11,7 @@ import polars as pl
 
 from knowpack import records, store
 from knowpack.config import KeepRecipe
-from knowpack.facts.restated import WrongAnswers, is_yes_no, unfinished
+from knowpack.facts.restated import WrongAnswers, is_yes_no, keywords, unfinished
 from knowpack.records import Example, Fact, Kind, rows
 from knowpack.seeds import stream
 from knowpack.train.replay_left_out import replayable
@@ -101,9 +101,9 @@ def made_up(facts: pl.DataFrame, packed: pl.DataFrame, n: int, seed: int) -> pl.
 
 
 def other_forms(facts: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
-    """The first n facts that have another form: claims, true and false in turn, and of every third its sentence.
+    """The first n facts that have another form: claims, false and true in turn, and of every third fact a short form.
 
-    A fact that cannot be asked so gives none; a sentence that cannot be made is a claim instead.
+    A fact that cannot be asked so gives none; a short form that cannot be made is a claim instead.
     """
     wrong = WrongAnswers(facts, seed)
     found: list[tuple[str, str, str]] = []
@@ -111,15 +111,23 @@ def other_forms(facts: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
         if len(found) == n:
             break
         place = len(found)
-        sentence = unfinished(fact) if place % 3 == 2 else None
-        if sentence:
-            question = UNFINISHED[place // 3 % len(UNFINISHED)].format(sentence=sentence)
+        short = _short(fact, place // 3) if place % 3 == 2 else None
+        if short:
+            question = short
         elif is_yes_no(fact) or (answer := fact.answers[0] if place % 2 else wrong.of(fact)) is None:
             continue
         else:
             question = CLAIMS[place // 2 % len(CLAIMS)].format(question=fact.question, answer=answer)
         found.append((fact.fact_id, OTHER_FORM, question))
     return pl.DataFrame(found, schema=SCHEMA, orient="row")
+
+
+def _short(fact: Fact, place: int) -> str | None:
+    """Its unfinished sentence and its key words in turn."""
+    if place % 2:
+        return keywords(fact.question)
+    sentence = unfinished(fact)
+    return UNFINISHED[place // 2 % len(UNFINISHED)].format(sentence=sentence) if sentence else None
 
 
 def recombined(first: str, second: str) -> str:
