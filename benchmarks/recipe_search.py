@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("variants", nargs="*", default=[""])
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--facts", default="examples/company.csv")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     world = opened(asked.model, asked.facts)
     known = surely_right(world.ask(world.loaded, world.held))
