@@ -1,5 +1,6 @@
 """A pack that was killed in a validation, on a random model, in a few steps."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,14 +8,18 @@ import polars as pl
 import pytest
 
 import tiny
+from knowpack.base import Base
+from knowpack.config import KeepRecipe
 from knowpack.errors import BudgetError
 from knowpack.pack import trial
 from knowpack.pack.flow import pack
 from knowpack.pack.request import Request
 from knowpack.settings import changed
 from knowpack.store import hash_file
+from knowpack.train import recipes
 
 Packing = Callable[..., Request]
+FEW = {"max_steps": 4, "tail_steps": 2, "n_replay": 4, "n_made_up": 0, "n_texts": 0, "n_contexts": 0, "from_layer": 0}
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +39,6 @@ def packing(tmp_path_factory: pytest.TempPathFactory) -> Packing:
         "probe.n_shots": 0,
         "probe.max_new_tokens": 6,
         "probe.n_floors": 1,
-        "train.recipe": "keep",
-        "train.max_steps": 4,
-        "train.tail_steps": 2,
-        "train.n_replay": 4,
-        "train.n_made_up": 0,
-        "train.n_texts": 0,
-        "train.n_contexts": 0,
-        "train.from_layer": 0,
     }
 
     def request(work: Path, **more: object) -> Request:
@@ -49,6 +46,11 @@ def packing(tmp_path_factory: pytest.TempPathFactory) -> Packing:
         return changed(plain, settings | {name.replace("__", "."): value for name, value in more.items()})
 
     return request
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "for_model", lambda *_: KeepRecipe(**FEW))
 
 
 def missed(request: Request) -> Path:
@@ -67,18 +69,49 @@ def test_a_pack_killed_in_its_validation_does_not_train_that_attempt_again(
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    def never(*_: object, **__: object) -> None:
-        raise AssertionError("trained again")
+    made = trial.train
+
+    def only_the_second(*given: object, **more: object) -> object:
+        config = given[2]
+        assert isinstance(config, KeepRecipe)
+        assert config.max_steps > FEW["max_steps"], "the first attempt is trained again"
+        return made(*given, **more)
 
     request = packing(tmp_path / "killed")
     with monkeypatch.context() as patched:
         patched.setattr(trial, "_validate", killed)
         with pytest.raises(KeyboardInterrupt):
             pack(request)
-    monkeypatch.setattr(trial, "train", never)
+    monkeypatch.setattr(trial, "train", only_the_second)
     out = missed(request)
-    (adapter,) = out.glob("attempts/*/adapter")
-    assert (adapter / "adapter_model.safetensors").is_file()
+    first, second = sorted(out.glob("attempts/*/adapter"))
+    assert (first / "adapter_model.safetensors").is_file()
+    assert (second / "adapter_model.safetensors").is_file()
     # times lie in the manifest alone: the same bytes, whenever it was stopped
     for path in (whole / "pack.json", *whole.glob("attempts/*/validation.json"), *whole.rglob("*.safetensors")):
         assert hash_file(out / path.relative_to(whole)) == hash_file(path), path.name
+
+
+def test_a_single_attempt_is_judged_by_the_report_alone_and_by_more_where_more_are_asked_for(
+    packing: Packing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    beside = trial.ask_beside
+
+    def counted(base: Base, facts: pl.DataFrame, *more: object) -> pl.DataFrame:
+        asked.append(facts.height)
+        return beside(base, facts, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trial, "ask_beside", counted)
+    out = missed(packing(tmp_path, effort="quick"))
+    assert max(asked) == 2, "the two packed facts, and none to choose among attempts by"
+    told = json.loads((out / "pack.json").read_text())
+    (line,) = told["frontier"]
+    assert line["reliability"] == told["measured"]["reliability"]["value"]
+    assert not list(out.glob("attempts/*/validation.json"))
+    # the same folder, more attempts: the first adapter stays, and is judged beside the second
+    trained = hash_file(next(out.glob("attempts/00-*/adapter/adapter_model.safetensors")))
+    assert missed(packing(tmp_path, effort="normal")) == out
+    assert hash_file(next(out.glob("attempts/00-*/adapter/adapter_model.safetensors"))) == trained
+    assert len(list(out.glob("attempts/*/validation.json"))) == 2
+    assert len(json.loads((out / "pack.json").read_text())["frontier"]) == 2

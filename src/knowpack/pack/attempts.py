@@ -46,12 +46,13 @@ def attempts(trial: Trial, progress: Progress) -> list[Attempt]:
         base.loaded, told.questions, contexts, config, request.seed, everywhere=told.taken_back, progress=progress
     )
     found: list[Attempt] = []
-    for index in range(1 if request.train else plan.N_ATTEMPTS[request.effort]):
+    for index in range(request.n_attempts):
         key = [config.model_dump(mode="json"), request.seed, store.hash_table(told.examples)]
         key += [onto.key] if onto is not None and start is not None else []
         folder = request.out / "attempts" / f"{index:02d}-{store.hash_of(key)}"
         found.append(attempt(trial, told.examples, config, folder, asked, progress, start))
-        over = limits.excess(found[-1].harm, request.budget, request.reliability)
+        harm = found[-1].harm
+        over = {} if harm is None else limits.excess(harm, request.budget, request.reliability)
         if not over:
             break
         config = anew if start is not None else recipes.after_a_miss(config, over)

@@ -128,6 +128,7 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         mine, plan.examples(facts, HELD_OUT, prompts, restate=config.restated), config, folder, asked, progress
     )
     harm = made.harm
+    assert harm is not None, "each cell is validated"
     over = limits.excess(harm, request.budget, RECALL)
     lost, refused = harm.known_lost_net, harm.refusals_lost_net
     return Cell(

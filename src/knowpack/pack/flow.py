@@ -88,7 +88,7 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
         harm, kept = _report(trial, best, progress)
         base.check_unchanged()
         judged = limits.verdicts(harm, request.budget, request.reliability)
-        lines = _lines(frontier)
+        lines = _lines(frontier, harm)
         if known_of(request) == NONE:  # what is kept of its own answers was never shown to be known
             judged = [one._replace(name=name) for name, one in named({one.name: one for one in judged}).items()]
             lines = [named(line) for line in lines]
@@ -217,12 +217,22 @@ def _raise_if_missed(outcome: Outcome) -> None:
 
 def best_of(frontier: Sequence[Attempt], request: Request) -> Attempt:
     """The attempt that overran the budget by the least, summed over its limits; of equals the first."""
-    return min(frontier, key=lambda one: sum(limits.excess(one.harm, request.budget, request.reliability).values()))
+
+    def over(one: Attempt) -> float:
+        return 0.0 if one.harm is None else sum(limits.excess(one.harm, request.budget, request.reliability).values())
+
+    return min(frontier, key=over)
 
 
-def _lines(frontier: Sequence[Attempt]) -> list[dict[str, float | int | None]]:
+def _lines(frontier: Sequence[Attempt], reported: Harm) -> list[dict[str, float | int | None]]:
+    """Each attempt's figures; those of the report where it was the only one, and not validated."""
     return [
-        {**_values(one.harm), "rank": one.config.rank, "lr": one.config.lr, "kl_weight": one.config.kl_weight}
+        {
+            **_values(one.harm or reported),
+            "rank": one.config.rank,
+            "lr": one.config.lr,
+            "kl_weight": one.config.kl_weight,
+        }
         for one in frontier
     ]
 

@@ -54,7 +54,7 @@ class Request(Section):
     n_report: int = Field(plan.N_REPORT, ge=1)
     """Of the facts to keep, so many measure the harm that is reported: more show less."""
     n_validation: int = Field(plan.N_VALIDATION, ge=1)
-    """And so many judge each attempt."""
+    """And so many judge each attempt, where there is more than one."""
     n_screen: int | None = Field(None, ge=1)
     """Ask so many facts to keep once first, and measure on those that can be lost; None: on any."""
     model: ModelConfig = ModelConfig()
@@ -70,6 +70,11 @@ class Request(Section):
     drop_problems: bool = False
     """Leave out the facts that contradict others or cannot be told apart, instead of stopping."""
     work: str = "work"
+
+    @property
+    def n_attempts(self) -> int:
+        """Adapters that are trained at most; a single one is judged by the report alone."""
+        return 1 if self.train else plan.N_ATTEMPTS[self.effort]
 
 
 def check(request: Request) -> None:

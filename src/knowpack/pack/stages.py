@@ -45,22 +45,23 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
     if given.onto is not None and request.train is None:
         n_changed = given.new.height + given.n_removed
         recipe = recipes.to_go_on(recipe, request.model.name, n_changed)
-    n_packed, n_validated = facts.height, split.validation.height
+    n_packed, n_attempts = facts.height, request.n_attempts
+    n_validated = split.validation.height if n_attempts > 1 else 0
     stages = list(base_stages(base, config))
     n = (n_packed + 2 * n_validated) * N_VALIDATION_PROMPTS
-    what = "base: the prompts and facts that judge attempts"
+    what = "base: the prompts and facts that judge attempts" if n_validated else "base: the packed facts"
     stages.append(Stage(what, n, "answers", at_most=base.looks_back))
     n_replay = recipe.n_held - max(0, recipe.n_replay - split.replay.height)
     stages.append(Stage("base: replay prompts", n_replay, "answers", at_most=True))
-    n_attempts = 1 if request.train else plan.N_ATTEMPTS[request.effort]
     for number in range(n_attempts):
         label = f"attempt {number + 1}" if n_attempts > 1 else "attempt"
         done = (request.out / "adapter").is_dir()
         steps = recipes.most_steps(recipe, facts.height)
         maybe = number > 0
         stages.append(Stage(f"{label}: training", steps, "steps", done=done, at_most=True, recipe=priced_as(recipe)))
-        n = (n_packed + n_validated) * N_VALIDATION_PROMPTS
-        stages.append(Stage(f"{label}: judged", n, "answers", done=done, at_most=maybe))
+        n = (n_packed + n_validated) * N_VALIDATION_PROMPTS if n_validated else 0
+        if n:
+            stages.append(Stage(f"{label}: judged", n, "answers", done=done, at_most=maybe))
     stages += asked_again(base, config, request.out, "report", n_taught=n_packed)
     return Opened(Forecast(stages, sampled_rates(base, [config], progress)), base.asker, _counted(given, split.about))
 

@@ -41,7 +41,8 @@ class Attempt:
 
     folder: Path
     config: KeepRecipe
-    harm: Harm
+    harm: Harm | None
+    """None: it is the only one, and not validated."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Trial:
 def open_trial(
     base: Base, config: RunConfig, changes: Changes, split: plan.Parts, request: Request, progress: Progress
 ) -> Trial:
-    """Draw prompts that the report does not use, and ask the base the validation facts."""
+    """Draw prompts that the report does not use, and ask the base under them: the packed facts, and where there are
+    several attempts to choose among, the facts that they are judged by."""
     facts = changes.held
     n_contexts = (request.train or recipes.for_model(request.model.name, 1, facts.height)).n_contexts
     asked = pl.concat([changes.touched, split.validation, split.report])["question"].to_list()
@@ -87,11 +89,13 @@ def open_trial(
         skip=2 * config.probe.n_prompts,
     )
     first, fresh = drawn[n_contexts : n_contexts + N_VALIDATION_PROMPTS], drawn[n_contexts + N_VALIDATION_PROMPTS :]
-    probed = pl.concat([changes.touched, split.validation])
-    answers = ask_beside(base, probed, first, config.probe, progress)
-    again = ask_beside(base, split.validation, fresh, config.probe, progress)
+    validation = split.validation if request.n_attempts > 1 else split.validation.clear()
+    answers = ask_beside(base, pl.concat([changes.touched, validation]), first, config.probe, progress)
     contexts: list[list[Shot]] = [[], *(drawn[:n_contexts] if config.probe.n_shots else [])]
-    before, under_fresh = knowledge_map(answers), knowledge_map(again)
+    before = knowledge_map(answers)
+    under_fresh = before.clear()
+    if validation.height:
+        under_fresh = knowledge_map(ask_beside(base, validation, fresh, config.probe, progress))
     touched = answers.filter(pl.col("fact_id").is_in(changes.touched["fact_id"].to_list()))
     return Trial(
         request,
@@ -101,7 +105,7 @@ def open_trial(
         contexts,
         first,
         fresh,
-        facts=pl.concat([facts, split.validation]),
+        facts=pl.concat([facts, validation]),
         packed=set(facts["fact_id"]),
         before=before.filter(~pl.col("fact_id").is_in(changes.removed["fact_id"].to_list())),
         fresh=under_fresh,
@@ -134,7 +138,10 @@ def attempt(
     progress: Progress,
     start: Path | None = None,
 ) -> Attempt:
-    """Train one adapter into `folder` and validate it; what is there already is kept. start: it begins as this one."""
+    """Train one adapter into `folder` and validate it, where it is not the only one; what is there already is kept.
+
+    start: it begins as this one.
+    """
     request, base = trial.request, trial.base
     place = folder.relative_to(request.out).as_posix()
     if not (folder / "examples.parquet").is_file():
@@ -154,6 +161,8 @@ def attempt(
                     resume_in=folder / "training",
                     start=start,
                 )
+    if trial.fresh.is_empty():
+        return Attempt(folder, config, None)
     with stage(request.out, f"validate {folder.name}", f"{place}/validation.json") as path:
         if path:
             with base.tuned(folder / "adapter") as tuned:
