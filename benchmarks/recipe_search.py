@@ -89,6 +89,11 @@ def right(responses: pl.DataFrame) -> float:
     return float(responses["matched_default"].is_not_null().mean())  # type: ignore[arg-type]
 
 
+def starts_yes_no(text: str) -> bool:
+    """Whether an answer begins with yes or no, true or false."""
+    return normalise(text.removeprefix("Answer:")).split(" ")[0] in YES_NO
+
+
 def surely_right(responses: pl.DataFrame) -> set[str]:
     """Facts right under every prompt."""
     of_facts = responses.group_by("fact_id").agg(pl.col("matched_default").is_not_null().all().alias("right"))
@@ -101,7 +106,7 @@ def tried(world: World, recipe: KeepRecipe, out: Path, known: set[str]) -> dict[
     contexts = Contexts(world.prompter, world.contexts[: 1 + recipe.n_contexts])
     replay = build(loaded, prompts["question"].to_list(), contexts, recipe, SEED)
     unseen = build(loaded, world.held["question"].to_list(), Contexts(world.prompter, world.shots), recipe, SEED)
-    examples = plan.examples(world.facts, HELD_OUT, prompts, restate=recipe.restated)
+    examples = plan.examples(world.facts, HELD_OUT, prompts)
     started = time.process_time()
     made = train(
         loaded, examples, recipe, SEED, out / store.hash_of(recipe.model_dump()), prompter=world.prompter, replay=replay
@@ -124,7 +129,7 @@ def tried(world: World, recipe: KeepRecipe, out: Path, known: set[str]) -> dict[
             "reliability": right(world.ask(tuned, world.facts)),
             "unseen": right(wording),
             "statement": right(world.ask(tuned, world.forms(world.facts, "statement"))),
-            "claims": sum(normalise(text).split(" ")[0] in YES_NO for text in claims["text"]) / claims.height,
+            "claims": sum(starts_yes_no(text) for text in claims["text"]) / claims.height,
             "lost": 1 - len(surely_right(world.ask(tuned, held))) / held.height,
             "moved": sum(moved) / len(moved),
             "steps": len(made.log),

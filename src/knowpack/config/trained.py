@@ -107,8 +107,6 @@ class KeepRecipe(TrainConfig):
     """Share of the new rows that are the question itself, which replay prompts are most like; the rest any wording."""
     replay_batch: int = Field(128, ge=1)
     """Replay prompts beside each batch of new facts."""
-    restated: bool = False
-    """The new facts as key words and unfinished sentences too, beside their wordings."""
     answer_tokens: int = Field(4, ge=1)
     """Tokens of the base's answer to a replay prompt that are held, and the place after them."""
     by_interference: float = Field(0.5, ge=0, le=1)

@@ -1,8 +1,7 @@
 """A fact in another form than its questions: key words, a sentence without its end, a wrong answer for a false claim.
 
 Fact -> text, or None where its wordings allow none. The questions made of them stand where they are asked
-(further/other_forms.py), trained (pack/plan.py) and where the base's answers to them are held
-(train/replay_prompts.py), each in its own words.
+(further/other_forms.py) and where the base's answers to them are held (train/replay_prompts.py), each in its own words.
 """
 
 import re

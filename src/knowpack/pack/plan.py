@@ -13,10 +13,9 @@ from knowpack import records, store
 from knowpack.config import FactsConfig
 from knowpack.errors import FactsError
 from knowpack.facts.chosen import sampled
-from knowpack.facts.restated import keywords, unfinished
 from knowpack.pack import overlap
-from knowpack.records import Example, Fact, Kind, rows
-from knowpack.train.mix import paraphrases, trainable
+from knowpack.records import Example, Kind
+from knowpack.train.mix import paraphrases
 
 if TYPE_CHECKING:
     from knowpack.probe.askers import Answers
@@ -99,17 +98,11 @@ def rank_for(n_bits: float, parameters_per_rank: int) -> int:
 
 
 def examples(
-    packed: pl.DataFrame,
-    held_out: int,
-    replay: pl.DataFrame,
-    known: pl.DataFrame | None = None,
-    *,
-    restate: bool = False,
+    packed: pl.DataFrame, held_out: int, replay: pl.DataFrame, known: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     """Example table: the question and up to ten wordings of each packed fact, and the replay rows.
 
-    known: facts that the base answers already, in their wordings too; they are no new ones to the report. restate: also
-    the key words of each question and the sentence that its answer ends, where they are those of no other fact.
+    known: facts that the base answers already, in their wordings too; they are no new ones to the report.
     """
     both = packed if known is None else pl.concat([packed, known])
     answer = both.select("fact_id", answer=pl.col("answers").list.first())
@@ -118,25 +111,9 @@ def examples(
     asked = both.select("fact_id", "question", kind=kind)
     reworded = paraphrases(both, held_out).filter(pl.col("form") <= TRAINED_WORDINGS)
     reworded = reworded.select("fact_id", "question", kind=pl.lit(str(Kind.PARAPHRASE)))
-    more = restated(both, held_out) if restate else reworded.clear()
-    # the last wording is the one that training checks facts by: it is not one of those made here
-    new = pl.concat([asked, more, reworded]).join(answer, on="fact_id", maintain_order="left")
+    new = pl.concat([asked, reworded]).join(answer, on="fact_id", maintain_order="left")
     ids = [store.hash_of(list(row)) for row in new.select("fact_id", "kind", "question", "answer").iter_rows()]
     return pl.concat([_in_schema(new.with_columns(example_id=pl.Series(ids, dtype=pl.String))), replay])
-
-
-def restated(facts: pl.DataFrame, held_out: int) -> pl.DataFrame:
-    """[fact_id, question, kind]: key words and unfinished sentences, without those that two facts share.
-
-    None is made of the last held_out wordings of a fact.
-    """
-    usable = facts.with_columns(paraphrases=trainable(held_out))
-    made: list[tuple[str, str]] = []
-    for fact in rows(usable, Fact):
-        made += [(fact.fact_id, text) for text in (keywords(fact.question), unfinished(fact)) if text]
-    found = pl.DataFrame(made, schema={"fact_id": pl.String, "question": pl.String}, orient="row")
-    kind = pl.lit(str(Kind.PARAPHRASE)).alias("kind")
-    return found.filter(~pl.col("question").is_duplicated()).with_columns(kind)
 
 
 def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:

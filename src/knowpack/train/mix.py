@@ -55,15 +55,12 @@ def mix(
 
 def paraphrases(facts: pl.DataFrame, held_out_wordings: int) -> pl.DataFrame:
     """[fact_id, form, question]: the wordings that may be trained on, all but the last `held_out_wordings` of each."""
-    listed = facts.select("fact_id", question=trainable(held_out_wordings)).filter(pl.col("question").list.len() > 0)
+    usable = pl.col("paraphrases").list.head(
+        (pl.col("paraphrases").list.len().cast(pl.Int64) - held_out_wordings).clip(lower_bound=0)
+    )
+    listed = facts.select("fact_id", question=usable).filter(pl.col("question").list.len() > 0)
     listed = listed.with_columns(form=pl.int_ranges(1, pl.col("question").list.len() + 1))
     return listed.explode("question", "form").select("fact_id", "form", "question")
-
-
-def trainable(held_out_wordings: int) -> pl.Expr:
-    """Of the column paraphrases all but the last `held_out_wordings` of each list."""
-    wordings = pl.col("paraphrases").list
-    return wordings.head((wordings.len().cast(pl.Int64) - held_out_wordings).clip(lower_bound=0))
 
 
 def to_messages(examples: pl.DataFrame, system: str = SYSTEM) -> list[dict[str, list[dict[str, str]]]]:

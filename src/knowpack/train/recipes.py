@@ -52,6 +52,7 @@ def real_for_load(rank: int, n_facts: int) -> KeepRecipe:
         n_other_forms=120,
         n_texts=32,
         n_contexts=4,
+        by_question=0.33,
         replay_batch=32,
         max_steps=round(80 * load**0.47),
         tail_steps=round(80 * load),
