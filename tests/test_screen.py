@@ -8,10 +8,13 @@ import pytest
 
 import knowpack as kp
 import tiny
+from commands import call
+from knowpack import store
 from knowpack.base import measure_base, open_base
 from knowpack.cli.stages import config_of
 from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
 from knowpack.errors import FactsError
+from knowpack.facts import sources
 from knowpack.pack import plan
 from knowpack.records import GRADERS, Category, Fact, table
 from knowpack.report.summary import _screened
@@ -71,6 +74,22 @@ def test_the_command_and_the_call_screen_too(whole: RunConfig, tmp_path: Path) -
     settings = {"probe.n_prompts": 3, "probe.noise": False, "probe.max_new_tokens": 12}
     asked = kp.probe(model="lab", out=tmp_path / "out", screen=N, work=whole.work, settings=settings)
     assert asked.facts["fact_id"].to_list() == passed.facts["fact_id"].to_list()
+
+
+@pytest.mark.filterwarnings("always")  # as where other warnings have reset what Python remembers
+def test_more_to_screen_than_there_are_is_noted_once_by_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store.write_table(Path("facts.parquet"), sources.load("lab").head(30))
+    store.write_table(Path("new.parquet"), tiny.facts(5))
+    few = ["--shots", "lab", "--set", "probe.n_prompts=1", "--set", "probe.max_new_tokens=12", "--out", "out"]
+    line = "knowpack: note: screen 31 is more than the 30 facts there are: all are asked"
+    probe, diff, pack = ["probe", "--facts"], ["diff", "--tuned", "lab", "--facts"], ["pack", "new.parquet", "--known"]
+    for command, n in ((probe, 31), (diff, 31), (pack, 31), (probe, 30)):
+        assert call(monkeypatch, *command, "facts.parquet", *few, "--screen", n, "--dry-run") == 0
+        said = [one for one in capsys.readouterr().err.splitlines() if "screen" in one]
+        assert said == ([line] if n > 30 else []), command
 
 
 def test_facts_left_out_by_no_screening_are_one_line() -> None:

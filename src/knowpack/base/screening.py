@@ -1,5 +1,7 @@
 """Which facts of a table are asked: a sample, of all or of those that can be lost."""
 
+import warnings
+
 import polars as pl
 
 from knowpack.base.base import of_facts
@@ -21,11 +23,13 @@ def with_something_to_lose(
     A HighlyKnown fact is answered right under every prompt, so none is lost by this: which facts are HighlyKnown, and
     what becomes of them under fresh prompts, is as if all had been asked everything. Of the other categories only a
     part is left, so their shares are not the table's. The answers are kept like any base's.
-    Raises FactsError where none is answered.
+    Warns where there are fewer facts than that. Raises FactsError where none is answered.
     """
     n = config.facts.screen
     if n is None:
         return facts
+    if n > facts.height:
+        warnings.warn(f"screen {n:,} is more than the {facts.height:,} facts there are: all are asked", stacklevel=1)
     many = _drawn(facts, config, n)
     once = config.probe.model_copy(update={"n_prompts": 1, "noise": False, "logprob": False, "n_samples": 0})
     screening = config.model_copy(update={"facts": FactsConfig(), "probe": once, "bench": BenchConfig()})

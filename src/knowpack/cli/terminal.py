@@ -63,9 +63,16 @@ def say_json(value: Mapping[str, object]) -> None:
 
 
 def quieter() -> None:
-    """Warnings as lines; none of the libraries' own about their future."""
+    """Warnings as lines, each once; none of the libraries' own about their future."""
     warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.showwarning = warned
+    said: set[str] = set()
+
+    def once(message: Warning | str, *args: Any, **named: Any) -> None:
+        if str(message) not in said:  # a command may do the same thing for its plan and for its work
+            warned(message, *args, **named)
+        said.add(str(message))
+
+    warnings.showwarning = once
 
 
 class _Plain(Console):

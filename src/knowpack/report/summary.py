@@ -86,8 +86,8 @@ def unmeasured(measured: Measured) -> list[str]:
     held = words(measured.source.runs[0]).categories[-1]
     if n := max((_screened(run) for run in measured.source.runs), default=0):
         missing.append(
-            f"Facts that the base did not answer: of {n:,} asked under one prompt, those that it answered or refused "
-            f"were measured. {held} facts are all there; other shares are of what was asked, not of the table."
+            f"Facts that the base did not answer: of up to {n:,} asked under one prompt, those that it answered or "
+            f"refused were measured. {held} facts are all there; other shares are of what was asked, not of the table."
         )
     return missing
 
