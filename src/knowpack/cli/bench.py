@@ -7,13 +7,13 @@ import typer
 from rich.table import Table
 
 from knowpack.cli import terminal
+from knowpack.cli.benchmarks import Task, Tasks, named
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.stages import Set, refuse_unread, say_live
-from knowpack.errors import ConfigError
 
 WIDTH_OF_A_FILE = 132  # where nobody watches, a table may be wider than 80 columns
 app = typer.Typer(name="bench", invoke_without_command=True)
-LAB = "lab_mc,lab_truth_mc1,lab_truth_mc2,lab_arc,lab_reading"
+LAB = ("lab_mc", "lab_truth_mc1", "lab_truth_mc2", "lab_arc", "lab_reading")
 
 
 @app.callback()
@@ -21,10 +21,8 @@ def run(
     context: typer.Context,
     model: Annotated[str, typer.Option("--model", help="A hub name, a folder, lab or served:URL#NAME.")] = "lab",
     adapter: Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")] = None,
-    tasks: Annotated[
-        str,
-        typer.Option("--tasks", help="lm-eval task, group or tag names, with commas.", show_default="the lab's five"),
-    ] = LAB,
+    tasks: Tasks = [],  # noqa: B006
+    task: Task = [],  # noqa: B006
     out: Annotated[Path, typer.Option("--out", help="Folder to write; run again to go on.")] = Path("out/bench"),
     limit: Annotated[int | None, typer.Option("--limit", help="Only the first items of each task.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="A folder made by `bench prepare`.")] = None,
@@ -37,7 +35,7 @@ def run(
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Benchmarks outside the facts, by lm-evaluation-harness: what does an adapter harm?
+    """Benchmarks outside the facts, by lm-evaluation-harness: what does an adapter harm? By default the lab's five.
 
     Example: knowpack bench --model lab --tasks lab_mc,lab_arc --out out/bench-base
     """
@@ -48,7 +46,7 @@ def run(
     from knowpack.settings import override
 
     refuse_unread("bench", settings, "facts", "probe", "train", "mix", "further")
-    names = tuple(name.strip() for name in tasks.split(",") if name.strip())
+    names = named(tasks, task) or LAB
     config = BenchConfig(
         tasks=names,
         limit=limit,
@@ -60,8 +58,6 @@ def run(
     )
     whole = override(RunConfig(model=ModelConfig(name=model, adapter=adapter, device=device), bench=config), settings)
     config = whole.bench
-    if not names:
-        raise ConfigError(f"got --tasks {tasks!r}, expected names of lm-eval tasks with commas between them")
     with starting(quiet):
         from knowpack.cli.looked import look_at_model
         from knowpack.store import refuse_file
@@ -90,7 +86,7 @@ def run(
         error = "" if one["stderr"] is None else f"{one['stderr']:.4f}"
         shown.add_row(one["task"], one["metric"], f"{one['value']:.4f}", error, f"{one['n']:,}")
     _say(shown)
-    for line in _cuts(out, names):
+    for line in _cuts(out, config.tasks):
         _say(line)
     _say(f"scores, samples and lm-eval's own files: {out}")
 

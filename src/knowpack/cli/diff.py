@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from knowpack.cli.benchmarks import Task, Tasks, named
 from knowpack.cli.pack import Limits
 from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import NOT_MET, Json, finish
@@ -39,6 +40,8 @@ def diff_command(
     sample: Sample = None,
     screen: Screen = None,
     limits: Limits = [],  # noqa: B006
+    tasks: Tasks = [],  # noqa: B006
+    task: Task = [],  # noqa: B006
     work: Work = "work",
     settings: Set = [],  # noqa: B006
     dry_run: DryRun = False,
@@ -57,6 +60,7 @@ def diff_command(
 
     if (adapter is None) == (tuned is None):
         raise ConfigError("give one of --adapter and --tuned: what is the model to be compared with?")
+    benchmarks = named(tasks, task)
     config = config_of(
         model=model,
         facts=facts,
@@ -64,7 +68,7 @@ def diff_command(
         sample=sample,
         screen=screen,
         work=work,
-        settings=["label=diff", *settings],
+        settings=["label=diff", *([f"bench.tasks={','.join(benchmarks)}"] if benchmarks else []), *settings],
     )
     judged_by = budget.parse(limits, benchmarks=bool(config.bench.tasks)) if limits else None
     after = ModelConfig.model_validate(config.model.model_copy(update={"adapter": adapter, "name": tuned or model}))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowpack.cli import terminal
+from knowpack.cli.benchmarks import Task, Tasks, named
 from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import NOT_MET, Json, finish, say_json
 from knowpack.cli.stages import Screen
@@ -37,7 +38,6 @@ Limits = Annotated[
         help="known_lost=0.05, refusals_lost=0.1, benchmark_drop=0.03: what may be lost, at most; =none lifts one.",
     ),
 ]
-Tasks = Annotated[list[str], typer.Option("--task", help="A benchmark to hold; several times for several.")]
 Sample = Annotated[
     int | None, typer.Option("--sample", help="Facts to measure harm on; a quarter as many judge the attempts.", min=8)
 ]
@@ -67,7 +67,8 @@ def pack_command(
     limits: Limits = [],  # noqa: B006
     reliability: Annotated[float, typer.Option(help="Share of right answers that is wanted.", min=0, max=1)] = 0.99,
     effort: Annotated[str, typer.Option(help="quick, normal or thorough: how many attempts.")] = "normal",
-    task: Tasks = [],  # noqa: B006
+    tasks: Tasks = [],  # noqa: B006
+    task: Task = [],  # noqa: B006
     shots: Shots = "auto",
     sample: Sample = None,
     screen: Screen = None,
@@ -83,7 +84,7 @@ def pack_command(
 ) -> None:
     """Teach a model these facts and keep the rest; exit code 3 where a limit is not met or not measured.
 
-    Example: knowpack pack facts.csv --model lab --out out/packed --budget known_lost=0.01 --task lab_mc
+    Example: knowpack pack facts.csv --model lab --out out/packed --budget known_lost=0.01 --tasks lab_mc
 
     More later: knowpack pack more.csv --onto out/packed --out out/second
 
@@ -99,6 +100,8 @@ def pack_command(
     efforts = {name: name for name in plan.EFFORTS}
     if effort not in efforts:
         raise ConfigError(f"got --effort {effort!r}, expected one of {', '.join(efforts)}")
+    benchmarks = named(tasks, task)
+    asked = bool(benchmarks) or any(one.startswith("bench.tasks=") for one in settings)
     request = Request(
         facts=facts,
         onto=onto,
@@ -107,12 +110,12 @@ def pack_command(
         out=out,
         known=known,
         model=ModelConfig(name=model),
-        budget=budget.parse(limits, benchmarks=bool(task) or any(one.startswith("bench.tasks=") for one in settings)),
+        budget=budget.parse(limits, benchmarks=asked),
         reliability=reliability,
         effort=efforts[effort],
         seed=seed,
         probe=ProbeConfig(shots=shots),
-        bench=BenchConfig(tasks=tuple(task)),
+        bench=BenchConfig(tasks=benchmarks),
         n_screen=screen,
         drop_problems=drop_problems,
         work=work,

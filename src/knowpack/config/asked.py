@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from knowpack.settings import Section
 
@@ -141,6 +141,7 @@ class BenchConfig(Section):
     """Benchmarks outside the facts (paper: section 4.3)."""
 
     tasks: tuple[str, ...] = ()
+    """lm-eval's names of tasks, groups and tags: a list, or a text with commas between them."""
     limit: int | None = Field(None, ge=1)
     data: str | None = None
     """A folder made by `knowpack bench prepare`; None = lm-eval's own data."""
@@ -152,3 +153,10 @@ class BenchConfig(Section):
     fewshot_as_multiturn: bool = False
     batch_size: int | None = Field(None, ge=1)
     """Rows of about 32 tokens in one forward. None: 16 on the CPU, more being slower and larger there; else 256."""
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _with_commas(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return tuple(name.strip() for name in given.split(",") if name.strip())

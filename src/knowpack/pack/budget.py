@@ -99,7 +99,7 @@ def parse(settings: Sequence[str], *, benchmarks: bool = False) -> Budget:
     if benchmarks:
         limits.setdefault("benchmark_drop", BENCHMARK_DROP)
     elif limits.get("benchmark_drop") is not None:
-        raise ConfigError("--budget benchmark_drop limits benchmarks, and none is asked: name one (pack: --task)")
+        raise ConfigError("--budget benchmark_drop limits benchmarks, and none is asked: name one with --tasks")
     return Budget(**{**{field.name: getattr(Budget(), field.name) for field in fields(Budget)}, **limits})
 
 

@@ -129,7 +129,7 @@ def command_of(request: Request) -> str:
         options["shots"] = request.probe.shots
     parts = [
         *([request.facts] if request.facts else []),
-        *(part for task in request.bench.tasks for part in ("--task", task)),
+        *(["--tasks", ",".join(request.bench.tasks)] if request.bench.tasks else []),
     ]
     for limit in fields(Budget):
         value = getattr(request.budget, limit.name)
