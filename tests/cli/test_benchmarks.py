@@ -6,7 +6,7 @@ import pytest
 
 import tiny
 from commands import call, options
-from knowpack.bench import tasks as bench_tasks
+from knowpack.bench import task_names
 from knowpack.cli.benchmarks import named
 from knowpack.config import BenchConfig, RunConfig
 from knowpack.errors import BenchError, ConfigError
@@ -29,7 +29,8 @@ def test_task_and_tasks_are_one_option_in_every_command(
         "diff": [*options(folder, []), "--tuned", folder / "model", "--out", tmp_path / "out"],
         "pack": [folder / "facts.parquet", "--model", folder / "model", "--out", tmp_path / "out"],
     }
-    monkeypatch.setattr(bench_tasks, "check_names", asked)
+    monkeypatch.setattr(task_names, "check_names", asked)
+    monkeypatch.setattr("knowpack.cli.looked.check_names", asked)
     capsys.readouterr()
     for spelling in SPELLINGS:
         assert call(monkeypatch, command, *given[command], *spelling, "--quiet") == 2

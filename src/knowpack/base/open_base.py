@@ -32,10 +32,9 @@ def open_base(
     table = sources.load(facts_of(config)) if facts is None else facts
     shot_pool(config)  # a typo is said before the model is loaded
     if config.bench.tasks:
-        from knowpack.bench.tasks import check_names
+        from knowpack.bench.task_names import check_names
 
-        with progress.stage("looking up the benchmarks", None):
-            check_names(config.bench)
+        check_names(config.bench)
     if asker is None:
         with progress.stage(f"loading {config.model.name}", None):
             asker = open_asker(config.model, config.probe.batch_size)

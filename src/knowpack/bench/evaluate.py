@@ -108,11 +108,12 @@ def _run(
     out: Path,
     progress: Progress,
 ) -> None:
-    from knowpack.bench import harness, tasks
-    from knowpack.bench.journal import Journal
+    with progress.stage("loading the benchmarks", None):  # lm-eval is imported, and may read all its tasks
+        from knowpack.bench import harness, tasks
+        from knowpack.bench.journal import Journal
 
-    benchmarks = tasks.load(todo, config)
-    tasks.check_gold(benchmarks, config.limit)
+        benchmarks = tasks.load(todo, config)
+        tasks.check_gold(benchmarks, config.limit)
     journal = Journal(out / "partial", asker.identity.weights)
     keeping = asker.keeping(out / "partial" / "answered.jsonl") if isinstance(asker, Keeps) else nullcontext()
     with tasks.quiet(), progress.stage("benchmarks", None), keeping:

@@ -5,11 +5,9 @@ split that the data folder lacks (ARC's train) is taken out of the task; prompt,
 of a folder has its own place in the cache of `datasets`, which tells folders apart by the names in them only.
 """
 
-import difflib
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -19,11 +17,11 @@ import yaml
 from lm_eval.tasks import TaskManager
 
 from knowpack.bench.data import PATHS
+from knowpack.bench.task_names import first_folders, lab_folders, own_folders, unknown
 from knowpack.config import BenchConfig
 from knowpack.errors import BenchError, StoreError
 from knowpack.store import scan_table
 
-USUAL = ("mmlu/default", "truthfulqa", "arc", "logiqa")  # looked at first: all of lm-eval's take 10 seconds
 MMLU_SHOTS = 5  # Pletenev et al. 2025, section 4.3
 SHOT_KEYS = ("fewshot_split", "training_split", "validation_split")  # the first that is set gives lm-eval's examples
 SPLIT_KEYS = ("training_split", "validation_split", "test_split")
@@ -49,13 +47,12 @@ class Benchmark(NamedTuple):
 def load(names: Sequence[str], config: BenchConfig) -> list[Benchmark]:
     """Build the named tasks. Raises BenchError for an unknown name or unusable data."""
     with TemporaryDirectory() as folder, quiet():
-        own = _own(config)
-        manager = _manager(names, own)
+        manager = _manager(names, config)
         shotless: set[str] = set()
         if config.data is not None:
             leaves = sorted({leaf for name in names for leaf in _leaves(manager, name)})
             shotless = redirect(manager, leaves, Path(config.data), Path(folder))
-            manager = _manager(names, [*own, Path(folder)])
+            manager = _manager(names, config, [Path(folder)])
         return [_build(manager, name, config, shotless) for name in names]
 
 
@@ -137,54 +134,25 @@ def check_gold(benchmarks: Sequence[Benchmark], limit: int | None) -> None:
                     raise BenchError(f"{task.task_name}, item {number}: {said}")
 
 
-def _manager(names: Sequence[str], more: Sequence[Path]) -> TaskManager:
-    spec = find_spec("lm_eval")
-    if spec is None or spec.origin is None:
-        raise BenchError("lm-eval is not installed: pip install 'lm-eval>=0.4.13'")
-    root = Path(spec.origin).parent / "tasks"
-    own = [*_lab(), *more]
-    manager = TaskManager(include_defaults=False, include_path=[*(root / usual for usual in USUAL), *own])
+def _manager(names: Sequence[str], config: BenchConfig, more: Sequence[Path] = ()) -> TaskManager:
+    own = [*lab_folders(), *own_folders(config), *more]
+    manager = TaskManager(include_defaults=False, include_path=[*first_folders(config), *more])
     if all(name in manager.task_index for name in names):
         return manager
     manager = TaskManager(include_path=list(own))
     for name in names:
         if name not in manager.task_index:
-            near = difflib.get_close_matches(name, manager.all_tasks, n=5)
-            hint = f"near names: {', '.join(near)}" if near else "see `lm-eval ls tasks`"
-            raise BenchError(f"unknown benchmark task {name!r}; {hint}")
+            raise unknown(name, manager.all_tasks)
     return manager
-
-
-def check_names(config: BenchConfig) -> None:
-    """Raise BenchError for a task that does not exist, with names that are near; nothing is loaded."""
-    _manager(config.tasks, _own(config))
-
-
-def _own(config: BenchConfig) -> list[Path]:
-    """The folder of the user's own tasks, where one is named."""
-    if config.include is None:
-        return []
-    folder = Path(config.include)
-    if not any(folder.rglob("*.yaml")):
-        raise BenchError(f"bench.include={folder} holds no task: expected a folder with lm-eval's YAML files")
-    return [folder]
 
 
 def included(config: BenchConfig) -> str | None:
     """Hash of the user's own tasks: every file of their folder, by name and bytes."""
     digest = hashlib.blake2b(digest_size=8)
-    for folder in _own(config):
+    for folder in own_folders(config):
         for file in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
             digest.update(str(file.relative_to(folder)).encode() + hashlib.blake2b(file.read_bytes()).digest())
     return digest.hexdigest() if config.include is not None else None
-
-
-def _lab() -> list[Path]:
-    """The folder with the lab's own tasks, where the lab is there."""
-    from knowpack.lab import files
-
-    folder = files.task_dir()
-    return [folder] if folder.is_dir() else []
 
 
 def bare_manager() -> TaskManager:

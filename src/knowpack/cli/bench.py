@@ -59,17 +59,16 @@ def run(
     whole = override(RunConfig(model=ModelConfig(name=model, adapter=adapter, device=device), bench=config), settings)
     config = whole.bench
     with starting(quiet):
+        from knowpack.bench.task_names import check_names
         from knowpack.cli.looked import look_at_model
         from knowpack.store import refuse_file
 
         refuse_file(out)
         look_at_model(whole.model)
+        check_names(config)
         from knowpack.bench.evaluate import evaluate
-        from knowpack.bench.tasks import check_names
         from knowpack.decode.transformers_asker import live_change
         from knowpack.served.opening import open_asker
-
-        check_names(config)  # a typo is said before the model is loaded
     with progress(quiet).stage(f"loading {whole.model.name}", None):
         asker = open_asker(whole.model)
     if not as_json:

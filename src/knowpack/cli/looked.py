@@ -1,4 +1,4 @@
-"""What a command names, looked at before torch is imported: a typo in a model, a table or a folder costs no waiting.
+"""What a command names, looked at before torch is imported: a typo in a name, a table or a folder costs no waiting.
 
 names -> nothing, or the error that would have come seconds later. Hub names of adapters are left to their turn.
 """
@@ -6,6 +6,7 @@ names -> nothing, or the error that would have come seconds later. Hub names of 
 from collections.abc import Iterable
 from pathlib import Path
 
+from knowpack.bench.task_names import check_names
 from knowpack.config import SERVED, ModelConfig, RunConfig
 from knowpack.facts import sources
 from knowpack.facts.chosen import facts_of, shot_pool
@@ -16,9 +17,11 @@ from knowpack.store import refuse_file
 
 
 def look(config: RunConfig, *, out: Path | None = None, tables: Iterable[str | None] = ()) -> None:
-    """The model, facts and shots of a run. out: the folder to write; tables: of facts, beside the run's own."""
+    """The model, facts, shots and benchmarks of a run. out: the folder to write; tables: of facts, beside its own."""
     if out is not None:
         refuse_file(out)
+    if config.bench.tasks:
+        check_names(config.bench)
     look_at_model(config.model)
     if facts_of(config) not in sources.SOURCES:
         sources.load(facts_of(config))

@@ -126,11 +126,6 @@ def pack_command(
         _look(request)
         from knowpack.pack.flow import pack
         from knowpack.pack.stages import of_pack
-
-        if request.bench.tasks:
-            from knowpack.bench.tasks import check_names
-
-            check_names(request.bench)
     asker = None
     if dry_run or not quiet:
         opened = of_pack(request, progress(quiet))
@@ -283,7 +278,7 @@ def _look(request: "Request") -> None:
     from knowpack.pack.screen import screened
 
     known = "auto" if request.known == "none" else request.known
-    kept = RunConfig(model=request.model, facts=FactsConfig(path=known), probe=request.probe)
+    kept = RunConfig(model=request.model, facts=FactsConfig(path=known), probe=request.probe, bench=request.bench)
     if request.facts:
         screened(request)
     look(kept, out=request.out, tables=[request.remove, request.earlier])
