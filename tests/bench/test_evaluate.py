@@ -223,7 +223,7 @@ def test_only_the_place_of_the_data_differs_from_lm_evals_task(data: Path) -> No
 
     (benchmark,) = tasks.load(["arc_challenge"], config(data, "arc_challenge"))
     (task,) = benchmark.tasks()
-    manager = tasks._manager(["arc_challenge"], [])
+    manager = tasks._manager(["arc_challenge"], BenchConfig(tasks=("arc_challenge",)))
     own = load_yaml(manager.task_index["arc_challenge"].yaml_path, resolve_func=False)
     ours = task.config.to_dict()
     differ = {key for key in own if key not in ("tag", "metadata", "include") and ours.get(key) != own[key]}
