@@ -1,10 +1,10 @@
 """Replay prompts in other forms than questions; every expected prompt written out by hand."""
 
 from knowpack.config import KeepRecipe
-from knowpack.further.other_forms import other_forms as asked_in_the_report
+from knowpack.further.other_forms import other_forms
 from knowpack.records import Fact, table
 from knowpack.train import replay_prompts
-from knowpack.train.replay_prompts import OTHER_FORM, other_forms
+from knowpack.train.replay_prompts import OTHER_FORM, in_other_forms
 
 
 def capital(country: str, city: str) -> Fact:
@@ -17,7 +17,7 @@ LISTED = Fact("listed", "Is the lamp sold in shops?", ("No",))
 
 def test_claims_are_false_and_true_in_turn_and_every_third_prompt_is_a_sentence() -> None:
     two_answers = table([*PLACES[:2], PLACES[2]], Fact)  # of Peru's wrong answers one of two is drawn
-    asked = other_forms(two_answers, 3, seed=0)["question"].to_list()
+    asked = in_other_forms(two_answers, 3, seed=0)["question"].to_list()
     assert asked[0] in {
         f"What is the capital of Peru? Is it {city}? Answer yes or no." for city in ("Quito", "Santiago")
     }
@@ -26,17 +26,17 @@ def test_claims_are_false_and_true_in_turn_and_every_third_prompt_is_a_sentence(
 
 
 def test_no_claim_is_made_of_a_fact_that_yes_or_no_answers() -> None:
-    assert other_forms(table([LISTED], Fact), 5, seed=0).is_empty()
+    assert in_other_forms(table([LISTED], Fact), 5, seed=0).is_empty()
 
 
 def test_a_fact_without_any_wrong_answer_at_hand_gives_no_false_claim() -> None:
-    assert other_forms(table([PLACES[0]], Fact), 5, seed=0).is_empty()
+    assert in_other_forms(table([PLACES[0]], Fact), 5, seed=0).is_empty()
 
 
 def test_no_prompt_has_the_words_by_which_the_report_asks() -> None:
     facts = table(PLACES * 6, Fact)
-    held = other_forms(facts, 24, seed=0)["question"].to_list()
-    pairs = asked_in_the_report(facts, facts, ("Rain fell.",), 0)
+    held = in_other_forms(facts, 24, seed=0)["question"].to_list()
+    pairs = other_forms(facts, facts, ("Rain fell.",), 0)
     in_report = [fact.question for kind in ("yes_no", "statement") for fact, _ in pairs[kind]]
     assert len(held) == 24
     assert not set(held) & set(in_report)

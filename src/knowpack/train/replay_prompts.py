@@ -40,7 +40,7 @@ def prompts(facts: pl.DataFrame, packed: pl.DataFrame, recipe: KeepRecipe, seed:
     shuffled = others.sort("fact_id")[stream(seed, "replay", "facts").permutation(len(others))]
     chosen = _facts(shuffled, packed, recipe.n_replay)
     invented = made_up(facts, packed, recipe.n_made_up, seed)
-    formed = other_forms(shuffled.reverse(), recipe.n_other_forms, seed)  # what is asked as a question comes last
+    formed = in_other_forms(shuffled.reverse(), recipe.n_other_forms, seed)  # what is asked as a question comes last
     return pl.concat([chosen, invented, formed]).unique("question", maintain_order=True)
 
 
@@ -100,7 +100,7 @@ def made_up(facts: pl.DataFrame, packed: pl.DataFrame, n: int, seed: int) -> pl.
     return pl.DataFrame({"fact_id": ids, "why": [MADE_UP] * len(found), "question": list(found)}, schema=SCHEMA)
 
 
-def other_forms(facts: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
+def in_other_forms(facts: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
     """The first n facts that have another form: claims, false and true in turn, and of every third fact a short form.
 
     A fact that cannot be asked so gives none; a short form that cannot be made is a claim instead.
