@@ -128,7 +128,7 @@ def examples(world: World, cell: Cell, facts: pl.DataFrame) -> tuple[pl.DataFram
     prompts = replay_prompts.as_examples(replay_prompts.prompts(pool, facts, keep, cell.seed))
     contexts = Contexts(world.prompter, world.contexts[: 1 + keep.n_contexts])
     asked = build(world.loaded, prompts["question"].to_list(), contexts, keep, cell.seed)
-    return plan.examples(facts, HELD_OUT, prompts), asked, time.process_time() - started
+    return plan.examples(facts, HELD_OUT, prompts, short_forms=keep.short_forms), asked, time.process_time() - started
 
 
 def run(world: World, cell: Cell) -> dict[str, object]:

@@ -106,7 +106,7 @@ def tried(world: World, recipe: KeepRecipe, out: Path, known: set[str]) -> dict[
     contexts = Contexts(world.prompter, world.contexts[: 1 + recipe.n_contexts])
     replay = build(loaded, prompts["question"].to_list(), contexts, recipe, SEED)
     unseen = build(loaded, world.held["question"].to_list(), Contexts(world.prompter, world.shots), recipe, SEED)
-    examples = plan.examples(world.facts, HELD_OUT, prompts)
+    examples = plan.examples(world.facts, HELD_OUT, prompts, short_forms=recipe.short_forms)
     started = time.process_time()
     made = train(
         loaded, examples, recipe, SEED, out / store.hash_of(recipe.model_dump()), prompter=world.prompter, replay=replay

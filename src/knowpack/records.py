@@ -45,6 +45,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
     HIGHLY_KNOWN = "highly_known"
     PARAPHRASE = "paraphrase"
+    SHORT_FORM = "short_form"
     REPLAY = "replay"
 
 

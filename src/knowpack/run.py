@@ -31,6 +31,7 @@ from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Figure, Kind, Knowledge, Response
 from knowpack.run_figures import figures, harm_by_group, taught_ids
 from knowpack.train import mix, replay_prompts
+from knowpack.train.short_forms import in_short_forms
 
 if TYPE_CHECKING:
     from knowpack.train.base_answers import Replay
@@ -84,7 +85,7 @@ def make_examples(folder: Path, config: RunConfig, base: Base) -> None:
             extra = sources.load(config.mix.extra_facts) if config.mix.extra_facts else None
             examples = mix.mix(base.facts, base.knowledge, config.mix, config.seed, config.grader, extra)
             if isinstance(config.train, KeepRecipe):
-                examples = pl.concat([examples, _held_to_the_base(folder, config, base, examples)])
+                examples = pl.concat([examples, *_beside(folder, config.train, config, base, examples)])
             store.write_table(path, examples)
 
 
@@ -171,19 +172,20 @@ def _tell_card(folder: Path, config: RunConfig, base: Base, examples: pl.DataFra
     card.write(folder / "adapter", name, weights, told, config.train, config.seed, measured, again)
 
 
-def _held_to_the_base(folder: Path, config: RunConfig, base: Base, examples: pl.DataFrame) -> pl.DataFrame:
-    """Replay examples: of facts that are not probed, where there are any; else those probed count as trained.
+def _beside(
+    folder: Path, recipe: KeepRecipe, config: RunConfig, base: Base, examples: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Short forms of the mix, and replay examples: of facts that are not probed, where there are enough.
 
-    The facts that they are about are kept beside: replayed.parquet.
+    Else those probed count as trained. The facts that replay is about are kept beside: replayed.parquet.
     """
-    recipe = config.train
-    assert isinstance(recipe, KeepRecipe)
     packed = base.facts.filter(pl.col("fact_id").is_in(examples["fact_id"].unique().to_list()))
     apart = sources.load(facts_of(config)).join(base.facts, on="fact_id", how="anti", maintain_order="left")
     facts = apart if apart.height >= min(recipe.n_replay, ENOUGH_APART) else base.facts
     replay = replay_prompts.as_examples(replay_prompts.prompts(facts, packed, recipe, config.seed))
     keep_replayed(folder, facts, replay)
-    return replay
+    short = in_short_forms(examples, base.facts) if recipe.short_forms else examples.clear()
+    return short, replay
 
 
 def keep_replayed(folder: Path, facts: pl.DataFrame, examples: pl.DataFrame) -> None:

@@ -93,6 +93,8 @@ class KeepRecipe(TrainConfig):
     """Replay prompts about names that do not exist, put together from those of the facts: refusals stay."""
     n_other_forms: int = Field(0, ge=0)
     """Replay prompts that are claims to be judged (true or false, yes or no) and unfinished sentences."""
+    short_forms: bool = False
+    """Train the new facts as unfinished sentences and as key words too, made of their trained wordings."""
     no_replay_relations: float = Field(0.0, ge=0, lt=1)
     """Share of the relations that no replay prompt is about, drawn by seed: what is lost of them is reported apart."""
     no_replay_subjects: float = Field(0.0, ge=0, lt=1)

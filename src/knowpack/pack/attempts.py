@@ -88,6 +88,7 @@ def _told(trial: Trial, config: KeepRecipe) -> Told:
     back = pl.concat([removed, reworded]).select("fact_id", why=pl.lit("taken_back"), question="question")
     back = back.unique("question", maintain_order=True)
     replayed = replay_prompts.as_examples(pl.concat([back, prompts]))
-    examples = plan.examples(changes.held, HELD_OUT, replayed, known=changes.known)
+    short = config.short_forms
+    examples = plan.examples(changes.held, HELD_OUT, replayed, known=changes.known, short_forms=short)
     assert examples.filter(pl.col("kind") == str(Kind.REPLAY)).height == back.height + prompts.height
     return Told(examples, prompts["question"].to_list(), back["question"].to_list())

@@ -124,7 +124,8 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     contexts = Contexts(base.by_ids.prompter, trial.contexts)
     asked = build(base.loaded, prompts["question"].to_list(), contexts, config, request.seed, progress=progress)
     folder = request.out / "cells" / f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
-    made = attempt(mine, plan.examples(facts, HELD_OUT, prompts), config, folder, asked, progress)
+    told = plan.examples(facts, HELD_OUT, prompts, short_forms=config.short_forms)
+    made = attempt(mine, told, config, folder, asked, progress)
     harm = made.harm
     assert harm is not None, "each cell is validated"
     over = limits.excess(harm, request.budget, RECALL)

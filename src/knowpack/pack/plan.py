@@ -16,6 +16,7 @@ from knowpack.facts.chosen import sampled
 from knowpack.pack import overlap
 from knowpack.records import Example, Kind
 from knowpack.train.mix import paraphrases
+from knowpack.train.short_forms import in_short_forms
 
 if TYPE_CHECKING:
     from knowpack.probe.askers import Answers
@@ -98,7 +99,12 @@ def rank_for(n_bits: float, parameters_per_rank: int) -> int:
 
 
 def examples(
-    packed: pl.DataFrame, held_out: int, replay: pl.DataFrame, known: pl.DataFrame | None = None
+    packed: pl.DataFrame,
+    held_out: int,
+    replay: pl.DataFrame,
+    known: pl.DataFrame | None = None,
+    *,
+    short_forms: bool = False,
 ) -> pl.DataFrame:
     """Example table: the question and up to ten wordings of each packed fact, and the replay rows.
 
@@ -108,12 +114,13 @@ def examples(
     answer = both.select("fact_id", answer=pl.col("answers").list.first())
     is_new = pl.col("fact_id").is_in(packed["fact_id"].to_list())
     kind = pl.when(is_new).then(pl.lit(str(Kind.UNKNOWN))).otherwise(pl.lit(str(Kind.HIGHLY_KNOWN)))
-    asked = both.select("fact_id", "question", kind=kind)
+    questions = both.select("fact_id", "question", kind=kind)
     reworded = paraphrases(both, held_out).filter(pl.col("form") <= TRAINED_WORDINGS)
     reworded = reworded.select("fact_id", "question", kind=pl.lit(str(Kind.PARAPHRASE)))
-    new = pl.concat([asked, reworded]).join(answer, on="fact_id", maintain_order="left")
+    new = pl.concat([questions, reworded]).join(answer, on="fact_id", maintain_order="left")
     ids = [store.hash_of(list(row)) for row in new.select("fact_id", "kind", "question", "answer").iter_rows()]
-    return pl.concat([_in_schema(new.with_columns(example_id=pl.Series(ids, dtype=pl.String))), replay])
+    asked = _in_schema(new.with_columns(example_id=pl.Series(ids, dtype=pl.String)))
+    return pl.concat([asked, *([in_short_forms(asked, both)] if short_forms else []), replay])
 
 
 def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:

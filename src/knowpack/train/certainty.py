@@ -12,6 +12,7 @@ import polars as pl
 import torch
 from torch import nn
 
+from knowpack.records import Kind
 from knowpack.train.batch import Row
 from knowpack.train.contexts import Contexts
 from knowpack.train.lower import Logits
@@ -44,8 +45,13 @@ class NewFacts:
 
 
 def wordings(examples: pl.DataFrame, contexts: Contexts) -> NewFacts:
-    """Examples of the same fact are its wordings; from three on, the last is kept for checking."""
-    grouped = examples.group_by("fact_id", maintain_order=True).agg("question", pl.col("answer").first())
+    """Examples of the same fact are its wordings; from three on, the last is kept for checking.
+
+    Short forms stand behind the question, so that what checks is another question wherever there is one.
+    """
+    is_question = pl.int_range(pl.len()).over("fact_id") == 0
+    ordered = examples.sort(~is_question, pl.col("kind") != str(Kind.SHORT_FORM), maintain_order=True)
+    grouped = ordered.group_by("fact_id", maintain_order=True).agg("question", pl.col("answer").first())
     facts = [(questions, answer) for questions, answer in grouped.select("question", "answer").iter_rows()]
     answers = [contexts.answer(questions[0], answer) for questions, answer in facts]
     flat = [question for questions, _ in facts for question in questions]

@@ -15,6 +15,7 @@ from knowpack.facts.restated import WrongAnswers, is_yes_no, keywords, unfinishe
 from knowpack.records import Example, Fact, Kind, rows
 from knowpack.seeds import stream
 from knowpack.train.replay_left_out import replayable
+from knowpack.train.short_forms import FRAMES
 
 MADE_UP = "made_up"
 OTHER_FORM = "other_form"
@@ -24,7 +25,6 @@ CLAIMS = (  # none of them in the words of the report's own claims (further/othe
     'Somebody answers the question "{question}" with "{answer}". Is that correct?',
     "{question} {answer}, yes?",
 )
-UNFINISHED = ("{sentence}", "Go on: {sentence}", "Fill in what is missing: {sentence} ____.")
 SCHEMA = {"fact_id": pl.String(), "why": pl.String(), "question": pl.String()}
 
 
@@ -127,7 +127,7 @@ def _short(fact: Fact, place: int) -> str | None:
     if place % 2:
         return keywords(fact.question)
     sentence = unfinished(fact)
-    return UNFINISHED[place // 2 % len(UNFINISHED)].format(sentence=sentence) if sentence else None
+    return FRAMES[place // 2 % len(FRAMES)].format(sentence=sentence) if sentence else None
 
 
 def recombined(first: str, second: str) -> str:
