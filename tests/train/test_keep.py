@@ -89,6 +89,28 @@ def test_divergence_is_zero_where_nothing_changed() -> None:
     assert divergence(logits, [held]).tolist() == pytest.approx([0.0] * 3, abs=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen"])
+def test_gradients_of_packed_rows_are_those_of_whole_ones(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first place is read by the first row, and stands again as a spare one: its gradient must count once."""
+    monkeypatch.setattr("knowpack.train.shared.rounded", lambda n: -(-n // 16) * 16)
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(CONFIGS[kind])
+    context, rows = (7, 8, 9), [Row((1, 2, 3, 4, 5), 1), Row((9, 8, 7, 6), 3)]
+    found = []
+    with lora.adapted(model, TrainConfig(rank=3, alpha=6), 1) as tuned:
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                weight.data.normal_(0, 0.1)
+        whole = [tuned(input_ids=torch.tensor([[*context, *row.ids]])).logits[0] for row in rows]
+        read = torch.cat([one[2 + row.n_prompt : -1] for one, row in zip(whole, rows, strict=True)])
+        for logits in (read, answer_logits(tuned, context, rows)):
+            logits.square().sum().backward()
+            found.append([weight.grad.clone() for weight in lora.weights(tuned)])
+            tuned.zero_grad()
+    for expected, packed in zip(*found, strict=True):
+        torch.testing.assert_close(packed, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.usefixtures("library")
 def test_a_layer_with_lora_as_one_function_has_the_gradients_of_peft() -> None:
     torch.manual_seed(0)

@@ -120,11 +120,13 @@ class _Adapted(torch.autograd.Function):
     @staticmethod
     def backward(
         ctx: torch.autograd.function.FunctionCtx, *grads: Tensor
-    ) -> tuple[Tensor, None, None, Tensor, Tensor, None]:
+    ) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
         flat, inner, transposed, a, b = ctx.saved_tensors  # type: ignore[attr-defined]
         scale: float = ctx.scale  # type: ignore[attr-defined]
         out = grads[0].reshape(-1, grads[0].shape[-1]).contiguous()
         of_inner = (out @ b).mul_(scale)  # (tokens, rank)
-        of_x = product(out, transposed).addmm_(of_inner, a)
-        shape = (*grads[0].shape[:-1], flat.shape[-1])
-        return of_x.view(shape), None, None, of_inner.t() @ flat, (out.t() @ inner).mul_(scale), None
+        of_x = None
+        if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]  # not below the first adapter
+            shape = (*grads[0].shape[:-1], flat.shape[-1])
+            of_x = product(out, transposed).addmm_(of_inner, a).view(shape)
+        return of_x, None, None, of_inner.t() @ flat, (out.t() @ inner).mul_(scale), None

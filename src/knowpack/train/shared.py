@@ -5,7 +5,8 @@ path without gradients. Both attend by `attention`; an architecture that cannot 
 and one that cannot go on from a cache (Mamba) each row whole.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple, cast
 from weakref import WeakKeyDictionary
@@ -18,6 +19,8 @@ from transformers import PreTrainedModel
 from knowpack.decode.attention import Behind, Prefix, Step, attached
 from knowpack.decode.copied import cache_argument, cache_in
 from knowpack.decode.kernels import KeyValue
+from knowpack.decode.passes import MLPS
+from knowpack.decode.products import replaced
 from knowpack.decode.rows import Rows, Tree, pack, rounded
 from knowpack.train.batch import Row
 
@@ -101,15 +104,35 @@ def run(
     """One forward over packed rows, from their ids or from hidden states (tokens, hidden) -> (wanted, vocabulary)."""
     n_before = len(prefix) if prefix else 0
     positions = rows.positions + n_before
-    logits: Tensor = core(
-        input_ids=rows.ids[None] if hidden is None else None,
-        inputs_embeds=None if hidden is None else hidden[None],
-        position_ids=positions[None],
-        use_cache=False,
-        logits_to_keep=torch.tensor(wanted, device=core.device),
-        knowpack_step=Step((Behind(prefix, None),), rows, positions, n_before + rows.longest - 1),
-    ).logits.squeeze(0)  # not [0], whose gradient is a second tensor of this size, mostly zeros
+    places = torch.tensor(wanted, device=core.device)
+    with _last_mlp_at(core, places):
+        logits: Tensor = core(
+            input_ids=rows.ids[None] if hidden is None else None,
+            inputs_embeds=None if hidden is None else hidden[None],
+            position_ids=positions[None],
+            use_cache=False,
+            logits_to_keep=places,
+            knowpack_step=Step((Behind(prefix, None),), rows, positions, n_before + rows.longest - 1),
+        ).logits.squeeze(0)  # not [0], whose gradient is a second tensor of this size, mostly zeros
     return logits.float()
+
+
+@contextmanager
+def _last_mlp_at(core: PreTrainedModel, wanted: Tensor) -> Iterator[None]:
+    """Within, the last MLP of a Llama-like model gives 0 but at the places that logits are read of.
+
+    Its keys and values are the last layer's all the same: nothing else reads what it gives elsewhere.
+    """
+    last = [module for module in core.modules() if type(module).__name__ in MLPS][-1:]
+    once = sorted(set(wanted.tolist()))  # a place that stands twice would have its gradient twice
+    read = torch.tensor(once, device=wanted.device)
+
+    def forward(x: Tensor) -> Tensor:
+        found: Tensor = type(last[0]).forward(last[0], x.index_select(1, read))
+        return torch.zeros_like(x).index_copy(1, read, found)
+
+    with replaced(dict.fromkeys(last, forward)):
+        yield
 
 
 def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
