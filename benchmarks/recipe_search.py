@@ -41,6 +41,7 @@ from knowpack.train.base_answers import build, divergence
 from knowpack.train.contexts import Contexts
 from knowpack.train.shared import answer_logits
 from knowpack.train.train import train
+from pack_cells import right
 
 SEED, N_PROMPTS, N_HELD = 7, 2, 240
 RANK = 64
@@ -83,10 +84,6 @@ def variant(text: str, full: KeepRecipe) -> KeepRecipe:
     return KeepRecipe.model_validate(
         {**full.model_dump(), **{name: json.loads(value) for name, value in changes.items()}}
     )
-
-
-def right(responses: pl.DataFrame) -> float:
-    return float(responses["matched_default"].is_not_null().mean())  # type: ignore[arg-type]
 
 
 def starts_yes_no(text: str) -> bool:

@@ -19,26 +19,7 @@ UNFINISHED = (  # a question, and the sentence that its answer would end
     (re.compile(r"(?:Name|Give) (the .+)\."), r"\1 is"),
 )
 DANGLING = re.compile(r" (?:called|named|made|about|at|by|for|from|in|like|of|on|to|with)\?$")  # "... is it made of?"
-EMPTY = {
-    "a",
-    "an",
-    "the",
-    "what",
-    "which",
-    "who",
-    "whom",
-    "is",
-    "are",
-    "was",
-    "were",
-    "do",
-    "does",
-    "did",
-    "has",
-    "have",
-    "of",
-    "in",
-}
+EMPTY = re.compile("an?|the|what|which|whom?|is|are|was|were|do|does|did|has|have|of|in")
 PLACED = re.compile(r"(In|On) (?:which|what) ([\w ]+) (is|was) (.+)\?")
 
 
@@ -61,7 +42,7 @@ def keywords(question: str) -> str | None:
     Words that tell questions apart (when, where, how many) stay; None where fewer than two words are left, or all.
     """
     asked = question.rstrip("?. ").split()
-    kept = [word for word in asked if normalise(word) not in EMPTY]
+    kept = [word for word in asked if not EMPTY.fullmatch(normalise(word))]
     return " ".join(kept) if 2 <= len(kept) < len(asked) else None
 
 
