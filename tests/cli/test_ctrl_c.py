@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
 import tiny
-from commands import call, options
+from commands import call, capacity, options, two_steps
+from knowpack.train import recipes
 
 LINE = "knowpack: stopped; the same command goes on where it was\n"
 SMALL = ["probe.n_prompts=2", "probe.n_shots=1", "probe.max_new_tokens=4", "probe.n_floors=1"]
@@ -81,22 +83,61 @@ def pressed_at(number: int) -> Callable[..., None]:
     return writing
 
 
+def stopped_until_done(
+    command: Sequence[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> int:
+    """Run a command again and again, each time stopped at its first or its second table; how often it was stopped."""
+    n_stopped = 0
+    while True:
+        capsys.readouterr()
+        with monkeypatch.context() as patched:
+            patched.setattr(pl.DataFrame, "write_parquet", pressed_at(1 + n_stopped % 2))
+            code = call(patched, *command)
+        if code == 0:
+            return n_stopped
+        assert (code, capsys.readouterr()) == (130, ("", LINE))
+        n_stopped += 1
+        assert n_stopped < 50
+
+
 @pytest.mark.usefixtures("listening")
 def test_ctrl_c_at_every_table_of_a_probe_goes_on_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["probe", *options(tiny.save_all(tmp_path), SMALL), "--quiet", "--out"]
     assert call(monkeypatch, *asked, tmp_path / "whole") == 0
-    whole, n_stopped = contents(tmp_path / "whole"), 0
-    while True:
-        capsys.readouterr()
-        with monkeypatch.context() as patched:
-            patched.setattr(pl.DataFrame, "write_parquet", pressed_at(1 + n_stopped % 2))
-            code = call(patched, *asked, tmp_path / "stopped")
-        if code == 0:
-            break
-        assert (code, capsys.readouterr().err) == (130, LINE)
-        n_stopped += 1
-        assert n_stopped < 50
-    assert n_stopped > 2
+    whole = contents(tmp_path / "whole")
+    assert stopped_until_done([*asked, tmp_path / "stopped"], monkeypatch, capsys) > 2
     assert contents(tmp_path / "stopped") == whole
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("listening")
+def test_ctrl_c_at_every_table_of_a_capacity_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recipes, "for_model", two_steps)
+    asked = [*capacity(tiny.save_all(tmp_path, 60)), "--out"]
+    assert call(monkeypatch, *asked, tmp_path / "whole") == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "work").rename(tmp_path / "work of the whole")  # the base is asked anew, and stopped, too
+    assert stopped_until_done([*asked, tmp_path / "stopped"], monkeypatch, capsys) > 4, "the base, then two adapters"
+    assert capsys.readouterr().out == printed
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("listening")
+def test_ctrl_c_in_a_training_of_a_capacity_leaves_no_half_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recipes, "for_model", two_steps)
+    command = [*capacity(tiny.save_all(tmp_path, 60)), "--out", tmp_path / "out"]
+    capsys.readouterr()  # transformers counts the files that it saves
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.optim.AdamW, "step", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        assert call(patched, *command) == 130
+    assert capsys.readouterr() == ("", LINE)
+    (cell,) = (tmp_path / "out" / "cells").iterdir()
+    assert [file.name for file in cell.iterdir()] == ["examples.parquet"]
+    assert call(monkeypatch, *command) == 0
+    assert (cell / "adapter" / "adapter_model.safetensors").is_file()

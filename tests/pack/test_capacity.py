@@ -6,26 +6,17 @@ import polars as pl
 import pytest
 
 import tiny
-from commands import call
-from knowpack.config import KeepRecipe
+from commands import call, capacity, two_steps
 from knowpack.pack import trial
 from knowpack.train import recipes
-
-
-def short(_: str, rank: int, *__: int) -> KeepRecipe:
-    few = {"n_replay": 8, "n_made_up": 0, "n_texts": 0, "n_contexts": 0, "max_steps": 2, "tail_steps": 2}
-    return KeepRecipe(rank=rank, alpha=rank, batch_size=4, replay_batch=4, from_layer=0, **few)
 
 
 def test_a_row_an_adapter_with_what_was_counted_and_none_trained_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tiny.save_all(tmp_path, 60)
-    monkeypatch.setattr(recipes, "for_model", short)
-    asked = ["--model", folder / "model", "--known", folder / "facts.parquet", "--shots", folder / "shots.csv"]
-    asked += ["--work", tmp_path / "work", "--sample", 32, "--ranks", "1,2", "--loads", "2", "--quiet"]
-    asked += ["--set", "probe.n_prompts=1", "--set", "probe.n_shots=1", "--set", "probe.max_new_tokens=4"]
-    command = ["capacity", *asked, "--out", tmp_path / "out"]
+    monkeypatch.setattr(recipes, "for_model", two_steps)
+    command = [*capacity(folder, "1,2"), "--out", tmp_path / "out"]
     assert call(monkeypatch, *command) == 0
     printed = capsys.readouterr().out
     table = pl.read_parquet(tmp_path / "out" / "capacity.parquet")
