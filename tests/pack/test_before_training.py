@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from knowpack.cli.pack import _held
+from knowpack.cli.capacity import _held
 from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError
 from knowpack.pack import capacity, plan

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from knowpack.cli.pack import app
+from knowpack.cli.main import app
 from knowpack.errors import FactsError
 from knowpack.pack import plan
 from knowpack.train import recipes

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from knowpack.cli.benchmarks import Task, Tasks, named
-from knowpack.cli.pack import Limits
+from knowpack.cli.pack_options import Limits
 from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import NOT_MET, Json, finish
 from knowpack.cli.stages import (

@@ -1,4 +1,4 @@
-"""`knowpack facts ...`: tables of facts; those out of graphs are in cli_graphs.py. Parsing and printing only."""
+"""`knowpack facts ...`: tables of facts; those out of graphs are in graphs.py. Parsing and printing only."""
 
 from collections.abc import Callable
 from functools import partial

@@ -11,11 +11,12 @@ from typer.core import TyperGroup
 
 from knowpack.cli import terminal
 from knowpack.cli.bench import app as bench_app
+from knowpack.cli.capacity import capacity_command
 from knowpack.cli.diff import diff_command
 from knowpack.cli.export import export_command
 from knowpack.cli.facts import app as facts_app
 from knowpack.cli.lab import app as lab_app
-from knowpack.cli.pack import capacity_command, pack_command
+from knowpack.cli.pack import pack_command
 from knowpack.cli.push import push_command
 from knowpack.cli.reading import report_command, show_command
 from knowpack.cli.runs import run_command, study_command
