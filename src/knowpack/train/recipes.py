@@ -50,6 +50,7 @@ def real_for_load(rank: int, n_facts: int) -> KeepRecipe:
         n_replay=round(800 * load**0.38),
         n_made_up=100,
         n_other_forms=120,
+        short_forms=True,
         n_texts=32,
         n_contexts=4,
         by_question=0.33,
