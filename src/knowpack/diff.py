@@ -19,6 +19,7 @@ from knowpack.errors import FactsError, ModelError
 from knowpack.facts import sources
 from knowpack.further.asking import ask_base
 from knowpack.manifest import begin, owned
+from knowpack.model.places import WEIGHTS
 from knowpack.probe.askers import Asker, TextAnswers
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
@@ -85,6 +86,8 @@ def diff(
         with _tuned(base, after, whole) as tuned:
             if not (out / "tuned.json").is_file():
                 told = {"weights_hash": tuned.identity.weights, "largest_logit_change": live_change(tuned)}
+                if after.adapter is not None and (weights := Path(after.adapter) / WEIGHTS).is_file():
+                    told["adapter_hash"] = store.hash_file(weights)[:16]
                 store.write_json(out / "tuned.json", told)
             measure(out, config, base, tuned, progress)
         base.check_unchanged()

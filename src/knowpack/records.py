@@ -45,8 +45,8 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
     HIGHLY_KNOWN = "highly_known"
     PARAPHRASE = "paraphrase"
-    SHORT_FORM = "short_form"
     REPLAY = "replay"
+    SHORT_FORM = "short_form"
 
 
 class Kinship(StrEnum):

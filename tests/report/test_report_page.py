@@ -207,11 +207,11 @@ def test_the_first_screen_links_to_the_lost_facts_and_they_open_in_the_explorer(
     page = open_page(built).page
     page.click("a.to-lost")
     assert page.evaluate("location.hash") == "#lost-title"
-    falls = [
-        int(text.split()[0].replace("−", "-"))
-        for text in page.locator(".lost tbody tr td:nth-child(4)").all_text_contents()
-    ]
+    moved = page.locator(".lost tbody tr td:nth-child(3)").all_text_contents()
+    shares = [[float(one.strip("% ")) for one in text.partition(", ")[2].split("→")] for text in moved]
+    falls = [after - before for before, after in shares]
     assert falls == sorted(falls), "the worst first"
+    assert max(falls) < 0
     first = page.locator(".lost tbody tr th").first.text_content()
     page.click("a.to-explorer")
     assert page.input_value("#f-move") == "fell"

@@ -116,15 +116,29 @@ def test_a_long_path_in_the_heading_is_its_last_two_parts(name: str, text: str) 
 def test_stages_of_a_manifest_have_names_for_a_person() -> None:
     assert provenance.stage_name("train 00-a09815f1f6ba7034") == "training, attempt 1"
     assert provenance.stage_name("validate 03-a09815f1f6ba7034") == "judging, attempt 4"
-    assert provenance.stage_name("further-base") == "beside the probe, base"
+    assert provenance.stage_name("further-base") == "asking the base in other ways"
     assert provenance.stage_name("a stage of tomorrow") == "a stage of tomorrow"
 
 
 def test_the_page_does_not_say_that_a_count_was_judged_on_its_interval(tmp_path: Path) -> None:
-    """99.7% [93%, 100%] of the packed facts against a limit of 99% is met, as counted: the page said "on the end"."""
+    """99.7% [93%, 100%] of the packed facts against a limit of 99% is met, as measured: the page said "on the end"."""
     alone = verdict.judge(run(tmp_path), SMALL_LOSS).rule()
     assert alone == (
-        "Judged by the default limits of knowpack pack, what may be lost on the end of its 95% interval that hurts."
+        "Judged by the default limits of knowpack pack: losses by the worse end of their 95% interval. "
+        "No limit was set on fall of a benchmark."
     )
     with_new = verdict.judge(run(tmp_path), SMALL_LOSS | {"reliability": Estimate(0.997, 0.93, 1.0, 58)}).rule()
-    assert "knowpack pack: new facts answered as counted, since all of them were asked; what may be lost" in with_new
+    assert "knowpack pack: new facts answered as measured, since all of them were asked; losses by" in with_new
+
+
+def test_the_answer_says_of_how_many_limits_it_speaks(tmp_path: Path) -> None:
+    """ "Every limit is met" stood over a pack whose limits on refusals and benchmarks had been lifted."""
+    both = verdict.judge(run(tmp_path), SMALL_LOSS)
+    assert both.answer() == "Yes: both limits that were set are met."
+    missed = SMALL_LOSS | {"known_lost_net": Estimate(0.2, 0.1, 0.3, 900)}
+    assert verdict.judge(run(tmp_path), missed).answer() == "No: 1 of 2 limits is not met."
+    verdict.keep(tmp_path, Budget(known_lost=0.05, refusals_lost=None))
+    alone = verdict.judge(run(tmp_path), SMALL_LOSS)
+    assert alone.answer() == "Yes: the one limit that was set is met."
+    assert alone.rule().endswith("No limit was set on refusals lost and fall of a benchmark.")
+    assert verdict.options(run(tmp_path)) == " --budget refusals_lost=none"

@@ -17,7 +17,8 @@ DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 STEPS = 60  # a share is round(60 p): exact for 1..6, 10, 12, 15, 20 prompts, and one character
 UNASKED = "-"
 KIN = {str(kin): str(i) for i, kin in enumerate(Kinship)}  # 0..3
-TRAINED = {str(kind): str(i) for i, kind in enumerate(Kind, start=5)}  # 5..8; 4 = neither
+TRAINED = {str(kind): str(i) for i, kind in enumerate(Kind, start=5)}  # 5..9; 4 = neither
+OTHER_WORDINGS = (Kind.PARAPHRASE, Kind.SHORT_FORM)  # of a fact that has a row of its own
 LONGEST = 4000  # characters of an answer that the page shows; the rest is counted
 BITS = 5  # causes that one character of DIGITS holds
 BLOCK = 500  # facts whose answers lie in one chunk
@@ -127,7 +128,7 @@ def _kin(run: Run, ids: pl.DataFrame) -> list[str]:
     examples = run.examples()
     if examples is not None:
         for fact_id, kind in examples.select("fact_id", "kind").iter_rows():
-            if kind != Kind.PARAPHRASE or fact_id not in kinds:
+            if kind not in OTHER_WORDINGS or fact_id not in kinds:
                 kinds[fact_id] = TRAINED.get(kind, TRAINED[str(Kind.UNKNOWN)])
     return [
         kinds.get(fact_id, TRAINED[str(Kind.UNKNOWN)]) if trained else KIN.get(kinship or "", "4")

@@ -79,7 +79,7 @@ def _matrix(run: Run) -> "Figure":
         for c, j in enumerate(order):
             text = f"{counts[i][j]:,}\n{shares[r][c]:.1%}"
             ax.text(c, r, text, ha="center", va="center", fontsize=8)
-    ax.set_title(plain(f"{run.label}: {words(run).asked} that were not trained"))
+    ax.set_title(plain(f"{run.label}: {words(run).asked} {words(run).which}"))
     return figure
 
 

@@ -3,20 +3,17 @@
 Measured + index of a run -> First; the page, the terminal and --json show the same.
 """
 
-import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-from knowpack import store
-from knowpack.errors import StoreError
 from knowpack.records import Estimate, Grader
-from knowpack.report import measures
-from knowpack.report.finished import Run
+from knowpack.report import made, measures
 from knowpack.report.measured import Measured
 from knowpack.report.shares import share
 from knowpack.report.verdict import Judgement, judge
 
 DECISIVE = ("reliability", "known_lost_net", "refusals_lost_net", "benchmark_drop")
+NET = "by the adapter, less by the base itself, both asked under fresh prompts"
 LABELS = {
     "reliability": "New facts answered",
     "known_lost_net": "Known facts lost, net of noise",
@@ -26,8 +23,18 @@ LABELS = {
     "refusals_lost_net": "Refusals lost, net of noise",
     "benchmark_drop": "Largest fall of a benchmark",
 }
+NOTES = {
+    "known_lost_net": NET,
+    "own_lost_net": NET,
+    "refusals_lost_net": NET,
+    "benchmark_drop": "the task that fell most, on the same items before and after",
+}
+"""What is behind a figure of the first screen, in a line."""
 LOST = ("known_lost_net", "own_lost_net", "known_lost_raw", "own_lost_raw")
 N_DECISIVE = 3
+DIFFERENCES = {"trained_answers_net"}
+"""Differences of shares that may reach beyond 1, so that their unit is none."""
+JSON_FIELDS = ("kind", "label", "seed", "model", "model_hash", "adapter", "adapter_hash", "date", "seconds", "again")
 LONGEST_NAME = 40  # characters of a path in the heading
 
 
@@ -37,6 +44,8 @@ class Deciding(NamedTuple):
     name: str
     label: str
     estimate: Estimate | None
+    note: str = ""
+    """What is behind it, in a line."""
 
 
 class First(NamedTuple):
@@ -53,7 +62,9 @@ class First(NamedTuple):
     adapter: str
     """The adapter, or the whole fine-tuned model."""
     adapter_hash: str | None
-    """Of its file (a run, a pack), or of base and adapter together (a diff)."""
+    """Of its file; of the weights of a whole fine-tuned model."""
+    cost: str
+    """The time of the whole command, and the adapter's size, in words."""
     date: str | None
     """When the last stage ended, UTC."""
     seconds: float | None
@@ -77,12 +88,13 @@ def first(measured: Measured, index: int, grader: Grader = "default") -> First:
         label=run.label if kind in ("study", "run") else run.folder.name,
         seed=run.seed,
         model=str(run.config("model", "name") or "not kept"),
-        model_hash=_text(run.manifest.get("base_weights_hash")),
+        model_hash=made.text(run.manifest.get("base_weights_hash")),
         adapter=adapter,
-        adapter_hash=_text(run.read("tuned.json").get("weights_hash")) or _file_hash(run),
-        date=_date(run),
-        seconds=_seconds(run),
-        again=_again(measured, run),
+        adapter_hash=made.adapter_hash(run),
+        cost=made.cost(run),
+        date=made.date(run),
+        seconds=made.seconds(run),
+        again=made.again(measured, run),
         judgement=judge(run, found["default"]),
         figures=deciding(found[grader]),
         headline=headline(measured, index, grader),
@@ -113,7 +125,12 @@ def deciding(found: dict[str, Estimate]) -> list[Deciding]:
     lost = next((one for one in LOST if one in found), None)
     names = [lost or name if name == "known_lost_net" else name for name in DECISIVE]
     chosen = sorted(names, key=lambda name: name not in found)[:N_DECISIVE]
-    return [Deciding(name, LABELS[name], found.get(name)) for name in sorted(chosen, key=names.index)]
+    notes = dict(NOTES)
+    if (unseen := found.get("reliability_held_out")) is not None:
+        notes["reliability"] = f"in wordings that were not trained: {said(unseen)}".removesuffix(")") + " answers)"
+    return [
+        Deciding(name, LABELS[name], found.get(name), notes.get(name, "")) for name in sorted(chosen, key=names.index)
+    ]
 
 
 def headline(measured: Measured, index: int, grader: Grader) -> str:
@@ -124,15 +141,17 @@ def headline(measured: Measured, index: int, grader: Grader) -> str:
     if (learned := found.get("reliability")) is not None:
         n, right = learned.n or run.cell.n_unknown, share(learned.value, limits.get("reliability"))
         parts.append(f"{right} right answers to {'the one new fact' if n == 1 else f'{n:,} new facts'}")
+        if (unseen := found.get("reliability_held_out")) is not None:
+            parts[-1] += f" ({share(unseen.value)} in wordings that were not trained)"
     elif run.examples() is None:
         parts.append("the trained facts are unknown")
     net, raw = found.get("known_lost_net"), found.get("known_lost_raw")
     if (own := found.get("own_lost_net")) is not None:
         parts.append(_lost(own.value, limits.get("own_lost"), "of its own answers to its own questions"))
     elif net is not None:
-        parts.append(_lost(net.value, limits.get("known_lost"), "of what the model knew best"))
+        parts.append(_lost(net.value, limits.get("known_lost"), "of the facts that it knew best"))
     elif raw is not None:
-        parts.append(f"{share(raw.value)} of what the model knew best was lost (raw)")
+        parts.append(f"{share(raw.value)} of the facts that it knew best were lost (raw)")
     if (lost := found.get("refusals_lost_net")) is not None:
         parts.append(_lost(lost.value, limits.get("refusals_lost"), "of its refusals"))
     text = "; ".join(parts) or "None of the figures that decide could be measured"
@@ -142,18 +161,23 @@ def headline(measured: Measured, index: int, grader: Grader) -> str:
 def _lost(value: float, limit: float | None, of: str) -> str:
     if value <= 0:
         return f"no loss {of} was seen net of noise ({share(value)})"
-    return f"{share(value, limit)} {of} lost net of noise"
+    return f"{share(value, limit)} {of} were lost, net of noise"
 
 
 def said(estimate: Estimate | None, name: str = "") -> str:
     """A figure with interval and n, for a person."""
     if estimate is None:
         return "not measured"
-    form = share if estimate.unit == "share" and not name.startswith(("n_", "entropy")) else lambda v: f"{v:,.3g}"
+    shares = estimate.unit == "share" or name in DIFFERENCES
+    form = share if shares and not name.startswith(("n_", "entropy")) else _plain
     n = "" if estimate.n is None else f", n = {estimate.n:,}"
     if estimate.low is None or estimate.high is None:
         return f"{form(estimate.value)} (no interval{n})"
     return f"{form(estimate.value)} ({form(estimate.low)} to {form(estimate.high)}{n})"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.3g}".replace("-", "−")
 
 
 def as_json(measured: Measured, index: int) -> dict[str, object]:
@@ -161,7 +185,7 @@ def as_json(measured: Measured, index: int) -> dict[str, object]:
     told = first(measured, index)
     plain = {name: one._asdict() for name, one in measured.runs[index]["default"].items()}
     return {
-        **{name: getattr(told, name) for name in First._fields[:10]},
+        **{name: getattr(told, name) for name in JSON_FIELDS},
         "headline": told.headline,
         "verdict": told.judgement.word,
         "limits": [
@@ -171,43 +195,3 @@ def as_json(measured: Measured, index: int) -> dict[str, object]:
         "figures": {name: plain[name] for name in measures.NAMES if name in plain},
         "folder": str(measured.source.runs[index].folder),
     }
-
-
-def _again(measured: Measured, run: Run) -> str | None:
-    """The command that makes it again, given where the first was. Of a study: all of it, and this cell alone."""
-    if measured.source.kind not in ("study", "run"):
-        return _text(run.manifest.get("again")) or _text(run.manifest.get("command"))
-    work = Path(str(run.config("work") or "work"))
-    alone = f"knowpack run {shlex.quote(str(work / 'runs' / run.folder.name / 'config.yaml'))}"
-    if measured.source.kind == "run":
-        return alone
-    whole = work / "studies" / measured.source.folder.name / "study.yaml"
-    return f"knowpack study {shlex.quote(str(whole))}\n{alone}    # this cell alone"
-
-
-def _file_hash(run: Run) -> str | None:
-    try:
-        files = store.recorded_files(run.folder)
-    except StoreError:
-        return None
-    whole = files.get("adapter/adapter_model.safetensors")
-    return whole and whole[:16]
-
-
-def _stages(run: Run) -> list[dict[str, object]]:
-    found = run.manifest.get("stages")
-    return [one for one in found.values() if isinstance(one, dict)] if isinstance(found, dict) else []
-
-
-def _date(run: Run) -> str | None:
-    ended = [str(one["done_at"]) for one in _stages(run) if one.get("done_at")]
-    return max(ended, default=None)
-
-
-def _seconds(run: Run) -> float | None:
-    whole = run.manifest.get("seconds")
-    return float(whole) if isinstance(whole, int | float) else None
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value else None

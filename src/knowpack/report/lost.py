@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from knowpack.records import Grader
+from knowpack.records import Grader, Knowledge
 from knowpack.report import measures
 from knowpack.report.finished import Run
 from knowpack.report.markup import Child, Markup, alien, el, table
+from knowpack.report.shares import share
 from knowpack.report.words import words
 
 IN_ALL, AT_LEAST = 600, 20  # rows over all runs of a report, and of each
@@ -24,8 +25,12 @@ class Lost(NamedTuple):
     before: str
     """Its category, and its share of right answers."""
     after: str
+    was: str
+    """What the base answered most often; empty where it was not kept."""
     now: str
     """What it is answered most often now."""
+    p_after: float | None
+    """Share of right answers now; None where it was not kept."""
     delta_p: float
     """After - before, below 0."""
 
@@ -36,14 +41,19 @@ def lost(run: Run, grader: Grader) -> list[Lost]:
     fell = measures.under(run.shifts, grader).filter(~pl.col("trained") & (rank > 0))
     facts = run.facts().select("fact_id", "question", answer=pl.col("answers").list.first())
     rows = fell.join(facts, on="fact_id", maintain_order="left")
-    known = run.knowledge
+    now = _answers(run.knowledge, grader).rename({"answer": "now", "p": "p_after"})
+    was = _answers(run.base_table("knowledge.parquet", Knowledge), grader).rename({"answer": "was"}).drop("p")
+    for answers in (now, was):
+        rows = rows.join(answers, on="fact_id", how="left", maintain_order="left")
+    rows = rows.with_columns(pl.col("now", "was").fill_null("")).sort("delta_p", "question")
+    return [Lost(*row) for row in rows.select(Lost._fields).iter_rows()]
+
+
+def _answers(known: pl.DataFrame | None, grader: Grader) -> pl.DataFrame:
+    """[fact_id, answer, p]: the most frequent answer, and the share of right ones."""
     if known is None:
-        rows = rows.with_columns(now=pl.lit(None, pl.String))
-    else:
-        mine = known.filter(pl.col("grader") == grader).select("fact_id", now="top_answer")
-        rows = rows.join(mine, on="fact_id", how="left", maintain_order="left")
-    rows = rows.sort("delta_p", "question").select("question", "answer", "before", "after", "now", "delta_p")
-    return [Lost(q, a, b, c, "" if now is None else now, d) for q, a, b, c, now, d in rows.iter_rows()]
+        return pl.DataFrame(schema={"fact_id": pl.String, "answer": pl.String, "p": pl.Float64})
+    return known.filter(pl.col("grader") == grader).select("fact_id", answer="top_answer", p="p_correct")
 
 
 def section(run: Run, grader: Grader, n_runs: int) -> Markup:
@@ -53,21 +63,35 @@ def section(run: Run, grader: Grader, n_runs: int) -> Markup:
     if not found:
         return el("p", None, called.none_fell)
     cut = f" Here are the {most} that fell furthest." if len(found) > most else ""
-    many = f"{len(found):,} {called.asked} that were not trained"
-    said = f"{many} stand in a lower category than before, the worst first.{cut}"
+    many = f"{len(found):,} {called.asked} {called.which}"
+    said = (
+        f"{many} stand in a lower category than before, the worst first; {_rose(run, grader):,} in a higher one.{cut}"
+    )
     link = el("a", {"href": "#move=fell&sort=fell", "class": "to-explorer"}, "See them with every answer")
+    kept = any(one.was for one in found)
     rows: list[list[Child]] = [
         [
             alien(one.question),
             alien(one.answer, 120),
-            called.between(one.before, one.after),
-            points(one.delta_p),
+            f"{called.between(one.before, one.after)}, {_shares(one)}",
+            *([alien(one.was, 120)] if kept else []),
             alien(one.now, 120),
         ]
         for one in found[:most]
     ]
-    heads = ("question", called.answer, "moved", f"share of {called.answer}s", "now answered, most often")
+    answers = ("most often before", "most often now") if kept else ("most often now",)
+    heads = ("question", called.answer, f"moved, share of {called.answer}s", *answers)
     return el("div", None, el("p", None, said, " ", link), table(heads, rows, "Lost facts", classes="lost"))
+
+
+def _rose(run: Run, grader: Grader) -> int:
+    rank = pl.col("before").replace_strict(measures.ORDER) - pl.col("after").replace_strict(measures.ORDER)
+    return measures.under(run.shifts, grader).filter(~pl.col("trained") & (rank < 0)).height
+
+
+def _shares(one: Lost) -> str:
+    """100% → 40%."""
+    return points(one.delta_p) if one.p_after is None else f"{share(one.p_after - one.delta_p)} → {share(one.p_after)}"
 
 
 def points(delta: float) -> str:

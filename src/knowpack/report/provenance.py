@@ -19,10 +19,10 @@ STAGES = {
     "validate": "judging",
     "adapter": "choosing the adapter",
     "probe": "asking the tuned model",
-    "further-base": "beside the probe, base",
-    "further": "beside the probe, tuned model",
-    "knowledge": "knowledge map",
-    "shifts": "shifts and causes",
+    "further-base": "asking the base in other ways",
+    "further": "asking the tuned model in other ways",
+    "knowledge": "what the tuned model knows",
+    "shifts": "what moved, and why",
     "bench": "benchmarks",
     "figures": "figures",
 }
@@ -43,7 +43,7 @@ def section(measured: Measured, index: int) -> Markup:
     packages = versions if isinstance(versions, dict) else {}
     missing = [*unmeasured(measured), *(f"{one.name}: {one.state}" for one in measured.source.unfinished)]
     left = [
-        el("h3", None, "Again"),
+        el("h3", None, "Do it again"),
         el(
             "pre",
             {"tabindex": "0", "role": "region", "aria-label": "The command"},
@@ -64,7 +64,7 @@ def section(measured: Measured, index: int) -> Markup:
         el(
             "ul",
             None,
-            [el("li", None, text) for text in missing or ["Everything that this page has a place for was measured."]],
+            [el("li", None, text) for text in missing or ["Nothing was left out."]],
         ),
     ]
     config = run.manifest.get("config")
@@ -88,8 +88,7 @@ def recipe(run: Run, kind: str) -> Mapping[str, object] | None:
 def _recipe(run: Run, kind: str) -> Markup:
     told = recipe(run, kind)
     if told is None:
-        whose = "it was trained elsewhere" if kind == "diff" else "it was not kept"
-        return el("p", None, f"Unknown: {whose}.")
+        return el("p", None, "It is not recorded with this adapter." if kind == "diff" else "It was not kept.")
     return pairs(dict(flat(told)))
 
 
@@ -101,7 +100,9 @@ def _times(run: Run, seconds: float | None) -> Markup:
         for name in sorted(stages, key=_place)
     ]
     if seconds is not None:
-        rows.append(["the whole command, with loading and the base", f"{seconds:,.1f}"])
+        of_stages = sum(float(str(one.get("seconds") or 0)) for one in stages.values())
+        rows.append(["loading, asking the base, the report", f"{max(0.0, seconds - of_stages):,.1f}"])
+        rows.append(["all together", f"{seconds:,.1f}"])
     return table(["stage", "seconds"], rows, "Time") if rows else el("p", None, "The times were not kept.")
 
 

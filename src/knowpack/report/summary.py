@@ -6,7 +6,7 @@ Measured -> the index of a run; sentences; one JSON object.
 from typing import NamedTuple
 
 from knowpack.measure import causes
-from knowpack.records import GRADERS, Kinship
+from knowpack.records import GRADERS, Kind, Kinship
 from knowpack.report import measures
 from knowpack.report.finished import Run
 from knowpack.report.measured import Measured
@@ -34,6 +34,8 @@ def summary(measured: Measured) -> dict[str, object]:
         "chips": called.chips,
         "answer": called.answer,
         "kinships": [str(one) for one in Kinship],
+        "kinds": [str(one) for one in Kind],
+        "trained_known": any(run.examples() is not None for run in given.runs),
         "causes": [[str(rule.name), rule.label] for rule in causes.RULES],
         "open": best.run,
         "runs": [
@@ -65,7 +67,7 @@ def opening(measured: Measured) -> Best:
     best = max(range(len(labels)), key=rank)
     goal = "the most facts learned" + (" with a reliability of 90% or more, at the least harm" if rank(best)[0] else "")
     first = next(i for i, run in enumerate(measured.source.runs) if run.label == labels[best][0])
-    return Best(first, f"picked by their means over seeds for {goal} (the best of many looks better than it is)")
+    return Best(first, f"chosen by their means over seeds for {goal} (the best of many looks better than it is)")
 
 
 def unmeasured(measured: Measured) -> list[str]:
@@ -76,18 +78,21 @@ def unmeasured(measured: Measured) -> list[str]:
         "reliability": "Reliability: no trained Unknown facts, or it was not asked for.",
         "reliability_held_out": "New facts in other wordings: there are no held-out wordings, or they were not asked.",
         "known_lost_net": "Losses net of noise: base and adapter were not asked under fresh prompts.",
-        "refusals_kept": "Refusals kept: not counted in this run.",
+        "refusals_kept": "Refusals kept: the base refused nothing that it does not know, or it was not counted.",
     }
     missing = [text for name, text in said.items() if name not in found]
     if all(run.scores is None for run in measured.source.runs):
         missing.append("Benchmarks: none were run.")
     if not any(measures.kinship(run, "default") for run in measured.source.runs):
-        missing.append("Kinship to the trained facts and causes: the training facts are not known.")
+        missing.append(
+            "Nearness to the trained facts, and causes that need them (target, domain): those facts are not known."
+        )
     held = words(measured.source.runs[0]).categories[-1]
     if n := max((_screened(run) for run in measured.source.runs), default=0):
         missing.append(
-            f"Facts that the base did not answer: of up to {n:,} asked under one prompt, those that it answered or "
-            f"refused were measured. {held} facts are all there; other shares are of what was asked, not of the table."
+            f"Most facts that the base does not know: {n:,} were asked once, and those that it answered or refused "
+            f"were asked on. So every {held} fact of the {n:,} is measured, and few of the Unknown ones: shares of "
+            "all facts on this page are of those asked on."
         )
     return missing
 

@@ -104,7 +104,7 @@ def matrix(measured: Measured, grader: Grader) -> Table:
             if sum(line):
                 rows.append((run.label, run.seed, before, *(line[i] for i in shown)))
     heads = ("cell", "seed", "before", *(f"after: {called.categories[i]}" for i in shown))
-    return Table("matrix", f"Categories before and after, {called.asked} not trained", heads, rows)
+    return Table("matrix", f"Categories before and after, {called.asked} {called.which}", heads, rows)
 
 
 def kinship(measured: Measured, grader: Grader) -> Table:

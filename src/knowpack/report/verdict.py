@@ -49,13 +49,34 @@ class Judgement(NamedTuple):
             return "; ".join(f"{named(one.name)} {one.verdict} ({_limit(one)}): {_why(one)}" for one in missed)
         return ", ".join(f"{named(one.name)} {_why(one)} ({_limit(one)})" for one in self.verdicts)
 
+    def answer(self) -> str:
+        """The verdict as an answer to "may I ship it?", with how many limits it speaks of."""
+        n = len(self.verdicts)
+        missed = sum(one.verdict == "not met" for one in self.verdicts)
+        if self.word == "met":
+            which = {1: "the one limit", 2: "both limits"}.get(n, f"all {n} limits")
+            return f"Yes: {which} that {_was(n)} set {_is(n)} met."
+        if self.word == "not met":
+            return f"No: {missed} of {n} limit{'s' if n > 1 else ''} {_is(missed)} not met."
+        unknown = sum(one.verdict == "not measured" for one in self.verdicts)
+        return f"Not known: {unknown} of {n} limit{'s' if n > 1 else ''} {_was(unknown)} not measured."
+
     def rule(self) -> str:
-        """How the limits were judged: what is a sample on its interval, what was asked whole as counted."""
-        on_interval = "what may be lost on the end of its 95% interval that hurts"
+        """How the limits were judged: what is a sample on its interval, what was asked whole as it was measured."""
         counted = [named(one.name) for one in self.verdicts if one.name in limits.COUNTED]
-        if not counted:
-            return f"Judged by {self.by}, {on_interval}."
-        return f"Judged by {self.by}: {' and '.join(counted)} as counted, since all of them were asked; {on_interval}."
+        whole = f"{' and '.join(counted)} as measured, since all of them were asked; " if counted else ""
+        said = f"Judged by {self.by}: {whole}losses by the worse end of their 95% interval."
+        judged = {own_answers.KNOWN if one.name == own_answers.OWN else one.name for one in self.verdicts}
+        free = [named(name) for name in MEASURED_BY if name not in judged]
+        return f"{said} No limit was set on {' and '.join(free)}." if free else said
+
+
+def _is(n: int) -> str:
+    return "is" if n == 1 else "are"
+
+
+def _was(n: int) -> str:
+    return "was" if n == 1 else "were"
 
 
 def _limit(one: Verdict) -> str:
@@ -69,6 +90,18 @@ def _why(one: Verdict) -> str:
 def named(limit: str) -> str:
     """A limit as one reads it."""
     return NAMES.get(limit, limit.replace("_", " "))
+
+
+def options(run: Run) -> str:
+    """The limits kept beside a run, as they are given to a command; empty where none were given."""
+    kept = run.read(KEPT).get("budget")
+    if not isinstance(kept, dict):
+        return ""
+    usual = asdict(Budget())
+    given = {name: value for name, value in kept.items() if value != usual.get(name)} or {
+        "known_lost": kept["known_lost"]
+    }
+    return "".join(f" --budget {name}={'none' if value is None else f'{value:g}'}" for name, value in given.items())
 
 
 def keep(folder: Path, budget: Budget) -> None:

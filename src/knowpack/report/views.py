@@ -19,11 +19,6 @@ from knowpack.report.words import Words, words
 
 SIGNS = {"met": "✓", "not met": "✕", "not measured": "?"}
 LEVELS = {"met": "good", "not met": "bad", "not measured": "open"}
-ANSWERS = {
-    "met": "Yes: every limit is met.",
-    "not met": "No: a limit is not met.",
-    "not measured": "Not known: a limit was not measured.",
-}
 
 
 def view(measured: Measured, index: int, grader: Grader) -> dict[str, Markup]:
@@ -52,11 +47,14 @@ def _first(told: First, n_lost: int, trained: str, called: Words) -> Markup:
         ("Model", join(alien(told.model, 120), _hash(told.model_hash))),
         ("Adapter", join(alien(told.adapter, 120), _hash(told.adapter_hash))),
         ("Trained facts", trained),
+        ("Cost", told.cost),
         ("Date", (told.date or "not kept").replace("T", " ").replace("Z", " UTC")),
     ]
     identity = el("dl", {"class": "identity"}, [join(el("dt", None, k), el("dd", None, v)) for k, v in rows])
     link = el(
-        "a", {"href": "#lost-title", "class": "to-lost"}, f"The {n_lost:,} {called.asked} that it lost, the worst first"
+        "a",
+        {"href": "#lost-title", "class": "to-lost"},
+        f"The {n_lost:,} {called.asked} that fell to a lower category, the worst first",
     )
     return join(
         el("p", {"class": "answer"}, told.headline),
@@ -88,7 +86,7 @@ def _ship(told: First) -> Markup:
         "div",
         {"class": f"ship {LEVELS[word]}"},
         el("h2", {"class": "plain"}, "May I ship it?"),
-        el("p", {"class": "word"}, sign, ANSWERS[word]),
+        el("p", {"class": "word"}, sign, told.judgement.answer()),
         el("ul", None, lines),
         el("p", {"class": "small"}, told.judgement.rule()),
     )
@@ -112,6 +110,8 @@ def _card(one: Deciding, told: First) -> Markup:
     parts.append(_range(estimate, limit, "up" if one.name == "reliability" else "down"))
     parts.append(el("p", {"class": "small"}, said(estimate).partition(" (")[2].removesuffix(")")))
     parts.append(el("p", {"class": "small"}, f"limit {share(limit)}" if limit is not None else "no limit"))
+    if one.note:
+        parts.append(el("p", {"class": "small"}, f"{one.note[0].upper()}{one.note[1:]}."))
     return el("div", {"class": "card"}, parts)
 
 
@@ -137,7 +137,7 @@ def _range(estimate: Estimate, limit: float | None, tone: str) -> Markup | None:
 
 
 def _hash(value: str | None) -> Markup | None:
-    return None if value is None else el("code", {"class": "hash", "title": "hash of the weights"}, value)
+    return None if value is None else el("code", {"class": "hash", "title": "hash, for telling files apart"}, value)
 
 
 def _trained(run: Run) -> str:
@@ -147,7 +147,7 @@ def _trained(run: Run) -> str:
     n = examples.filter(examples["kind"] != "replay")["fact_id"].n_unique()
     counts = run.read("pack.json").get("counts")
     known = counts.get("known") if isinstance(counts, dict) else None
-    return f"{n:,}, of which the model knew {known:,}" if isinstance(known, int) and known else f"{n:,}"
+    return f"{n:,}: {n - known:,} new, {known:,} that it knew" if isinstance(known, int) and known else f"{n:,}"
 
 
 def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
@@ -158,9 +158,9 @@ def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
     total = sum(map(sum, counts))
     rose = sum(n for i, row in enumerate(counts) for j, n in enumerate(row) if j > i)
     fell = sum(n for i, row in enumerate(counts) for j, n in enumerate(row) if j < i)
-    text = f"Of {total:,} untrained {called.asked} {rose:,} rose and {fell:,} fell."
+    text = f"Of {total:,} {called.asked} {called.which} {rose:,} rose and {fell:,} fell."
     moved = f"{rose:,} rose (blue), {fell:,} fell (orange)"
-    note = f"{total:,} {called.asked} that were not trained, before on the left, after on the right: {moved}."
+    note = f"{total:,} {called.asked} {called.which}, before on the left, after on the right: {moved}."
     found = measured.runs[index][grader]
     floor = found.get("known_lost_floor") or found.get("own_lost_floor")
     parts = [
@@ -242,7 +242,9 @@ def _causes(run: Run, grader: Grader) -> Markup | None:
     unknown = run.examples() is None
     note = "Causes overlap; 95% intervals. Upright strokes: base rates among facts with a new wrong answer."
     note += (
-        " Causes that ask what was trained were not measured: that is unknown." if unknown else " Crosses: placebos."
+        " Causes that need the trained facts (target, domain) could not be told: those are unknown."
+        if unknown
+        else " Crosses: as many answers that were not trained."
     )
     text = "; ".join(f"{line[0]}, {line[1]}: {line[2]}" for line in numbers)
     drawn = [charts.legend(keys), charts.dots(rows, "share of the facts that moved all the way", text)]

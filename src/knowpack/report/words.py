@@ -24,12 +24,14 @@ class Words(NamedTuple):
     answer: str
     """The answer that counts."""
     note: str
-    """What the categories mean, where their names do not say it; else empty."""
+    """What the categories mean."""
+    which: str = "that were not trained"
+    """Which of them were asked."""
 
     @property
     def none_fell(self) -> str:
         """Where nothing was lost."""
-        return f"None of the {self.asked} that were not trained fell to a lower category."
+        return f"None of the {self.asked} {self.which} fell to a lower category."
 
     def between(self, before: str, after: str) -> str:
         """Two categories as a move."""
@@ -46,7 +48,7 @@ KNOWN = Words(
     "facts",
     "known facts",
     "right answer",
-    "",
+    " HighlyKnown: answered rightly under every prompt; MaybeKnown: under some; Unknown: under none.",
 )
 OWN = Words(
     ("Never", "Sampled", "Sometimes", "Always"),
@@ -60,5 +62,6 @@ OWN = Words(
 
 
 def words(run: Run) -> Words:
-    """Of this run."""
-    return OWN if run.asks_its_own else KNOWN
+    """Of this run. Where the trained facts are not known, some of those asked may be among them."""
+    called = OWN if run.asks_its_own else KNOWN
+    return called if run.examples() is not None else called._replace(which="that were asked")

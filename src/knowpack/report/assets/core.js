@@ -5,16 +5,10 @@ const DATA = JSON.parse(document.getElementById("summary").textContent);
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const STEPS = 60;
 const KIN_WORDS = [
-  "same subject",
-  "same relation",
-  "same range",
-  "unrelated",
-  "not trained",
-  "trained: unknown",
-  "trained: highly known",
-  "trained: paraphrase",
-  "trained: replay",
-];
+  ...DATA.kinships,
+  DATA.trained_known ? "not trained" : "not known",
+  ...DATA.kinds.map((kind) => `trained: ${kind}`),
+].map((word) => word.replaceAll("_", " ")); // by the digits of report/explorer.py
 const CAUSES = DATA.causes.map(([name]) => name); // order and labels are the rules' of measure/causes.py
 const CAUSE_WORDS = Object.fromEntries([...DATA.causes, ["unexplained", "unexplained"]]);
 

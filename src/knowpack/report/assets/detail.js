@@ -242,7 +242,13 @@ function nearest(i, after, at) {
     .sort((a, b) => b[0] - a[0])
     .slice(0, 5);
   if (!best.length)
-    return el("p", { class: "small" }, "No training fact shares its subject, relation, range or domain.");
+    return el(
+      "p",
+      { class: "small" },
+      DATA.trained_known
+        ? "No training fact shares its subject, relation, range or domain."
+        : "Which facts were trained is not known; this may be one of them.",
+    );
   return el(
     "section",
     { class: "near" },

@@ -1,0 +1,69 @@
+"""What a run's folder says of how it was made: the command, the adapter's hash, the date, the time and the size.
+
+Run -> plain values, None where they were not kept.
+"""
+
+import shlex
+from pathlib import Path
+
+from knowpack import store
+from knowpack.errors import StoreError
+from knowpack.model.places import WEIGHTS
+from knowpack.report.finished import Run
+from knowpack.report.measured import Measured
+from knowpack.report.verdict import options
+
+
+def again(measured: Measured, run: Run) -> str | None:
+    """The command that makes it again, given where the first was. Of a study: all of it, and this cell alone."""
+    if measured.source.kind not in ("study", "run"):
+        typed = text(run.manifest.get("again")) or text(run.manifest.get("command"))
+        return typed and typed + options(run)
+    work = Path(str(run.config("work") or "work"))
+    alone = f"knowpack run {shlex.quote(str(work / 'runs' / run.folder.name / 'config.yaml'))}"
+    if measured.source.kind == "run":
+        return alone
+    whole = work / "studies" / measured.source.folder.name / "study.yaml"
+    return f"knowpack study {shlex.quote(str(whole))}\n{alone}    # this cell alone"
+
+
+def adapter_hash(run: Run) -> str | None:
+    """Of the adapter's file, 16 hex digits; of a whole fine-tuned model that of its weights."""
+    tuned = run.read("tuned.json")
+    if told := tuned.get("adapter_hash") or tuned.get("weights_hash"):
+        return str(told)
+    try:
+        files = store.recorded_files(run.folder)
+    except StoreError:
+        return None
+    whole = files.get(f"adapter/{WEIGHTS}")
+    return whole and whole[:16]
+
+
+def date(run: Run) -> str | None:
+    """When the last stage ended, UTC."""
+    found = run.manifest.get("stages")
+    stages = [one for one in found.values() if isinstance(one, dict)] if isinstance(found, dict) else []
+    return max((str(one["done_at"]) for one in stages if one.get("done_at")), default=None)
+
+
+def seconds(run: Run) -> float | None:
+    """Of the whole command, loading and the base's own probe included."""
+    whole = run.manifest.get("seconds")
+    return float(whole) if isinstance(whole, int | float) else None
+
+
+def cost(run: Run) -> str:
+    """The time of the whole command and the adapter's size, for a person."""
+    taken, weights = seconds(run), run.folder / "adapter" / WEIGHTS
+    told = []
+    if taken is not None:
+        told.append(f"{taken / 60:,.0f} min by the clock" if taken > 100 else f"{taken:.0f} s by the clock")
+    if weights.is_file():
+        told.append(f"an adapter of {weights.stat().st_size / 1e6:,.1f} MB")
+    return ", ".join(told) or "not kept"
+
+
+def text(value: object) -> str | None:
+    """A value of a manifest; None where it is empty."""
+    return str(value) if value else None
