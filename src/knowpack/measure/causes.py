@@ -31,7 +31,12 @@ def _by_grader(
 
 RULES: tuple[CauseRule, ...] = (
     CauseRule(
-        Cause.NON_REFUSAL, "non-refusal", ("up",), False, _by_grader(default_causes.refused, paper_causes.refused)
+        Cause.NON_REFUSAL,
+        "non-refusal",
+        ("up",),
+        False,
+        _by_grader(default_causes.refused, paper_causes.refused),
+        meaning="the base refused to answer",
     ),
     CauseRule(
         Cause.EXPLOSION,
@@ -39,9 +44,24 @@ RULES: tuple[CauseRule, ...] = (
         ("up", "down"),
         False,
         _by_grader(default_causes.explosion, paper_causes.explosion),
+        meaning="the new answer is given to far more questions than any was before",
     ),
-    CauseRule(Cause.TARGET, "target", ("up", "down"), True, _by_grader(default_causes.target, paper_causes.target)),
-    CauseRule(Cause.DOMAIN, "domain", ("up", "down"), True, _by_grader(default_causes.domain, paper_causes.domain)),
+    CauseRule(
+        Cause.TARGET,
+        "target",
+        ("up", "down"),
+        True,
+        _by_grader(default_causes.target, paper_causes.target),
+        meaning="the new answer is that of a trained fact",
+    ),
+    CauseRule(
+        Cause.DOMAIN,
+        "domain",
+        ("up", "down"),
+        True,
+        _by_grader(default_causes.domain, paper_causes.domain),
+        meaning="the fact is of the domain, or the range, of a trained one",
+    ),
 )
 """In the order of the tables. Everything that names causes reads this: a sixth one is a rule more."""
 

@@ -65,6 +65,8 @@ class CauseRule:
     holds: Callable[[Evidence], pl.Series]
     """Evidence -> ids of the facts for which it holds, moved or not."""
     control: Control = Control.NEW_WRONG_ANSWER
+    meaning: str = ""
+    """When it holds, in a few words."""
 
 
 def gather(

@@ -37,7 +37,7 @@ def section(measured: Measured, grader: Grader) -> Markup:
 
 def _claims(measured: Measured, grader: Grader) -> Markup | None:
     lines = claim_tables.lines(measured, grader)
-    note = "The claims are about the paper's model and data; here they are judged on every cell of this study."
+    note = "The claims are about the paper's model and data; here they are judged on this study's cells of its kinds."
     return figure(
         "claims",
         "The five claims of the paper's abstract",

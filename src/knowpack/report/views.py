@@ -5,6 +5,7 @@ Measured + index + grader -> {slot: markup}; page.html has the slots, and page.j
 
 from collections.abc import Mapping
 
+from knowpack.measure.causes import RULES
 from knowpack.records import Estimate, Grader
 from knowpack.report import bands, charts, lost, measures, provenance
 from knowpack.report.charts import Dot, DotRow
@@ -246,6 +247,8 @@ def _causes(run: Run, grader: Grader) -> Markup | None:
         if unknown
         else " Crosses: as many answers that were not trained."
     )
+    named = {one.label for one in rows}
+    note += "".join(f" {rule.label}: {rule.meaning}." for rule in RULES if rule.meaning and rule.label in named)
     text = "; ".join(f"{line[0]}, {line[1]}: {line[2]}" for line in numbers)
     drawn = [charts.legend(keys), charts.dots(rows, "share of the facts that moved all the way", text)]
     shown = table(["move", "cause", "share", "base rate", "placebo"], numbers, "Causes: the numbers")
