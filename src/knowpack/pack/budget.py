@@ -112,7 +112,7 @@ def verdicts(harm: Harm, budget: Budget, reliability: float) -> list[Verdict]:
 def learned(found: Estimate, wanted: float) -> Verdict:
     """Reliability is a count over all trained facts, not a sample of them, and is judged as it is."""
     state: State = "met" if found.value >= wanted - 1e-9 else "not met"
-    return Verdict("reliability", wanted, state, found, f"{found.value:.4f} of {found.n} trained facts")
+    return Verdict("reliability", wanted, state, found, f"{found.value:.4f} of the answers to {found.n} facts")
 
 
 def current(harm: Harm, reliability: float) -> list[Verdict]:
@@ -156,8 +156,8 @@ def _judged(name: str, limit: float, estimate: Estimate | None) -> Verdict:
         why = f"nothing was measured that could be lost; {name}=none lifts the limit"
         return Verdict(name, limit, "not measured", estimate, why)
     if estimate.high <= limit + 1e-9:
-        return Verdict(name, limit, "met", estimate, f"{estimate.value:.4f}, at most {estimate.high:.4f}")
-    why = f"{estimate.value:.4f}, may be {estimate.high:.4f}"
+        return Verdict(name, limit, "met", estimate, f"{estimate.value:.4f} measured, at most {estimate.high:.4f}")
+    why = f"{estimate.value:.4f} measured, may be {estimate.high:.4f}"
     least = least_shown(estimate.n) if estimate.n else 1.0
     if estimate.value <= limit:
         why += f": within the limit, not shown to be; with n = {estimate.n} the smallest loss that can be shown is"
