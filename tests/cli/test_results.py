@@ -14,14 +14,11 @@ from rich.console import Console
 
 import tiny
 from commands import call, options
-from knowpack.cli import results
 from knowpack.cli.console import Watched
 from knowpack.cli.noted import Noted
 from knowpack.config import RunConfig
 from knowpack.errors import ConfigError
 from knowpack.progress import SILENT
-from knowpack.records import Estimate
-from knowpack.report.measured import Table
 from knowpack.settings import override
 from knowpack.state import NOTE, now
 
@@ -111,14 +108,6 @@ def test_a_librarys_log_goes_above_the_bars_and_breaks_none(monkeypatch: pytest.
 def test_a_wrong_setting_is_said_in_words_of_ours(setting: str, said: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         override(RunConfig(), [setting])
-
-
-def test_a_table_wider_than_the_terminal_is_told_row_by_row(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    row = ("a-cell-with-a-long-name", Estimate(0.5, 0.25, 0.75, 8), None)
-    results._stacked(Table("t", "T", ("cell", "known facts lost", "refusals"), [row]))
-    assert capsys.readouterr().out == "  a-cell-with-a-long-name\n    known facts lost: 0.500 [0.250, 0.750] n=8\n"
 
 
 def test_an_unknown_task_is_said_before_the_model_is_loaded(

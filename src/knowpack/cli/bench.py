@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from knowpack.cli import terminal
 from knowpack.cli.benchmarks import Task, Tasks, named
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.stages import Set, refuse_unread, say_live
+from knowpack.cli.terminal import echo, say_table
 
-WIDTH_OF_A_FILE = 132  # where nobody watches, a table may be wider than 80 columns
 app = typer.Typer(name="bench", invoke_without_command=True)
 LAB = ("lab_mc", "lab_truth_mc1", "lab_truth_mc2", "lab_arc", "lab_reading")
 
@@ -78,16 +77,16 @@ def run(
         told = {"kind": "bench", "model": model, "model_hash": asker.identity.weights, "adapter": adapter}
         say_json({**told, "scores": scores.to_dicts(), "folder": str(out)})
         return
-    shown = Table(title=f"{asker.name}: benchmarks", title_justify="left")
+    shown = Table()
     for column in ("task", "metric", "value", "stderr", "n"):
         shown.add_column(column, justify="left" if column in ("task", "metric") else "right")
     for one in scores.iter_rows(named=True):
         error = "" if one["stderr"] is None else f"{one['stderr']:.4f}"
         shown.add_row(one["task"], one["metric"], f"{one['value']:.4f}", error, f"{one['n']:,}")
-    _say(shown)
+    say_table(shown, f"{asker.name}: benchmarks")
     for line in _cuts(out, config.tasks):
-        _say(line)
-    _say(f"scores, samples and lm-eval's own files: {out}")
+        echo(line)
+    echo(f"scores, samples and lm-eval's own files: {out}")
 
 
 @app.command()
@@ -107,7 +106,7 @@ def compare(
     frame = compared(base, other)
     if out is not None:
         write_table(out, frame)
-    shown = Table(title=f"{other} against {base}", title_justify="left")
+    shown = Table()
     heads = ("task", "metric", "n", "base", "other", "difference", "95% interval", "1->0", "0->1", "p", "p (Holm)")
     for head in heads:
         shown.add_column(head, justify="left" if head in ("task", "metric") else "right")
@@ -127,7 +126,7 @@ def compare(
             f"{row['p']:.2g}",
             f"{row['p_holm']:.2g}",
         )
-    _say(shown)
+    say_table(shown, f"{other} against {base}")
 
 
 @app.command()
@@ -146,12 +145,12 @@ def prepare(
     for part in prepared(raw, out, truthfulqa=truthfulqa):
         name = f"{part.benchmark} ({part.name})" if part.benchmark != "mmlu" else "mmlu"
         counts.setdefault((name, part.split), []).append(part.rows)
-    shown = Table(title=f"benchmark data in {out}", title_justify="left")
+    shown = Table()
     for column in ("benchmark", "split", "files", "rows"):
         shown.add_column(column, justify="right" if column in ("files", "rows") else "left")
     for (name, split), rows in counts.items():
         shown.add_row(name, split, str(len(rows)), f"{sum(rows):,}")
-    _say(shown)
+    say_table(shown, f"benchmark data in {out}")
 
 
 def _cuts(out: Path, names: tuple[str, ...]) -> list[str]:
@@ -164,10 +163,3 @@ def _cuts(out: Path, names: tuple[str, ...]) -> list[str]:
         for n, window in [cuts(out / name)]
         if n
     ]
-
-
-def _say(shown: Table | str) -> None:
-    shown_on = terminal.console()
-    if not shown_on.is_terminal:
-        shown_on = terminal.console(width=WIDTH_OF_A_FILE)
-    shown_on.print(shown, soft_wrap=isinstance(shown, str))

@@ -1,13 +1,16 @@
 """`knowpack capacity`. Parsing and printing only."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from knowpack.cli.pack_options import Known, Limits, Model, Out, Sample, Shots, look_at, sized
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.stages import Quiet, Seed, Set, Work
-from knowpack.cli.terminal import echo
+from knowpack.cli.terminal import echo, say_table
+
+if TYPE_CHECKING:
+    import polars as pl
 
 UNREAD = ("train", "facts", "onto", "earlier", "remove", "n_screen", "n_written", "reliability", "effort", "bench")
 """Of a request's settings: what `capacity` does not read."""
@@ -67,23 +70,39 @@ def capacity_command(
         found = {"cells": table.to_dicts(), "largest": largest(table).to_dicts(), "folder": str(out)}
         say_json({"kind": "capacity", "model": model, **found})
         return
-    echo("replay  rank  facts  bits/parameter  recall    known lost, n  refusals lost, n  within budget")
-    for row in table.iter_rows(named=True):
-        lost, refusals = (
-            "-" if row[name] is None else f"{row[name]:.3f} {row[n]:>7,}"
-            for name, n in (("known_lost_net", "n_known"), ("refusals_lost_net", "n_refused"))
-        )
-        echo(
-            f"{'yes' if row['kept'] else 'no':>6}  {row['rank']:>4}  {row['n_facts']:>5}  "
-            f"{row['bits_per_parameter']:>14.4f}  {row['recall']:>6.3f}  {lost:>15}  {refusals:>16}  "
-            f"{'yes' if row['within_budget'] else 'no':>13}"
-        )
+    _say_cells(table)
     for row in largest(table).iter_rows(named=True):
         plain, safe = (
             _held(row[name], row[f"{name}_bits_per_parameter"], max(wanted_loads)) for name in ("d99", "safe_d99")
         )
         echo(f"rank {row['rank']}: D99 {plain}; safe D99 {safe}")
     echo(f"published, full models: {FULL_MODEL_BITS_PER_PARAMETER} bits a parameter (arXiv 2404.05405)")
+
+
+def _say_cells(table: "pl.DataFrame") -> None:
+    """A row an adapter."""
+    from rich.table import Table
+
+    heads = ("replay", "rank", "facts", "bits/parameter", "recall", "known lost", "refusals lost", "in budget")
+    shown = Table()
+    for head in heads:
+        shown.add_column(head, justify="left" if head in ("replay", "in budget") else "right")
+    for row in table.iter_rows(named=True):
+        lost, refusals = (
+            "" if row[name] is None else f"{row[name]:.3f} of {row[n]:,}"
+            for name, n in (("known_lost_net", "n_known"), ("refusals_lost_net", "n_refused"))
+        )
+        shown.add_row(
+            "yes" if row["kept"] else "no",
+            str(row["rank"]),
+            str(row["n_facts"]),
+            f"{row['bits_per_parameter']:.4f}",
+            f"{row['recall']:.3f}",
+            lost,
+            refusals,
+            "yes" if row["within_budget"] else "no",
+        )
+    say_table(shown)
 
 
 def _held(n: int | None, bits: float | None, most: int) -> str:

@@ -17,14 +17,16 @@ def say_plan(forecast: "Forecast", *, err: bool) -> None:
 
     from knowpack.cli.terminal import console as terminal
 
-    left = [stage for stage in forecast.stages if not stage.done]
-    n_done = len(forecast.stages) - len(left)
+    stages = [stage for stage in forecast.stages if stage.n or stage.done]
+    left = [stage for stage in stages if not stage.done]
+    n_done = len(stages) - len(left)
     console = terminal(err=err)
     if not left:
         console.print(f"plan: all {n_done} stages are on disk already")
         return
     table = Table("stage", "work", "about", box=None, pad_edge=False)
     table.columns[1].justify = table.columns[2].justify = "right"
+    table.columns[1].no_wrap = table.columns[2].no_wrap = True  # names of stages are folded, between words
     for stage in left[:SHOWN]:
         table.add_row(stage.what, _work(stage), _time(forecast.seconds(stage), stage.at_most))
     if len(left) > SHOWN:
@@ -45,7 +47,8 @@ def duration(seconds: float) -> str:
 
 
 def _work(stage: "Stage") -> str:
-    return f"{'at most ' if stage.at_most else ''}{stage.n:,} {stage.unit}"
+    unit = stage.unit.removesuffix("s") if stage.n == 1 else stage.unit
+    return f"{'at most ' if stage.at_most else ''}{stage.n:,} {unit}"
 
 
 def _time(seconds: float | None, at_most: bool) -> str:

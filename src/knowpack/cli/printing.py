@@ -49,9 +49,9 @@ def say_counts(title: str, counts: dict[str, int]) -> None:
     """Print counts as a small table; nothing where there is none."""
     if not counts:
         return
-    shown = Table(title=title, title_justify="left", show_header=False)
+    shown = Table(show_header=False)
     shown.add_column()
     shown.add_column(justify="right")
     for name, n in counts.items():
         shown.add_row(name, f"{n:,}")
-    terminal.console().print(shown)
+    terminal.say_table(shown, title)

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowpack.cli import terminal
-from knowpack.cli.terminal import echo
+from knowpack.cli.terminal import echo, say_table
 from knowpack.cli.terminal import say_json as say_json
 
 if TYPE_CHECKING:
     from knowpack.pack.budget import Budget, State
     from knowpack.report import Built
-    from knowpack.report.measured import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
 
@@ -54,35 +52,18 @@ def _tables(made: "Built") -> None:
     from knowpack.report.printed import text
     from knowpack.report.tables import tables
 
-    console = terminal.console()
     for given in tables(made.measured, "default"):
         if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE or given.name == IN_WORDS:
             continue
         table = Shown(*given.heads)
         for row in given.rows:
             table.add_row(*(text(value) for value in row))
-        echo(f"\n{given.title}")
-        if console.measure(table).maximum <= console.width:
-            console.print(table)
-        else:
-            _stacked(given)
+        say_table(table, f"\n{given.title}")
     echo("\nThe paper's abstract, here:")
     for line in lines(made.measured):
         echo(f"  {line}")
     folder = made.page.parent
     echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
-
-
-def _stacked(given: "Table") -> None:
-    """A table that is wider than the terminal: its rows one below the other, so that names and numbers stay whole."""
-    from knowpack.report.printed import text
-
-    for row in given.rows:
-        first, *values = row
-        echo(f"  {text(first)}")
-        for head, value in zip(given.heads[1:], values, strict=True):
-            if value is not None:
-                echo(f"    {head}: {text(value)}")
 
 
 def _plain(made: "Built") -> dict[str, object]:

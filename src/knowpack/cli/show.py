@@ -14,7 +14,7 @@ from rich.table import Table
 from knowpack import store
 from knowpack.cli import terminal
 from knowpack.cli.console import duration
-from knowpack.cli.terminal import echo
+from knowpack.cli.terminal import echo, fitted, say_table
 from knowpack.errors import StoreError
 from knowpack.state import Line, Now, listing
 
@@ -24,7 +24,7 @@ LEFT = {"missing", "running", "stopped"}
 
 def say(lines: Sequence[Line], at: Now | None) -> None:
     """A table, what is done now, and errors below, where they can be copied."""
-    terminal.console().print(_table(lines))
+    say_table(_table(lines))
     for line in _below(lines, at):
         echo(line)
 
@@ -35,9 +35,9 @@ def watch_runs(folder: Path) -> None:
     if not console.is_terminal:
         _say_changes(folder)
         return
-    with Live(_table(listing(folder)), console=console, auto_refresh=False, transient=True) as live:
+    with Live(fitted(_table(listing(folder)), console), console=console, auto_refresh=False, transient=True) as live:
         while any(line.state in LEFT for line in listing(folder)):
-            live.update(_table(listing(folder)), refresh=True)
+            live.update(fitted(_table(listing(folder)), console), refresh=True)
             time.sleep(WATCH_SECONDS)
     say(listing(folder), None)
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowpack.cli import terminal
 from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import Json, say_json
-from knowpack.cli.terminal import echo
+from knowpack.cli.terminal import echo, say_table
 from knowpack.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -207,5 +206,4 @@ def print_table(frame: "pl.DataFrame", title: str) -> None:
     table = Table(*frame.columns)
     for row in frame.iter_rows():
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
-    echo(title)
-    terminal.console().print(table)
+    say_table(table, title)

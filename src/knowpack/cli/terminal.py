@@ -4,16 +4,23 @@ a control sequence.
 text -> a line on stdout or stderr; a rich table or bar -> through `console`, under the same rule.
 """
 
+import copy
 import json
+import os
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
+
+WIDTH_OF_A_FILE = 132  # columns of a table where nobody watches and COLUMNS does not say
+WIDEST = 100_000  # no table is wider: to measure one that has all the room it wants
+NOTHING = ("", "–")  # what a cell holds where nothing was measured
 
 # C0 and C1 controls but tab and line end, marks that turn the direction of writing, halves of characters.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -54,6 +61,40 @@ def warned(
 def console(*, err: bool = False, width: int | None = None) -> Console:
     """A console for tables and bars that takes no text for markup."""
     return _Plain(stderr=err, width=width, markup=False, emoji=False, highlight=False)
+
+
+def say_table(table: Table, title: str | None = None, *, err: bool = False) -> None:
+    """A table, as it fits; its title above it on a line of its own."""
+    shown = console(err=err)
+    if not shown.is_terminal and "COLUMNS" not in os.environ:
+        shown = console(err=err, width=WIDTH_OF_A_FILE)
+    if title is not None:
+        echo(title, err=err)
+    made = fitted(table, shown)
+    shown.print(made, soft_wrap=isinstance(made, str))
+
+
+def fitted(table: Table, shown: Console) -> Table | str:
+    """The table with its lines; where that is too wide without them, then closer together; where that is too wide as
+    well its rows one below the other: no name and no number is folded or cut."""
+    bare, closer = copy.copy(table), copy.copy(table)
+    bare.box = closer.box = None
+    bare.pad_edge = closer.pad_edge = False
+    closer.padding = (0, 1, 0, 0)  # one space between columns, not two
+    for one in (table, bare, closer):
+        if shown.measure(one, options=shown.options.update_width(WIDEST)).maximum <= shown.width:
+            return one
+    return "\n".join(_stacked(table))
+
+
+def _stacked(table: Table) -> Iterator[str]:
+    heads = [one_line(str(column.header)) for column in table.columns]
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        first, *values = (one_line(str(cell)) for cell in cells)
+        yield f"  {first}"
+        for head, value in zip(heads[1:], values, strict=True):
+            if value not in NOTHING:
+                yield f"    {head}: {value}" if head else f"    {value}"
 
 
 def say_json(value: Mapping[str, object]) -> None:

@@ -136,9 +136,9 @@ def _sets(base: Base, config: RunConfig, folder: Path, label: str, *, own: bool)
     n_new = n_unanswered(base, base.facts, base.shots, asked) if own and not done else n
     if own:
         yield Stage(f"{label}: first prompt", n_new, "answers", done=done)
-        yield Stage(f"{label}: {p - 1} more prompts", n_new * (p - 1), "answers", drafted=True, done=done)
+        yield Stage(f"{label}: {p - 1} more {_prompts(p - 1)}", n_new * (p - 1), "answers", drafted=True, done=done)
     else:
-        yield Stage(f"{label}: the same {p} prompts", n * p, "answers", drafted=True, done=done)
+        yield Stage(f"{label}: the same {p} {_prompts(p)}", n * p, "answers", drafted=True, done=done)
     measured = (base.folder / "knowledge.parquet").is_file()
     for number in range(1, (asked.n_floors if asked.noise and asked.n_shots else 0) + 1):
         known = number == 1 or measured
@@ -148,6 +148,10 @@ def _sets(base: Base, config: RunConfig, folder: Path, label: str, *, own: bool)
         done = (folder / fresh_name(number) / "knowledge.parquet").is_file()
         what = f"{label}: fresh prompts {number}"
         yield Stage(what, n_facts * p, "answers", drafted=True, done=done, at_most=not known or n_new < n)
+
+
+def _prompts(n: int) -> str:
+    return "prompt" if n == 1 else "prompts"
 
 
 def _trains(stages: Sequence[Stage]) -> bool:
