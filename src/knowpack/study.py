@@ -15,7 +15,8 @@ import yaml
 
 from knowpack import store
 from knowpack.base import Base, measure_base, open_base
-from knowpack.config import RunConfig, StudyConfig
+from knowpack.bench.task_names import check_names
+from knowpack.config import BenchConfig, RunConfig, StudyConfig
 from knowpack.config.shard import Shard
 from knowpack.errors import ConfigError, HeldError, KnowpackError
 from knowpack.manifest import failure
@@ -48,9 +49,17 @@ def folder_of_study(config: StudyConfig) -> Path:
 
 
 def begun(config: StudyConfig) -> float:
-    """Now, by the clock of the disk that the study lies on, in seconds: a cell that failed before is run again."""
+    """Now, by the clock of the disk that the study lies on, in seconds: a cell that failed before is run again.
+
+    Raises ConfigError for a study without cells, BenchError for a benchmark that does not exist, in whichever cell.
+    """
     if not config.cells or not config.seeds:
         raise ConfigError(f"the study {config.name} has no cells; add some under cells:")
+    looked_at = [BenchConfig()]
+    for cell in config.runs():
+        if cell.bench not in looked_at:
+            check_names(cell.bench)
+            looked_at.append(cell.bench)
     return store.disk_seconds(folder_of_study(config))
 
 

@@ -8,10 +8,11 @@ import tiny
 from commands import call, options
 from knowpack.bench import task_names
 from knowpack.cli.benchmarks import named
-from knowpack.config import BenchConfig, RunConfig
+from knowpack.config import BenchConfig, RunConfig, StudyConfig
 from knowpack.errors import BenchError, ConfigError
 from knowpack.pack.request import Request, command_of
 from knowpack.settings import override
+from knowpack.study import begun
 
 SPELLINGS = (["--tasks", "lab_mc,lab_arc"], ["--task", "lab_mc", "--task", "lab_arc"], ["--tasks", "lab_mc, lab_arc,"])
 
@@ -57,3 +58,12 @@ def test_a_name_given_twice_is_asked_once_and_none_at_all_is_refused() -> None:
 def test_the_plan_of_a_pack_names_its_benchmarks_as_one_types_them() -> None:
     request = Request(facts="f.csv", out=Path("o"), bench=BenchConfig(tasks=("lab_mc", "lab_arc")))
     assert "f.csv --tasks lab_mc,lab_arc" in command_of(request)
+
+
+def test_a_wrong_benchmark_of_any_cell_is_said_before_the_study_has_a_folder(tmp_path: Path) -> None:
+    """From Python too: the base of the first cell would be loaded and measured first, and the last cell fail."""
+    cells = ({"label": "a", "bench.tasks": "lab_mc"}, {"label": "b", "bench.tasks": "lab_mc,lab_mcc"})
+    config = StudyConfig(base=RunConfig(work=str(tmp_path / "work")), cells=cells)
+    with pytest.raises(BenchError, match="unknown benchmark task 'lab_mcc'; near names: lab_mc"):
+        begun(config)
+    assert not (tmp_path / "work").exists()

@@ -69,6 +69,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     return {line: Told(*one) for line, one in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
+CELLS = (
+    "name: s\nbase: {{facts: {{path: lab, sample: 100}}, bench: {{tasks: [lab_mc]}}}}\n"
+    "cells:\n  - {{label: a, mix.n_unknown: 8}}\n  - {{label: b, {}}}\n"
+)
 FILES = {
     "facts.csv": "question,answer\n" + "".join(f"Where is Mira Solen {i}?,Branvel {i}\n" for i in range(12)),
     "wrong.csv": "frage,antwort\nWo?,Da\n",
@@ -84,6 +88,9 @@ FILES = {
     "typo.yaml": "facts: {path: lab, samples: 10}\n",
     "run.yaml": "facts: {path: lab, sample: 100}\nmix: {n_unknown: 8}\n",
     "study.yaml": "name: s\nbase: {facts: {path: lab, sample: 100}}\ncells:\n  - {label: a, mix.n_unknown: 8}\n",
+    "lasttask.yaml": CELLS.format("bench.tasks: 'lab_arc,lab_mcc'"),
+    "lastmodel.yaml": CELLS.format("model.name: labb"),
+    "lasttable.yaml": CELLS.format("facts.path: nowhere.csv"),
     "badcell.yaml": "name: s\nbase: {facts: {path: lab, sample: 100}}\ncells:\n  - {label: a, mix.n_unknwn: 8}\n",
     "noweights/adapter_config.json": json.dumps({"peft_type": "LORA", "r": 2, "target_modules": ["up_proj"]}),
     "modeldir/config.json": "{}",

@@ -94,7 +94,7 @@ class Plain:
             nonlocal done, said
             done += n
             now = time.perf_counter()
-            if total and now - said >= PLAIN_EVERY_SECONDS:
+            if total and done < total and now - said >= PLAIN_EVERY_SECONDS:
                 left = (now - started) / max(done, 1) * (total - done)
                 print(f"{label} ({done}/{total}), about {left:.0f} s left", file=sys.stderr, flush=True)
                 said = now

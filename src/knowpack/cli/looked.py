@@ -32,6 +32,16 @@ def look(config: RunConfig, *, out: Path | None = None, tables: Iterable[str | N
         shot_pool(config)
 
 
+def look_at_cells(runs: Iterable[RunConfig]) -> None:
+    """What the cells of a study name, each thing once: models, tables and benchmarks may differ from cell to cell."""
+    seen: list[object] = []
+    for one in runs:
+        named = (one.model, one.facts, one.probe.shots, one.bench)
+        if named not in seen:
+            look(one)
+            seen.append(named)
+
+
 def look_at_model(model: ModelConfig) -> None:
     """The model by its name, and the adapter where that is a folder."""
     if model.name.startswith(SERVED):

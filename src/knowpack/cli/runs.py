@@ -79,10 +79,9 @@ def study_command(
         raise ConfigError("--shard is one worker of many that you start yourself; leave out --executor and --jobs")
     runs, base = asked.runs(), None
     with starting(quiet):
-        from knowpack.cli.looked import look
+        from knowpack.cli.looked import look_at_cells
 
-        for one in runs[:1]:
-            look(one)
+        look_at_cells(runs)
         from knowpack.base import open_base
         from knowpack.forecast import of_study
         from knowpack.state import cells
