@@ -67,12 +67,25 @@ def test_where_nobody_watches_a_table_has_132_columns(
 def test_a_study_s_table_wider_than_the_terminal_is_told_row_by_row(
     at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    row = ("a-cell-with-a-long-name", Estimate(0.5, 0.25, 0.75, 8), None)
-    monkeypatch.setattr(tables, "tables", lambda *_: [Table("t", "T", ("cell", "known facts lost", "refusals"), [row])])
+    """Where that is more lines than a person reads there, the file is named in their place."""
+    row, heads = (
+        ("a-cell-with-a-long-name", Estimate(0.5, 0.25, 0.75, 8), None),
+        ("cell", "known facts lost", "refusals"),
+    )
+    given = [Table("t", "T", heads, [row]), Table("long", "Long", heads, [row] * 9)]  # 27 values
+    monkeypatch.setattr(tables, "tables", lambda *_: given)
     monkeypatch.setattr(claim_tables, "lines", lambda _: [])
     at(40)
     results._tables(SimpleNamespace(measured=None, page=Path("f/report.html")))  # type: ignore[arg-type]
-    assert said(capsys)[:4] == ["", "T", "  a-cell-with-a-long-name", "    known facts lost: 0.500 [0.250, 0.750] n=8"]
+    assert said(capsys)[:7] == [
+        "",
+        "T",
+        "  a-cell-with-a-long-name",
+        "    known facts lost: 0.500 [0.250, 0.750] n=8",
+        "",
+        "Long",
+        "  9 rows, wider than this terminal: f/tables/long.md",
+    ]
 
 
 RUNNING = Line(LONG, LONG, 42, "running", "mix train", "further-base (3 of 9)", 95.0, 300.0, None, "12345 on a-machine")
@@ -85,18 +98,8 @@ def test_show_names_its_runs_whole_at_80_and_120_columns(
     at(80)
     show.say([RUNNING, WAITING], None)
     assert said(capsys)[:-1] == [
-        f"  {LONG}",
-        "    seed: 42",
-        "    state: running",
-        "    step: further-base (3 of 9)",
-        "    time: 95 s",
-        "    left: about 5 min",
-        "    worker: 12345 on a-machine",
-        "  b",
-        "    seed: 43",
-        "    state: missing",
-        "    step: mix (1 of 9)",
-        "    left: about 7 min",
+        f"  {LONG}: seed 42, running, further-base (3 of 9), 95 s, about 5 min left, by 12345 on a-machine",
+        "  b: seed 43, missing, mix (1 of 9), about 7 min left",
     ]
     at(120)
     show.say([RUNNING, WAITING], None)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
 
 IN_WORDS = "claims"  # the table that is printed as sentences
-WIDEST_TABLE, LONGEST_TABLE = 10, 24  # columns, rows; larger ones are in the report and in tables/
+WIDEST_TABLE, LONGEST_TABLE = (
+    10,
+    24,
+)  # columns, rows (or lines, a value each); larger ones are in the report and in tables/
 NOT_MET = 3  # exit code: a limit is not met, or not measured
 
 
@@ -52,17 +55,19 @@ def _tables(made: "Built") -> None:
     from knowpack.report.printed import text
     from knowpack.report.tables import tables
 
+    folder = made.page.parent
     for given in tables(made.measured, "default"):
         if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE or given.name == IN_WORDS:
             continue
         table = Shown(*given.heads)
         for row in given.rows:
             table.add_row(*(text(value) for value in row))
-        say_table(table, f"\n{given.title}")
+        in_full = len(given.heads) * len(given.rows) <= LONGEST_TABLE
+        elsewhere = [f"  {len(given.rows)} rows, wider than this terminal: {folder / 'tables' / given.name}.md"]
+        say_table(table, f"\n{given.title}", narrow=None if in_full else elsewhere)
     echo("\nThe paper's abstract, here:")
     for line in lines(made.measured):
         echo(f"  {line}")
-    folder = made.page.parent
     echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
 
 

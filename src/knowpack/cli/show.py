@@ -24,7 +24,7 @@ LEFT = {"missing", "running", "stopped"}
 
 def say(lines: Sequence[Line], at: Now | None) -> None:
     """A table, what is done now, and errors below, where they can be copied."""
-    say_table(_table(lines))
+    say_table(_table(lines), narrow=_one_a_line(lines))
     for line in _below(lines, at):
         echo(line)
 
@@ -35,11 +35,13 @@ def watch_runs(folder: Path) -> None:
     if not console.is_terminal:
         _say_changes(folder)
         return
-    with Live(fitted(_table(listing(folder)), console), console=console, auto_refresh=False, transient=True) as live:
-        while any(line.state in LEFT for line in listing(folder)):
-            live.update(fitted(_table(listing(folder)), console), refresh=True)
+    lines = listing(folder)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while any(line.state in LEFT for line in lines):
+            live.update(fitted(_table(lines), console, _one_a_line(lines)), refresh=True)
             time.sleep(WATCH_SECONDS)
-    say(listing(folder), None)
+            lines = listing(folder)
+    say(lines, None)
 
 
 def say_verified(folder: Path) -> None:
@@ -91,6 +93,23 @@ def _table(lines: Sequence[Line]) -> Table:
         step, ahead = ([line.step], [left]) if open_ else ([], [])
         table.add_row(line.label, *seed, line.state, *step, took, *ahead, *who)
     return table
+
+
+def _one_a_line(lines: Sequence[Line]) -> list[str]:
+    """The same for a terminal that is too narrow for the table."""
+    seeded = len({line.seed for line in lines if line.seed is not None}) > 1
+    told = []
+    for line in lines:
+        parts = [
+            f"seed {line.seed}" if seeded and line.seed is not None else "",
+            line.state,
+            line.step,
+            duration(line.seconds) if line.seconds else "",
+            "" if line.left is None else f"about {duration(line.left)} left",
+            f"by {line.worker}" if line.worker else "",
+        ]
+        told.append(f"  {terminal.one_line(line.label)}: {', '.join(part for part in parts if part)}")
+    return told
 
 
 def _below(lines: Sequence[Line], at: Now | None) -> Iterator[str]:

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 import typer
@@ -63,20 +63,25 @@ def console(*, err: bool = False, width: int | None = None) -> Console:
     return _Plain(stderr=err, width=width, markup=False, emoji=False, highlight=False)
 
 
-def say_table(table: Table, title: str | None = None, *, err: bool = False) -> None:
-    """A table, as it fits; its title above it on a line of its own."""
+def say_table(
+    table: Table, title: str | None = None, *, narrow: Sequence[str] | None = None, err: bool = False
+) -> None:
+    """A table, `fitted`; its title above it on a line of its own."""
     shown = console(err=err)
     if not shown.is_terminal and "COLUMNS" not in os.environ:
         shown = console(err=err, width=WIDTH_OF_A_FILE)
     if title is not None:
         echo(title, err=err)
-    made = fitted(table, shown)
+    made = fitted(table, shown, narrow)
     shown.print(made, soft_wrap=isinstance(made, str))
 
 
-def fitted(table: Table, shown: Console) -> Table | str:
+def fitted(table: Table, shown: Console, narrow: Sequence[str] | None = None) -> Table | str:
     """The table with its lines; where that is too wide without them, then closer together; where that is too wide as
-    well its rows one below the other: no name and no number is folded or cut."""
+    well its rows one below the other: no name and no number is folded or cut.
+
+    narrow: lines of the caller's in place of those rows.
+    """
     bare, closer = copy.copy(table), copy.copy(table)
     bare.box = closer.box = None
     bare.pad_edge = closer.pad_edge = False
@@ -84,7 +89,7 @@ def fitted(table: Table, shown: Console) -> Table | str:
     for one in (table, bare, closer):
         if shown.measure(one, options=shown.options.update_width(WIDEST)).maximum <= shown.width:
             return one
-    return "\n".join(_stacked(table))
+    return "\n".join(_stacked(table) if narrow is None else narrow)
 
 
 def _stacked(table: Table) -> Iterator[str]:
