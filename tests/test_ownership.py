@@ -1,5 +1,6 @@
 """Whose folder is it: another request, foreign files, files that are gone or damaged. On a random model."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -53,6 +54,28 @@ def test_a_diff_of_other_facts_or_a_smaller_sample_is_refused(config: RunConfig,
             diff(changed, config.model, out)
     assert bytes_of(out) == before
     assert diff(config, config.model, out) == out
+
+
+def test_a_folder_that_one_may_not_write_to_is_said_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write anywhere, so the system's answer is made up here."""
+    (tmp_path / "theirs").mkdir()
+    store.refuse_file(tmp_path / "theirs" / "new" / "newer")
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / "theirs")
+    with pytest.raises(ConfigError, match=r"--work .*newer: you may not write to .*theirs; give a folder of your own"):
+        store.refuse_file(tmp_path / "theirs" / "new" / "newer", "--work")
+    store.refuse_folder(tmp_path / "mine.json")
+    with pytest.raises(ConfigError, match=r"--out .*theirs: that is a folder; give the name of a file"):
+        store.refuse_folder(tmp_path / "theirs")
+    monkeypatch.undo()
+
+    def refused(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refused)  # a folder that one may not look into
+    with pytest.raises(ConfigError, match=r"--out /a/b: Permission denied; give a folder of your own"):
+        store.refuse_file(Path("/a/b"))
 
 
 def test_a_probe_beside_foreign_files_is_refused(config: RunConfig, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ FILES = {
     "wrong.csv": "frage,antwort\nWo?,Da\n",
     "header.csv": "question,answer\n",
     "empty.csv": "",
+    "damaged.parquet": "question,answer\nWho?,Ada\n",
     "twice.csv": "question,answer\nWho?,Ada\nWho?,Bob\n",
     "notes.txt": "hello\n",
     "afile": "x",

@@ -22,7 +22,10 @@ _NAME = re.compile(rb"""[^\s,\[\]"'#-][^\n,\]"'#]*""")
 
 
 def check_names(config: BenchConfig) -> None:
-    """Raise BenchError for a task that does not exist, with names that are near; nothing is loaded."""
+    """Raise BenchError for a task that does not exist, with names that are near, or data that do not; nothing is
+    loaded."""
+    if config.data is not None and not Path(config.data).is_dir():
+        raise BenchError(f"there is no folder {config.data} of benchmark data; `knowpack bench prepare` writes one")
     wanted = set(config.tasks)
     near = [name for folder in first_folders(config) for name in known(folder)]
     if wanted.issubset(near):

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from knowpack.cli.benchmarks import Task, Tasks, named
+from knowpack.cli.printing import parquet
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.stages import Set, refuse_unread, say_live
 from knowpack.cli.terminal import echo, say_table
@@ -100,6 +101,8 @@ def compare(
 
     Example: knowpack bench compare out/bench-base out/bench-adapter
     """
+    if out is not None:
+        parquet(out)
     from knowpack.bench.compare import compare as compared
     from knowpack.store import write_table
 

@@ -137,7 +137,7 @@ def lint(
     shots: Annotated[
         str | None, typer.Option(help="The pool of few-shot examples: a table with question and answer(s).")
     ] = None,
-    show: Annotated[int, typer.Option(help="Print so many findings of each kind.")] = 5,
+    show: Annotated[int, typer.Option(min=0, help="Print so many findings of each kind.")] = 5,
 ) -> None:
     """Check a fact table; exit code 1 if something was found.
 

@@ -20,6 +20,7 @@ def look(config: RunConfig, *, out: Path | None = None, tables: Iterable[str | N
     """The model, facts, shots and benchmarks of a run. out: the folder to write; tables: of facts, beside its own."""
     if out is not None:
         refuse_file(out)
+    refuse_file(Path(config.work), "work")
     if config.bench.tasks:
         check_names(config.bench)
     look_at_model(config.model)

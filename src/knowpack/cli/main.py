@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, cast
 
@@ -34,6 +34,7 @@ class Commands(TyperGroup):
     wrong in the command line, and an option that no setting may have, as a ConfigError: one line, not typer's box."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        _refuse_empty(args)
         try:
             with _one_line():
                 return super().make_context(info_name, args, parent, **extra)
@@ -53,6 +54,15 @@ class Commands(TyperGroup):
             if told is None:
                 raise
             raise ConfigError(told) from None
+
+
+def _refuse_empty(args: Sequence[str]) -> None:
+    """Raise ConfigError for an empty word: nobody means one, and an empty --out would be the folder one is in."""
+    for before, word in zip(("", *args), args, strict=False):
+        option, sign, value = word.partition("=") if word.startswith("--") else ("", "=", word)
+        if sign and not value.strip():
+            name = option or (before if before.startswith("-") else "a word of the command line")
+            raise ConfigError(f"got nothing for {name}; is a variable of the shell not set?")
 
 
 @contextmanager

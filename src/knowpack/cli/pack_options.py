@@ -40,7 +40,13 @@ def look_at(request: "Request") -> None:
     from knowpack.pack.screen import screened
 
     known = "auto" if request.known == "none" else request.known
-    kept = RunConfig(model=request.model, facts=FactsConfig(path=known), probe=request.probe, bench=request.bench)
+    kept = RunConfig(
+        model=request.model,
+        facts=FactsConfig(path=known),
+        probe=request.probe,
+        bench=request.bench,
+        work=request.work,
+    )
     if request.facts:
         screened(request)
     look(kept, out=request.out, tables=[request.remove, request.earlier])

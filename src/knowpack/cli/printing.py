@@ -9,7 +9,7 @@ from rich.table import Table
 from knowpack.cli import terminal
 
 
-def _parquet(out: Path) -> Path:
+def parquet(out: Path) -> Path:
     """Refuses before any work what would be a table under a wrong name."""
     from knowpack.errors import FactsError
 
@@ -21,7 +21,7 @@ def _parquet(out: Path) -> Path:
 
 
 Out = Annotated[
-    Path, typer.Option("--out", callback=_parquet, help="Parquet file to write; it appears only when complete.")
+    Path, typer.Option("--out", callback=parquet, help="Parquet file to write; it appears only when complete.")
 ]
 
 

@@ -114,6 +114,9 @@ def mix_command(
     from knowpack.train.mix import to_messages
 
     refuse_unread("mix", settings, "model", "facts", "probe", "train", "bench", "further")
+    if out.suffix not in (".parquet", ".jsonl"):
+        raise ConfigError(f"got --out {out}, expected a .parquet file, or a .jsonl for other trainers")
+    store.refuse_folder(out)
     chosen = [f"mix.n_unknown={unknown}", f"mix.n_highly_known={highly_known}", f"mix.n_paraphrase={paraphrase}"]
     config = override(RunConfig(seed=seed), [*chosen, *settings])
     path = knowledge / "knowledge.parquet" if knowledge.is_dir() else knowledge

@@ -58,7 +58,10 @@ def _file_rows(path: Path, split: str | None, delimiter: str | None) -> Iterator
         ".parquet": _parquet_rows,
         **dict.fromkeys(WORKBOOKS, lambda path: _sheet_rows(path, split)),
     }
-    reader = readers.get(Path(name).suffix.lower())
+    kind = Path(name).suffix.lower()
+    if split is not None and kind not in WORKBOOKS:
+        raise FactsError(f"got --split {split}, which names a sheet or a part of a dataset; {path} has none")
+    reader = readers.get(kind)
     if reader is None:
         raise FactsError(f"{path}: unknown kind of file; expected one of {', '.join(readers)} (.gz allowed for text)")
     return reader(path)

@@ -1,6 +1,8 @@
 """A folder of the user's choice belongs to one request: what is in it is never written over by another one."""
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from knowpack.errors import ConfigError
@@ -38,11 +40,33 @@ def refuse_other(out: Path, command: str, request: dict[str, object]) -> None:
         raise ConfigError(f"{out} holds another {name} (other {', '.join(differing)}); give another --out")
 
 
-def refuse_file(out: Path) -> None:
-    """Raise ConfigError where a folder cannot be made, since a file is in its place or in that of one above it."""
-    for one in (out, *out.parents):
-        if one.is_file():
-            raise ConfigError(f"--out {out}: {one} is a file; give the name of a folder")
+def refuse_file(out: Path, named: str = "--out") -> None:
+    """Raise ConfigError where a folder cannot be made or written to: a file is in its place or in that of one above it,
+    or it is somebody else's. named: the option, for the message."""
+    _refuse_above((out, *out.parents), f"{named} {out}", "; give the name of a folder")
+
+
+def refuse_folder(out: Path, named: str = "--out") -> None:
+    """Raise ConfigError where a file cannot be written: a folder is in its place, or what `refuse_file` says."""
+    if out.is_dir():
+        raise ConfigError(f"{named} {out}: that is a folder; give the name of a file")
+    _refuse_above(tuple(out.parents), f"{named} {out}", "")
+
+
+def _refuse_above(places: Sequence[Path], said: str, advice: str) -> None:
+    """The first place that is there must be a folder that may be written to."""
+    for one in places:
+        try:
+            mode = one.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise ConfigError(f"{said}: {error.strerror}; give a folder of your own") from None
+        if not stat.S_ISDIR(mode):
+            raise ConfigError(f"{said}: {one} is {'a file' if stat.S_ISREG(mode) else 'no folder'}{advice}")
+        if not os.access(one, os.W_OK | os.X_OK):
+            raise ConfigError(f"{said}: you may not write to {one}; give a folder of your own")
+        return
 
 
 def _differing(one: dict[str, object], other: dict[str, object]) -> Iterator[str]:

@@ -123,5 +123,5 @@ def _named(path: Path) -> Iterator[None]:
 def _unreadable(path: Path, error: BaseException) -> StoreError:
     return StoreError(
         f"{path} is no readable parquet file (truncated?): {first_line(error)}; "
-        "remove it and run the same command again"
+        "if knowpack wrote it, remove it and run the same command again"
     )
