@@ -9,7 +9,7 @@ from typing import NamedTuple
 from knowpack.records import Estimate, Grader
 from knowpack.report import made, measures
 from knowpack.report.measured import Measured
-from knowpack.report.shares import share
+from knowpack.report.shares import points, share
 from knowpack.report.verdict import Judgement, judge
 
 DECISIVE = ("reliability", "known_lost_net", "refusals_lost_net", "benchmark_drop")
@@ -82,7 +82,8 @@ def first(measured: Measured, index: int, grader: Grader = "default") -> First:
     kind = measured.source.kind
     after = run.manifest.get("after")
     tuned = after if isinstance(after, dict) else {}
-    adapter = str(tuned.get("adapter") or tuned.get("name") or (run.folder.name if kind == "pack" else run.label))
+    packed = f"{run.folder.name}/adapter" if kind == "pack" else run.label
+    adapter = str(tuned.get("adapter") or tuned.get("name") or packed)
     return First(
         kind=kind,
         label=run.label if kind in ("study", "run") else run.folder.name,
@@ -169,7 +170,8 @@ def said(estimate: Estimate | None, name: str = "") -> str:
     if estimate is None:
         return "not measured"
     shares = estimate.unit == "share" or name in DIFFERENCES
-    form = share if shares and not name.startswith(("n_", "entropy")) else _plain
+    as_share = points if name.endswith("_change") else share
+    form = as_share if shares and not name.startswith(("n_", "entropy")) else _plain
     n = "" if estimate.n is None else f", n = {estimate.n:,}"
     if estimate.low is None or estimate.high is None:
         return f"{form(estimate.value)} (no interval{n})"

@@ -11,7 +11,7 @@ from knowpack.records import Grader, Knowledge
 from knowpack.report import measures
 from knowpack.report.finished import Run
 from knowpack.report.markup import Child, Markup, alien, el, table
-from knowpack.report.shares import share
+from knowpack.report.shares import points, share
 from knowpack.report.words import words
 
 IN_ALL, AT_LEAST = 600, 20  # rows over all runs of a report, and of each
@@ -92,8 +92,3 @@ def _rose(run: Run, grader: Grader) -> int:
 def _shares(one: Lost) -> str:
     """100% → 40%."""
     return points(one.delta_p) if one.p_after is None else f"{share(one.p_after - one.delta_p)} → {share(one.p_after)}"
-
-
-def points(delta: float) -> str:
-    """A change of a share: −40 points."""
-    return f"{'−' if delta < 0 else '+'}{abs(100 * delta):.0f} points"

@@ -20,6 +20,11 @@ def share(value: float, limit: float | None = None) -> str:
     return f"{text.removeprefix('-') if float(text) == 0 else text.replace('-', '−')}%"
 
 
+def points(delta: float) -> str:
+    """A change of a share: −40 points."""
+    return f"{'−' if delta < 0 else '+'}{abs(100 * delta):.0f} points"
+
+
 def in_shares(text: str, limit: float) -> str:
     """A text in which shares stand with four digits, as the reason of a verdict has them, with percentages."""
     return re.sub(r"-?\b[01]\.\d{4}\b", lambda found: share(float(found[0]), limit), text)

@@ -5,6 +5,8 @@ Measured + index + grader -> {slot: markup}; page.html has the slots, and page.j
 
 from collections.abc import Mapping
 
+import polars as pl
+
 from knowpack.measure.causes import RULES
 from knowpack.records import Estimate, Grader
 from knowpack.report import bands, charts, lost, measures, provenance
@@ -19,6 +21,7 @@ from knowpack.report.verdict import named
 from knowpack.report.words import Words, words
 
 SIGNS = {"met": "✓", "not met": "✕", "not measured": "?"}
+LAB = " (knowpack's small model of an invented world)"
 LEVELS = {"met": "good", "not met": "bad", "not measured": "open"}
 
 
@@ -26,7 +29,9 @@ def view(measured: Measured, index: int, grader: Grader) -> dict[str, Markup]:
     """Slot -> markup."""
     run, told = measured.source.runs[index], first(measured, index, grader)
     return {
-        "first": join(_which(measured, index), _first(told, len(lost.lost(run, grader)), _trained(run), words(run))),
+        "first": join(
+            _which(measured, index), _first(told, len(lost.lost(run, grader)), _trained(run), _harm(run), words(run))
+        ),
         "moved": _moved(measured, index, grader),
         "lost": lost.section(run, grader, len(measured.source.runs)),
         "figures": _all_figures(measured.runs[index][grader]),
@@ -43,11 +48,12 @@ def _which(measured: Measured, index: int) -> Markup | None:
     return el("p", {"class": "small", "id": "which"}, el("strong", None, alien(run.label)), f", seed {run.seed}{why}.")
 
 
-def _first(told: First, n_lost: int, trained: str, called: Words) -> Markup:
+def _first(told: First, n_lost: int, trained: str, harm: str, called: Words) -> Markup:
     rows = [
-        ("Model", join(alien(told.model, 120), _hash(told.model_hash))),
+        ("Model", join(alien(told.model, 120), LAB if told.model == "lab" else None, _hash(told.model_hash))),
         ("Adapter", join(alien(told.adapter, 120), _hash(told.adapter_hash))),
         ("Trained facts", trained),
+        ("Harm asked of", harm),
         ("Cost", told.cost),
         ("Date", (told.date or "not kept").replace("T", " ").replace("Z", " UTC")),
     ]
@@ -149,6 +155,13 @@ def _trained(run: Run) -> str:
     counts = run.read("pack.json").get("counts")
     known = counts.get("known") if isinstance(counts, dict) else None
     return f"{n:,}: {n - known:,} new, {known:,} that it knew" if isinstance(known, int) and known else f"{n:,}"
+
+
+def _harm(run: Run) -> str:
+    """How much harm was measured on."""
+    n = measures.under(run.shifts, "default").filter(~pl.col("trained")).height
+    prompts = run.config("probe", "n_prompts")
+    return f"{n:,} {words(run).asked}" + (f" under {prompts} prompts each" if isinstance(prompts, int) else "")
 
 
 def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
