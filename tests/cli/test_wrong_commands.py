@@ -82,6 +82,8 @@ FILES = {
     "twice.csv": "question,answer\nWho?,Ada\nWho?,Bob\n",
     "notes.txt": "hello\n",
     "afile": "x",
+    "taken/mine.txt": "x",
+    "probed/manifest.json": json.dumps({"command": "knowpack probe", "request": {}}),
     "list.yaml": "- a\n- b\n",
     "twice.yaml": "cells:\n  - {label: a, mix.n_unknown: 8}\n  - {label: a, mix.n_unknown: 9}\n",
     "broken.yaml": "base: {facts: {path: lab\ncells: [\n",

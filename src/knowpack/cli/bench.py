@@ -61,9 +61,9 @@ def run(
     with starting(quiet):
         from knowpack.bench.task_names import check_names
         from knowpack.cli.looked import look_at_model
-        from knowpack.store import refuse_file
+        from knowpack.store import refuse_foreign
 
-        refuse_file(out)
+        refuse_foreign(out, "knowpack bench")
         look_at_model(whole.model)
         check_names(config)
         from knowpack.bench.evaluate import evaluate

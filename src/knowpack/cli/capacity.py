@@ -63,7 +63,7 @@ def capacity_command(
         if getattr(request, name) != Request.model_fields[name].default:
             raise ConfigError(f"`knowpack capacity` reads no setting {name}; leave it out")
     with starting(quiet):
-        look_at(request)
+        look_at(request, "knowpack capacity")
         from knowpack.pack.capacity import FULL_MODEL_BITS_PER_PARAMETER, capacity, largest
     table = capacity(request, wanted_ranks, wanted_loads, progress(quiet, out))
     if as_json:

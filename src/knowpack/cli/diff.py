@@ -77,7 +77,8 @@ def diff_command(
         from knowpack.cli.looked import look, look_at_model
 
         written = trained is not None and trained.is_file() and trained.suffix == ".parquet"  # it may hold examples
-        look(config, out=out, tables=[] if written or trained is None else [str(trained)])
+        tables = [] if written or trained is None else [str(trained)]
+        look(config, out=out, command="knowpack diff", tables=tables)
         look_at_model(after)
         from knowpack.diff import diff as diff_model
         from knowpack.diff import opened, trained_on

@@ -13,13 +13,14 @@ from knowpack.facts.chosen import facts_of, shot_pool
 from knowpack.model import gguf_files
 from knowpack.model.places import adapter_folder, is_hub_name, source_of
 from knowpack.served.address import check_answers, parse
-from knowpack.store import refuse_file
+from knowpack.store import refuse_file, refuse_foreign
 
 
-def look(config: RunConfig, *, out: Path | None = None, tables: Iterable[str | None] = ()) -> None:
-    """The model, facts, shots and benchmarks of a run. out: the folder to write; tables: of facts, beside its own."""
+def look(config: RunConfig, *, out: Path | None = None, command: str = "", tables: Iterable[str | None] = ()) -> None:
+    """The model, facts, shots and benchmarks of a run. out: the folder that `command` is to write; tables: of facts,
+    beside its own."""
     if out is not None:
-        refuse_file(out)
+        refuse_foreign(out, command)
     refuse_file(Path(config.work), "work")
     if config.bench.tasks:
         check_names(config.bench)

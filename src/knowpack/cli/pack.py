@@ -90,7 +90,7 @@ def pack_command(
     request = override(sized(request, sample), settings)
     check(request)
     with starting(quiet):
-        look_at(request)
+        look_at(request, "knowpack pack")
         from knowpack.pack.flow import pack
         from knowpack.pack.stages import of_pack
     asker = None

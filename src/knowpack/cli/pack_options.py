@@ -32,8 +32,8 @@ Sample = Annotated[
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 
 
-def look_at(request: "Request") -> None:
-    """What the request names, before torch is imported."""
+def look_at(request: "Request", command: str) -> None:
+    """What the request names, before torch is imported. command: that writes its folder."""
     from knowpack.cli.looked import look
     from knowpack.config import FactsConfig, RunConfig
     from knowpack.model.places import adapter_folder, is_hub_name
@@ -49,7 +49,7 @@ def look_at(request: "Request") -> None:
     )
     if request.facts:
         screened(request)
-    look(kept, out=request.out, tables=[request.remove, request.earlier])
+    look(kept, out=request.out, command=command, tables=[request.remove, request.earlier])
     onto = request.onto
     if onto is not None and not (Path(onto) / "pack.json").is_file() and not is_hub_name(onto):
         adapter_folder(onto)

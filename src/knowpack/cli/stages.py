@@ -68,7 +68,7 @@ def probe_command(
     with starting(quiet):
         from knowpack.cli.looked import look
 
-        look(config, out=out)
+        look(config, out=out, command="knowpack probe")
         from knowpack.base import open_base, probe_into
         from knowpack.decode.transformers_asker import live_change
         from knowpack.forecast import of_probe
@@ -151,9 +151,9 @@ def train_command(
     with starting(quiet):
         from knowpack.cli.looked import look_at_model
         from knowpack.records import Example
-        from knowpack.store import read_table, refuse_file
+        from knowpack.store import read_table, refuse_foreign
 
-        refuse_file(out)
+        refuse_foreign(out, "knowpack train")
         read_table(examples, Example)
         look_at_model(config.model)
         from knowpack.train.alone import train_into

@@ -3,7 +3,7 @@
 A file that exists is complete: it is written beside, flushed, then renamed. Parquet and JSON only.
 """
 
-from knowpack.store.claims import claim, refuse_file, refuse_folder, refuse_other
+from knowpack.store.claims import claim, refuse_file, refuse_folder, refuse_foreign, refuse_other
 from knowpack.store.lease import disk_seconds, folder_lock, holder, lock
 from knowpack.store.reading import Chunks, read_json, read_table, scan_table, write_table
 from knowpack.store.sums import (
@@ -45,6 +45,7 @@ __all__ = [
     "recorded_files",
     "refuse_file",
     "refuse_folder",
+    "refuse_foreign",
     "refuse_other",
     "remove",
     "scan_table",

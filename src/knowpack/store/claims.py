@@ -22,7 +22,17 @@ def claim(out: Path, command: str, request: dict[str, object]) -> None:
 
 def refuse_other(out: Path, command: str, request: dict[str, object]) -> None:
     """`claim` without claiming: to say it before any work."""
-    name = command.removeprefix("knowpack ")
+    refuse_foreign(out, command)
+    known = read_manifest(out)
+    told = known.get("request")
+    differing = list(_differing(told if isinstance(told, dict) else {}, request)) if known else []
+    if differing:
+        name = command.removeprefix("knowpack ")
+        raise ConfigError(f"{out} holds another {name} (other {', '.join(differing)}); give another --out")
+
+
+def refuse_foreign(out: Path, command: str) -> None:
+    """What of `refuse_other` can be said before the request is known: `out` is no folder, or no folder of `command`."""
     refuse_file(out)
     known = read_manifest(out)
     if not known:
@@ -31,13 +41,8 @@ def refuse_other(out: Path, command: str, request: dict[str, object]) -> None:
             raise ConfigError(
                 f"{out} holds files that `{command}` did not write ({', '.join(foreign[:3])}); give another --out"
             )
-        return
-    if known.get("command") != command:
+    elif known.get("command") != command:
         raise ConfigError(f"{out} holds the files of `{known.get('command')}`, not of `{command}`; give another --out")
-    told = known.get("request")
-    differing = list(_differing(told if isinstance(told, dict) else {}, request))
-    if differing:
-        raise ConfigError(f"{out} holds another {name} (other {', '.join(differing)}); give another --out")
 
 
 def refuse_file(out: Path, named: str = "--out") -> None:
