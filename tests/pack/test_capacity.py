@@ -11,6 +11,21 @@ from knowpack.pack import trial
 from knowpack.train import recipes
 
 
+def test_a_load_larger_than_the_table_is_said_before_the_base_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 60 facts 30 report the harm, at most half, and 8 judge the adapters, a quarter of --sample 32: 22 are left."""
+    command = [*capacity(tiny.save_all(tmp_path, 60)), "--loads", "2,23", "--out", tmp_path / "out"]
+    capsys.readouterr()
+    assert call(monkeypatch, *command) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "knowpack: a load of 23 needs as many facts unknown to the base, and beside those that measure"
+    )
+    assert "there are 22; give smaller --loads" in said
+    assert not (tmp_path / "work").exists()
+
+
 def test_a_row_an_adapter_with_what_was_counted_and_none_trained_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

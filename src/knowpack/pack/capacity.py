@@ -66,6 +66,7 @@ def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progr
     known = sources.load(known_of(request))
     with owned(request.out, "knowpack capacity", identity(request, known.head(0), known), progress, started):
         split = plan.parts(known, known.head(0), request.seed, request.n_report, request.n_validation)
+        _check_loads(max(loads), split.replay.height)
         if not (request.out / "facts.parquet").is_file():
             store.write_table(request.out / "facts.parquet", split.report)
         base = open_base(config_of(request, split.report), progress)
@@ -96,6 +97,15 @@ def largest(table: pl.DataFrame) -> pl.DataFrame:
     return found
 
 
+def _check_loads(n: int, n_facts: int) -> None:
+    """Raise FactsError where a load cannot be met whatever the base knows: before it is asked."""
+    if n > n_facts:
+        raise FactsError(
+            f"a load of {n} needs as many facts unknown to the base, and beside those that measure harm there are "
+            f"{n_facts}; give smaller --loads, a smaller --sample or a larger table with --known"
+        )
+
+
 def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> pl.DataFrame:
     """The first n facts that the base answers under none of the validation prompts."""
     some = facts.sort("fact_id").head(4 * n)
@@ -104,7 +114,10 @@ def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> p
     unknown = known.filter((pl.col("grader") == "default") & (pl.col("category") == str(Category.UNKNOWN)))
     found = some.filter(pl.col("fact_id").is_in(unknown["fact_id"].to_list())).head(n)
     if found.height < n:
-        raise FactsError(f"a load of {n} needs as many facts unknown to the base, there are {found.height}")
+        raise FactsError(
+            f"a load of {n} needs as many facts unknown to the base, there are {found.height}; give smaller --loads "
+            "or a larger table with --known"
+        )
     return found
 
 
