@@ -8,6 +8,7 @@ import pytest
 
 import llama_server
 import tiny
+from commands import call
 from knowpack.base import open_base, probe_into
 from knowpack.bench.evaluate import evaluate
 from knowpack.config import BenchConfig, ModelConfig, RunConfig
@@ -89,6 +90,27 @@ def test_an_adapter_is_on_inside_its_block_alone_and_has_an_identity_by_content(
 def test_an_adapter_that_the_server_lacks_is_one_line_with_those_it_has(served: Served) -> None:
     with pytest.raises(ModelError, match=r"lacks the adapter nosuch; it has loud.gguf, silent.gguf: start it with"):
         open_asker(ModelConfig(name=served.model, adapter="nosuch"))
+
+
+def test_a_command_takes_an_adapter_by_the_name_that_the_server_has_it_under(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was looked for as a folder of this machine, and not found."""
+    monkeypatch.chdir(tmp_path)
+    asked = [
+        "--facts",
+        "lab",
+        "--shots",
+        "lab",
+        "--sample",
+        4,
+        "--set",
+        "probe.n_prompts=1",
+        "--set",
+        "probe.noise=false",
+    ]
+    assert call(monkeypatch, "probe", "--model", served.model, "--adapter", "loud.gguf", *asked, "--out", "probed") == 0
+    assert read_table(tmp_path / "probed" / "responses.parquet", Response).height == 4
 
 
 def test_two_models_are_compared_by_text(served: Served, tmp_path: Path) -> None:

@@ -45,10 +45,11 @@ def look_at_cells(runs: Iterable[RunConfig]) -> None:
 
 
 def look_at_model(model: ModelConfig) -> None:
-    """The model by its name, and the adapter where that is a folder."""
+    """The model by its name, and the adapter where that is a folder: a server may have its own under a name."""
     if model.name.startswith(SERVED):
         check_answers(parse(model.name))
-    elif gguf_files.find(model.name, model.revision) is None:
+        return
+    if gguf_files.find(model.name, model.revision) is None:
         source_of(model.name, model.revision)
     if model.adapter is not None and not is_hub_name(model.adapter):
         adapter_folder(model.adapter)
