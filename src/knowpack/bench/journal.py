@@ -54,12 +54,6 @@ class Journal:
             self._chunks.append(pl.DataFrame(self._waiting, COLUMNS, orient="row"))
         self._waiting, self._written = [], time.monotonic()
 
-    def remove(self) -> None:
-        """Drop the parts on disk: the bench is done."""
-        self._waiting.clear()
-        if self._chunks is not None:
-            shutil.rmtree(self._chunks.folder.parent, ignore_errors=True)
-
     def _open(self, folder: Path, weights_hash: str) -> Chunks:
         owner = folder / "model.json"
         if not owner.is_file() or read_json(owner) != weights_hash:

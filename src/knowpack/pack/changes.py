@@ -55,10 +55,6 @@ class Changes:
         """What is neither replayed nor measured as untrained."""
         return pl.concat([self.held, self.removed])
 
-    def only(self, new: pl.DataFrame) -> "Changes":
-        """With these new facts alone."""
-        return replace(self, new=new)
-
 
 def changes(request: Request) -> Changes:
     """Read and compare all tables. Raises FactsError that names what cannot be packed, or ConfigError."""
