@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from knowpack.report.markup import Markup, el
 
+BAR, LINE = 10, 16  # px: the width of a bar, the height of a label's line
+
 
 def bands(counts: Sequence[Sequence[int]], names: Sequence[str], text: str, height: int = 300) -> Markup:
     """Where the facts went: counts[before][after] as bands from left to right; up in blue, down in orange.
@@ -31,10 +33,9 @@ def bands(counts: Sequence[Sequence[int]], names: Sequence[str], text: str, heig
                 drawn.append(el("path", {"class": f"band {tone}", "d": _band(left, right, thick)}))
     box = {"width": "100%", "height": height, "viewBox": f"0 0 100 {height}", "preserveAspectRatio": "none"}
     nodes = [
-        _node(f"{names[i]} {sums[side][k]:,}", tops[side][k], sums[side][k] * room / total, side)
+        node
         for side in (0, 1)
-        for k, i in enumerate(order)
-        if sums[side][k]
+        for node in _nodes([names[i] for i in order], sums[side], tops[side], room / total, side, height)
     ]
     whole = el("svg", {"class": "plot flow", "height": height, "aria-hidden": "true"}, el("svg", box, drawn), nodes)
     return el("div", {"role": "img", "aria-label": text}, whole)
@@ -53,15 +54,42 @@ def _band(left: float, right: float, thick: float) -> str:
     return f"M0 {a}C50 {a} 50 {b} 100 {b}V{c}C50 {c} 50 {d} 0 {d}z"
 
 
-def _node(text: str, top: float, height: float, side: int) -> Markup:
-    x, inward = ("0%", 1) if side == 0 else ("100%", -1)
+def _nodes(
+    names: Sequence[str], sums: Sequence[int], tops: Sequence[float], scale: float, side: int, height: int
+) -> list[Markup]:
+    """The bars of one side, each with its label outside the bands; where bars are thin, labels are led to them."""
+    kept = [k for k, n in enumerate(sums) if n]
+    middles = [tops[k] + sums[k] * scale / 2 for k in kept]
+    labels = _apart(middles, height)
+    return [
+        _node(f"{names[k]} {sums[k]:,}", tops[k], sums[k] * scale, label, side)
+        for k, label in zip(kept, labels, strict=True)
+    ]
+
+
+def _apart(middles: Sequence[float], height: float) -> list[float]:
+    """Where labels stand: at the middles of their bars, moved up from the foot until none touches the next."""
+    found: list[float] = []
+    floor = height - LINE / 2
+    for k, middle in reversed(list(enumerate(middles))):
+        floor = max(LINE * (k + 0.5), min(middle, floor))
+        found.append(floor)
+        floor -= LINE
+    return found[::-1]
+
+
+def _node(text: str, top: float, height: float, label: float, side: int) -> Markup:
+    """y of the label: from the top of the plot, as `top` is."""
+    x, outward = ("0%", -1) if side == 0 else ("100%", 1)
     bar = el(
         "rect",
-        {"class": "node", "x": 0 if side == 0 else -10, "y": 0, "width": 10, "height": max(1.0, round(height, 1))},
+        {"class": "node", "x": 0 if side == 0 else -BAR, "y": 0, "width": BAR, "height": max(1.0, round(height, 1))},
     )
-    label = el(
+    middle, down = round(height / 2, 1), round(label - top, 1)
+    lead = el("line", {"class": "lead", "x1": outward, "x2": 10 * outward, "y1": middle, "y2": down})
+    words = el(
         "text",
-        {"x": 16 * inward, "y": round(max(11.0, height / 2 + 4), 1), "text-anchor": "start" if side == 0 else "end"},
+        {"x": 13 * outward, "y": round(down + 4, 1), "text-anchor": "end" if side == 0 else "start"},
         text,
     )
-    return el("svg", {"x": x, "y": round(top, 1), "width": 1, "height": 1, "class": "at"}, bar, label)
+    return el("svg", {"x": x, "y": round(top, 1), "width": 1, "height": 1, "class": "at"}, bar, lead, words)

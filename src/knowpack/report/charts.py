@@ -11,9 +11,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from knowpack.records import Estimate
-from knowpack.report.markup import Markup, el, join
+from knowpack.report.marks import marker, upright
+from knowpack.report.markup import Markup, el, join, unbroken
 
 ROW, HEIGHT = 24, 240  # px: a row of dots, the plot of lines
+END_ROOM = 15.0  # percent between the label of an end and the next one
+FEW = 10  # facts: a share of fewer says little, and is drawn grey
 DECADES = 30.0  # an axis is logarithmic where its largest value is so many times its smallest
 
 
@@ -66,6 +69,13 @@ class Line(NamedTuple):
     dashed: bool = False
 
 
+class Reach(NamedTuple):
+    """Ends that the axes of plots side by side share."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+
 def scale(values: Sequence[float], *, zero: bool = False, log: bool = False, whole: bool = False) -> Scale:
     """An axis over values: linear, unless `log` is allowed and they span decades. Ticks are round numbers; whole: and
     never a part of one (an epoch, a fact)."""
@@ -101,12 +111,12 @@ def dots(rows: Sequence[DotRow], title: str, text: str, *, floor: float | None =
     ends = [end for row in rows for dot in row.dots for end in _ends(dot.estimate)]
     ends += [value for row in rows for value in (*row.marks, *row.crosses)] + ([] if floor is None else [floor])
     axis = scale(ends, zero=True)
-    tick = percent_tick if percent else number_tick
+    written = percent_tick if percent else number_tick
     lines = [_dot_row(row, axis, floor) for row in rows]
     below = el(
         "svg",
         {"class": "track", "height": 22, "aria-hidden": "true"},
-        [_tick(axis, value, 15, tick(value)) for value in _apart(axis)],
+        [tick(axis, value, 15, written(value)) for value in _apart(axis)],
     )
     foot = el("div", {"class": "dot-row"}, el("span"), below, el("span"))
     return el(
@@ -115,23 +125,27 @@ def dots(rows: Sequence[DotRow], title: str, text: str, *, floor: float | None =
 
 
 def _apart(axis: Scale) -> list[float]:
-    """At most five ticks have a label, 0 among them: on a phone more would touch."""
+    """At most five ticks have a label, 0 among them, and both ends where there is room: on a phone more would touch."""
     step = (len(axis.ticks) + 4) // 5
     first = axis.ticks.index(0.0) % step if 0.0 in axis.ticks else 0
-    return axis.ticks[first::step]
+    named = axis.ticks[first::step]
+    low = [axis.low] if axis.at(named[0]) >= END_ROOM else []
+    high = [axis.high] if axis.at(named[-1]) <= 100 - END_ROOM else []
+    return [*low, *named, *high]
 
 
-def _tick(axis: Scale, value: float, y: float, text: str) -> Markup:
+def tick(axis: Scale, value: float, y: float, text: str, *, edge: float = 4.0) -> Markup:
+    """A label at its value, y px down; within `edge` percent of an end it stands inwards."""
     at = axis.at(value)
-    anchor = "start" if at < 4 else "end" if at > 96 else "middle"
+    anchor = "start" if at < edge else "end" if at > 100 - edge else "middle"
     return el("text", {"x": f"{at}%", "y": y, "text-anchor": anchor}, text)
 
 
 def _dot_row(row: DotRow, axis: Scale, floor: float | None) -> Markup:
     height = max(ROW, ROW * len(row.dots) * 0.7)
-    grid = [_upright(axis.at(value), 0, height, "grid") for value in axis.ticks]
-    drawn = [_upright(axis.at(floor), 0, height, "floor")] if floor is not None else []
-    drawn += [_upright(axis.at(value), height / 2 - 7, height / 2 + 7, "mark") for value in row.marks]
+    grid = [upright(axis.at(value), 0, height, "grid") for value in axis.ticks]
+    drawn = [upright(axis.at(floor), 0, height, "floor")] if floor is not None else []
+    drawn += [upright(axis.at(value), height / 2 - 7, height / 2 + 7, "mark") for value in row.marks]
     drawn += [marker(axis.at(value), height / 2, "x", "cross") for value in row.crosses]
     for i, dot in enumerate(row.dots):
         y = height * (i + 1) / (len(row.dots) + 1)
@@ -144,34 +158,23 @@ def _dot_row(row: DotRow, axis: Scale, floor: float | None) -> Markup:
             marker(axis.at(dot.estimate.value), y, dot.shape, dot.tone),
         ]
     track = el("svg", {"class": "track", "height": round(height), "aria-hidden": "true"}, grid, drawn)
-    label, value = el("span", {"class": "dot-label"}, row.label), el("span", {"class": "dot-value"}, row.value)
-    return el("div", {"class": "dot-row"}, label, track, value)
+    label = el("span", {"class": "dot-label"}, row.label)
+    value = el("span", {"class": "dot-value"}, unbroken(row.value))
+    return el("div", {"class": "dot-row few" if _is_few(row) else "dot-row"}, label, track, value)
 
 
-def _upright(at: float, top: float, bottom: float, kind: str) -> Markup:
-    return el("line", {"class": kind, "x1": f"{at}%", "x2": f"{at}%", "y1": top, "y2": bottom})
+def _is_few(row: DotRow) -> bool:
+    return bool(row.dots) and all(dot.estimate.n is not None and dot.estimate.n < FEW for dot in row.dots)
+
+
+def few_said(rows: Sequence[DotRow]) -> str:
+    """What a grey row means, where there is one."""
+    return f" Grey: fewer than {FEW}, too few to say much." if any(map(_is_few, rows)) else ""
 
 
 def _ends(estimate: Estimate) -> tuple[float, float]:
     low, high = estimate.low, estimate.high
     return (estimate.value if low is None else low, estimate.value if high is None else high)
-
-
-PATHS = {
-    "o": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0",
-    "s": "M-4.5 -4.5h9v9h-9z",
-    "D": "M0 -6L6 0L0 6L-6 0z",
-    "^": "M0 -6L5.5 4.5H-5.5z",
-    "v": "M0 6L5.5 -4.5H-5.5z",
-    "*": "M0 -7L1.9 -2.2L7 -2L3 1.2L4.4 6.2L0 3.4L-4.4 6.2L-3 1.2L-7 -2L-1.9 -2.2z",
-    "x": "M-4 -4L4 4M-4 4L4 -4",
-}
-
-
-def marker(at: float, y: float, shape: str, tone: str) -> Markup:
-    """A shape at a percentage across and y px down."""
-    inside = el("path", {"class": f"dot {tone}", "d": PATHS.get(shape, PATHS["o"])})
-    return el("svg", {"x": f"{at}%", "y": round(y, 1), "width": 1, "height": 1, "class": "at"}, inside)
 
 
 def lines(
@@ -184,22 +187,25 @@ def lines(
     percent: bool = True,
     base: float | None = None,
     height: int = HEIGHT,
+    reach: Reach | None = None,
 ) -> Markup:
     """Lines over a number, each point with its interval; ticks where the points are, if they are few.
 
-    base: a dotted line across. The x axis is logarithmic only where the numbers span decades.
+    base: a dotted line across. reach: what the axes hold at least, the same for plots side by side. The x axis is
+    logarithmic only where the numbers span decades.
     """
-    xs = sorted({x for line in series for x, _ in line.points})
+    xs = sorted({x for line in series for x, _ in line.points} | set(reach.x if reach else ()))
     ys = [end for line in series for _, one in line.points for end in _ends(one)] + ([] if base is None else [base])
+    ys += reach.y if reach else ()
     across, up = scale(xs, log=log, whole=all(float(x).is_integer() for x in xs)), scale(ys)
     if not across.is_log and len(xs) > 1:
         room = 0.06 * (xs[-1] - xs[0])
         across = Scale(xs[0] - room, xs[-1] + room, xs if _are_apart(xs) else across.ticks)
     down = [height * (1 - up.at(value) / 100) for value in up.ticks]
-    tick = percent_tick if percent else number_tick
+    written = percent_tick if percent else number_tick
     grid = [el("line", {"class": "grid", "x1": "0%", "x2": "100%", "y1": y, "y2": y}) for y in down]
     named = [
-        el("text", {"x": -8, "y": round(y + 4, 1), "text-anchor": "end"}, tick(v))
+        el("text", {"x": -8, "y": round(y + 4, 1), "text-anchor": "end"}, written(v))
         for y, v in zip(down, up.ticks, strict=True)
     ]
     below = [
@@ -232,16 +238,7 @@ def _line(line: Line, across: Scale, up: Scale, height: int) -> Markup:
     for x, one in line.points:
         low, high = _ends(one)
         if high > low:
-            drawn.append(_upright(across.at(x), y(high), y(low), f"ci {line.tone}"))
+            drawn.append(upright(across.at(x), y(high), y(low), f"ci {line.tone}"))
     if not line.dashed:
         drawn += [marker(across.at(x), y(one.value), line.shape, line.tone) for x, one in line.points]
     return join(drawn)
-
-
-def legend(keys: Sequence[tuple[str, str, str]]) -> Markup:
-    """(name, tone, shape) of each kind that is drawn."""
-    size = {"width": 18, "height": 14, "aria-hidden": "true"}
-    shown = [
-        el("span", {"class": "key"}, el("svg", size, marker(50, 7, shape, tone)), name) for name, tone, shape in keys
-    ]
-    return el("p", {"class": "legend"}, shown)

@@ -47,6 +47,11 @@ def escaped(value: object) -> Markup:
     return Markup(html.escape(visible, quote=True))
 
 
+def unbroken(text: str) -> str:
+    """n = 50 stays on one line: its spaces do not break."""
+    return re.sub(r"\bn = (?=\d)", "n\u00a0=\u00a0", text)
+
+
 def alien(value: object, longest: int = 300) -> Markup:
     """Text of a model or a table: cut, and its writing direction kept to itself."""
     text = str(value)
@@ -74,7 +79,7 @@ def details(summary: str, *children: Child, is_open: bool = False) -> Markup:
 
 
 def _shown(value: Child) -> Child:
-    return "–" if value is None else value if isinstance(value, Markup) else alien(value)
+    return "–" if value is None else value if isinstance(value, Markup) else alien(unbroken(str(value)))
 
 
 def _cell(value: Child, column: int) -> dict[str, object]:

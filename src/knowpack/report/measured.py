@@ -29,6 +29,10 @@ AUGMENTATIONS = {
 }
 
 
+ScoreRow = tuple[str, str, float, float | None, int]
+"""(task, metric, value, its standard error, items)."""
+
+
 class Table(NamedTuple):
     """A table ready to print: what stands in it, under which heads, and what must be said of it."""
 
@@ -104,5 +108,5 @@ def counted_scores(frame: pl.DataFrame | None) -> dict[tuple[str, str], Estimate
     return {(task, metric): Estimate(value, n=n) for task, metric, value, _, n in score_rows(frame)}
 
 
-def score_rows(frame: pl.DataFrame | None) -> list[tuple[str, str, float, float | None, int]]:
+def score_rows(frame: pl.DataFrame | None) -> list[ScoreRow]:
     return [] if frame is None else frame.select("task", "metric", "value", "stderr", "n").rows()

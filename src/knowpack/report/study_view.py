@@ -10,7 +10,7 @@ from knowpack.report.charts import Dot, DotRow
 from knowpack.report.families import family, family_name
 from knowpack.report.finished import Cell
 from knowpack.report.first import said
-from knowpack.report.markup import Child, Markup, details, el, join, table
+from knowpack.report.markup import Child, Markup, details, el, join, table, unbroken
 from knowpack.report.measured import Measured
 from knowpack.report.shares import share
 from knowpack.report.views import figure
@@ -59,6 +59,7 @@ def _grid(measured: Measured, grader: Grader) -> Markup | None:
         el(
             "div",
             {"class": "variant", "data-of": "grid", "data-name": name, "hidden": i > 0},
+            el("p", {"class": "paper-only"}, el("strong", None, measures.NAMES[name])),
             _grid_of(measured, grader, name),
         )
         for i, name in enumerate(names)
@@ -88,17 +89,21 @@ def _grid_of(measured: Measured, grader: Grader, name: str) -> Markup:
         line: list[Child] = [f"{n:,} facts"]
         for key in columns:
             here = next(((e, cell) for _, cell, e in found if (cell.n_unknown, family(cell)) == (n, key)), None)
-            line.append(None if here is None else _shaded(here[0], name, tone, high, _paper(name, here[1])))
+            if here is None:
+                line.append(None)
+                continue
+            shaded = _shaded(here[0], name, tone, high, _paper(name, here[1]))
+            line.append(join(el("span", {"class": "fold-name"}, family_name(key)), shaded))
         rows.append(line)
     heads = ["Unknown facts trained", *map(family_name, columns)]
-    return table(heads, rows, f"{measures.NAMES[name]} of every cell", classes="matrix")
+    return table(heads, rows, f"{measures.NAMES[name]} of every cell", classes="matrix folds")
 
 
 def _shaded(one: Estimate, name: str, tone: str, high: float, paper: float | None) -> Markup:
     level = min(STEPS - 1, max(0, round((STEPS - 1) * one.value / high)))
     value, _, interval = said(one, name).partition(" (")
     beside = "" if paper is None else f"; paper {said(Estimate(paper), name).partition(' (')[0]}"
-    around = interval.removesuffix(")") + beside
+    around = unbroken(interval.removesuffix(")") + beside)
     return el("span", {"class": f"shade {tone}-{level}"}, value, " ", el("span", {"class": "small"}, around))
 
 
@@ -129,7 +134,7 @@ def _cells(measured: Measured, grader: Grader) -> Markup:
 
 
 def _pareto(measured: Measured, grader: Grader) -> Markup | None:
-    """Share of known facts lost, cell by cell, those that learned most first: what one would have to give for more."""
+    """Share of known facts lost, cell by cell, the least first, with what each learned: what more facts would cost."""
     name = "known_lost_net" if _values(measured, grader, "known_lost_net") else "known_lost_raw"
     found = [
         (label, cell, one, learned)
@@ -138,16 +143,16 @@ def _pareto(measured: Measured, grader: Grader) -> Markup | None:
     ]
     if not found:
         return None
-    found.sort(key=lambda row: -row[3].value * row[1].n_unknown)
+    found.sort(key=lambda row: (row[2].value, -row[3].value * row[1].n_unknown))
     rows = []
     for label, cell, one, learned in found:
         n = learned.value * cell.n_unknown
         beaten = any(o[3].value * o[1].n_unknown >= n and o[2].value < one.value for o in found)
         key = family(cell)
         dot = Dot(one, palette.css_name(key), palette.MARKERS.get(key, "o"))
-        rows.append(DotRow(f"{label}{'' if beaten else ' ◂'}", [dot], f"{n:,.0f} learned, {share(one.value)} lost"))
+        rows.append(DotRow(f"{label}{'' if beaten else ' ◂'}", [dot], f"{share(one.value)} lost, {n:,.0f} learned"))
     text = "; ".join(f"{row.label}: {row.value}" for row in rows)
-    note = "Cells by how many facts they learned; 95% intervals. ◂: no other cell learned as much at less harm."
+    note = "Cells from the least harm to the most; 95% intervals. ◂: no other cell learned as much at less harm."
     return figure("pareto", "Facts learned against harm", note, charts.dots(rows, measures.NAMES[name].lower(), text))
 
 

@@ -5,12 +5,14 @@ Measured -> figures as markup; small plots side by side, one a kind of cells or 
 
 from collections.abc import Sequence
 
+from knowpack.measure import stats
 from knowpack.records import Estimate
 from knowpack.report import charts, palette
-from knowpack.report.charts import Dot, DotRow, Line
+from knowpack.report.charts import Dot, DotRow, Line, Reach
 from knowpack.report.families import families, family_name
-from knowpack.report.markup import Child, Markup, details, el, join, table
-from knowpack.report.measured import Measured, score_map, score_rows
+from knowpack.report.marks import legend
+from knowpack.report.markup import Child, Markup, details, el, join, table, unbroken
+from knowpack.report.measured import Measured, ScoreRow, score_rows
 from knowpack.report.printed import text as printed
 from knowpack.report.shares import share
 from knowpack.report.summary import epochs
@@ -32,6 +34,8 @@ def _epochs(measured: Measured) -> Markup | None:
     """A small plot a family, means over seeds."""
     plots: list[Child] = []
     numbers: list[list[Child]] = []
+    last = max((row.epoch for run in measured.source.runs for row in epochs(run)), default=1)
+    reach = Reach((1, max(2, last)), (0.0, 1.0))
     for key, cells in families(measured).items():
         drawn = []
         for i, (label, cell) in enumerate(cells):
@@ -42,8 +46,10 @@ def _epochs(measured: Measured) -> Markup | None:
                 numbers.append([label, ", ".join(share(one.value) for _, one in points)])
         if drawn:
             ends = [f"{line.name}: {share(line.points[-1][1].value)} at the end" for line in drawn]
-            keys = charts.legend([(line.name, line.tone, line.shape) for line in drawn])
-            plot = charts.lines(drawn, "epoch", "new facts answered", "; ".join(ends), log=False, height=180)
+            keys = legend([(line.name, line.tone, line.shape) for line in drawn])
+            plot = charts.lines(
+                drawn, "epoch", "new facts answered", "; ".join(ends), log=False, height=180, reach=reach
+            )
             plots.append(el("div", None, el("h3", None, family_name(key)), keys, plot))
     if not plots:
         return None
@@ -78,7 +84,7 @@ def _benchmarks(measured: Measured) -> Markup | None:
     plots: list[Child] = []
     kinds: dict[str, tuple[str, str, str]] = {}
     numbers: list[list[Child]] = []
-    of_base = score_map(measured.source.runs[0].base_scores())
+    of_base = {row[:2]: _estimate([row]) for row in score_rows(measured.source.runs[0].base_scores())}
     for task, metric in keys[:MOST_TASKS]:
         base = of_base.get((task, metric))
         drawn = []
@@ -91,39 +97,60 @@ def _benchmarks(measured: Measured) -> Markup | None:
                 kinds[kind] = (name, tone, shape)
                 drawn.append(Line(name, tone, shape, points))
         if drawn:
-            head = join(task.replace("_", " "), " ", el("span", {"class": "small"}, metric))
+            items = {one.n for line in drawn for _, one in line.points}
+            n = f", n = {items.pop():,}" if len(items) == 1 else ""
+            head = join(task.replace("_", " "), " ", el("span", {"class": "small"}, unbroken(f"{metric}{n}")))
             plots.append(el("div", None, el("h3", None, head), over(drawn, metric, base=base)))
     if not plots:
         return None
+    one_seed = len({run.seed for run in measured.source.runs}) == 1
+    ends = "95% interval of one seed (1.96 standard errors)" if one_seed else "range over seeds"
     more = f" The first {MOST_TASKS} of {len(keys)}." if len(keys) > MOST_TASKS else ""
-    shown = details(
-        "The numbers", table(["task", "cells", "mean, range over seeds"], numbers, "Benchmarks: the numbers")
-    )
+    shown = details("The numbers", table(["task", "cells", f"mean, {ends}"], numbers, "Benchmarks: the numbers"))
     small = el("div", {"class": "small-multiples"}, plots)
-    note = f"Mean over seeds, with their range. Dotted: the base.{more}"
-    return figure(
-        "bench", "Benchmarks over the number of facts", note, charts.legend(list(kinds.values())), small, shown
-    )
+    by_cell = len({cell.n_unknown for cells in families(measured).values() for _, cell in cells}) == 1
+    title = "Benchmarks by cell" if by_cell else "Benchmarks over the number of facts"
+    note = f"Mean, with the {ends}. {'Dashed' if by_cell else 'Dotted'}: the base.{more}"
+    return figure("bench", title, note, legend(list(kinds.values())), small, shown)
 
 
 def _mean(measured: Measured, label: str, task: str, metric: str) -> Estimate | None:
-    """Over the seeds of a cell, with their range as its ends."""
+    """A cell over its seeds."""
     rows = [row for run in measured.source.runs if run.label == label for row in score_rows(run.scores)]
-    values = [row[2] for row in rows if row[:2] == (task, metric)]
-    return Estimate(sum(values) / len(values), min(values), max(values)) if values else None
+    found = [row for row in rows if row[:2] == (task, metric)]
+    return _estimate(found) if found else None
+
+
+def _estimate(rows: Sequence[ScoreRow]) -> Estimate:
+    """One seed: value +- 1.96 standard errors, of an accuracy cut at 0 and 1; several: their mean and range."""
+    values = [row[2] for row in rows]
+    n = rows[0][4]
+    if len(rows) > 1:
+        return Estimate(sum(values) / len(values), min(values), max(values), n)
+    (_, metric, value, stderr, _), *_ = rows
+    if stderr is None:
+        return Estimate(value, n=n)
+    low, high = value - stats.Z * stderr, value + stats.Z * stderr
+    return (
+        Estimate(value, max(0.0, low), min(1.0, high), n) if metric.startswith("acc") else Estimate(value, low, high, n)
+    )
 
 
 def _with_range(one: Estimate) -> str:
-    return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+    n = "" if one.n is None else f", n = {one.n:,}"
+    if one.low is None or one.high is None:
+        return f"{one.value:.3f} (no interval{n})"
+    return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f}{n})"
 
 
-def over(drawn: Sequence[Line], what: str, *, base: float | None = None) -> Markup:
-    """Lines over the number of facts; dots where there is only one number."""
+def over(drawn: Sequence[Line], what: str, *, base: Estimate | None = None) -> Markup:
+    """Lines over the number of facts; dots by cell, the base's first, where there is only one number."""
     told = [f"{line.name}: " + ", ".join(f"{one.value:.3f} at {n:,.0f}" for n, one in line.points) for line in drawn]
+    level = None if base is None else base.value
     if len({n for line in drawn for n, _ in line.points}) > 1:
-        return charts.lines(drawn, "new facts", what, "; ".join(told), percent=False, base=base, height=170)
-    rows = []
+        return charts.lines(drawn, "new facts", what, "; ".join(told), percent=False, base=level, height=170)
+    rows = [] if base is None else [DotRow("the base", [Dot(base, "f-other", "o")], f"{base.value:.3f}")]
     for line in drawn:
         ((_, one),) = line.points
         rows.append(DotRow(line.name, [Dot(one, line.tone, line.shape)], f"{one.value:.3f}"))
-    return charts.dots(rows, what, "; ".join(told), floor=base, percent=False)
+    return charts.dots(rows, what, "; ".join(f"{row.label}: {row.value}" for row in rows), floor=level, percent=False)

@@ -9,20 +9,24 @@ import polars as pl
 
 from knowpack.measure.causes import RULES
 from knowpack.records import Estimate, Grader
-from knowpack.report import bands, charts, lost, measures, provenance
+from knowpack.report import bands, cards, charts, lost, measures, provenance
 from knowpack.report.charts import Dot, DotRow
 from knowpack.report.finished import Run
-from knowpack.report.first import Deciding, First, first, said
+from knowpack.report.first import First, first, said
+from knowpack.report.marks import legend
 from knowpack.report.markup import Child, Markup, alien, details, el, join, table
 from knowpack.report.measured import Measured
-from knowpack.report.shares import in_shares, share
+from knowpack.report.shares import share
 from knowpack.report.summary import opening
-from knowpack.report.verdict import named
 from knowpack.report.words import Words, words
 
-SIGNS = {"met": "✓", "not met": "✕", "not measured": "?"}
 LAB = " (knowpack's small model of an invented world)"
-LEVELS = {"met": "good", "not met": "bad", "not measured": "open"}
+MOVES = (
+    ("rose to a higher category", "up", "s"),
+    ("fell to a lower one", "down", "s"),
+    ("stayed", "stay", "s"),
+)
+"""The colours of a move: name, tone and shape of its key."""
 
 
 def view(measured: Measured, index: int, grader: Grader) -> dict[str, Markup]:
@@ -30,7 +34,8 @@ def view(measured: Measured, index: int, grader: Grader) -> dict[str, Markup]:
     run, told = measured.source.runs[index], first(measured, index, grader)
     return {
         "first": join(
-            _which(measured, index), _first(told, len(lost.lost(run, grader)), _trained(run), _harm(run), words(run))
+            _which(measured, index),
+            _first(told, grader, len(lost.lost(run, grader)), _trained(run), _harm(run), words(run)),
         ),
         "moved": _moved(measured, index, grader),
         "lost": lost.section(run, grader, len(measured.source.runs)),
@@ -48,7 +53,7 @@ def _which(measured: Measured, index: int) -> Markup | None:
     return el("p", {"class": "small", "id": "which"}, el("strong", None, alien(run.label)), f", seed {run.seed}{why}.")
 
 
-def _first(told: First, n_lost: int, trained: str, harm: str, called: Words) -> Markup:
+def _first(told: First, grader: Grader, n_lost: int, trained: str, harm: str, called: Words) -> Markup:
     rows = [
         ("Model", join(alien(told.model, 120), LAB if told.model == "lab" else None, _hash(told.model_hash))),
         ("Adapter", join(alien(told.adapter, 120), _hash(told.adapter_hash))),
@@ -65,81 +70,13 @@ def _first(told: First, n_lost: int, trained: str, harm: str, called: Words) -> 
     )
     return join(
         el("p", {"class": "answer"}, told.headline),
-        el("div", {"class": "opening"}, _ship(told), identity),
-        el("div", {"class": "cards", "id": "cards"}, [_card(one, told) for one in told.figures]),
+        el("div", {"class": "opening"}, cards.ship(told, grader), identity),
+        el("div", {"class": "cards", "id": "cards"}, [cards.card(one, told) for one in told.figures]),
         el(
             "p",
             {"class": "next"},
             link if n_lost else called.none_fell,
         ),
-    )
-
-
-def _ship(told: First) -> Markup:
-    """May it ship: the word, limit by limit, and whose limits they are."""
-    word = told.judgement.word
-    lines = [
-        el(
-            "li",
-            {"class": LEVELS[one.verdict]},
-            el("span", {"class": "state", "aria-hidden": "true"}, SIGNS[one.verdict]),
-            el("strong", None, f"{named(one.name)}: {one.verdict}"),
-            f" (limit {share(one.limit)}). {_sentence(one.why, one.limit)}",
-        )
-        for one in told.judgement.verdicts
-    ]
-    sign = el("span", {"class": "state", "aria-hidden": "true"}, SIGNS[word])
-    return el(
-        "div",
-        {"class": f"ship {LEVELS[word]}"},
-        el("h2", {"class": "plain"}, "May I ship it?"),
-        el("p", {"class": "word"}, sign, told.judgement.answer()),
-        el("ul", None, lines),
-        el("p", {"class": "small"}, told.judgement.rule()),
-    )
-
-
-def _sentence(why: str, limit: float) -> str:
-    return f"{in_shares(f'{why[0].upper()}{why[1:]}', limit)}."
-
-
-def _card(one: Deciding, told: First) -> Markup:
-    estimate = one.estimate
-    parts: list[Child] = [el("h3", None, one.label)]
-    if estimate is None:
-        return el(
-            "div", {"class": "card"}, parts, el("p", {"class": "big"}, "–"), el("p", {"class": "small"}, "not measured")
-        )
-    limits = {"known_lost_net": "known_lost", "known_lost_raw": "known_lost", "refusals_lost_net": "refusals_lost"}
-    limits |= {"own_lost_net": "own_lost", "own_lost_raw": "own_lost"}
-    limit = next((v.limit for v in told.judgement.verdicts if v.name == limits.get(one.name, one.name)), None)
-    parts.append(el("p", {"class": "big"}, share(estimate.value, limit)))
-    parts.append(_range(estimate, limit, "up" if one.name == "reliability" else "down"))
-    parts.append(el("p", {"class": "small"}, said(estimate).partition(" (")[2].removesuffix(")")))
-    parts.append(el("p", {"class": "small"}, f"limit {share(limit)}" if limit is not None else "no limit"))
-    if one.note:
-        parts.append(el("p", {"class": "small"}, f"{one.note[0].upper()}{one.note[1:]}."))
-    return el("div", {"class": "card"}, parts)
-
-
-def _range(estimate: Estimate, limit: float | None, tone: str) -> Markup | None:
-    """The interval on a line, the limit as a stroke."""
-    if estimate.low is None or estimate.high is None:
-        return None
-    axis = charts.scale([0.0, estimate.low, estimate.high, *([] if limit is None else [limit])], zero=True)
-    low, high, at = (f"{axis.at(value)}%" for value in (estimate.low, estimate.high, estimate.value))
-    stroke = (
-        None
-        if limit is None
-        else el("line", {"class": "limit", "x1": f"{axis.at(limit)}%", "x2": f"{axis.at(limit)}%", "y1": 1, "y2": 17})
-    )
-    return el(
-        "svg",
-        {"class": "range", "height": 18, "aria-hidden": "true"},
-        el("line", {"class": "axis-line", "x1": "0%", "x2": "100%", "y1": 9, "y2": 9}),
-        el("line", {"class": f"ci {tone}", "x1": low, "x2": high, "y1": 9, "y2": 9}),
-        stroke,
-        el("circle", {"class": f"dot {tone}", "cx": at, "cy": 9, "r": 5}),
     )
 
 
@@ -178,11 +115,18 @@ def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
     found = measured.runs[index][grader]
     floor = found.get("known_lost_floor") or found.get("own_lost_floor")
     parts = [
-        figure("flow", "Where the facts went", note + called.note, bands.bands(counts, names, text)),
+        figure(
+            "flow",
+            "Where the facts went",
+            note + called.note,
+            legend(MOVES),
+            bands.bands(counts, names, text),
+        ),
         figure(
             "matrix",
             "Before and after",
-            f"How many {called.asked}, and their share of the row.",
+            f"How many {called.asked}, and their share of the row: the larger it is, the stronger the colour.",
+            legend(MOVES),
             _matrix(counts, names),
         ),
         _kinship(measures.kinship(run, grader), floor, called),
@@ -221,6 +165,7 @@ def _kinship(found: list[measures.Kin], floor: Estimate | None, called: Words) -
     if not rows:
         return None
     dashed = " Dashed: the noise floor." if floor else ""
+    dashed += charts.few_said(rows)
     of = f"{called.asked.capitalize()} that were {called.categories[-1]} and no longer are"
     note = f"{of}, by nearness to what was trained; 95% intervals.{dashed}"
     text = "; ".join(f"{row.label}: {row.value}" for row in rows)
@@ -263,7 +208,7 @@ def _causes(run: Run, grader: Grader) -> Markup | None:
     named = {one.label for one in rows}
     note += "".join(f" {rule.label}: {rule.meaning}." for rule in RULES if rule.meaning and rule.label in named)
     text = "; ".join(f"{line[0]}, {line[1]}: {line[2]}" for line in numbers)
-    drawn = [charts.legend(keys), charts.dots(rows, "share of the facts that moved all the way", text)]
+    drawn = [legend(keys), charts.dots(rows, "share of the facts that moved all the way", text)]
     shown = table(["move", "cause", "share", "base rate", "placebo"], numbers, "Causes: the numbers")
     return figure("causes", "Why they moved", note, *drawn, details("The numbers", shown))
 
