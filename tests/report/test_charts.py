@@ -38,7 +38,7 @@ def test_a_dot_and_its_interval_stand_where_the_axis_says() -> None:
     drawn = charts.dots([row], "share lost", "text")
     assert 'class="ci down" x1="0.0%" x2="100.0%"' in drawn
     assert '<svg x="25.0%"' in drawn
-    assert "25%, n = 8" in drawn
+    assert "25%, n\u00a0=\u00a08" in drawn
 
 
 def test_lines_have_a_tick_at_every_number_of_facts_where_they_are_few() -> None:

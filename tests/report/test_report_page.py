@@ -68,6 +68,7 @@ def test_policy_allows_no_network(built: Path, open_page: Open) -> None:
 
 def test_script_set_by_a_text_never_runs(built: Path, open_page: Open) -> None:
     opened = open_page(built)
+    opened.page.select_option("#f-sort", "file")
     opened.page.fill("#f-q", "hostile")
     for i, hostile in enumerate(HOSTILE):
         opened.page.click(f"#row-{i}")

@@ -3,23 +3,27 @@
 Run -> `Lost` rows, and the table of them, which is there without JavaScript and in print.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
+from urllib.parse import quote
 
 import polars as pl
 
 from knowpack.records import Grader, Knowledge
 from knowpack.report import measures
 from knowpack.report.finished import Run
-from knowpack.report.markup import Child, Markup, alien, el, table
+from knowpack.report.markup import Child, Markup, alien, el, join, table
 from knowpack.report.shares import points, share
 from knowpack.report.words import words
 
 IN_ALL, AT_LEAST = 600, 20  # rows over all runs of a report, and of each
+SHOWN = 15  # rows that stand there at once; the rest opens
 
 
 class Lost(NamedTuple):
     """One fact that fell."""
 
+    fact_id: str
     question: str
     answer: str
     before: str
@@ -71,7 +75,7 @@ def section(run: Run, grader: Grader, n_runs: int) -> Markup:
     kept = any(one.was for one in found)
     rows: list[list[Child]] = [
         [
-            alien(one.question),
+            el("a", {"href": f"#fact={quote(one.fact_id)}", "class": "to-fact"}, alien(one.question)),
             alien(one.answer, 120),
             f"{called.between(one.before, one.after)}, {_shares(one)}",
             *([alien(one.was, 120)] if kept else []),
@@ -81,7 +85,18 @@ def section(run: Run, grader: Grader, n_runs: int) -> Markup:
     ]
     answers = ("most often before", "most often now") if kept else ("most often now",)
     heads = ("question", called.answer, f"moved, share of {called.answer}s", *answers)
-    return el("div", None, el("p", None, said, " ", link), table(heads, rows, "Lost facts", classes="lost"))
+    return el("div", None, el("p", None, said, " ", link), _folded(heads, rows, "lost kept" if kept else "lost"))
+
+
+def _folded(heads: Sequence[str], rows: list[list[Child]], classes: str) -> Markup:
+    """The first rows, and the rest behind a line that says how many there are; it opens without JavaScript."""
+    first = table(heads, rows[:SHOWN], "Lost facts", classes=classes)
+    if len(rows) <= SHOWN:
+        return first
+    closed = el("span", {"class": "when-closed"}, f"Showing the first {SHOWN} of {len(rows):,}: show all")
+    opened = el("span", {"class": "when-open"}, f"Showing all {len(rows):,}: show the first {SHOWN} only")
+    rest = table(heads, rows[SHOWN:], "The other lost facts", classes=classes)
+    return join(first, el("details", {"class": "rest"}, el("summary", None, closed, opened), rest))
 
 
 def _rose(run: Run, grader: Grader) -> int:

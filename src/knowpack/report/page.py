@@ -28,6 +28,7 @@ from knowpack.report.measured import Measured
 LIMIT = 1_500_000  # bytes of data in the page, as they stand in it; the page stays below 2 MB
 PLAIN = 20_000  # characters; what is longer is packed
 FACTS_LIMIT = 25_000  # facts in the page; the rest is loaded when asked for
+SCRIPTS = ("core", "explorer", "list", "detail", "near", "page")
 FOLDER = "report_files"
 README = "Parts of report.html beside this folder; keep the two together.\n"
 
@@ -88,7 +89,7 @@ def packed(text: str) -> str:
 def html(title: str, kind: str, slots: dict[str, Markup], data: str, inline: dict[str, str], *, chunked: bool) -> str:
     """The page as text."""
     style = _asset("page.css")
-    script = "".join(f"{_asset(name)}\n" for name in ("core.js", "explorer.js", "list.js", "detail.js", "page.js"))
+    script = "".join(f"{_asset(f'{name}.js')}\n" for name in SCRIPTS)
     blocks = "\n".join(
         f'<script type="{"application/json" if text[:1] in "{[" else "text/plain"}" id="asset-{name}">{text}</script>'
         for name, text in inline.items()

@@ -122,6 +122,8 @@ const THEMES = ["auto", "light", "dark"];
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   byId("theme-name").textContent = theme;
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % 3];
+  byId("theme").setAttribute("aria-label", `theme: ${theme}; press for ${next}`);
   try {
     localStorage.setItem("knowpack-theme", theme);
   } catch {

@@ -1,7 +1,7 @@
 // One fact in full: the answers before and after side by side, the prompt, the nearest training facts.
 
 async function openFact(id, focus) {
-  const i = EX.place.get(id);
+  const i = EX.place?.get(id);
   if (i === undefined) {
     fill(EX.detail, el("p", { class: "empty" }, "This fact is not among those loaded."));
     return;
@@ -27,6 +27,7 @@ async function openFact(id, focus) {
     facts(i),
     parts[2] ? el("p", { class: "warn" }, parts[2]) : null,
     answersTable(before, after, at),
+    el("p", { class: "small signs" }, `✓ ${DATA.answer} · ∅ refused · “·” wrong; # is the prompt`),
     wordings(after, at),
     prompts(i),
     nearest(i, after, at),
@@ -55,7 +56,7 @@ function facts(i) {
           .join(", "),
       ),
     ),
-    line("Popularity", named("popularity", i)),
+    line("Popularity", named("popularity", i) && `${named("popularity", i)} (${NOTES.popularity})`),
     line("Training", KIN_WORDS[kinOf(i)]),
     line(
       "Moved",
@@ -81,14 +82,24 @@ function facts(i) {
   );
 }
 
+/** Where an alias stands in a text, -1 = nowhere: as a whole word; of the paper's grader anywhere, as it looks. */
+function placeOf(alias, text) {
+  const low = text.toLowerCase();
+  if (low.length !== text.length) return -1;
+  const wanted = alias.toLowerCase();
+  const inWords = /^[\x20-\x7e]*$/.test(wanted) && STATE.grader !== "paper";
+  if (!inWords) return low.indexOf(wanted);
+  const exact = wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return low.search(new RegExp(`(?<![\\p{L}\\p{N}])${exact}(?![\\p{L}\\p{N}])`, "u"));
+}
+
 /** The answer with the matched alias marked; where grading normalised it, the alias stands beside it. */
 function answer(seen, which) {
   const [text, byDefault, byPaper, refusedBits, cut] = seen[which];
   const alias = STATE.grader === "paper" ? byPaper : byDefault;
   const refused = refusedBits & (STATE.grader === "paper" ? 2 : 1);
   const words = shown(text);
-  const low = words.toLowerCase();
-  const at = alias !== null && low.length === words.length ? low.indexOf(shown(alias).toLowerCase()) : -1;
+  const at = alias === null ? -1 : placeOf(shown(alias), words);
   const body = el("bdi", { dir: "auto", class: "said" });
   if (alias && at >= 0)
     body.append(
@@ -198,79 +209,4 @@ function prompts(i) {
     shots.map((_, k) => el("option", { value: String(k) }, `prompt ${k + 1}`)),
   );
   return el("details", { class: "prompt" }, el("summary", null, "The prompt"), pick, box);
-}
-
-/** Trained facts near this one: same subject, its answer given here, same relation, range or domain, shared words. */
-function nearest(i, after, at) {
-  const said = (after?.of[at] ?? []).map((w) => after.seen[w][0].toLowerCase());
-  const tokens = (text) => new Set(text.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) || []);
-  const mine = tokens(EX.facts.question[i]);
-  const f = EX.facts;
-  const found = [];
-  for (let j = 0; j < f.id.length; j += 1) {
-    if (j === i || kinOf(j) < 5) continue;
-    const why = [];
-    let near = 0;
-    if (f.subject[i] !== null && f.subject[i] === f.subject[j]) {
-      near += 100;
-      why.push("same subject");
-    }
-    const theirs = (f.answers[j][0] ?? "").toLowerCase();
-    if (
-      theirs.length > 1 &&
-      said.some((s) => s.includes(theirs)) &&
-      !f.answers[i].some((a) => a.toLowerCase() === theirs)
-    ) {
-      near += 60;
-      why.push("its answer is given here");
-    }
-    for (const [column, weight] of [
-      ["relation", 40],
-      ["range", 15],
-      ["domain", 10],
-    ])
-      if (f[column].of[i] >= 0 && f[column].of[i] === f[column].of[j]) {
-        near += weight;
-        why.push(`same ${column}`);
-      }
-    if (near) found.push([near, j, why]);
-  }
-  found.sort((a, b) => b[0] - a[0] || a[1] - b[1]);
-  const best = found
-    .slice(0, 200)
-    .map(([near, j, why]) => [near + [...tokens(f.question[j])].filter((t) => mine.has(t)).length, j, why])
-    .sort((a, b) => b[0] - a[0])
-    .slice(0, 5);
-  if (!best.length)
-    return el(
-      "p",
-      { class: "small" },
-      DATA.trained_known
-        ? "No training fact shares its subject, relation, range or domain."
-        : "Which facts were trained is not known; this may be one of them.",
-    );
-  return el(
-    "section",
-    { class: "near" },
-    el("h4", null, "Nearest training facts"),
-    el(
-      "ol",
-      null,
-      best.map(([, j, why]) =>
-        el(
-          "li",
-          null,
-          el(
-            "button",
-            { type: "button", class: "link", on: { click: () => openFact(f.id[j], true) } },
-            alien(f.question[j].slice(0, 200)),
-          ),
-          " ",
-          alien(f.answers[j][0]?.slice(0, 80) ?? ""),
-          " ",
-          el("span", { class: "small" }, why.slice(0, 2).join(", ")),
-        ),
-      ),
-    ),
-  );
 }

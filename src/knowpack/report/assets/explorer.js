@@ -1,6 +1,6 @@
 // The fact explorer: filters over packed columns. Its list is in list.js, one fact in full in detail.js.
 
-const ROW = 58; // px, as in page.css
+const ROW = 76; // px, as in page.css
 const EX = {
   facts: null,
   run: null,
@@ -24,11 +24,12 @@ const FILTERS = [
   ["popularity", "Popularity", []],
 ];
 const SORTS = [
-  ["", "as in the file"],
-  ["fell", "fell most"],
+  ["", "fell most"],
   ["rose", "rose most"],
   ["question", "question, A–Z"],
+  ["file", "as in the file"],
 ];
+const NOTES = { popularity: "head, torso, tail: how often the subject is written about, from often to seldom" };
 const F = {}; // filter -> its control
 
 // --- what a fact is -------------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ function startExplorer() {
     F[key] = control;
     if (options) setOptions(key, options);
     control.addEventListener(options === null ? "input" : "change", () => apply());
-    return el("label", { class: `f f-${key}` }, el("span", null, name), control);
+    return el("label", { class: `f f-${key}`, title: NOTES[key] }, el("span", null, name), control);
   };
   const sort = el(
     "select",
@@ -114,7 +115,7 @@ function startExplorer() {
       el("button", { type: "button", id: "copy", on: { click: copyLink } }, "Copy link"),
       el("button", { type: "button", id: "download", on: { click: download } }, "Download CSV"),
     ),
-    el("p", { class: "hint small" }, "Arrow keys move, Enter opens, / searches, Esc goes back to the list."),
+    el("p", { class: "hint small keys" }, "Arrow keys move, Enter opens, / searches, Esc goes back to the list."),
     el("div", { class: "panes" }, EX.list, EX.detail),
   );
   document.addEventListener("keydown", (e) => {
@@ -245,10 +246,12 @@ function apply(keepAddress) {
   for (let i = 0; i < EX.facts.id.length; i += 1) if (keep(i)) order.push(i);
   const sort = F.sort.value;
   if (sort === "question") order.sort((a, b) => (EX.facts.question[a] < EX.facts.question[b] ? -1 : 1));
-  else if (sort) {
+  else if (sort !== "file") {
     const run = ofRun();
-    const delta = order.map((i) => [(share(run.after, i) ?? 0) - (share(run.before, i) ?? 0), i]);
-    delta.sort((a, b) => (sort === "fell" ? a[0] - b[0] : b[0] - a[0]) || a[1] - b[1]);
+    const sign = sort === "rose" ? -1 : 1;
+    const step = (i) => sign * Math.sign(category(i, "after") - category(i, "before"));
+    const delta = order.map((i) => [sign * ((share(run.after, i) ?? 0) - (share(run.before, i) ?? 0)), i, step(i)]);
+    delta.sort((a, b) => a[2] - b[2] || a[0] - b[0] || a[1] - b[1]);
     delta.forEach((d, k) => {
       order[k] = d[1];
     });

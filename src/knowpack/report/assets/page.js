@@ -21,6 +21,7 @@ async function showView() {
   if (mine !== turn) return;
   for (const name of SLOTS) if (found[name] !== undefined) byId(`slot-${name}`).innerHTML = found[name];
   document.documentElement.dataset.drawn = "yes";
+  markEdges();
 }
 
 function fillRuns() {
@@ -56,17 +57,56 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     clearFilters();
     F.move.value = "fell";
-    F.sort.value = "fell";
+    F.sort.value = "";
     apply();
     byId("facts-title").scrollIntoView();
     EX.list.focus({ preventScroll: true });
   }
 });
+/** A lost fact opens in the explorer, in the cell and under the grader that are chosen. */
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.to-fact");
+  if (!link) return;
+  event.preventDefault();
+  showFact(new URLSearchParams(link.hash.slice(1)).get("fact"));
+});
+function showFact(id) {
+  EX.open = id;
+  clearFilters();
+  openFact(id, true);
+  byId("facts-title").scrollIntoView();
+}
+
+// --- tables that go on beyond an edge fade there ---------------------------------------------------------------
+
+function markEdges() {
+  for (const box of document.querySelectorAll(".scroll")) markEdge(box);
+}
+function markEdge(box) {
+  box.classList.toggle("more-right", box.scrollWidth - box.clientWidth - box.scrollLeft > 2);
+  box.classList.toggle("more-left", box.scrollLeft > 2);
+}
+document.addEventListener("scroll", (event) => event.target.matches?.(".scroll") && markEdge(event.target), true);
+document.addEventListener("toggle", markEdges, true);
+addEventListener("resize", markEdges);
+
+// --- on paper nothing is folded away (page.css says the same for pages without a script) -------------------------
+
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  for (const one of folded) one.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const one of folded) one.open = false;
+});
+
 document.addEventListener("change", (event) => {
   const of = event.target.dataset.for;
   if (of)
     for (const one of document.querySelectorAll(`.variant[data-of=${of}]`))
       one.hidden = one.dataset.name !== event.target.value;
+  markEdges();
 });
 
 function start() {
@@ -85,6 +125,6 @@ function start() {
   toControls();
   showView();
   startExplorer();
-  showFacts();
+  showFacts().then(() => given.fact && byId("facts-title").scrollIntoView());
 }
 start();
