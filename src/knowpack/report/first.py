@@ -110,7 +110,8 @@ def title(measured: Measured) -> str:
         n = given.runs[0].read("pack.json").get("n_packed")
         return f"{n:,} facts packed into {model}" if isinstance(n, int) else f"Facts packed into {model}"
     if given.kind == "diff":
-        return f"What {short(told.adapter)} changed in {model}"
+        is_path = told.adapter.count("/") > 1 or "\\" in told.adapter  # it stands whole below
+        return f"What {'this adapter' if is_path else short(told.adapter)} changed in {model}"
     alike = len({run.config("model", "name") for run in given.runs}) == 1
     of = model if alike else "several models"
     return f"{given.title}: {'a study of' if given.kind == 'study' else 'one training of'} {of}"
