@@ -21,7 +21,7 @@ def from_python() -> None:
     train = {f"train.{name}": value for name, value in KEEP.items()}
     few = {**SMALL, **train, "bench.limit": 8}
     packed = kp.pack("new.csv", model="lab", out="packed", sample=40, effort="quick", tasks=["lab_mc"], settings=few)
-    tuned, limits = "lab-mini/model", {"known_lost": 0.5}
+    tuned, limits = "merged", {"known_lost": 0.5}
     other = kp.diff(model="lab", tuned=tuned, facts="lab", sample=20, out="diff", budget=limits, settings=SMALL)
     grid = kp.study("study.yaml")
     asked = kp.probe(model="lab", facts=pl.read_csv("new.csv"), out="probe", settings={"probe.n_prompts": 1})
