@@ -13,7 +13,7 @@ from knowpack.report.shares import points, share
 from knowpack.report.verdict import Judgement, judge
 
 DECISIVE = ("reliability", "known_lost_net", "refusals_lost_net", "benchmark_drop")
-NET = "by the adapter, less by the base itself, both asked under fresh prompts"
+NET = "both asked again under fresh prompts: what the adapter loses less what the base itself does (not raw less floor)"
 LABELS = {
     "reliability": "New facts answered",
     "known_lost_net": "Known facts lost, net of noise",
@@ -31,6 +31,7 @@ NOTES = {
 }
 """What is behind a figure of the first screen, in a line."""
 LOST = ("known_lost_net", "own_lost_net", "known_lost_raw", "own_lost_raw")
+COST_OF = {"pack": "packing and measuring", "diff": "this comparison alone", "run": "this run", "study": "this cell"}
 N_DECISIVE = 3
 DIFFERENCES = {"trained_answers_net"}
 """Differences of shares that may reach beyond 1, so that their unit is none."""
@@ -92,7 +93,7 @@ def first(measured: Measured, index: int, grader: Grader = "default") -> First:
         model_hash=made.text(run.manifest.get("base_weights_hash")),
         adapter=adapter,
         adapter_hash=made.adapter_hash(run),
-        cost=made.cost(run),
+        cost=made.cost(run, COST_OF[kind]),
         date=made.date(run),
         seconds=made.seconds(run),
         again=made.again(measured, run),
@@ -146,7 +147,7 @@ def headline(measured: Measured, index: int, grader: Grader) -> str:
         if (unseen := found.get("reliability_held_out")) is not None:
             parts[-1] += f" ({share(unseen.value)} in wordings that were not trained)"
     elif run.examples() is None:
-        parts.append("the trained facts are unknown")
+        parts.append("which facts were trained is not known, so not whether they were learned")
     net, raw = found.get("known_lost_net"), found.get("known_lost_raw")
     if (own := found.get("own_lost_net")) is not None:
         parts.append(_lost(own.value, limits.get("own_lost"), "of its own answers to its own questions"))
@@ -162,7 +163,7 @@ def headline(measured: Measured, index: int, grader: Grader) -> str:
 
 def _lost(value: float, limit: float | None, of: str) -> str:
     if value <= 0:
-        return f"no loss {of} was seen net of noise ({share(value)})"
+        return f"no more {of} were lost than the base itself loses (net of noise {share(value)})"
     return f"{share(value, limit)} {of} were lost, net of noise"
 
 

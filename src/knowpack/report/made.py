@@ -53,12 +53,12 @@ def seconds(run: Run) -> float | None:
     return float(whole) if isinstance(whole, int | float) else None
 
 
-def cost(run: Run) -> str:
-    """The time of the whole command and the adapter's size, for a person."""
+def cost(run: Run, of: str) -> str:
+    """The time that the command took, what for, and the adapter's size, for a person."""
     taken, weights = seconds(run), run.folder / "adapter" / WEIGHTS
     told = []
     if taken is not None:
-        told.append(f"{taken / 60:,.0f} min by the clock" if taken > 100 else f"{taken:.0f} s by the clock")
+        told.append(f"{f'{taken / 60:,.0f} min' if taken > 100 else f'{taken:.0f} s'} for {of}")
     if weights.is_file():
         told.append(f"an adapter of {weights.stat().st_size / 1e6:,.1f} MB")
     return ", ".join(told) or "not kept"

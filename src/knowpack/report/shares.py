@@ -22,7 +22,8 @@ def share(value: float, limit: float | None = None) -> str:
 
 def points(delta: float) -> str:
     """A change of a share: −40 points."""
-    return f"{'−' if delta < 0 else '+'}{abs(100 * delta):.0f} points"
+    text = f"{abs(100 * delta):.0f}"
+    return f"{'' if text == '0' else '−' if delta < 0 else '+'}{text} points"
 
 
 def in_shares(text: str, limit: float) -> str:

@@ -67,7 +67,9 @@ def opening(measured: Measured) -> Best:
     best = max(range(len(labels)), key=rank)
     goal = "the most facts learned" + (" with a reliability of 90% or more, at the least harm" if rank(best)[0] else "")
     first = next(i for i, run in enumerate(measured.source.runs) if run.label == labels[best][0])
-    return Best(first, f"chosen by their means over seeds for {goal} (the best of many looks better than it is)")
+    several = len({run.seed for run in measured.source.runs}) > 1
+    by = ", by its mean over seeds" if several else ""
+    return Best(first, f"the one with {goal}{by} (the best of many looks better than it is)")
 
 
 def unmeasured(measured: Measured) -> list[str]:

@@ -119,7 +119,7 @@ def judge(run: Run, found: Mapping[str, Estimate]) -> Judgement:
     verdicts = _judged(found, budget)
     if "reliability" in found:
         verdicts.insert(0, limits.learned(found["reliability"], RELIABILITY))
-    by = "the limits given with --budget" if kept else "the default limits of knowpack pack"
+    by = "the limits given with --budget, else the default ones" if kept else "the default limits of knowpack pack"
     return Judgement(limits.overall(verdicts), verdicts, by)
 
 

@@ -49,7 +49,7 @@ def _which(measured: Measured, index: int) -> Markup | None:
     cells, run, best = len(measured.labels()), measured.source.runs[index], opening(measured)
     if len(measured.source.runs) < 2:
         return None
-    why = f", of {cells} cells {best.why}" if index == best.run and best.why else ""
+    why = f": of {cells} cells {best.why}" if index == best.run and best.why else ""
     return el("p", {"class": "small", "id": "which"}, el("strong", None, alien(run.label)), f", seed {run.seed}{why}.")
 
 
