@@ -27,7 +27,7 @@ def test_a_paper_sized_page_is_under_2_mb_and_its_facts_are_in_it(large: Path) -
 
 def test_filters_of_21036_facts_take_under_200_ms(large: Path, open_page: Open) -> None:
     page_ = open_page(large).page
-    for key, value in (("f-move", "fell"), ("f-relation", "spouse"), ("f-cause", "domain"), ("f-sort", "fell")):
+    for key, value in (("f-move", "fell"), ("f-relation", "spouse"), ("f-cause", "domain"), ("f-sort", "rose")):
         page_.select_option(f"#{key}", value)
         took = [page_.evaluate("apply()") for _ in range(5)]
         assert min(took) < 200, (key, took)

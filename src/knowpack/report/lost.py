@@ -71,7 +71,7 @@ def section(run: Run, grader: Grader, n_runs: int) -> Markup:
     said = (
         f"{many} stand in a lower category than before, the worst first; {_rose(run, grader):,} in a higher one.{cut}"
     )
-    link = el("a", {"href": "#move=fell&sort=fell", "class": "to-explorer"}, "See them with every answer")
+    link = el("a", {"href": "#move=fell", "class": "to-explorer"}, "See them with every answer")
     kept = any(one.was for one in found)
     rows: list[list[Child]] = [
         [
