@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import templates
@@ -150,6 +151,29 @@ def test_the_base_is_bit_for_bit_what_it_was_after_every_stage(config: RunConfig
     assert (folder / "scores.parquet").is_file()
     diff(config, config.model.model_copy(update={"adapter": str(folder / "adapter")}), tmp_path / "diff")
     unchanged()
+
+
+def test_a_kill_between_likelihoods_and_passages_repeats_no_likelihoods(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """likelihoods.parquet stood there, whole, and was asked and written again."""
+    config = override(config, [f"work={tmp_path}"])
+    write = store.write_table
+
+    def killed(path: Path, frame: pl.DataFrame) -> None:
+        if (path.parent.name, path.name) == ("tuned", "passages.parquet"):
+            raise KeyboardInterrupt
+        write(path, frame)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stages.run(config)
+    (there,) = tmp_path.glob("runs/*/further/tuned/likelihoods.parquet")
+    before = there.stat().st_mtime_ns
+    stages.run(config)
+    assert there.stat().st_mtime_ns == before
+    assert there.with_name("passages.parquet").is_file()
 
 
 def test_a_config_written_after_a_kill_has_its_settings_in_the_same_order(config: RunConfig, tmp_path: Path) -> None:

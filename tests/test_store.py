@@ -157,6 +157,28 @@ def test_a_number_that_was_given_to_a_new_process_holds_nothing(tmp_path: Path) 
         assert not mine.exists()
 
 
+def test_a_lock_that_is_freed_between_the_try_and_the_look_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rename failed, since another held it; a moment later the lock was gone: that was "cannot write"."""
+    theirs = tmp_path / ".lock" / f"{process.machine()}-{os.getpid()}-aaaa"
+    theirs.parent.mkdir()
+    theirs.write_text("{}")
+    rename = Path.rename
+
+    def freed_after(self: Path, target: Path) -> Path:
+        try:
+            return rename(self, target)
+        except OSError:
+            theirs.unlink()
+            theirs.parent.rmdir()
+            raise
+
+    monkeypatch.setattr(Path, "rename", freed_after)
+    with store.lock(tmp_path):
+        assert [file.name for file in (tmp_path / ".lock").iterdir()] != [theirs.name]
+
+
 def _count(folder: Path, n: int) -> None:
     for _ in range(n):
         with store.lock(folder, 600):

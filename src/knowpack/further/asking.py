@@ -25,6 +25,7 @@ from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Example, Fact, Figure, Kind, Response, table
 
 QUESTIONS = Path("further") / "questions.parquet"
+LIKELIHOODS = "likelihoods.parquet"
 
 
 def ask_base(folder: Path, config: RunConfig, base: Base, progress: Progress = SILENT) -> None:
@@ -56,7 +57,7 @@ def figures(folder: Path, base: Base, after: pl.DataFrame) -> list[Figure]:
     places = [folder / "further" / name for name in ("base", "tuned")]
     scored, passed = (
         [store.read_table(place / name, record) for place in places]
-        for name, record in (("likelihoods.parquet", Likelihood), ("passages.parquet", PassageScore))
+        for name, record in ((LIKELIHOODS, Likelihood), ("passages.parquet", PassageScore))
     )
     found = further_figures.likelihood_figures(base.facts, scored[0], scored[1])
     found += further_figures.passage_figures(passed[0], passed[1])
@@ -114,10 +115,11 @@ def _ask(
     if not isinstance(asker, TextAnswers) and not isinstance(base.prompter, Turns):  # by text nothing is likely
         origins = questions.filter(pl.col("kind") == "wording")["origin"].to_list()
         sample = base.facts.filter(pl.col("fact_id").is_in(origins))
-        if sample.height:
+        if sample.height and not (into / LIKELIHOODS).is_file():
             shots = base.shots[0]
             scored = likelihoods(asker, base.prompter, sample, everything, shots, asked.n_distractors)
         if asked.text is not None:
             passed = score_passages(asker, base.prompter, passages(asked.text))
-    store.write_table(into / "likelihoods.parquet", scored)
+    if not (into / LIKELIHOODS).is_file():  # a kill may have come between the two
+        store.write_table(into / LIKELIHOODS, scored)
     store.write_table(into / "passages.parquet", passed)

@@ -14,6 +14,7 @@ STALE_SECONDS by the disk's own clock. A holder touches it every BEAT_SECONDS. A
 that may find its lease taken; both then write the same bytes, each file whole.
 """
 
+import errno
 import json
 import os
 import secrets
@@ -114,10 +115,10 @@ def _take(folder: Path, name: str) -> bool:
         if (folder / LOCK).is_file():  # of knowpack 0.1.0
             (folder / LOCK).unlink()
         beside.rename(folder / LOCK)
-    except OSError:
-        # Held by another; or the server's reply was lost and sent again, and the lease is ours after all.
+    except OSError as error:
+        # Held by another, who may have freed it since; or the server's reply was lost and sent again, and it is ours.
         if not (folder / LOCK / name).is_file():
-            if not (folder / LOCK).is_dir():
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) and not (folder / LOCK).is_dir():
                 raise
             return False
     finally:
