@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from knowpack.pack.budget import Budget
+from knowpack.pack.budget import Budget, judged
 from knowpack.records import Estimate
 from knowpack.report import first, provenance, shares, verdict
 from knowpack.report.finished import Run
@@ -98,6 +98,10 @@ def test_a_share_that_misses_its_limit_is_not_printed_as_the_limit(value: float,
 
 def test_the_reason_of_a_verdict_shows_that_the_limit_was_missed() -> None:
     assert shares.in_shares("0.9897 of 58 trained facts", 0.99) == "98.97% of 58 trained facts"
+    value = 0.0284974  # by way of 0.0285 it was 2.9%, where the headline said 2.8%
+    met = Budget(known_lost=0.05, refusals_lost=None)
+    (said,) = judged({"known_lost_net": Estimate(value, 0.004, 0.0641, 193)}, met)
+    assert shares.in_shares(said.why, 0.05).startswith(f"{shares.share(value)} measured, may be 6.4%")
 
 
 @pytest.mark.parametrize(

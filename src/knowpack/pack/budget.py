@@ -112,7 +112,7 @@ def verdicts(harm: Harm, budget: Budget, reliability: float) -> list[Verdict]:
 def learned(found: Estimate, wanted: float) -> Verdict:
     """Reliability is a count over all trained facts, not a sample of them, and is judged as it is."""
     state: State = "met" if found.value >= wanted - 1e-9 else "not met"
-    return Verdict("reliability", wanted, state, found, f"{found.value:.4f} of the answers to {found.n} facts")
+    return Verdict("reliability", wanted, state, found, f"{found.value:.6f} of the answers to {found.n} facts")
 
 
 def current(harm: Harm, reliability: float) -> list[Verdict]:
@@ -120,13 +120,13 @@ def current(harm: Harm, reliability: float) -> list[Verdict]:
     new fact may be missed. Counts over all such facts, judged as they are."""
     found = []
     if harm.earlier is not None:
-        why = f"{harm.earlier.value:.4f} of {harm.earlier.n} answers"
+        why = f"{harm.earlier.value:.6f} of {harm.earlier.n} answers"
         found.append(learned(harm.earlier, reliability)._replace(name="earlier", why=why))
     for name in LEFT:
         left = getattr(harm, name)
         if left is not None:
             state: State = "met" if left.value <= 1 - reliability + 1e-9 else "not met"
-            found.append(Verdict(name, round(1 - reliability, 9), state, left, f"{left.value:.4f} of {left.n} answers"))
+            found.append(Verdict(name, round(1 - reliability, 9), state, left, f"{left.value:.6f} of {left.n} answers"))
     return found
 
 
@@ -156,12 +156,12 @@ def _judged(name: str, limit: float, estimate: Estimate | None) -> Verdict:
         why = f"nothing was measured that could be lost; {name}=none lifts the limit"
         return Verdict(name, limit, "not measured", estimate, why)
     if estimate.high <= limit + 1e-9:
-        return Verdict(name, limit, "met", estimate, f"{estimate.value:.4f} measured, at most {estimate.high:.4f}")
-    why = f"{estimate.value:.4f} measured, may be {estimate.high:.4f}"
+        return Verdict(name, limit, "met", estimate, f"{estimate.value:.6f} measured, at most {estimate.high:.6f}")
+    why = f"{estimate.value:.6f} measured, may be {estimate.high:.6f}"
     least = least_shown(estimate.n) if estimate.n else 1.0
     if estimate.value <= limit:
         why += f": within the limit, not shown to be; with n = {estimate.n} the smallest loss that can be shown is"
-        why += f" {least:.4f}"
+        why += f" {least:.6f}"
     return Verdict(name, limit, "not met", estimate, why)
 
 
