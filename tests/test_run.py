@@ -1,6 +1,7 @@
 """One run and a study of them on a random model: what is made, what is kept, what a failure leaves."""
 
 import datetime
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -202,6 +203,8 @@ def test_diff_of_an_adapter_from_anywhere(config: RunConfig, done: Path, tmp_pat
     out = diff(config, after, tmp_path / "diff", trained_on(done / "examples.parquet"))
     ours = store.read_table(out / "shifts.parquet", Shift)
     assert ours.equals(store.read_table(done / "shifts.parquet", Shift))
+    file = (done / "adapter" / "adapter_model.safetensors").read_bytes()
+    assert json.loads((out / "tuned.json").read_text())["adapter_hash"] == hashlib.sha256(file).hexdigest()[:16]
 
 
 def test_an_adapter_that_changes_nothing_does_no_harm_net_of_noise(tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ def _last_mlp_at(core: PreTrainedModel, wanted: Tensor) -> Iterator[None]:
     Its keys and values are the last layer's all the same: nothing else reads what it gives elsewhere.
     """
     last = [module for module in core.modules() if type(module).__name__ in MLPS][-1:]
+    last = [module for module in last if "forward" not in module.__dict__]  # another's replacement stays
     once = sorted(set(wanted.tolist()))  # a place that stands twice would have its gradient twice
     read = torch.tensor(once, device=wanted.device)
 
