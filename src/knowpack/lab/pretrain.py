@@ -19,6 +19,7 @@ from knowpack.lab import checkpoint
 from knowpack.lab.checkpoint import Place
 from knowpack.lab.corpus import N_EPOCHS, documents
 from knowpack.lab.forms import BOS, END, PAD, SPECIAL
+from knowpack.lab.muon import Muon
 from knowpack.lab.sizes import Size
 from knowpack.lab.tokenizer import MAX_LENGTH, train_tokenizer
 from knowpack.lab.world import World
@@ -135,7 +136,7 @@ def make_optimizers(model: LlamaForCausalLM) -> Optimizers:
     matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
     rest = [p for name, p in named if p.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(matrices, lr=LR_MATRICES, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, lr=LR_MATRICES, weight_decay=WEIGHT_DECAY),
         torch.optim.AdamW(rest, lr=LR_REST, betas=BETAS, weight_decay=WEIGHT_DECAY),
     ]
 
