@@ -217,7 +217,7 @@ def test_two_processes_on_one_work_directory_print_the_same_tables(given: Path, 
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=300) for process in both]
+    said = [process.communicate(timeout=1800) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert said[0][0] == said[1][0], "the same tables"
     runs = [one.name for one in (tmp_path / "work" / "runs").iterdir()]
@@ -233,6 +233,6 @@ def test_a_study_that_another_process_holds_is_waited_for_and_the_wait_is_said(g
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
         assert process.stderr is not None
         assert any("waiting for another process" in line for line in process.stderr)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=1800)
     assert process.returncode == 0, err
     assert "report: " in out

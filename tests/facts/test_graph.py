@@ -211,7 +211,8 @@ def test_a_killed_run_leaves_no_half_written_facts(tmp_path: Path) -> None:
     small_dump(tmp_path)
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), "d.nt.bz2", "f.parquet", "1"]
     with subprocess.Popen(command) as process:
-        time.sleep(0.7)
+        while process.poll() is None and not (tmp_path / ".f.parquet.work").exists():
+            time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
     if (tmp_path / "f.parquet").exists():  # it was done before the kill
         pl.read_parquet(tmp_path / "f.parquet")

@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(server: Running) -> TokenAsker:
-    settings = {"name": f"served:{server.url}#tiny", "served.retries": 0, "served.timeout_seconds": 30}
+    settings = {"name": f"served:{server.url}#tiny", "served.retries": 0, "served.timeout_seconds": 120}
     asker = open_asker(changed(ModelConfig(), settings))
     assert not hasattr(asker, "answer")
     return asker  # type: ignore[return-value]

@@ -25,7 +25,7 @@ CHAT = [{"role": "user", "content": "Question: Q?"}]
 
 
 def config(url: str, **served: object) -> ModelConfig:
-    settings = {"retries": 0, "timeout_seconds": 5, "concurrency": 2, **served}
+    settings = {"retries": 0, "timeout_seconds": 60, "concurrency": 2, **served}
     return changed(ModelConfig(), {"name": f"served:{url}#tiny", **{f"served.{k}": v for k, v in settings.items()}})
 
 
@@ -81,15 +81,17 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
 
 
 def test_a_slow_server_is_said_to_be_slow() -> None:
+    over = threading.Event()
+
     def late(body: dict) -> Reply:
-        time.sleep(1)
+        over.wait(60)
         return completion("late")
 
-    with (
-        serving(answering(late)) as server,
-        pytest.raises(ModelError, match=r"did not answer within 0.2 s \(1 tries\); lower model.served.concurrency"),
-    ):
-        open_asker(config(server.url, timeout_seconds=0.2)).answer([CHAT], max_new_tokens=4)
+    said = r"did not answer within 0.2 s \(1 tries\); lower model.served.concurrency"
+    with serving(answering(late)) as server:
+        with pytest.raises(ModelError, match=said):
+            open_asker(config(server.url, timeout_seconds=0.2)).answer([CHAT], max_new_tokens=4)
+        over.set()
 
 
 def test_a_request_that_failed_for_a_while_is_asked_again() -> None:
@@ -113,12 +115,14 @@ def test_a_model_that_the_server_does_not_have_is_named_with_those_it_has() -> N
 
 def test_no_more_requests_are_under_way_than_the_limit() -> None:
     lock, now, most = threading.Lock(), 0, 0
+    together = threading.Barrier(3)  # the limit: a fourth is seen while the three wait a little longer
 
     def counted(body: dict) -> Reply:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
+        together.wait(60)
         time.sleep(0.05)
         with lock:
             now -= 1

@@ -39,7 +39,7 @@ def an_adapter(folder: Path, out: Path, size: float = 0.3) -> Path:
 
 
 def config(server: Running, **served: object) -> ModelConfig:
-    settings = {"retries": 0, "timeout_seconds": 30, **served}
+    settings = {"retries": 0, "timeout_seconds": 120, **served}
     return changed(
         ModelConfig(), {"name": f"served:{server.url}#tiny", **{f"served.{k}": v for k, v in settings.items()}}
     )
