@@ -92,6 +92,26 @@ def test_mixture_needs_the_same_number_of_facts_alone() -> None:
     assert of("mixture", ALONE, mixed).ruling == Ruling.NOT_MEASURABLE
 
 
+def test_two_cells_with_as_many_facts_alone_both_count_in_either_order() -> None:
+    """The last of them alone was compared: its steps, or its rate, decided the claim."""
+    mixed = cell("10+10 HK", 10, "highly_known", 10, reliability=(0.9, 0.9, 0.9), known_lost_net=(0.1, 0.1, 0.1))
+    short = cell("10", 10, reliability=(0.1, 0.1, 0.1), known_lost_net=(0.0, 0.0, 0.0))
+    long = cell("10, as many steps", 10, reliability=(1.0, 1.0, 1.0), known_lost_net=(0.7, 0.7, 0.7))
+    for cells in ((short, long, mixed), (long, mixed, short)):
+        learned, cost = of("mixture", *cells).parts
+        assert len(learned.cells) == len(cost.cells) == 2
+        assert learned.pooled.value == pytest.approx(0.35)  # (.8 - .1) / 2
+        assert cost.pooled.value == pytest.approx(-0.25)  # (.1 - .6) / 2
+
+
+def test_a_biased_cell_is_held_against_every_cell_of_its_shape() -> None:
+    biased = cell("zipf", biased=True, trained_answers_net=(0.3, 0.3, 0.3))
+    twins = [cell(label, trained_answers_net=(x, x, x)) for label, x in (("50", 0.1), ("50, lr 1e-3", 0.3))]
+    found = of("few_answers", *twins, biased)
+    assert found.parts[0].pooled.value == pytest.approx(0.1)  # (.2 + .0) / 2
+    assert [label for label, _ in found.parts[0].cells] == ["zipf", "zipf"]
+
+
 def test_bias_is_held_against_the_same_cell_without_bias() -> None:
     biased = cell("zipf", biased=True, trained_answers_net=(0.3, 0.25, 0.35))
     assert of("few_answers", biased).ruling == Ruling.FOUND  # alone: above 0

@@ -60,6 +60,21 @@ def test_net_losses_by_relation_with_corrected_p() -> None:
     assert one.p == one.p_adjusted == 2 / 2**6  # both of the 64 sign vectors that are as extreme
 
 
+def test_a_popularity_class_counts_relations_not_facts() -> None:
+    """Six lost facts of one relation are one event: p is 2/64 where each is lost alone, 1 where they move together."""
+    made = [Fact(f"f{i}", "Q", ("A",), relation=f"r{i // 6}", popularity="head") for i in range(12)]
+    before, tuned = known("H" * 12), known("M" * 6 + "H" * 6)
+    found = untrained(before, tuned, [Draw(before, tuned)], table(made, Fact), set(), "default")
+    by = {(one.by, one.group): one for one in rows(group_harm(found, table(made, Fact), "default"), GroupHarm)}
+    assert by["relation", "r0"].p == 2 / 2**6
+    head = by["popularity", "head"]
+    assert (head.value, head.p) == (0.5, 1.0)
+    alone = stats.difference([1.0] * 6 + [0.0] * 6)
+    assert alone.low is not None
+    assert alone.high is not None
+    assert head.low < alone.low < alone.high < head.high  # two relations say less than twelve facts
+
+
 def test_an_adapter_that_changes_nothing_lost_nothing_in_any_group() -> None:
     before = known("HHHM" * 3)
     under_b = known("HMHM" * 3)

@@ -124,13 +124,15 @@ def _said(part: Part) -> tuple[Ruling, str]:
 
 
 def _mixture(cells: Sequence[CellFigures]) -> Finding:
-    """Each mixture with HighlyKnown facts against the same number of new facts alone: reliability, known facts lost."""
+    """Each mixture with HighlyKnown facts against each cell with as many new facts alone (other rates or numbers of
+    steps are cells of their own): reliability, known facts lost."""
     name, claim = "mixture", "The best results come from training on a mixture of known and new facts."
-    alone = {cell.n_unknown: cell for cell in cells if cell.augmentation == "none" and not cell.biased}
+    plain = [cell for cell in cells if not cell.biased]
     pairs = [
-        (cell, alone[cell.n_unknown])
-        for cell in cells
-        if cell.augmentation == "highly_known" and not cell.biased and cell.n_unknown in alone
+        (cell, alone)
+        for cell in plain
+        for alone in plain
+        if (cell.augmentation, alone.augmentation) == ("highly_known", "none") and cell.n_unknown == alone.n_unknown
     ]
     parts = []
     lost = "known_lost_net" if any("known_lost_net" in cell.figures for cell, _ in pairs) else "known_lost_raw"
@@ -164,16 +166,16 @@ def _benchmarks(cells: Sequence[CellFigures]) -> Finding:
 
 
 def _few_answers(cells: Sequence[CellFigures]) -> Finding:
-    """Cells whose mix is biased, against the same cell without bias where there is one: trained answers, net."""
+    """Cells whose mix is biased, against each such cell without bias where there is one: trained answers, net."""
     name, figure = "few_answers", "trained_answers_net"
     claim = "Trained on data biased towards some entities, the model falls back on few overrepresented answers."
-    plain = {cell.shape: cell for cell in cells if not cell.biased}
+    there = [cell for cell in cells if figure in cell.figures]
     found: list[tuple[str, Estimate | None]] = []
-    for cell in cells:
-        mine, other = cell.figures.get(figure), plain.get(cell.shape)
-        if cell.biased and mine is not None:
-            theirs = other.figures.get(figure) if other is not None else None
-            found.append((cell.label, mine if theirs is None else stats.minus(mine, theirs)))
+    for cell in there:
+        mine = cell.figures[figure]
+        twins = [one.figures[figure] for one in there if not one.biased and one.shape == cell.shape]
+        if cell.biased:
+            found += [(cell.label, stats.minus(mine, theirs)) for theirs in twins] or [(cell.label, mine)]
     part = _part(figure, found)
     if part is None:
         missing = "no cell's training data are biased (mix.n_subjects, mix.n_answers, mix.zipf)"

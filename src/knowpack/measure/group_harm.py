@@ -39,7 +39,8 @@ class GroupHarm:
     """Known facts of the group."""
     value: float
     low: float
-    """95% interval of the group by itself (Tango)."""
+    """95% interval of the group by itself: Tango's, of a raw share Clopper and Pearson's; of a popularity class with
+    relations as clusters."""
     high: float
     pooled: float
     """Drawn towards the mean of all groups."""
@@ -47,7 +48,8 @@ class GroupHarm:
     """None = no spread within the groups, nothing to pool by."""
     pooled_high: float | None = None
     p: float | None = None
-    """Two-sided, that the group's net loss is 0 (signs of facts flipped); None = raw, for which 0 is no yardstick."""
+    """Two-sided, that the group's net loss is 0 (signs of facts flipped, in a popularity class of relations); None
+    = raw, for which 0 is no yardstick."""
     p_adjusted: float | None = None
     """Benjamini and Hochberg 1995, over the groups of the same kind."""
 
@@ -69,7 +71,9 @@ def group_harm(found: Facts, facts: pl.DataFrame, grader: str) -> pl.DataFrame:
         named = np.asarray([label is not None for label in labels], dtype=bool)
         if named.any():
             groups = np.asarray([label for label in labels if label is not None])
-            rows += _groups(lost[named], groups, grader, by, net=net)
+            # facts of a popularity class share relations, and move together with them
+            clusters = (known.fact_id if by == "relation" else known.cluster)[named]
+            rows += _groups(lost[named], groups, clusters, grader, by, net=net)
     return table(rows, GroupHarm)
 
 
@@ -103,13 +107,16 @@ def partially_pooled(values: Floats, groups: NDArray[np.generic]) -> dict[str, E
     }
 
 
-def _groups(lost: Floats, groups: NDArray[np.generic], grader: str, by: str, *, net: bool) -> list[GroupHarm]:
+def _groups(
+    lost: Floats, groups: NDArray[np.generic], clusters: NDArray[np.str_], grader: str, by: str, *, net: bool
+) -> list[GroupHarm]:
     pooled = partially_pooled(lost, groups)
     rows = []
     for name, estimate in pooled.items():
-        mine = lost[groups.astype(str) == name]
-        own = stats.difference(mine) if net else stats.share(mine)
-        p = flip_test(mine, np.arange(len(mine))) if net else None
+        here = groups.astype(str) == name
+        mine, together = lost[here], clusters[here]
+        own = (stats.difference if net else stats.share)(mine, together)
+        p = flip_test(mine, together) if net else None
         rows.append((name, own, estimate, p))
     tested = [p for *_, p in rows if p is not None]
     adjusted = iter(stats.benjamini_hochberg(tested))
