@@ -202,6 +202,35 @@ def test_a_task_whose_data_are_not_prepared_says_which_are(data: Path, monkeypat
         tasks.load(["arc_easy"], config(data, "arc_easy"))
 
 
+def test_a_benchmark_that_a_prepared_folder_lacks_keeps_its_own_place(data: Path, tmp_path: Path) -> None:
+    """LogiQA alone has to be prepared, since the hub has a script for it; MMLU's folder need not lie beside it."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "logiqa").symlink_to(data / "logiqa")
+    (tmp_path / "yaml").mkdir()
+    names = ["arc_easy", "logiqa"]
+    manager = tasks._manager(names, BenchConfig(tasks=tuple(names)))
+    tasks.redirect(manager, names, tmp_path / "data", tmp_path / "yaml")
+    assert [file.name for file in (tmp_path / "yaml").iterdir()] == ["logiqa.yaml"]
+    with pytest.raises(BenchError, match=r"no data for the task arc_easy: .*yaml holds none of mmlu, truthfulqa, arc"):
+        tasks.redirect(manager, names, tmp_path / "yaml", tmp_path / "yaml")
+
+
+def test_data_behind_a_script_are_one_line_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`datasets` 4 runs no script, and LogiQA's place on the hub holds one (lm-evaluation-harness, issue 3171)."""
+    import datasets
+
+    def load_dataset(*_: object, **__: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    said = "Dataset scripts are no longer supported, but found logiqa.py"
+    with pytest.raises(BenchError, match=r"cannot load the data of logiqa .*docs/bench.md"):
+        tasks.load(["logiqa"], BenchConfig(tasks=("logiqa",)))
+    said = "something else"
+    with pytest.raises(RuntimeError, match="something else"):
+        tasks.load(["logiqa"], BenchConfig(tasks=("logiqa",)))
+
+
 def test_few_shots_of_a_task_without_examples_are_an_error(loaded: Loaded, data: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="arc_easy: 3 few-shot examples asked for, its data have none"):
         evaluate(TransformersAsker(loaded), config(data, "arc_easy", num_fewshot=3), tmp_path)

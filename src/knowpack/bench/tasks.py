@@ -1,8 +1,9 @@
 """lm-eval's tasks by name: their own YAML, with only the data's place changed where `--data` names a folder.
 
 names -> lm-eval task and group objects. The lab's own tasks (lab_mc, lab_truth_mc1, ...) are found the same way. A
-split that the data folder lacks (ARC's train) is taken out of the task; prompt, choices and metrics stay. Each content
-of a folder has its own place in the cache of `datasets`, which tells folders apart by the names in them only.
+split that the data folder lacks (ARC's train) is taken out of the task; prompt, choices and metrics stay. A benchmark
+that the folder lacks altogether comes from the hub. Each content of a folder has its own place in the cache of
+`datasets`, which tells folders apart by the names in them only.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from knowpack.store import scan_table
 
 MMLU_SHOTS = 5  # Pletenev et al. 2025, section 4.3
 SHOT_KEYS = ("fewshot_split", "training_split", "validation_split")  # the first that is set gives lm-eval's examples
+SCRIPT = "scripts are no longer supported"  # datasets 4 and later, of LogiQA's place on the hub
 SPLIT_KEYS = ("training_split", "validation_split", "test_split")
 
 
@@ -59,14 +61,21 @@ def load(names: Sequence[str], config: BenchConfig) -> list[Benchmark]:
 def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Path) -> set[str]:
     """Write into `folder` a YAML for each task that includes its original and reads from `data` instead.
 
-    Returns the tasks that lose the split their few-shot examples come from.
+    Returns the tasks that lose the split their few-shot examples come from. Raises BenchError where `data` holds no
+    benchmark at all, or lacks a part of one.
     """
+    there = held(data)
     shotless = set()
     for leaf in leaves:
         entry = manager.task_index[leaf]
         place = PATHS.get(entry.cfg.get("dataset_path"))
         if place is None or entry.yaml_path is None:
             continue
+        if not there:
+            known = ", ".join(PATHS.values())
+            raise BenchError(f"no data for the task {leaf}: {data} holds none of {known} (`knowpack bench prepare`)")
+        if place not in there:
+            continue  # from the hub, as its own YAML says
         name = entry.cfg.get("dataset_name") or "default"
         found = _splits(data / place / name, leaf)
         changed: dict[str, object] = {
@@ -87,6 +96,11 @@ def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Pa
                 raise BenchError(f"{data / place / name} lacks {split}.parquet, which the task {leaf} needs")
         (folder / f"{leaf}.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
     return shotless
+
+
+def held(data: Path) -> list[str]:
+    """The benchmarks that a prepared folder holds."""
+    return [place for place in PATHS.values() if (data / place).is_dir()]
 
 
 def _splits(folder: Path, leaf: str) -> set[str]:
@@ -179,12 +193,16 @@ def _build(manager: TaskManager, name: str, config: BenchConfig, shotless: set[s
         built = manager.load([name])
     except ImportError as error:
         raise BenchError(f"the task {name} needs a package: {error}; pip install 'knowpack[truthfulqa]'") from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and SCRIPT not in str(error):
+            raise
         reason = " ".join(str(error).split())[:200]
-        if config.data is None:
+        if SCRIPT in reason:
+            hint = "its files on the hub are read by a script; make parquet of them: docs/bench.md, data without a hub"
+        elif config.data is None:
             hint = "is there a network? without one: --data"
         elif isinstance(error, ConnectionError):
-            hint = f"--data holds {', '.join(PATHS.values())}; the data of other tasks come from a network"
+            hint = f"--data holds {', '.join(held(Path(config.data)))}; the data of other tasks come from a network"
         else:
             hint = "run `knowpack bench prepare` again"
         raise BenchError(f"cannot load the data of {name} ({reason}); {hint}") from None

@@ -29,7 +29,10 @@ def run(
     num_fewshot: Annotated[int | None, typer.Option("--num-fewshot", help="None: 5 for MMLU, else the task's.")] = None,
     chat: Annotated[bool, typer.Option("--apply-chat-template", help="As in lm-eval.")] = False,
     multiturn: Annotated[bool, typer.Option("--fewshot-as-multiturn", help="As in lm-eval.")] = False,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Rows of about 32 tokens in one forward.")] = 64,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", help="Rows of about 32 tokens in one forward. None: 16 on the CPU, else 256."),
+    ] = None,
     device: Annotated[str, typer.Option("--device")] = "auto",
     settings: Set = [],  # noqa: B006
     as_json: Json = False,

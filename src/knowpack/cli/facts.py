@@ -164,7 +164,9 @@ def lint(
 def paraphrase(
     facts: Annotated[str, typer.Argument(help="A fact table, or lab.")],
     out: Out,
-    n: Annotated[int, typer.Option(min=1, help="Wordings each fact shall have, its own included.")] = 10,
+    n: Annotated[
+        int, typer.Option(min=1, help="Paraphrases each fact shall have, those it has already included.")
+    ] = 10,
     wordings: Annotated[str | None, typer.Option(help="bear, dbpedia or a file: these templates first.")] = None,
     model: Annotated[str | None, typer.Option(help="Ask this model instead: a hub name or a folder.")] = None,
     seed: Seed = 0,

@@ -104,7 +104,7 @@ class ProbeConfig(Section):
     stop: bool = True
     """A plain prompt's answer ends at its line's end or at "Question:"; a chat's ends as its template says."""
     second_bos: bool = False
-    """Paper preset: the authors' probe adds special tokens twice."""
+    """The authors' probe adds special tokens twice (preset authors)."""
     batch_size: int = Field(128, ge=1)
     drafts: bool = True
 

@@ -24,7 +24,7 @@ class MixConfig(Section):
     held_out_wordings: int = Field(2, ge=0)
     """The last wordings of each fact's list, never trained on."""
     first_rows: bool = False
-    """Paper preset: always the first n rows; the seed never varies the facts."""
+    """Always the first n rows, the seed never varies the facts (preset authors)."""
     n_subjects: int | None = Field(None, ge=1)
     """Take the Unknown facts of this many subjects only, those with the most of them; None = of all."""
     n_answers: int | None = Field(None, ge=1)

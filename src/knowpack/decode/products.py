@@ -1,7 +1,7 @@
 """The matrix products of linear layers by oneDNN, on CPUs where torch's own choice is slower.
 
 model -> the same model whose float32 linear layers multiply by oneDNN inside the block. torch hands float32 products
-to MKL, which on AMD's AVX-512 cores uses half of their width (measured: docs/BENCHMARKS.md); oneDNN is in every torch
+to MKL, which on AMD's AVX-512 cores uses half of their width (measured: docs/LOG.md, Speed); oneDNN is in every torch
 build for x86, behind the operator that torch's compiler uses. On Intel's cores MKL is as fast or faster, and keeps no
 code for each shape it has met: there nothing is changed. Same float32 arithmetic, another order of summation.
 Inference only: the operator has no gradient.
