@@ -3,7 +3,7 @@
 #
 #     benchmarks/real_input.sh DATA MODELS OUT      (DATA/bear, DATA/triviaqa; MODELS/stories260K)
 #
-# Prints every command and what it printed; docs/real_input.md is its output.
+# Prints every command and what it printed; docs/real_data.md has the figures.
 set -euo pipefail
 data=$1 models=$2 out=$3
 mkdir -p "$out"
