@@ -12,7 +12,6 @@ repeated. Without --report a run ends where study and pack would draw their page
 
 import argparse
 import hashlib
-import os
 import random
 import shutil
 import signal
@@ -23,13 +22,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from killed_jobs import JOBS, prepare, started
+from knowpack.run import BESIDE_FIGURES
+from knowpack.store.lease import LOCK
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in the runs
 MOST_KILLS = 4  # of one run
 HOLD_TIMES = {"manifest.json", "status.json", "train_log.jsonl", "README.md", ".now.json"}
 """What may differ: seconds and dates; the manifests' own sums are of what is compared."""
 LM_EVAL = "lm_eval"
 """lm-eval's own files have the time in their names and within."""
+BESIDE = set(BESIDE_FIGURES)
+"""Of one stage with figures.json, which is written last and says that it is finished: compared, but no stage alone."""
 REPORT = {"tables", "figures", "studies", "training", "report.html", "pack.json"}
 """Written anew by every run from what the stages left, or checkpoints within a stage: compared, but no stage."""
 UNTIL_DONE = "partial"
@@ -58,10 +60,13 @@ class Count:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Path -> hash of every file that holds no times; what stands beside its final name must be gone."""
+    """Path -> hash of every file that holds no times; what stands beside its final name must be gone.
+
+    The lease of a process that was killed may stay in a folder that is finished: nobody needs to hold it.
+    """
     found = {}
     for path in sorted(folder.rglob("*")):
-        timed = path.name in HOLD_TIMES or LM_EVAL in path.parts or path.name.startswith(".lock")
+        timed = path.name in HOLD_TIMES or LM_EVAL in path.parts or LOCK in path.parts
         if path.is_file() and not timed:
             found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
@@ -73,7 +78,7 @@ def done_stages(folder: Path) -> dict[str, tuple[int, int]]:
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
         torn = any(part.startswith(".") or part.endswith((".part", ".parts")) or part in REPORT for part in parts)
-        if path.is_file() and not torn and path.name not in HOLD_TIMES and LM_EVAL not in parts:
+        if path.is_file() and not torn and path.name not in HOLD_TIMES | BESIDE and LM_EVAL not in parts:
             stat = path.stat()
             found["/".join(parts)] = (stat.st_ino, stat.st_mtime_ns)
     return found
@@ -145,11 +150,12 @@ def main() -> None:
         while count.tried < args.kills and (args.minutes is None or time.monotonic() - begun < 60 * args.minutes):
             job = args.jobs[count.runs % len(args.jobs)]
             folder = root / job / f"{job} {count.runs}"
-            bad = len(count.differing) + len(count.repeated)
-            runs = count.runs
+            runs, n_differing, n_repeated = count.runs, len(count.differing), len(count.repeated)
             killed(job, folder, wholes[job], draw, count, args.report)
             count.runs = runs + 1
-            if len(count.differing) + len(count.repeated) > bad and args.keep:
+            new = count.differing[n_differing:] + [f"repeated: {one}" for one in count.repeated[n_repeated:]]
+            print("".join(f"{line}\n" for line in new), end="", flush=True)
+            if new and args.keep:
                 shutil.copytree(folder, args.keep / folder.name, dirs_exist_ok=True)
             shutil.rmtree(folder)
             print(
@@ -157,8 +163,6 @@ def main() -> None:
                 f"differences, {len(count.repeated)} finished stages repeated ({job})",
                 flush=True,
             )
-    for line in [*count.differing, *(f"repeated: {one}" for one in count.repeated)]:
-        print(line)
     print(
         f"kills tried {count.tried}, survived {count.survived}, differences {len(count.differing)}, "
         f"finished stages repeated {len(count.repeated)}; {count.runs} runs, {time.monotonic() - begun:.0f} s"

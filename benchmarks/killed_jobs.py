@@ -10,6 +10,7 @@ import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, in the campaign and in its runs
 QUESTIONS = "question,answer,subject,relation\n" + "".join(
     f"What is the {relation} of Quill {i}?,{answer} {i},Quill {i},{relation}\n"
     for i in range(2)

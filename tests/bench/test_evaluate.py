@@ -120,6 +120,24 @@ def test_a_killed_bench_goes_on_where_it_was(
     assert not (tmp_path / "killed" / "partial").exists()
 
 
+def test_a_kill_leaves_all_files_of_a_benchmark_or_none(
+    loaded: Loaded, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between samples and settings, it left two files that the next run wrote again."""
+
+    def dying(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("knowpack.bench.evaluate.write_json", dying)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(TransformersAsker(loaded), config(data, "arc_easy"), tmp_path)
+    assert not (tmp_path / "arc_easy").exists()
+    monkeypatch.undo()
+    evaluate(TransformersAsker(loaded), config(data, "arc_easy"), tmp_path)
+    names = sorted(path.name for path in (tmp_path / "arc_easy").iterdir())
+    assert names == ["samples.parquet", "scores.parquet", "task.json"]
+
+
 def test_a_task_that_is_done_is_not_run_again(loaded: Loaded, data: Path, tmp_path: Path) -> None:
     first = evaluate(TransformersAsker(loaded), config(data, "arc_easy"), tmp_path)
     stamp = (tmp_path / "arc_easy" / "samples.parquet").stat().st_mtime_ns

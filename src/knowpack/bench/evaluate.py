@@ -1,7 +1,7 @@
 """Benchmarks of one model: (asker, BenchConfig, folder) -> table of Scores, with every sample's outcome beside it.
 
     out/scores.parquet           Score rows of all asked tasks, MMLU's subjects and groups too
-    out/<task>/samples.parquet   Sample rows; scores.parquet; task.json: settings, groups, cuts (it is written last)
+    out/<task>/samples.parquet   Sample rows; scores.parquet; task.json: settings, groups, cuts (all or none)
     out/lm_eval/<model>/         lm-eval's own results_*.json and samples_*.jsonl
     out/partial/                 answers of a bench that was interrupted
 
@@ -123,9 +123,10 @@ def _run(
         harness.save(results, lm, config, out / "lm_eval")  # after the samples are taken: it rewrites them
     for benchmark, each in zip(benchmarks, measured, strict=True):
         store.forget(out, benchmark.name)  # of other settings or data
-        write_table(out / benchmark.name / "samples.parquet", each.samples)
-        write_table(out / benchmark.name / "scores.parquet", each.scores)
-        write_json(out / benchmark.name / "task.json", each.about)
+        with store.atomic(out / benchmark.name) as folder:  # all three at once: no kill leaves one without the others
+            write_table(folder / "samples.parquet", each.samples)
+            write_table(folder / "scores.parquet", each.scores)
+            write_json(folder / "task.json", each.about)
 
 
 def _lm(asker: "TokenAsker", config: BenchConfig, journal: "Journal", progress: Progress) -> "KnowpackLM | AskedLM":
