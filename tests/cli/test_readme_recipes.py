@@ -23,15 +23,16 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPES = TEXT.partition("## Three ways to use it")[2].partition("\n## ")[0].replace("\\\n", " ")
 LAB = ["--model", "lab"]
 ASKED = ("probe.n_prompts=2", "probe.max_new_tokens=12", "probe.n_floors=1")
-BESIDE = "further.n_facts=10"
+BESIDE = ("further.n_facts=10", "further.n_forms=5", "further.n_distractors=2")
+SET = [part for one in (*ASKED, *BESIDE) for part in ("--set", one)]
 SMALL = {
-    "pack": [*LAB, "--screen", "160", "--sample", "60", *(part for one in ASKED for part in ("--set", one))],
-    "diff": [*LAB, "--screen", "160", *(part for one in (*ASKED, BESIDE) for part in ("--set", one))],
+    "pack": [*LAB, "--screen", "160", "--sample", "60", *SET],
+    "diff": [*LAB, "--screen", "160", *SET],
     "study": [
         "base.facts.sample=100",
         "base.train.epochs=2",
         "base.bench.limit=4",
-        *(f"base.{one}" for one in (*ASKED, BESIDE)),
+        *(f"base.{one}" for one in (*ASKED, *BESIDE)),
     ],
     "show": [],
 }
@@ -96,7 +97,7 @@ def test_the_recipes_of_the_readme_run_one_after_the_other(
 def test_the_python_of_the_readme_runs(folder: Path) -> None:
     code = python()
     assert code.count("kp.") == 1
-    settings = dict(one.split("=") for one in ASKED)
+    settings = dict(one.split("=") for one in (*ASKED, *BESIDE))
     exec(code.replace('"smollm2"', '"lab"').replace("screen=800", f"screen=160, sample=60, settings={settings}"), {})
     assert (folder / "out/python/report.html").is_file()
 

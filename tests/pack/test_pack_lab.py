@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from knowpack.cli.main import app
 from knowpack.errors import FactsError
-from knowpack.pack import plan
 from knowpack.train import recipes
 
 CSV = """question,answer,subject,relation
@@ -21,8 +20,6 @@ What is the office colour of Bram Ltd?,ochre,Bram Ltd,office colour
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "N_REPORT", 40)
-    monkeypatch.setattr(plan, "N_VALIDATION", 30)
     few = {
         "n_replay": 60,
         "n_made_up": 20,
@@ -54,7 +51,15 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
     tmp_path: Path, small: None
 ) -> None:
     out = tmp_path / "out"
-    few = ["--set", "probe.n_prompts=2", "--set", "probe.max_new_tokens=12"]
+    asked = (
+        "probe.n_prompts=2",
+        "probe.max_new_tokens=12",
+        "probe.n_floors=1",
+        "further.n_facts=10",
+        "further.n_forms=5",
+        "further.n_distractors=2",
+    )
+    few = ["--sample", "200", *(part for one in asked for part in ("--set", one))]
     options = ["--out", str(out), "--work", str(tmp_path / "work"), "--effort", "quick", "--quiet", *few]
     loose = ["--budget", "known_lost=1", "--budget", "refusals_lost=1", "--reliability", "0"]
     done = CliRunner().invoke(app, ["pack", facts_file(tmp_path), *options, *loose])

@@ -267,7 +267,7 @@ def test_replay_holds_the_base_where_training_without_it_does_not(world: World, 
     unseen = build(world.loaded, [f"{q} w3" for q in questions], asked, RECIPE.model_copy(update={"n_texts": 0}), 0)
     moved = {}
     for weight in (0.0, 1.0):
-        trained(world, tmp_path / str(weight), kl_weight=weight)
+        trained(world, tmp_path / str(weight), kl_weight=weight, max_steps=150)
         with merged(world.loaded, tmp_path / str(weight)) as tuned, torch.no_grad():
             moved[weight] = sum(
                 divergence(answer_logits(tuned.model, prefix, [one.row for one in held]), held).mean().item()
