@@ -4,6 +4,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Read by polars at its import, here and in every process that a test starts: tables of a dozen rows gain nothing by a
+# second thread, and each of thousands of queries waits for it on a machine that others use.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
 import pytest
 
 from architectures import CONFIGS, build
