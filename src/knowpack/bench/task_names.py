@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def check_names(config: BenchConfig) -> None:
     near = [name for folder in first_folders(config) for name in known(folder)]
     if wanted.issubset(near):
         return
-    everything = {*near, *known(lm_eval_tasks())}
+    everything = {*near, *_all_of_lm_eval()}
     for name in config.tasks:
         if name not in everything:
             raise unknown(name, everything)
@@ -41,6 +42,12 @@ def unknown(name: str, names: Collection[str]) -> BenchError:
     near = difflib.get_close_matches(name, names, n=5)
     hint = f"near names: {', '.join(near)}" if near else "see `lm-eval ls tasks`"
     return BenchError(f"unknown benchmark task {name!r}; {hint}")
+
+
+@cache
+def _all_of_lm_eval() -> frozenset[str]:
+    """Every name of lm-eval's own folder, read once a process: a study asks for each of its cells."""
+    return frozenset(known(lm_eval_tasks()))
 
 
 def lm_eval_tasks() -> Path:
