@@ -1,5 +1,6 @@
 """Fixtures shared by all rooms."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ import pytest
 from architectures import CONFIGS, build
 from knowpack.decode import products
 from knowpack.model.loaded import Loaded
+
+
+def pytest_collection_finish() -> None:
+    """What was imported by now is no garbage: a run gives memory back twice, and searched all of torch each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
