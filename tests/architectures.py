@@ -6,6 +6,7 @@ import torch
 import transformers
 
 from knowpack.model.loaded import Loaded, weights_hash
+from newer_architectures import NEWER
 
 SIZES = {"hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "vocab_size": 211}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
@@ -374,6 +375,7 @@ MORE = {
         **SMALL,
         rope_parameters=dict(**LONG, original_max_position_embeddings=16, factor=16.0),
     ),
+    **NEWER,
 }
 """Beside CONFIGS: asked once each (test_architectures.py)."""
 

@@ -119,6 +119,7 @@ def keep_log(folder: Path) -> None:
     """The adapter's training log beside the run's tables, where the report looks for it."""
     log = folder / "adapter" / "train_log.jsonl"
     if log.is_file():
+        store.check(log)
         store.write_text(folder / "train_log.jsonl", log.read_text(encoding="utf-8"))
 
 

@@ -28,12 +28,20 @@ class Cell(NamedTuple):
 
 def cells(study: Path) -> Iterator[Cell]:
     """How each run of a study stands, in the study's order; `study` is its folder."""
+    for name in names(study):
+        yield read_state(study.parent.parent / "runs" / name)
+
+
+def names(study: Path) -> list[str]:
+    """The folders of a study's runs, in its order. Raises ConfigError where it is no study, StoreError for a damaged
+    list."""
+    path = study / "runs.txt"
     try:
-        names = (study / "runs.txt").read_text(encoding="utf-8").split()
+        return path.read_text(encoding="utf-8").split()
     except OSError:
         raise ConfigError(f"{study} is no study: it has no runs.txt") from None
-    for name in names:
-        yield read_state(study.parent.parent / "runs" / name)
+    except UnicodeDecodeError:
+        raise StoreError(f"{path} is damaged; run the same study again: it is written anew, and no run is") from None
 
 
 def read_state(folder: Path) -> Cell:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from knowpack import store
@@ -28,6 +29,23 @@ def test_damaged_and_missing_files_are_named_and_whole_ones_counted(tmp_path: Pa
     ]
     assert isinstance(hurt.exception, StoreError)
     assert "2 of 4 files" in str(hurt.exception)
+
+
+@pytest.mark.parametrize("content", ["", '{"files": {"figures.js', '{"files": {}, "hash": "0"}', "[" * 100_000])
+def test_a_damaged_manifest_is_named_beside_the_other_damage(tmp_path: Path, content: str) -> None:
+    """The first one that could not be read was all that was said."""
+    for name in ("one", "two"):
+        store.write_manifest(tmp_path / name, {"files": {}})
+        store.write_json(tmp_path / name / "figures.json", [])
+        store.record_all(tmp_path / name)
+    (tmp_path / "one" / "manifest.json").write_text(content)
+    (tmp_path / "two" / "figures.json").write_text("[ ]")
+    hurt = CliRunner().invoke(app, ["show", str(tmp_path), "--verify"])
+    assert hurt.output.splitlines() == [
+        f"damaged: {tmp_path / 'one' / 'manifest.json'}",
+        f"damaged: {tmp_path / 'two' / 'figures.json'}",
+    ]
+    assert isinstance(hurt.exception, StoreError)
 
 
 def test_a_folder_with_nothing_to_compare_is_no_success(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +126,23 @@ def test_a_reply_without_end_is_not_kept(serve: Serve) -> None:
 @pytest.mark.parametrize("body", [b"<html>", b"[" * 50_000, b"\xff\xfe", b'{"a": 1, "a": 2}'])
 def test_what_is_no_json_is_told_at_once(serve: Serve, body: bytes) -> None:
     assert "gave no JSON" in line_of(serve(reply("200 OK", body)))
+
+
+def test_a_refusal_is_closed_while_its_error_is_still_held(serve: Serve) -> None:
+    """An open response lived as long as the traceback: its warning came up in a later test, now and then."""
+    ended = threading.Event()
+
+    def refuse(client: socket.socket) -> None:
+        reply("400 Bad Request", b"no")(client)
+        with suppress(OSError):
+            while client.recv(1 << 16):
+                pass
+        ended.set()
+
+    with pytest.raises(FactsError, match="refused the query: 400") as caught:
+        post(serve(refuse), {"query": "q"}, LIMITS)
+    assert caught.value.__context__ is not None, "the response's error lives on in it"
+    assert ended.wait(SOON), "the connection is still open"
 
 
 @pytest.mark.parametrize("name", ["half \ud800", ["x"], {"a": 1}])

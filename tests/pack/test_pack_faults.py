@@ -6,11 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
 import tiny
+from knowpack import store
 from knowpack.base import Base
 from knowpack.config import KeepRecipe
-from knowpack.errors import BudgetError
+from knowpack.errors import BudgetError, StoreError
 from knowpack.pack import trial
 from knowpack.pack.flow import pack
 from knowpack.pack.request import Request
@@ -19,6 +21,7 @@ from knowpack.store import hash_file
 from knowpack.train import recipes
 
 Packing = Callable[..., Request]
+TIMED = {"manifest.json", "status.json", "README.md"}
 FEW = {"max_steps": 4, "tail_steps": 2, "n_replay": 4, "n_made_up": 0, "n_texts": 0, "n_contexts": 0, "from_layer": 0}
 
 
@@ -90,6 +93,58 @@ def test_a_pack_killed_in_its_validation_does_not_train_that_attempt_again(
     # times lie in the manifest alone: the same bytes, whenever it was stopped
     for path in (whole / "pack.json", *whole.glob("attempts/*/validation.json"), *whole.rglob("*.safetensors")):
         assert hash_file(out / path.relative_to(whole)) == hash_file(path), path.name
+
+
+def test_a_pack_stopped_in_its_training_goes_on_at_the_step_where_it_was(
+    packing: Packing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = packing(tmp_path, effort="quick")
+    monkeypatch.setattr(recipes, "for_model", lambda *_: KeepRecipe(**FEW, checkpoint_seconds=0))
+    step, n_steps = torch.optim.AdamW.step, 0
+
+    def stopped_at_the_fourth(self: torch.optim.AdamW, *given: object) -> object:
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == 4:
+            raise KeyboardInterrupt
+        return step(self, *given)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", stopped_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        pack(request)
+    out = missed(request)
+    assert n_steps == 1 + FEW["max_steps"] + FEW["tail_steps"], "the one that was stopped, and each of the others once"
+    assert not list(out.rglob("training")), "the state is gone with the training"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "adapter/adapter_model.safetensors",
+        "attempts/*/validation.json",
+        "attempts/*/examples.parquet",
+        "attempts/*/adapter/adapter_config.json",
+        "pack.json",
+        "facts.parquet",
+    ],
+)
+def test_a_damaged_file_of_a_pack_is_named_and_made_again_to_the_same_bytes(
+    packing: Packing, tmp_path: Path, name: str
+) -> None:
+    request = packing(tmp_path, effort="normal")
+    out = missed(request)
+    whole = {path: hash_file(path) for path in out.rglob("*") if path.is_file() and path.name not in TIMED}
+    path = sorted(out.glob(name))[0]
+    data = path.read_bytes()
+    path.write_bytes(data[:-9] + bytes([data[-9] ^ 4]) + data[-8:])
+    assert [one.path for one in store.verify(out)] == [path]
+    with pytest.raises((StoreError, BudgetError)) as said:
+        pack(request)
+    if isinstance(said.value, StoreError):
+        assert f"{path} is damaged" in str(said.value)
+    path.unlink()
+    missed(request)
+    assert {one: hash_file(one) for one in whole} == whole
 
 
 def test_a_single_attempt_is_judged_by_the_report_alone_and_by_more_where_more_are_asked_for(

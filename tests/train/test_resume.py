@@ -127,6 +127,19 @@ def test_a_state_that_is_torn_is_made_again(training: Train, tmp_path: Path) -> 
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.95])
+def test_a_state_with_a_flipped_bit_is_made_again(training: Train, tmp_path: Path, share: float) -> None:
+    """It was a legal file, and trained on to another adapter without a word."""
+    with pytest.raises(KilledError):
+        training(tmp_path / "out", resume_in=tmp_path / "state", progress=Killing(4))
+    data = bytearray((tmp_path / "state" / FILE).read_bytes())
+    data[int(len(data) * share)] ^= 4
+    (tmp_path / "state" / FILE).write_bytes(bytes(data))
+    training(tmp_path / "out", resume_in=tmp_path / "state")
+    training(tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
 def test_a_state_is_kept_when_the_last_is_old_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(resume.time, "monotonic", lambda: now[0])

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import polars as pl
 
-from knowpack.errors import StoreError
 from knowpack.store import Chunks, read_json, read_table, write_json
 
 SECONDS = 15.0  # between two parts: what a kill can cost
@@ -61,14 +60,8 @@ class Journal:
                 shutil.rmtree(folder)  # of another model, or of nobody knows which: a removal was killed half way
             write_json(owner, weights_hash)
         chunks = Chunks(folder / "answers.parquet")
-        for number in range(chunks.done()):
-            part = chunks.folder / f"{number:06d}.parquet"
-            try:
-                rows = read_table(part).iter_rows()
-            except StoreError:
-                part.unlink()  # torn by a full disk: it and what follows are computed again
-                break
-            self.known.update({row[0]: Answer(*row) for row in rows})
+        for part in chunks.parts():
+            self.known.update({row[0]: Answer(*row) for row in read_table(part).iter_rows()})
         return chunks
 
 

@@ -46,10 +46,9 @@ def watch_runs(folder: Path) -> None:
 
 def say_verified(folder: Path) -> None:
     """A line a file that is not as it was written. Raises StoreError where there is one, or nothing to compare."""
-    n = store.n_recorded(folder)
-    if not n:
+    n, found = store.n_recorded(folder), list(store.verify(folder))
+    if not n and not found:
         raise StoreError(f"{folder} holds no finished file of knowpack: nothing to compare")
-    found = list(store.verify(folder))
     for one in found:
         echo(f"{one.what}: {one.path}")
     if found:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from safetensors import SafetensorError, safe_open
 
+from knowpack import store
 from knowpack.errors import ModelError
 from knowpack.model import public_name
 from knowpack.model.loaded import Loaded, one_line
@@ -41,8 +42,10 @@ class AdapterFiles(NamedTuple):
 
 
 def read_adapter(name: str | Path) -> AdapterFiles:
-    """Read and check by itself. Raises ModelError in one line."""
+    """Read and check by itself. Raises ModelError in one line, StoreError for one of ours that was damaged since."""
     folder = adapter_folder(str(name))
+    for file in (CONFIG, WEIGHTS, MADE_ON):
+        store.check(folder / file)  # of ours: a flipped byte is another adapter
     try:
         settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(settings, dict):

@@ -56,6 +56,12 @@ def template_of(tokenizer: "PreTrainedTokenizerBase") -> str | None:
         raise ModelError(f"the tokenizer's chat templates cannot be used: {one_line(error)}") from None
 
 
+def switches_of(template: str) -> dict[str, object]:
+    """Those of THINKING_OFF that a template names."""
+    named = [name for name in THINKING_OFF if re.search(rf"(?<![\w.'\"]){name}\b", template)]
+    return {name: THINKING_OFF[name] for name in named}
+
+
 class Chat:
     """Renders turns by one tokenizer's template."""
 
@@ -66,8 +72,7 @@ class Chat:
             raise ModelError("the tokenizer has no chat template; set probe.chat=false for plain prompts")
         _try(template)
         self._tokenizer = tokenizer
-        named = [name for name in THINKING_OFF if re.search(rf"(?<![\w.'\"]){name}\b", template)]
-        self.switches = {name: THINKING_OFF[name] for name in named}
+        self.switches = switches_of(template)
         """The switches that every rendering sets."""
         self._variables = {**self.switches, **(given or {}), "chat_template": template, "tokenize": False}
         self._system_apart: bool | None = None

@@ -3,7 +3,6 @@
 A folder and its base's -> `Run`; tables are read when asked for. Never a model.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from knowpack.bench.compare import compare
 from knowpack.errors import BenchError, StoreError
 from knowpack.measure.own_answers import written_by_the_model
 from knowpack.records import Estimate, Example, Fact, Knowledge, Response, Score, Shift
+from knowpack.train import track
 
 
 class Cell(NamedTuple):
@@ -123,11 +123,7 @@ class Run:
     @cached_property
     def log(self) -> list[dict[str, object]]:
         """The training log's lines; empty where there is none."""
-        path = self.folder / "train_log.jsonl"
-        if not path.is_file():
-            return []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [row for line in lines if line.strip() and isinstance(row := json.loads(line), dict)]
+        return [dict(line) for line in track.read(self.folder)]
 
     def facts(self) -> pl.DataFrame:
         """The facts that were asked about. Raises StoreError where they are not there."""

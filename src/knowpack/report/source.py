@@ -12,7 +12,7 @@ import polars as pl
 
 from knowpack.errors import StoreError
 from knowpack.report.finished import Run, json_object
-from knowpack.state import read_state
+from knowpack.state import names, read_state
 
 Kind = Literal["study", "run", "pack", "diff"]
 
@@ -71,9 +71,7 @@ def load(folder: Path) -> Source:
 def _study(folder: Path) -> Source:
     work = folder.parent.parent
     runs, unfinished = [], []
-    for name in (line.strip() for line in (folder / "runs.txt").read_text(encoding="utf-8").splitlines()):
-        if not name:
-            continue
+    for name in names(folder):
         path = work / "runs" / name
         stands = read_state(path)
         finished = stands.state in ("done", "missing")  # missing: a folder laid out by hand, without status.json

@@ -4,6 +4,7 @@ Server + Description -> ServedTextAsker. Sampling settings are sent with every r
 change nothing; they are part of the identity.
 """
 
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from knowpack import store
 from knowpack.errors import ModelError
+from knowpack.model.chat import switches_of
 from knowpack.probe.askers import Identity
 from knowpack.probe.turns import Message
 from knowpack.served import server_adapters
@@ -25,6 +27,8 @@ NEUTRAL: Mapping[Kind, Mapping[str, object]] = {
 }
 """Beside the temperature: the model's own distribution, nothing cut off or moved."""
 LARGEST_SEED = (1 << 31) - 1
+CLOCK = "strftime_now"
+"""What a template calls to print today's date."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,21 @@ class ServedTextAsker:
     @property
     def identity(self) -> Identity:
         """What the server says of the model; by text, under which sampling; its chat template where it tells."""
+        template, off = self.description.chat_template, self._thinking_off
+        dated = CLOCK in (template or "")  # the server's own clock: another day is another prompt
         return Identity(
             store.hash_of(["served", dict(self.description.said), self.revision, self.adapter]),
-            store.hash_of(["text", self.description.kind, dict(NEUTRAL[self.description.kind])]),
-            store.hash_of(self.description.chat_template),
+            store.hash_of(
+                ["text", self.description.kind, dict(NEUTRAL[self.description.kind]), *([off] if off else [])]
+            ),
+            store.hash_of([template, datetime.date.today().isoformat()] if dated else template),
         )
+
+    @property
+    def _thinking_off(self) -> dict[str, object]:
+        """Variables for the server's chat template, as every rendering here has them: llama.cpp tells which it has."""
+        found = switches_of(self.description.chat_template or "")
+        return {"chat_template_kwargs": found} if found and self.description.kind == "llama.cpp" else {}
 
     @property
     def device(self) -> str:
@@ -75,6 +89,7 @@ class ServedTextAsker:
             "max_tokens": max_new_tokens,
             "temperature": temperature,
             **NEUTRAL[self.description.kind],
+            **self._thinking_off,
             **(self.extra or {}),
         }
         if temperature > 0 and seed is not None:

@@ -11,7 +11,9 @@ import polars as pl
 from knowpack import records
 from knowpack.errors import StoreError
 from knowpack.store import sums
-from knowpack.store.writing import FULL, atomic, first_line, parsed, write_json
+from knowpack.store.writing import FULL, atomic, first_line, hash_file, hash_of, parsed, write_json
+
+HASH_DIGITS = 16
 
 
 def write_table(path: Path, frame: pl.DataFrame | pl.LazyFrame) -> None:
@@ -67,44 +69,68 @@ def read_json(path: Path) -> object:
 class Chunks:
     """A long table written in parts, so that a killed probe goes on where it was.
 
-    Each part is a parquet file of its own, renamed into place, so a torn one never counts.
+    Each part is a parquet file of its own, renamed into place, so a torn one never counts. Its name holds the hash of
+    its bytes: one that was damaged since does not count either, and is written again with those behind it.
     """
 
     def __init__(self, path: Path) -> None:
         """path: the table to be; its parts lie in `<path>.parts/` until `finish`."""
         self.path = path
         self.folder = path.with_name(path.name + ".parts")
+        self._whole: list[Path] | None = None
+
+    def parts(self) -> list[Path]:
+        """The parts that are whole, from the first without a gap; their bytes are compared once."""
+        if self._whole is None:
+            self._whole = []
+            while (part := self._part(len(self._whole))) is not None:
+                self._whole.append(part)
+        return list(self._whole)
 
     def done(self) -> int:
         """How many parts are complete, counted from 0 without a gap."""
-        n = 0
-        while self._part(n).is_file():
-            n += 1
-        return n
+        return len(self.parts())
 
     def size(self, wanted: int) -> int:
-        """How many items a part holds: as wanted, or as an earlier run wanted that is gone on with."""
+        """How many items a part holds: as wanted, or as an earlier run wanted that is gone on with. Where that cannot
+        be told any more, parts are removed: nobody knows which items they hold."""
         path = self.folder / "size.json"
-        if not path.is_file():
-            write_json(path, {"items": wanted})
-        kept = parsed(path)
-        return int(kept["items"]) if isinstance(kept, dict) else wanted
+        try:
+            kept = parsed(path) if path.is_file() else None
+        except StoreError:
+            kept = None
+        items = kept.get("items") if isinstance(kept, dict) else None
+        if isinstance(kept, dict) and isinstance(items, int) and kept.get("hash") == hash_of(items):
+            return items
+        for part in self.folder.glob("*.parquet"):
+            part.unlink()
+        self._whole = []
+        write_json(path, {"items": wanted, "hash": hash_of(wanted)})
+        return wanted
 
     def append(self, frame: pl.DataFrame) -> None:
         """Write the next part."""
-        write_table(self._part(self.done()), frame)
+        parts, beside = self.parts(), self.folder / ".next.parquet"
+        write_table(beside, frame)
+        for old in self.folder.glob(f"{len(parts):06d}.*.parquet"):
+            old.unlink()  # damaged
+        path = self.folder / f"{len(parts):06d}.{hash_file(beside)[:HASH_DIGITS]}.parquet"
+        beside.rename(path)
+        self._whole = [*parts, path]
 
     def finish(self) -> Path:
         """Stream all parts into the table, in order, then remove them."""
-        parts = [self._part(n) for n in range(self.done())]
+        parts = self.parts()
         if not parts:
             raise StoreError(f"nothing was written to {self.path}")
         write_table(self.path, pl.scan_parquet(parts))
         shutil.rmtree(self.folder, ignore_errors=True)
         return self.path
 
-    def _part(self, n: int) -> Path:
-        return self.folder / f"{n:06d}.parquet"
+    def _part(self, number: int) -> Path | None:
+        """The part of that number whose bytes are those that were written."""
+        named = self.folder.glob(f"{number:06d}.*.parquet")
+        return next((path for path in named if path.name.split(".")[1] == hash_file(path)[:HASH_DIGITS]), None)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from knowpack.store import writing
 from knowpack.store.writing import hash_file, hash_of, parsed, write_json
 
 MANIFEST = "manifest.json"
-DEPTH = 3  # folders above a file in which its manifest may lie
+DEPTH = 4  # folders above a file in which its manifest may lie: a pack's, of an attempt's adapter
 CARD, LOCK = "README.md", ".lock"  # the card is for people, and written again when more is measured
 NOT_RECORDED = {MANIFEST, "status.json", "tables", "figures", "report.html", "report_files", "verdict.json", "training"}
 
@@ -134,11 +134,13 @@ def verify(folder: Path) -> Iterator[Damage]:
 
 
 def n_recorded(folder: Path) -> int:
-    """How many files below `folder` have their hash recorded."""
+    """How many files below `folder` have their hash recorded; a manifest that cannot be read counts as one."""
     found = 0
     for path in folder.rglob(MANIFEST):
-        value = parsed(path) if path.is_file() else {}
-        found += len(_files(value)) if isinstance(value, dict) else 0
+        try:
+            found += len(_files(read_manifest(path.parent)))
+        except StoreError:  # named by `verify`
+            found += 1
     return found
 
 

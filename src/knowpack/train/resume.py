@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from knowpack import store
+from knowpack.model.loaded import tensor_hash
 from knowpack.progress import Progress
 from knowpack.train.track import Log
 
@@ -58,8 +59,8 @@ class Checkpoints:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, ValueError, SafetensorError):
             return None  # what cannot be read is made again
-        if values.get("key") != self._key:
-            return None
+        if values.get("key") != self._key or values.pop("hash", None) != _hash(tensors, values):
+            return None  # another training's, or a byte of it is not what was written
         self._seconds_before = float(values["seconds"])
         return State(tensors, values)
 
@@ -68,10 +69,20 @@ class Checkpoints:
         if self.folder is None or time.monotonic() - self._newest < self._every:
             return
         tensors, values = state()
-        header = {"state": json.dumps({**values, "key": self._key, "seconds": self.seconds()})}
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        told = {**values, "key": self._key, "seconds": self.seconds()}
+        header = {"state": json.dumps({**told, "hash": _hash(plain, told)})}
         with store.atomic(self.folder / FILE) as beside:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, header)
+            save_file(plain, beside, header)
         self._newest = time.monotonic()
+
+
+def _hash(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> str:
+    """Over all that a state holds: a flipped byte would be trained on without a word."""
+    as_read = json.loads(json.dumps(values))  # keys are text then, and stand in another order
+    return store.hash_of(
+        [{name: tensor_hash(one).hex() for name, one in tensors.items()}, json.dumps(as_read, sort_keys=True)]
+    )
 
 
 class Run(NamedTuple):

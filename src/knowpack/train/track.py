@@ -12,8 +12,9 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TextIO
 
+from knowpack import store
 from knowpack.config import TrainConfig
-from knowpack.errors import ModelError
+from knowpack.errors import ModelError, StoreError, one_line
 
 LAST_STEPS = 10
 WORSE = 1.25
@@ -62,13 +63,17 @@ class Log:
             self._tracker.close()
 
 
-def read(adapter: Path) -> list[Line]:
-    """The training log of an adapter on disk; empty where there is none. Raises ModelError for a damaged one."""
-    path = adapter / "train_log.jsonl"
+def read(folder: Path) -> list[Line]:
+    """The training log in an adapter's or a run's folder; empty where there is none. Raises StoreError for a damaged
+    one."""
+    path = folder / "train_log.jsonl"
+    if not path.is_file():
+        return []
+    store.check(path)
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except ValueError as error:
-        raise ModelError(f"{path} is damaged: {error}; remove it and run the same command again") from None
+        raise StoreError(f"{path} is damaged: {one_line(error)}; remove it and run the same command again") from None
 
 
 def ended_worse(lines: Sequence[Line]) -> str | None:
