@@ -1,5 +1,6 @@
 """Architectures that cannot share a prefix get the same answers from copied caches, and the user is told."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -44,6 +45,26 @@ def test_without_the_interface_caches_are_copied_and_a_warning_says_so() -> None
         check_greedy(loaded, prefix, tails, decoder.generate(prefix, tails, max_new_tokens=12))
     drafted = decoder.generate([1, 30], tails, max_new_tokens=12, drafts=[[3, 4]] * 12)
     check_greedy(loaded, [1, 30], tails, drafted)
+
+
+@pytest.mark.parametrize("way", [Way.COPIED, Way.WHOLE])
+def test_out_of_memory_halves_the_batch_of_the_slower_ways_too(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, tails = gpt_neo(), questions(12)
+    decoder = Decoder(loaded, batch_size=8)
+    monkeypatch.setattr(decoder._ways, "at", lambda _: way)
+    real = type(loaded.model).forward
+
+    def short(model: torch.nn.Module, input_ids: torch.Tensor, **given: object) -> object:
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(model, input_ids=input_ids, **given)
+
+    monkeypatch.setattr(loaded.model, "forward", partial(short, loaded.model))
+    same = [[3, 4, 5]] * 3  # rows of one length go together
+    found = decoder.generate([1, 30], [*tails, *same], max_new_tokens=12)
+    monkeypatch.undo()
+    assert decoder.batch_size == 2
+    check_greedy(loaded, [1, 30], [*tails, *same], found)
 
 
 def test_scores_without_the_interface() -> None:

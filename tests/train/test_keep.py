@@ -290,6 +290,14 @@ def test_every_switch_off_is_plain_training_on_the_new_facts(world: World, tmp_p
     assert all("kl" not in line and line["n_new"] == 6 for line in result.log)
 
 
+def test_a_batch_of_one_goes_on_when_all_facts_are_retired_and_nothing_is_replayed(
+    world: World, tmp_path: Path
+) -> None:
+    result = trained(world, tmp_path, batch_size=1, kl_weight=0, bound=1e-9, check_every=1, max_steps=9, tail_steps=4)
+    assert [line["phase"] for line in result.log] == ["main"] * 2 + ["tail"] * 4  # certain at two checks in a row
+    assert all(line["n_new"] == 1 and line["loss"] for line in result.log)
+
+
 def test_a_made_up_term_is_added_without_touching_the_source(world: World, tmp_path: Path) -> None:
     """A term that pulls the new answers' logits to zero: it is in the log, and they are smaller for it."""
 

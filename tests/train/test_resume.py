@@ -140,6 +140,21 @@ def test_a_state_with_a_flipped_bit_is_made_again(training: Train, tmp_path: Pat
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def test_epochs_of_another_training_are_not_given_out(tmp_path: Path) -> None:
+    ours, examples = test_train.loaded(), test_train.some_examples()
+
+    def of_epochs(n: int, **more: object) -> TrainResult:
+        config = PLAIN.model_copy(update={"epochs": n})
+        more |= {"prompter": Prompter(ours.tokenizer), "resume_in": tmp_path / "state"}
+        return train(ours, examples, config, 7, tmp_path / "out", **more)  # type: ignore[arg-type]
+
+    with pytest.raises(KilledError):
+        of_epochs(4, progress=Killing(3 * 4 + 1))  # 11 examples in batches of 3: in the fourth epoch
+    assert len(list((tmp_path / "state").glob("epoch-*"))) == 3
+    of_epochs(2)
+    assert sorted(path.name for path in (tmp_path / "out").glob("epoch-*")) == ["epoch-01", "epoch-02"]
+
+
 def test_a_state_is_kept_when_the_last_is_old_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(resume.time, "monotonic", lambda: now[0])

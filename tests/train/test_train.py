@@ -351,6 +351,18 @@ def test_diverged_training_is_one_line_and_the_base_comes_back(tmp_path: Path) -
     assert all(torch.equal(before[name], weight) for name, weight in all_weights(ours.model).items())
 
 
+def test_a_step_that_does_not_fit_into_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("knowpack.train.plain.logits", full)
+    ours = loaded()
+    before = all_weights(ours.model)
+    with pytest.raises(ModelError, match=r"does not fit into memory: lower train.batch_size \(4\)"):
+        train(ours, some_examples(), PlainRecipe(batch_size=4), 7, tmp_path, prompter=Prompter(ours.tokenizer))
+    assert all(torch.equal(weight, before[name]) for name, weight in all_weights(ours.model).items())
+
+
 def test_unknown_target_module_names_those_there_are() -> None:
     with pytest.raises(ModelError, match="gate_proj"):
         target_modules.targets(random_model("llama"), ("gate_prj",))

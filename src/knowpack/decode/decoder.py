@@ -6,6 +6,7 @@ leave the batch and others take their place. (DESIGN.md, "One base, many adapter
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from knowpack.decode.ways import Way, Ways
 from knowpack.decode.whole import generate_whole, score_whole
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
+from knowpack.model.memory import ran_out
 from knowpack.probe.askers import Finished, Generated, Until
 from knowpack.seeds import stream
 
@@ -108,16 +110,10 @@ class Decoder:
         longest = max((len(row.prefix) + len(row.tail) for rows in each for row in rows), default=0)
         self.loaded.check_fits(longest, max_new_tokens)
         way = self._ways.at(longest + max_new_tokens) if longest else Way.SHARED
-        if way is Way.COPIED:
-            for rows in each:
-                generate_copied(self.loaded, rows, task, self.batch_size)
-        elif way is Way.WHOLE:
-            generate_whole(self.loaded, [row for rows in each for row in rows], task, self.batch_size)
-        waiting = [row for rows in each for row in rows if not row.done]
+        waiting = [row for rows in each for row in rows]
         while waiting:
             try:
-                with self._forward.session():
-                    self._decode(waiting, task)
+                self._answer(way, waiting, task)
             except (RuntimeError, MemoryError) as error:
                 self._halve(error)
                 for row in waiting:
@@ -145,6 +141,17 @@ class Decoder:
                 targets = [(len(tail) - 1 + k, token, i) for k, token in enumerate(answer)]
                 rows.append(TargetRow(Tree([*tail, *answer[:-1]]), targets))
         return score_rows(self._forward, prefix, rows, len(tails))
+
+    def _answer(self, way: Way, rows: Sequence[Row], task: Task) -> None:
+        """Bring all rows to their ends in this way."""
+        if way is Way.COPIED:
+            for _, mine in groupby(rows, key=lambda row: id(row.prefix)):
+                generate_copied(self.loaded, list(mine), task, self.batch_size)
+        elif way is Way.WHOLE:
+            generate_whole(self.loaded, rows, task, self.batch_size)
+        else:
+            with self._forward.session():
+                self._decode(rows, task)
 
     def _decode(self, rows: Sequence[Row], task: Task) -> None:
         ids = {id(row.prefix): row.prefix for row in rows}  # one sequence a question of `Asked`
@@ -204,9 +211,7 @@ class Decoder:
         return room
 
     def _halve(self, error: Exception) -> None:
-        text = str(error)
-        short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text
-        if not short:
+        if not ran_out(error):
             raise error
         if self.batch_size == 1:
             raise ModelError("out of memory with one row at a time; use a smaller model or a shorter prefix") from None

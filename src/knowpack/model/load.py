@@ -111,7 +111,14 @@ def tokenizer_of(source: str, gguf_file: str | None, config: ModelConfig) -> "Pr
 
 def _model(source: str, gguf_file: str | None, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
     model = _read(source, gguf_file, config, device)
-    model.to(device, computed_in(config.dtype, device))  # type: ignore[arg-type]
+    try:
+        model.to(device, computed_in(config.dtype, device))  # type: ignore[arg-type]
+    except torch.OutOfMemoryError:
+        size = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / 1e9
+        raise ModelError(
+            f"{config.name} has {size:.1f} GB of weights, more than is free on {device}; give a smaller model, another "
+            "device (--device) or fewer bits (--dtype bfloat16)"
+        ) from None
     model.train(False)
     if device.type == "cpu":
         _own(model)

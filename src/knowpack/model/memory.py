@@ -1,4 +1,4 @@
-"""What the C library does with freed memory: keeps it for the next forward, gives it back between stages."""
+"""Memory: what the C library does with what is freed, and when an error says that there is too little."""
 
 import ctypes
 import gc
@@ -27,3 +27,8 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
+
+
+def ran_out(error: Exception) -> bool:
+    """Whether an error says that memory ran out: a GPU's, or this machine's by Python or by torch."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)

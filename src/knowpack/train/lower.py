@@ -59,8 +59,10 @@ class Logits:
         return self._upper(tuple(context), rows)
 
     def prepare(self, context: Sequence[int], rows: Sequence[Row]) -> None:
-        """Compute what enters the first adapted layer at these rows now, in large batches."""
+        """Compute what enters the first adapted layer at these rows now, in large batches, while there is room."""
         for start in range(0, len(rows) if self.skips else 0, ROWS_AT_ONCE):
+            if self._n_numbers >= NUMBERS_KEPT:
+                break  # what is not kept would be computed for nothing
             self._entering(tuple(context), [row.ids[:-1] for row in rows[start : start + ROWS_AT_ONCE]])
         self._later.clear()
 

@@ -57,6 +57,7 @@ def real_for_load(rank: int, n_facts: int) -> KeepRecipe:
         replay_batch=32,
         max_steps=round(80 * load**0.47),
         tail_steps=round(80 * load),
+        check_every=max(10, n_facts // 50),  # a check asks all facts twice: up to 100 rows a step, at any load
     )
 
 

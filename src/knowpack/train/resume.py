@@ -50,7 +50,15 @@ class Checkpoints:
         return self._seconds_before + time.monotonic() - self._begun
 
     def load(self) -> State | None:
-        """The state of the same training that was killed; None where there is none, or it cannot be read."""
+        """The state of the same training that was killed; None where there is none, or it cannot be read: then the
+        epochs beside it are another training's, and go."""
+        state = self._read()
+        if state is None and self.folder is not None:
+            for epoch in self.folder.glob("epoch-*"):
+                store.remove(epoch)
+        return state
+
+    def _read(self) -> State | None:
         if self.folder is None or not (self.folder / FILE).is_file():
             return None
         try:

@@ -41,7 +41,8 @@ class RetirementSchedule:
         self._retired = (self._streak >= TWICE) | (self._retired & (sure >= LOST))
 
     def draw(self, n: int, rng: np.random.Generator) -> list[int]:
-        """Up to n active facts of a shuffled queue, each once before any comes again; then up to n / 2 retired ones.
+        """Up to n active facts of a shuffled queue, each once before any comes again; then up to n / 2 retired ones,
+        at least one where none is active.
 
         Retired facts are rehearsed since they would fade: the replay rows pull towards the base alone.
         Without `retire` all facts are drawn for ever.
@@ -56,7 +57,7 @@ class RetirementSchedule:
             if len(drawn) < n and not self._queue:
                 self._queue = [int(i) for i in rng.permutation(len(wanted))]
         retired = np.flatnonzero(~wanted)
-        return drawn + [int(i) for i in rng.permutation(retired)[: max(0, min(n // 2, n - len(drawn)))]]
+        return drawn + [int(i) for i in rng.permutation(retired)[: min(max(1, n // 2), n - len(drawn))]]
 
     def state(self) -> dict[str, Any]:
         """As JSON."""

@@ -7,7 +7,8 @@ plain.py (the paper's, section 4.2) and keep.py (pack's); a training that was ki
 import math
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from knowpack.config import NOT_A_RESULT, KeepRecipe, PlainRecipe
 from knowpack.errors import ModelError
 from knowpack.model.adapter import write_made_on
 from knowpack.model.loaded import Loaded
-from knowpack.model.memory import give_back
+from knowpack.model.memory import give_back, ran_out
 from knowpack.model.places import WEIGHTS
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.progress import SILENT, Progress
@@ -98,13 +99,14 @@ def train(
         with progress.stage(lora_said, n_weights) as advance:  # what target_modules=auto has chosen
             advance(n_weights)
         run = Run(model, examples, seed, log, checkpoints, progress)
-        match config:
-            case PlainRecipe():
-                epochs_in = (resume_in or out) if config.checkpoint_each_epoch else None
-                plain.fit(run, config, encode(examples, prompter, config.loss), epochs_in)
-            case KeepRecipe():
-                assert replay is not None, "built above"
-                keep.fit(run, config, replay, (*objective.terms(config), *more_terms))
+        with _within_memory(config):
+            match config:
+                case PlainRecipe():
+                    epochs_in = (resume_in or out) if config.checkpoint_each_epoch else None
+                    plain.fit(run, config, encode(examples, prompter, config.loss), epochs_in)
+                case KeepRecipe():
+                    assert replay is not None, "built above"
+                    keep.fit(run, config, replay, (*objective.terms(config), *more_terms))
         seconds = checkpoints.seconds()
         ids = torch.tensor([first], device=model.device)
         effect = lora.effect(model, ids)
@@ -124,3 +126,19 @@ def train(
             shutil.move(epoch, out / epoch.name)
         shutil.rmtree(resume_in)
     return TrainResult(out, log.lines, seconds, effect)
+
+
+@contextmanager
+def _within_memory(config: PlainRecipe | KeepRecipe) -> Iterator[None]:
+    """A step that does not fit into memory is one line that names what to make smaller: results depend on the size of a
+    batch, so that none is cut up here."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        names = ["batch_size"] if isinstance(config, PlainRecipe) else ["batch_size", "replay_batch"]
+        sizes = " or ".join(f"train.{name} ({getattr(config, name)})" for name in names)
+        raise ModelError(
+            f"a step of training does not fit into memory: lower {sizes}, or train on another device"
+        ) from None
