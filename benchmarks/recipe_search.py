@@ -145,7 +145,7 @@ def main() -> None:
     world = opened(asked.model, asked.facts)
     known = surely_right(world.ask(world.loaded, world.held))
     print(f"{world.facts.height} facts, {len(known)} of {N_HELD} known right under both prompts", flush=True)
-    full = recipes.for_model(asked.model, RANK, world.facts.height, world.loaded.width)
+    full = recipes.for_model(asked.model, RANK, world.facts.height)
     for text in asked.variants:
         figures = tried(world, variant(text, full), asked.out, known)
         print(text or "(as it is)", " ".join(f"{name} {value:.3g}" for name, value in figures.items()), flush=True)

@@ -283,6 +283,24 @@ def test_same_seed_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
     assert first == second
 
 
+@pytest.mark.parametrize("wanted", [1e-5, 1e-7])
+def test_the_first_step_moves_the_answers_by_what_was_asked(world: World, tmp_path: Path, wanted: float) -> None:
+    """A rate of 1e-2 moves these answers by far more; what the trial promised is what the next batch shows."""
+    before, *_ = trained(world, tmp_path / "as it is", max_steps=3, tail_steps=0).log[1:]
+    first, second, _ = trained(world, tmp_path / "lowered", max_steps=3, tail_steps=0, first_move=wanted).log
+    assert first["lr"] == second["lr"] < RECIPE.lr
+    assert before["kl"] > 100 * wanted
+    assert wanted / 3 < second["kl"] < 3 * wanted
+
+
+def test_a_trial_step_leaves_no_trace(world: World, tmp_path: Path) -> None:
+    """Where the rate stays as it is, the adapter is the same, byte for byte."""
+    for name, wanted in (("without", None), ("with", 1e3)):
+        trained(world, tmp_path / name, max_steps=8, first_move=wanted)
+    first, second = ((tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("without", "with"))
+    assert first == second
+
+
 @pytest.mark.filterwarnings("ignore:training ended worse")  # five steps of wordings and contexts as they are drawn
 def test_every_switch_off_is_plain_training_on_the_new_facts(world: World, tmp_path: Path) -> None:
     result = trained(world, tmp_path, kl_weight=0, retire=False, tail_steps=0, max_steps=5)

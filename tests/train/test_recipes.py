@@ -1,5 +1,7 @@
 """The recipes: which settings each has, how pack's follows the load, when its rate falls, what it adds up."""
 
+import math
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from knowpack.train import recipes
 from knowpack.train.batch import Row
 from knowpack.train.objective import Drawn, Seen, Term, terms, total
 from knowpack.train.phases import FALL, FULL, Phase, Phases
+from knowpack.train.rate import for_move
 
 
 @pytest.mark.parametrize(
@@ -120,8 +123,7 @@ def test_cross_entropy_of_the_new_answers_by_hand() -> None:
     assert total(seen, terms(KeepRecipe())).loss.item() == pytest.approx(expected.item())
 
 
-def test_a_wider_model_learns_at_a_smaller_rate_and_a_narrower_one_at_no_larger() -> None:
-    # mu-P (arXiv 2203.03466, table 3): 1 / width; chosen at SmolLM2's 576
-    rates = {width: recipes.for_model("some", 64, 50, width).lr for width in (64, 576, 1152, 4096)}
-    assert rates == pytest.approx({64: 2e-3, 576: 2e-3, 1152: 1e-3, 4096: 2e-3 * 576 / 4096})
-    assert recipes.for_model("lab", 64, 50, 4096) == recipes.for_load(64, 50)  # the lab has one width
+def test_the_rate_is_lowered_by_the_root_of_what_its_first_step_moves_too_much() -> None:
+    assert for_move(1e-3, moved=0.04, wanted=0.01) == pytest.approx(5e-4)  # KL = c lr^2: four times too far
+    assert for_move(1e-3, moved=0.005, wanted=0.01) == 1e-3  # never raised
+    assert for_move(1e-3, moved=math.nan, wanted=0.01) == 1e-3

@@ -81,6 +81,8 @@ class KeepRecipe(TrainConfig):
     from_layer: float = Field(0.75, ge=0, lt=1)
     """The last quarter of the layers: cheaper, and less is lost than in all (docs/LOG.md)."""
     lr: float = Field(3e-3, gt=0, allow_inf_nan=False)
+    first_move: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Lower lr until one step at it moves the answers to replay prompts by this much KL, nats (train/rate.py)."""
     warmup_ratio: float = Field(0.05, ge=0, lt=1)
     batch_size: int = Field(32, ge=1)
     """New facts in a batch; replay_batch stands beside them."""

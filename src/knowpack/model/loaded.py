@@ -43,11 +43,6 @@ class Loaded:
         return weight.shape[0]
 
     @property
-    def width(self) -> int:
-        """Numbers in a hidden state."""
-        return int(self.model.config.get_text_config().hidden_size)
-
-    @property
     def stop_ids(self) -> frozenset[int]:
         """The tokens that end an answer: the generation config's, the tokenizer's end of sequence, and what closes the
         assistant's turn in the chat template (Qwen2.5's base models end a turn by a token that is no end of theirs)."""

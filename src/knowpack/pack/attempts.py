@@ -65,7 +65,7 @@ def _anew(trial: Trial) -> KeepRecipe:
     facts, model, loaded = trial.changes.held, trial.request.model.name, trial.base.loaded
     n_bits = plan.bits(*trial.base.by_ids, facts)
     per_rank = target_modules.n_parameters(loaded.model, recipes.for_model(model, 1, facts.height))
-    return recipes.for_model(model, plan.rank_for(n_bits, per_rank), facts.height, loaded.width)
+    return recipes.for_model(model, plan.rank_for(n_bits, per_rank), facts.height)
 
 
 def _going_on(trial: Trial, anew: KeepRecipe) -> KeepRecipe:

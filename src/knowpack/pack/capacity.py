@@ -123,7 +123,7 @@ def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> p
 
 def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Progress) -> Cell:
     base, request = trial.base, trial.request
-    config = recipes.for_model(request.model.name, rank, facts.height, base.loaded.width)
+    config = recipes.for_model(request.model.name, rank, facts.height)
     if not kept:
         config = _without_replay(config)
     mine = replace(

@@ -17,25 +17,31 @@ from knowpack.config import KeepRecipe
 from knowpack.progress import Progress
 from knowpack.seeds import stream
 from knowpack.train import lora, resume, target_modules
-from knowpack.train.base_answers import Replay, ReplaySampler
+from knowpack.train.base_answers import Replay, ReplaySampler, divergence
 from knowpack.train.batch import Row
 from knowpack.train.certainty import certainties, wordings
 from knowpack.train.frozen import fast_training
 from knowpack.train.lower import Logits
 from knowpack.train.objective import Drawn, Seen, Term, total
 from knowpack.train.phases import FALL, Phase, Phases
+from knowpack.train.rate import for_move
 from knowpack.train.resume import Run, State
 from knowpack.train.retire import RetirementSchedule
 
 TEXTS_AT_ONCE = 8
 TEXTS_EVERY = 4  # steps
+N_TRIALS = 2  # batches by which the learning rate is set
 
 
 def fit(run: Run, config: KeepRecipe, replay: Replay, summands: Sequence[Term]) -> None:
     """Steps of new facts and replay until every fact is certain and stays so; then the rate falls to 0."""
     loop = Loop(run, config, replay, summands)
-    loop.go_on_from(run.checkpoints.load())
+    state = run.checkpoints.load()
+    loop.go_on_from(state)
     run.model.train()
+    if state is None and config.first_move is not None and config.kl_weight > 0:
+        with fast_training(run.model):
+            loop.set_rate(config.first_move)
     left = loop.phases.most_steps - loop.phases.step
     with fast_training(run.model), run.progress.stage("training steps", left) as advance:
         while (phase := loop.phases.next(loop.schedule.settled)) is not None:
@@ -53,7 +59,7 @@ class Loop:
         self._summands, self._log = summands, run.log
         self.phases, self.schedule = Phases(config), RetirementSchedule(new.n, config)
         self._sampler = ReplaySampler(replay, config.by_interference)
-        self._rng = stream(run.seed, "order", "keep")
+        self._seed, self._rng = run.seed, stream(run.seed, "order", "keep")
         self._weights = lora.weights(model)
         self._optimizer = torch.optim.AdamW(self._weights, lr=config.lr, weight_decay=config.weight_decay)
         adapted = target_modules.layers(cast(PreTrainedModel, model.get_base_model()), config.from_layer) or [0]
@@ -69,6 +75,35 @@ class Loop:
                 rows = [row for of_fact in new.trained[context] for row in of_fact] + list(new.checked[context])
                 self._logits.prepare(prefix, rows + [one.row for one in answers[context]])
                 advance(1)
+
+    def set_rate(self, wanted: float) -> None:
+        """Lower the full rate until its first step moves the answers by `wanted` nats: one trial step, taken back."""
+        rng = stream(self._seed, "order", "trial")
+        trials = [self._any_rows(context % len(self._replay.contexts), rng) for context in range(N_TRIALS)]
+        before, kept = self._moved(trials), [weight.detach().clone() for weight in self._weights]
+        total(self._see(trials[0]), self._summands).loss.backward()  # type: ignore[no-untyped-call]
+        torch.optim.AdamW(self._weights, lr=self._config.lr, weight_decay=0.0).step()
+        moved = self._moved(trials) - before
+        with torch.no_grad():
+            for weight, value in zip(self._weights, kept, strict=True):
+                weight.copy_(value)
+        self._optimizer.zero_grad()
+        self.phases.lr = for_move(self._config.lr, moved, wanted)
+
+    def _any_rows(self, context: int, rng: np.random.Generator) -> Drawn:
+        """Rows of a step that is not one of the training's: any facts, any replay prompts."""
+        facts = rng.permutation(self._new.n)[: self._config.batch_size]
+        new = [
+            worded(self._new.rows(context, int(fact), falling=False), self._config.by_question, rng) for fact in facts
+        ]
+        numbers = self._sampler.draw(context, self._config.replay_batch, rng)
+        return Drawn(context, new, self._sampler.rows(context, numbers), [])
+
+    @torch.no_grad()
+    def _moved(self, trials: Sequence[Drawn]) -> float:
+        """KL(base || now) at the answers to the replay prompts of these rows, nats, mean."""
+        each = [divergence(self._see(one._replace(new=[])).replay, one.replay).mean() for one in trials if one.replay]
+        return float(torch.stack(each).mean()) if each else 0.0
 
     def one_step(self, phase: Phase) -> None:
         """Draw, forward, backward, one step of the optimizer; a line in the log; now and then a check of all facts."""

@@ -26,6 +26,8 @@ class Phases:
     def __init__(self, recipe: KeepRecipe) -> None:
         self._recipe = recipe
         self._n_warmup = max(1, round(recipe.warmup_ratio * recipe.max_steps))
+        self.lr = recipe.lr
+        """The full rate."""
         self.n_full = 0
         """Steps made at the full rate (the rising ones among them)."""
         self.n_fallen = 0
@@ -46,10 +48,10 @@ class Phases:
         """The phase of the step to come; None = the training is over. settled: all but a few facts are certain."""
         self.falling = self.falling or settled or self.n_full >= self._recipe.max_steps
         if not self.falling:
-            return Phase(FULL, self._recipe.lr * min(1.0, (self.n_full + 1) / self._n_warmup))
+            return Phase(FULL, self.lr * min(1.0, (self.n_full + 1) / self._n_warmup))
         if self.n_fallen == self._recipe.tail_steps:
             return None
-        return Phase(FALL, self._recipe.lr * (1 - self.n_fallen / self._recipe.tail_steps))
+        return Phase(FALL, self.lr * (1 - self.n_fallen / self._recipe.tail_steps))
 
     def made(self) -> None:
         """A step was made."""
@@ -60,8 +62,9 @@ class Phases:
 
     def state(self) -> dict[str, Any]:
         """As JSON."""
-        return {"n_full": self.n_full, "n_fallen": self.n_fallen, "falling": self.falling}
+        return {"lr": self.lr, "n_full": self.n_full, "n_fallen": self.n_fallen, "falling": self.falling}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
-        self.n_full, self.n_fallen, self.falling = state["n_full"], state["n_fallen"], state["falling"]
+        self.lr, self.falling = state["lr"], state["falling"]
+        self.n_full, self.n_fallen = state["n_full"], state["n_fallen"]

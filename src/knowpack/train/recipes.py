@@ -10,7 +10,6 @@ from knowpack.config import KeepRecipe, PlainRecipe
 
 LAB_MODEL = "lab"
 MANY_MISSING = 0.1  # of the packed facts, beyond what --reliability allows
-CHOSEN_AT = 576  # the width of SmolLM2-135M
 MEASURED = 50  # facts; the recipe at 500 is measured too (docs/benchmarks/pack.md)
 
 
@@ -21,23 +20,17 @@ def most_steps(recipe: PlainRecipe | KeepRecipe, n_rows: int) -> int:
     return recipe.max_steps + recipe.tail_steps
 
 
-def for_model(model: str, rank: int, n_facts: int, width: int = CHOSEN_AT) -> KeepRecipe:
-    """The first recipe that is tried. model: its name; the lab's, of 2 million parameters, has one of its own.
-
-    width: of the hidden states; beyond SmolLM2's the learning rate falls with it as Adam's does for weights of that
-    many inputs (Yang et al. 2022, arXiv 2203.03466, table 3): 2e-3 at 576, 2.8e-4 at the 4,096 of an 8B Llama.
-    """
-    if model == LAB_MODEL:
-        return for_load(rank, n_facts)
-    recipe = real_for_load(rank, n_facts)
-    return recipe.model_copy(update={"lr": recipe.lr * min(1.0, CHOSEN_AT / width)})
+def for_model(model: str, rank: int, n_facts: int) -> KeepRecipe:
+    """The first recipe that is tried. model: its name; the lab's, of 2 million parameters, has one of its own."""
+    return for_load(rank, n_facts) if model == LAB_MODEL else real_for_load(rank, n_facts)
 
 
 def real_for_load(rank: int, n_facts: int) -> KeepRecipe:
     """For models that were trained on real text, SmolLM2-135M being where it was chosen (docs/LOG.md, "Real models").
 
     Each step costs fifty times one of the lab's model, and facts are learned in fewer: an eighth of the weight on the
-    replay, the upper half of the layers, a sixth of the replay, half as many steps.
+    replay, the upper half of the layers, a sixth of the replay, half as many steps. The rate is SmolLM2's, and falls on
+    models that one step moves farther than it (.0045 nats; .006 leaves room for the noise of a batch).
     """
     load = max(1.0, n_facts / MEASURED)
     return KeepRecipe(
@@ -45,6 +38,7 @@ def real_for_load(rank: int, n_facts: int) -> KeepRecipe:
         alpha=rank,
         from_layer=0.5,
         lr=2e-3,
+        first_move=0.006,
         batch_size=16,
         kl_weight=8.0,
         n_replay=round(800 * load**0.38),
