@@ -255,12 +255,44 @@ def test_a_cell_that_fails_is_reported_and_the_others_go_on(config: RunConfig, d
     grid = StudyConfig(
         name="grid",
         base=config,
-        cells=({"label": "impossible", "mix.n_unknown": 1000}, {"label": "fine", "mix.n_unknown": 2}),
+        cells=(
+            {"label": "impossible", "mix.n_unknown": 2, "mix.n_highly_known": 1},
+            {"label": "fine", "mix.n_unknown": 2},
+        ),
     )
     ended = list(cells(study(grid)))
     assert [cell.state for cell in ended] == ["failed", "done"]
-    assert "mix.n_unknown=1000" in str(ended[0].error)
+    assert "mix.n_highly_known=1" in str(ended[0].error)
     assert not (ended[0].folder / "figures.json").exists()
+
+
+def test_a_mix_that_no_model_could_give_is_said_before_one_is_loaded(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was said after the base had been asked everything."""
+
+    def loaded(*args: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("knowpack.base.open_base.open_asker", loaded)
+    with pytest.raises(FactsError, match=r"^mix.n_unknown=1000 asks for more facts than there are: 12;"):
+        stages.run(override(config, ["mix.n_unknown=1000"]))
+    with pytest.raises(FactsError, match=r"^wordings: mix.n_paraphrase=2 needs 2 wordings .* 0 of 12 facts have them"):
+        study(StudyConfig(name="no", base=config, cells=({"label": "a"}, {"label": "wordings", "mix.n_paraphrase": 2})))
+
+
+def test_what_only_the_knowledge_map_tells_is_said_before_anything_else_is_asked(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    """A random model knows no fact, which its first answers say: fresh prompts and benchmarks are not asked."""
+    lacking = override(config, [f"work={tmp_path}", "mix.n_unknown=2", "mix.n_highly_known=1", "bench.tasks=[lab_mc]"])
+    with pytest.raises(FactsError, match="needs 2 HighlyKnown facts, there are 0"):
+        stages.run(lacking)
+    (base,) = (tmp_path / "base").iterdir()
+    assert {path.name for path in base.iterdir() if path.is_dir()} == set()
+    assert store.read_table(base / "responses.parquet", Response).height == 12 * 2
+    (told,) = (tmp_path / "runs").rglob("status.json")
+    assert json.loads(told.read_text())["state"] == "failed"
 
 
 def test_a_missing_table_of_extras_is_said_before_the_base_is_asked(config: RunConfig, tmp_path: Path) -> None:

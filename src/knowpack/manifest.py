@@ -17,7 +17,9 @@ import yaml
 from knowpack import store
 from knowpack.base import Base
 from knowpack.config import RunConfig
+from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.errors import ConfigError, StoreError
+from knowpack.model import machine
 from knowpack.progress import Progress
 
 MADE_OF_THE_LAST = (
@@ -164,6 +166,7 @@ def command_of(folder: Path) -> str | None:
 
 
 def _described(folder: Path, config: RunConfig, base: Base) -> dict[str, object]:
+    loaded = base.asker.loaded if isinstance(base.asker, TransformersAsker) else None  # a server does not say
     return {
         "run_id": folder.name,
         "label": config.label,
@@ -173,11 +176,13 @@ def _described(folder: Path, config: RunConfig, base: Base) -> dict[str, object]
         "base_hash": base.folder.name,
         "base_dir": os.path.relpath(base.folder, folder),
         "base_weights_hash": base.asker.identity.weights,
+        "model": machine.of_model(loaded) if loaded else {},
         "versions": {name: version(name) for name in PACKAGES},
         "machine": {
             "python": platform.python_version(),
             "system": platform.system(),
             "device": base.asker.device,
+            **(machine.of_machine(loaded.device) if loaded else {}),
         },
         "command": "knowpack run config.yaml",
         "stages": {},

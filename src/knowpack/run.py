@@ -3,7 +3,8 @@
     facts -> [base: probe, knowledge] -> mix -> train -> probe -> knowledge -> shifts, causes -> benchmarks -> figures
 
 RunConfig -> the folder `work/runs/<label>-<hash>/`. A stage is done when its file exists, so a run that was killed
-goes on where it stopped. The hash covers whatever changes a result. The figures are in run_figures.py.
+goes on where it stopped. The hash covers whatever changes a result. The figures are in run_figures.py, what the keep
+recipe trains on beside the mix in run_replay.py.
 """
 
 import json
@@ -11,34 +12,27 @@ import re
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from knowpack import records, store
-from knowpack.base import Base, ask_fresh, bench_key, fresh_name, measure_base, open_base
+from knowpack import records, run_replay, store
+from knowpack.base import Base, ask_fresh, bench_key, fresh_name, measure_base, measure_knowledge, open_base
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import weights_of
+from knowpack.errors import ConfigError, FactsError, KnowpackError
 from knowpack.facts import sources
-from knowpack.facts.chosen import facts_of, shot_pool
 from knowpack.further import asking
 from knowpack.manifest import begin, command_of, recorded, stage
 from knowpack.measure import causes, confidence, knowledge, regress, shifts
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
-from knowpack.probe.shots import draw_shots
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Figure, Kind, Knowledge, Response
 from knowpack.run_figures import figures, harm_by_group, taught_ids
-from knowpack.train import mix, replay_prompts
-from knowpack.train.short_forms import in_short_forms
-
-if TYPE_CHECKING:
-    from knowpack.train.base_answers import Replay
+from knowpack.train import drawable, mix
 
 BESIDE_FIGURES = ("over_given.parquet", "risk_coverage.parquet", "group_harm.parquet")
 LONGEST_SLUG = 80  # characters of a label in the folder's name
-ENOUGH_APART = 1000  # facts beside those probed, to replay from them alone
 
 
 def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT, *, wait: bool = True) -> Path:
@@ -47,10 +41,17 @@ def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT
     Raises the KnowpackError of the stage that failed, after writing it to status.json.
     """
     started = time.perf_counter()
-    base = base or open_base(config, progress)
+    if base is None:
+        drawable.check_runs([config])
+        base = open_base(config, progress)
     check(config, base)
-    measure_base(base, config, progress)
     folder = folder_of(config, base)
+    measure_knowledge(base, config, progress)
+    if (lack := lacking(config, base)) is not None:  # said before anything else is asked
+        with store.folder_lock(folder, progress) if wait else store.lock(folder), recorded(folder, started):
+            begin(folder, config, base)
+            raise lack
+    measure_base(base, config, progress)
     with store.folder_lock(folder, progress) if wait else store.lock(folder), recorded(folder, started):
         begin(folder, config, base)
         make_examples(folder, config, base)
@@ -71,6 +72,17 @@ def check(config: RunConfig, base: Base) -> None:
         weights_of(base.asker, "training")
 
 
+def lacking(config: RunConfig, base: Base) -> KnowpackError | None:
+    """What the knowledge map lacks for the mix; None where it can be drawn, or is drawn already."""
+    if (folder_of(config, base) / "examples.parquet").is_file():
+        return None
+    try:
+        _mixed(config, base)
+    except (FactsError, ConfigError) as error:
+        return error
+    return None
+
+
 def folder_of(config: RunConfig, base: Base) -> Path:
     """work/runs/<label>-<hash>; the hash covers the base with its facts and prompts, and all settings but the label."""
     settings = fingerprint(config, "seed", "grader", "probe", "mix", "train", "further") | bench_key(config)
@@ -82,11 +94,15 @@ def make_examples(folder: Path, config: RunConfig, base: Base) -> None:
     """Stage 1: what to train on."""
     with stage(folder, "mix", "examples.parquet", ["replayed.parquet"]) as path:
         if path:
-            extra = sources.load(config.mix.extra_facts) if config.mix.extra_facts else None
-            examples = mix.mix(base.facts, base.knowledge, config.mix, config.seed, config.grader, extra)
+            examples = _mixed(config, base)
             if isinstance(config.train, KeepRecipe):
-                examples = pl.concat([examples, *_beside(folder, config.train, config, base, examples)])
+                examples = pl.concat([examples, *run_replay.beside(folder, config.train, config, base, examples)])
             store.write_table(path, examples)
+
+
+def _mixed(config: RunConfig, base: Base) -> pl.DataFrame:
+    extra = sources.load(config.mix.extra_facts) if config.mix.extra_facts else None
+    return mix.mix(base.facts, base.knowledge, config.mix, config.seed, config.grader, extra)
 
 
 def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress) -> None:
@@ -97,7 +113,7 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
         if not path:
             return
         examples = store.read_table(folder / "examples.parquet", Example)
-        held_to = _replay(config, base, examples, progress)
+        held_to = run_replay.held_to(config, base, examples, progress)
         with store.atomic(path, replace=True) as beside:
             train(
                 base.loaded,
@@ -171,49 +187,6 @@ def _tell_card(folder: Path, config: RunConfig, base: Base, examples: pl.DataFra
     measured = card.printed(found, config.grader)
     name, weights, again = base.asker.name, base.asker.identity.weights, command_of(folder)
     card.write(folder / "adapter", name, weights, told, config.train, config.seed, measured, again)
-
-
-def _beside(
-    folder: Path, recipe: KeepRecipe, config: RunConfig, base: Base, examples: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Short forms of the mix, and replay examples: of facts that are not probed, where there are enough.
-
-    Else those probed count as trained. The facts that replay is about are kept beside: replayed.parquet.
-    """
-    packed = base.facts.filter(pl.col("fact_id").is_in(examples["fact_id"].unique().to_list()))
-    apart = sources.load(facts_of(config)).join(base.facts, on="fact_id", how="anti", maintain_order="left")
-    facts = apart if apart.height >= min(recipe.n_replay, ENOUGH_APART) else base.facts
-    replay = replay_prompts.as_examples(replay_prompts.prompts(facts, packed, recipe, config.seed))
-    keep_replayed(folder, facts, replay)
-    short = in_short_forms(examples, base.facts) if recipe.short_forms else examples.clear()
-    return short, replay
-
-
-def keep_replayed(folder: Path, facts: pl.DataFrame, examples: pl.DataFrame) -> None:
-    """replayed.parquet: those of the facts that a replay example is about."""
-    ids = examples.filter(pl.col("kind") == str(Kind.REPLAY))["fact_id"].unique().to_list()
-    store.write_table(folder / "replayed.parquet", facts.filter(pl.col("fact_id").is_in(ids)))
-
-
-def _replay(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> "Replay | None":
-    """What the base says to the replay examples, under few-shot contexts that no probe uses."""
-    from knowpack.train.base_answers import build
-    from knowpack.train.contexts import Contexts
-
-    recipe = config.train
-    if not isinstance(recipe, KeepRecipe):
-        return None
-    drawn = draw_shots(
-        shot_pool(config),
-        recipe.n_contexts,
-        recipe.n_shots,
-        config.probe.draw_seed,
-        exclude=base.facts["question"].to_list(),
-        skip=2 * config.probe.n_prompts,
-    )
-    questions = examples.filter(pl.col("kind") == str(Kind.REPLAY))["question"].to_list()
-    contexts = Contexts(base.by_ids.prompter, [[], *drawn])
-    return build(base.loaded, questions, contexts, recipe, config.seed, progress=progress)
 
 
 def _probe_after(

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from knowpack import store
-from knowpack.base import Base, measure_base, open_base
+from knowpack.base import Base, measure_base, measure_knowledge, open_base
 from knowpack.bench.task_names import check_names
 from knowpack.config import BenchConfig, RunConfig, StudyConfig
 from knowpack.config.shard import Shard
@@ -23,8 +23,9 @@ from knowpack.manifest import failure
 from knowpack.measure import shifts
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Fact, Shift
-from knowpack.run import check, folder_of, run
+from knowpack.run import check, folder_of, lacking, run
 from knowpack.state import cells, read_state
+from knowpack.train.drawable import check_runs
 
 POLL_SECONDS = 1.0
 
@@ -64,8 +65,13 @@ def begun(config: StudyConfig) -> float:
 
 
 def lay_out(config: StudyConfig, progress: Progress = SILENT, base: Base | None = None) -> Base:
-    """Check every cell, write study.yaml and runs.txt. Returns the last cell's base, loaded."""
+    """Check every cell, before a model is loaded where that can be; write study.yaml and runs.txt.
+
+    Returns the last cell's base, loaded.
+    """
     folder = folder_of_study(config)
+    if base is None:
+        check_runs(config.runs())
     names = []
     for cell in config.runs():
         base = _base_for(cell, base, progress)
@@ -80,10 +86,13 @@ def lay_out(config: StudyConfig, progress: Progress = SILENT, base: Base | None 
 
 
 def measure_bases(config: StudyConfig, base: Base, progress: Progress = SILENT) -> None:
-    """Ask every base of the grid what its cells need; what is on disk already is kept."""
+    """Ask every base of the grid what its cells need; what is on disk already is kept. A cell whose mix cannot be drawn
+    needs nothing: whoever takes it says so."""
     for cell in config.runs():
         base = _base_for(cell, base, progress)
-        measure_base(base, cell, progress)
+        measure_knowledge(base, cell, progress)
+        if lacking(cell, base) is None:
+            measure_base(base, cell, progress)
 
 
 def run_cells(

@@ -180,12 +180,15 @@ def study_file(given: Path, folder: Path, cells: list[dict[str, object]]) -> Pat
 def test_a_failed_cell_is_named_and_the_exit_code_is_one(
     given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cells = [{"label": "impossible", "mix.n_unknown": 999}, {"label": "fine", "mix.n_unknown": 2}]
+    cells = [
+        {"label": "impossible", "mix.n_unknown": 2, "mix.n_highly_known": 1},
+        {"label": "fine", "mix.n_unknown": 2},
+    ]
     path = study_file(given, tmp_path, cells)  # type: ignore[arg-type]
     assert call(monkeypatch, "study", path, "--quiet") == 1
     said = capsys.readouterr()
     assert "failed: impossible-" in said.err
-    assert "mix.n_unknown=999" in said.err
+    assert "mix.n_highly_known=1" in said.err
     assert "report.html" in said.out, "what is done is reported"
     assert call(monkeypatch, "show", tmp_path / "work" / "studies" / "study") == 0
     shown = capsys.readouterr().out

@@ -54,6 +54,32 @@ def test_where_each_answer_is_right_they_are_one_fact() -> None:
         of(*given, relation="child", multi_answer=["parent"])
 
 
+def test_a_relation_spelled_wrong_is_not_ignored() -> None:
+    """--multi-answer childs was read by nothing, and the contradiction it was to allow was said instead."""
+    kinds = ["capital", "child", "child", "currency"]
+    table = [
+        Row(f"t, {n}", "t", {"question": f"{kind}?", "answer": f"Answer {n}", "relation": kind})
+        for n, kind in enumerate(kinds)
+    ]
+    with pytest.raises(FactsError) as caught:
+        facts_of(table, Columns(), source="t", multi_answer=["childs"])
+    wanted = "got --multi-answer childs, and no row has this relation; there are child, capital, currency"
+    assert str(caught.value) == wanted
+    with pytest.raises(FactsError, match=r"^got --multi-answer childs"):
+        facts_of(table, Columns(), source="t", multi_answer=["child", "childs"])
+    with pytest.raises(FactsError, match="is answered 'Answer 2' here"):
+        facts_of(table, Columns(), source="t", multi_answer=["currency"])
+    assert facts_of(table, Columns(), source="t", multi_answer=["child"]).facts.height == 3
+
+
+def test_of_many_relations_the_ten_most_like_are_named() -> None:
+    table = [
+        Row(f"t, {n}", "t", {"question": f"{n}?", "answer": "Oslo", "relation": f"relation {n:02}"}) for n in range(30)
+    ]
+    with pytest.raises(FactsError, match=r"there are relation 2\d, .* and 20 more$"):
+        facts_of(table, Columns(), source="t", multi_answer=["relation 29x"])
+
+
 def test_the_same_fact_with_other_aliases_keeps_them_all() -> None:
     assert of(("Capital?", ["Bombay", "Mumbai"]), ("Capital?", ["mumbai", "Bom Bahia"])) == [
         ["Bombay", "Mumbai", "Bom Bahia"]

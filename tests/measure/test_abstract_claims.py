@@ -5,6 +5,7 @@ import pytest
 from knowpack.measure.abstract_claims import CellFigures, Finding, Ruling, findings, pooled
 from knowpack.measure.stats import minus
 from knowpack.records import Estimate
+from knowpack.report import claim_tables
 
 NAMES = ["mixture", "benchmarks", "few_answers", "confidence", "refusals"]
 
@@ -122,6 +123,21 @@ def test_bias_is_held_against_the_same_cell_without_bias() -> None:
     found = of("few_answers", less, biased)
     assert found.ruling == Ruling.FOUND
     assert found.parts[0].pooled.value == pytest.approx(0.2)
+
+
+def test_a_difference_between_cells_is_not_called_as_the_figure_itself() -> None:
+    """ "reliability 1.4%" was how much more of the new facts a mixture answers than the same facts alone."""
+    mixed = cell("50+10 HK", kind="highly_known", k=10, reliability=(0.914, 0.9, 0.93), known_lost_net=(0.1, 0.0, 0.2))
+    learned, lost = of("mixture", ALONE, mixed).parts
+    assert claim_tables.name(learned) == "Reliability: difference to as many new facts alone"
+    assert claim_tables.name(lost) == "Known facts lost, net of noise: difference to as many new facts alone"
+    biased = cell("zipf", biased=True, trained_answers_net=(0.3, 0.25, 0.35))
+    other = cell("zipf 10", 10, biased=True, trained_answers_net=(0.3, 0.25, 0.35))
+    plain = cell("50", trained_answers_net=(0.1, 0.05, 0.15))
+    minus = [of("few_answers", *cells).parts[0].minus for cells in ([biased], [plain, biased], [plain, biased, other])]
+    assert minus == ["", "the same cell without bias", "the same cell without bias, where there is one"]
+    kept = of("refusals", cell("a", refusals_kept=(0.1, 0.05, 0.2))).parts[0]
+    assert claim_tables.name(kept) == "Refusals kept, raw", "a level"
 
 
 def test_refusals_must_be_few_and_fewer_than_without_training() -> None:

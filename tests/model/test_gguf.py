@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import tiny
 from gguf_file import written
@@ -47,6 +48,38 @@ def test_a_gguf_file_gives_the_weights_that_were_written(file: Path) -> None:
     assert loaded.quantization == "F32"
     assert load(ModelConfig(name=str(file.parent))).weights_hash == loaded.weights_hash  # the folder means its file
     assert loaded.tokenizer.encode("Where is Branvel?") == tiny.tokenizer().encode("Where is Branvel?")
+
+
+def test_a_token_that_the_file_does_not_have_is_not_added(tmp_path: Path) -> None:
+    """transformers adds GPT-2's <|endoftext|>: such a file was refused, the tokenizer having a token more."""
+    tokens = tiny.tokenizer()
+    file = written(tmp_path / "exact.gguf", tiny.llama(len(tokens)), tokens)
+    loaded = load(ModelConfig(name=str(file)))
+    assert len(loaded.tokenizer) == loaded.n_vocabulary == len(tokens)
+    assert "<|endoftext|>" not in loaded.tokenizer.get_vocab()
+    text = tokens.apply_chat_template([{"role": "user", "content": "Where is it?"}], tokenize=False)
+    assert loaded.tokenizer.encode(text, add_special_tokens=False) == tokens.encode(text, add_special_tokens=False)
+    assert loaded.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Where is it?"}], tokenize=False, add_generation_prompt=True
+    ) == tokens.apply_chat_template(
+        [{"role": "user", "content": "Where is it?"}], tokenize=False, add_generation_prompt=True
+    )
+    assert loaded.tokenizer.decode(loaded.tokenizer.encode(text), skip_special_tokens=True) == "Where is it?"
+
+
+def test_a_special_token_outside_the_byte_alphabet_keeps_its_id(tmp_path: Path) -> None:
+    """DeepSeek's <｜begin▁of▁sentence｜> came a second time, behind the last token."""
+    strange = "<｜begin｜>"
+    plain = tiny.tokenizer()
+    backend = Tokenizer.from_str(plain.backend_tokenizer.to_str().replace('"<s>"', f'"{strange}"'))
+    tokens = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token=strange, eos_token="<|end|>", pad_token="<pad>", chat_template=tiny.CHAT
+    )
+    file = written(tmp_path / "strange.gguf", tiny.llama(len(tokens)), tokens)
+    loaded = load(ModelConfig(name=str(file)))
+    assert len(loaded.tokenizer) == len(tokens)
+    assert loaded.tokenizer.bos_token_id == 0
+    assert loaded.tokenizer.encode(f"{strange}Where", add_special_tokens=False)[0] == 0
 
 
 def test_what_was_quantized_can_be_saved_and_takes_an_adapter(file: Path, tmp_path: Path) -> None:

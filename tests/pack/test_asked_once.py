@@ -11,7 +11,9 @@ import tiny
 from knowpack import store
 from knowpack.base import Base, measure_base, n_unanswered, open_base
 from knowpack.config import RunConfig
+from knowpack.errors import FactsError
 from knowpack.facts.sources import load
+from knowpack.pack.screen import KNOWN, Problem
 from knowpack.probe import probe as probing
 from knowpack.probe.by_ids import IdsJob
 from knowpack.settings import override
@@ -73,6 +75,40 @@ def test_a_second_pack_asks_the_base_only_what_is_new(place: Path, asked: list[t
     assert set(questions) == set(MORE), "the earlier facts were asked for the first pack"
     assert others == [], "the report's and the validation's facts are those of the first pack"
     assert 1 <= len(questions) <= N_SETS + 1  # the report's sets, and the validation's prompts
+
+
+def test_that_nothing_is_to_pack_is_said_before_the_report_is_asked(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report's facts, fresh prompts and benchmarks were asked first. The base seems to know every fact here."""
+    monkeypatch.setattr(
+        "knowpack.pack.flow.screen", lambda facts, before: [Problem(KNOWN, one, "") for one in facts["fact_id"]]
+    )
+    with pytest.raises(FactsError, match=r"^the base answers all 2 facts already"):
+        pack(place, str(tmp_path / "out"), FIRST, work=str(tmp_path / "work"))
+    (base,) = (tmp_path / "work" / "base").iterdir()
+    asked = {path.relative_to(base).parts[0] for path in base.rglob("responses.parquet")}
+    assert asked == {"beside"}, "the packed facts under the prompts that say which are known, and no more"
+
+
+def test_too_few_facts_to_keep_are_said_before_a_model_is_loaded(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --screen they were asked first, with --onto the model was loaded."""
+
+    def loaded(*args: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("knowpack.pack.at_stake.open_asker", loaded)
+    with pytest.raises(FactsError, match=r"^harm is measured on facts that are not packed, and there are 10"):
+        kp.pack(
+            pl.DataFrame({"question": list(FIRST), "answer": list(FIRST.values())}),
+            known=tiny.facts(10),
+            model=str(place / "model"),
+            out=tmp_path / "out",
+            work=tmp_path / "work",
+            screen=20,
+        )
 
 
 def measured(config: RunConfig) -> dict[str, pl.DataFrame]:

@@ -42,6 +42,15 @@ def test_no_question_of_its_own_is_called_a_known_fact(own: Measured) -> None:
     assert "Always → " in shown["lost"]
 
 
+def test_that_no_table_of_facts_was_asked_is_said(own: Measured, study: Path) -> None:
+    """ "Not measured" named what a table would have shown as if it had been there and empty."""
+    assert summary.unmeasured(own)[0].startswith("Anything by a table of facts to keep: none was given (--known none).")
+    assert "questions of its own under 10 prompts each; no table of facts was given" in str(
+        views.view(own, 0, "default")["first"]
+    )
+    assert summary.NO_TABLE not in summary.unmeasured(measure(source.load(study)))
+
+
 def test_what_is_lost_of_its_own_answers_has_its_own_name(own: Measured) -> None:
     """Read off the shifts of an old folder they were "known facts lost, raw" again."""
     found = own.runs[0]["default"]

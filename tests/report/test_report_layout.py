@@ -3,17 +3,21 @@
 import re
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 import synthetic
 from opened import Open
 
+from knowpack.pack.budget import Verdict
 from knowpack.records import Estimate
 from knowpack.report import bands, cards, charts, lost, page, source, training_view
 from knowpack.report.charts import Dot, DotRow, Line, Reach
+from knowpack.report.first import Deciding
 from knowpack.report.markup import table
 from knowpack.report.measured import measure
+from knowpack.report.verdict import Judgement
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -37,6 +41,16 @@ def test_the_strip_of_a_card_names_its_ends_zero_and_the_limit() -> None:
     drawn = cards.strip(Estimate(-0.011, -0.057, 0.03, 133), 0.1, "down")
     texts = re.findall(r"<text[^>]*>([^<]+)</text>", str(drawn))
     assert texts == ["−10%", "0.0%", "10%", "limit 10%"]  # the scale's ticks are steps of 5%, from −10% to 10%
+
+
+@pytest.mark.parametrize("estimate", [Estimate(-0.011, -0.057, 0.03, 133), Estimate(0.02, n=1)])
+def test_a_card_shows_its_limit_once(estimate: Estimate) -> None:
+    """On its strip where there is one; for those who hear the page it stands in words, too."""
+    judged = Judgement("met", [Verdict("known_lost", 0.1, "met", estimate, "")], "")
+    drawn = str(cards.card(Deciding("known_lost_net", "Lost", estimate), SimpleNamespace(judgement=judged)))  # type: ignore[arg-type]
+    heard = '<p class="hidden">limit 10%</p>'
+    assert drawn.replace(heard, "").count("limit 10%") == 1
+    assert (heard in drawn) == (estimate.low is not None)
 
 
 def test_an_end_of_a_strip_that_would_touch_zero_is_left_out() -> None:

@@ -1,12 +1,18 @@
 """New facts as unfinished sentences and key words; every expected row written out by hand."""
 
+from pathlib import Path
+
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
+from knowpack import run, store
 from knowpack.pack import plan
 from knowpack.records import Example, Fact, Kind, table
-from knowpack.train.certainty import wordings
+from knowpack.train import keep
+from knowpack.train.certainty import NewFacts, wordings
 from knowpack.train.short_forms import in_short_forms
 
 PERU = Fact(
@@ -78,3 +84,32 @@ def test_without_short_forms_the_rows_are_as_before() -> None:
     assert trained["question"].to_list() == ["What is the capital of Peru?", "Which city rules Peru?"]
     assert str(Kind.SHORT_FORM) not in trained["kind"]
     assert isinstance(trained, pl.DataFrame)
+
+
+CELL = [
+    *("probe.n_prompts=1", "probe.n_shots=1", "probe.max_new_tokens=4", "probe.noise=false"),
+    *("mix.n_unknown=3", "mix.n_paraphrase=1", "train.recipe=keep", "train.short_forms=true"),
+    *("train.max_steps=2", "train.tail_steps=1", "train.n_replay=4", "train.n_made_up=0", "train.n_texts=0"),
+    *("train.n_contexts=0", "train.rank=2", "train.from_layer=0"),
+]
+
+
+@pytest.mark.filterwarnings("default")  # of a training of three steps a note is due
+def test_a_cell_trains_its_short_forms_and_its_record_counts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[NewFacts] = []
+    monkeypatch.setattr(keep, "wordings", lambda *given: seen.append(wordings(*given)) or seen[-1])
+    folder = run.run(tiny.run_config(tiny.save_all(tmp_path), CELL))
+    rows = store.read_table(folder / "examples.parquet", Example)
+    taught = rows.filter(kind=str(Kind.UNKNOWN)).join(tiny.facts(12), on="fact_id", maintain_order="left")["subject"]
+    frames = ["{}", "Go on: {}", "Fill in what is missing: {} ____."]
+    wanted = [
+        text
+        for frame, subject in zip(frames, taught, strict=True)
+        for text in (frame.format(f"The place of {subject} is"), f"Where {subject}")
+    ]
+    assert rows.filter(kind=str(Kind.SHORT_FORM))["question"].to_list() == wanted
+    (new,) = seen
+    assert [len(of_fact) for of_fact in new.trained[0]] == [3, 3, 3], "the question and its two short forms"
+    assert "- short_form: 6 examples of 3 facts" in (folder / "adapter" / "README.md").read_text(encoding="utf-8")

@@ -81,7 +81,10 @@ def test_a_cell_that_fails_is_tried_by_one_worker_and_again_by_the_next_command(
     """Each of many workers would have found it failed and tried it again."""
     tried = counted(monkeypatch)
     asked = config(
-        given, tmp_path, {"label": "impossible", "mix.n_unknown": 999}, {"label": "fine", "mix.n_unknown": 2}
+        given,
+        tmp_path,
+        {"label": "impossible", "mix.n_unknown": 2, "mix.n_highly_known": 1},
+        {"label": "fine", "mix.n_unknown": 2},
     )
     folder = study_by(InThisProcess(), asked, 2)
     assert tried == ["impossible", "fine"]

@@ -9,7 +9,15 @@ open_base.py   RunConfig -> Base; read this first
 
 from knowpack.base.answered import n_unanswered
 from knowpack.base.base import Base, fresh_name, prompter_for
-from knowpack.base.measuring import ask_beside, ask_fresh, bench_folder, bench_key, is_measured, measure_base
+from knowpack.base.measuring import (
+    ask_beside,
+    ask_fresh,
+    bench_folder,
+    bench_key,
+    is_measured,
+    measure_base,
+    measure_knowledge,
+)
 from knowpack.base.open_base import open_base, probe_into
 from knowpack.base.screening import with_something_to_lose
 
@@ -22,6 +30,7 @@ __all__ = [
     "fresh_name",
     "is_measured",
     "measure_base",
+    "measure_knowledge",
     "n_unanswered",
     "open_base",
     "probe_into",

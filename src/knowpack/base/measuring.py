@@ -30,13 +30,7 @@ def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> 
     if is_measured(base, config):  # read by all, held by none
         return
     with store.folder_lock(base.folder, progress):
-        if not store.read_manifest(base.folder):
-            store.write_manifest(base.folder, {"command": "knowpack", "base_hash": base.folder.name, "files": {}})
-        if not (base.folder / "facts.parquet").is_file():
-            store.write_table(base.folder / "facts.parquet", base.facts)
-        if not (base.folder / "probe.json").is_file():
-            store.write_json(base.folder / "probe.json", described(base, config))
-        _ask(base.asker, base, base.facts, base.shots, config.probe, base.folder, None, progress)
+        _ask_facts(base, config, progress)
         ask_fresh(base, base.asker, base.folder, config, progress)
         if config.bench.tasks:
             from knowpack.bench.evaluate import evaluate
@@ -47,6 +41,26 @@ def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> 
         measured = manifest.get("measured")
         keys = {_measured_key(config), *(measured if isinstance(measured, list) else [])}
         store.write_manifest(base.folder, manifest | {"measured": sorted(keys)})
+
+
+def measure_knowledge(base: Base, config: RunConfig, progress: Progress = SILENT) -> None:
+    """Ask the base the facts under the probe's own prompts, and nothing else: the first part of `measure_base`."""
+    if (base.folder / "knowledge.parquet").is_file():
+        return
+    with store.folder_lock(base.folder, progress):
+        _ask_facts(base, config, progress)
+        store.record_all(base.folder)
+
+
+def _ask_facts(base: Base, config: RunConfig, progress: Progress) -> None:
+    """manifest.json, facts.parquet, probe.json, and the answers with the knowledge map."""
+    if not store.read_manifest(base.folder):
+        store.write_manifest(base.folder, {"command": "knowpack", "base_hash": base.folder.name, "files": {}})
+    if not (base.folder / "facts.parquet").is_file():
+        store.write_table(base.folder / "facts.parquet", base.facts)
+    if not (base.folder / "probe.json").is_file():
+        store.write_json(base.folder / "probe.json", described(base, config))
+    _ask(base.asker, base, base.facts, base.shots, config.probe, base.folder, None, progress)
 
 
 def is_measured(base: Base, config: RunConfig) -> bool:

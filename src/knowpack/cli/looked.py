@@ -3,7 +3,7 @@
 names -> nothing, or the error that would have come seconds later. Hub names of adapters are left to their turn.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from knowpack.bench.task_names import check_names
@@ -14,6 +14,7 @@ from knowpack.model import gguf_files
 from knowpack.model.places import adapter_folder, is_hub_name, source_of
 from knowpack.served.address import check_answers, parse
 from knowpack.store import refuse_file, refuse_foreign
+from knowpack.train.drawable import check_runs
 
 
 def look(config: RunConfig, *, out: Path | None = None, command: str = "", tables: Iterable[str | None] = ()) -> None:
@@ -34,14 +35,16 @@ def look(config: RunConfig, *, out: Path | None = None, command: str = "", table
         shot_pool(config)
 
 
-def look_at_cells(runs: Iterable[RunConfig]) -> None:
-    """What the cells of a study name, each thing once: models, tables and benchmarks may differ from cell to cell."""
+def look_at_cells(runs: Sequence[RunConfig]) -> None:
+    """What the cells of a study name, each thing once: models, tables and benchmarks may differ from cell to cell. And
+    whether their mixes can be drawn, as far as the tables tell."""
     seen: list[object] = []
     for one in runs:
         named = (one.model, one.facts, one.probe.shots, one.bench)
         if named not in seen:
             look(one)
             seen.append(named)
+    check_runs(runs)
 
 
 def look_at_model(model: ModelConfig) -> None:

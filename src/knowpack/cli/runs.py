@@ -33,9 +33,9 @@ def run_command(
 
     asked = load(config, RunConfig, settings or [])
     with starting(quiet):
-        from knowpack.cli.looked import look
+        from knowpack.cli.looked import look_at_cells
 
-        look(asked)
+        look_at_cells([asked])
         from knowpack.base import open_base
         from knowpack.forecast import of_run
         from knowpack.run import run as run_one

@@ -23,6 +23,13 @@ def sampled(facts: pl.DataFrame, config: FactsConfig) -> pl.DataFrame:
     return ranked[steps].sort("place").drop("place")
 
 
+def may_be_asked(facts: pl.DataFrame, config: FactsConfig) -> pl.DataFrame:
+    """The facts that a run asks; where they are screened, all that are: which of them stay is the model's to say."""
+    if config.screen is None:
+        return sampled(facts, config)
+    return sampled(facts, FactsConfig(sample=config.screen, sample_seed=config.sample_seed))
+
+
 def shot_pool(config: RunConfig) -> pl.DataFrame:
     """The pool of few-shot examples [question, answer] of a config; empty where no shots are asked."""
     if config.probe.n_shots == 0:

@@ -110,8 +110,9 @@ def facts_of(
 ) -> Imported:
     """Rows -> facts, equal ones once. Raises FactsError at the first bad row unless `drop_bad`.
 
-    multi_answer: relations (or all) whose questions have several right answers. contradictions: stop, or drop with
-    drop_bad, where it is not given. file: which table an error is of where no row says it.
+    multi_answer: relations (or all) whose questions have several right answers; one that no row has is an error.
+    contradictions: stop, or drop with drop_bad, where it is not given. file: which table an error is of where no row
+    says it.
     """
     gathered = Gathered(contradictions or ("drop" if drop_bad else "stop"), multi_answer)
     where = file or source
@@ -137,6 +138,7 @@ def facts_of(
             gathered.leave_out(where, reason, detail)
             continue
         gathered.add(fact, where)
+    gathered.end()
     facts = table(gathered.facts(), Fact)
     if facts.is_empty():
         counts = gathered.counts()

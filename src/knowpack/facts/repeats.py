@@ -9,6 +9,7 @@ who look for them (pack).
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 from knowpack.errors import FactsError
@@ -19,6 +20,7 @@ Contradictions = Literal["stop", "drop", "keep"]
 EVERY_RELATION = "all"
 IMPORT = "knowpack facts import"  # whose options name columns and leave rows out
 AGAIN = "the same fact again"
+SHOWN = 10  # relations in an error
 ONE_MORE = "one more answer to the same question"
 CONTRADICTION = "a contradiction: one question, different answers"
 
@@ -44,9 +46,13 @@ class Gathered:
         self._where: dict[str, str] = {}
         self._by_question: dict[int, list[str]] = {}  # hash of the question as `asked` -> ids
         self._dropped: set[int] = set()  # questions with a contradiction, left out
+        self._relations: set[str] = set()
+        self._contradiction: FactsError | None = None  # the first, while it may be that a relation is spelled wrong
 
     def add(self, fact: Fact, where: str) -> None:
         """The next row's fact. Raises FactsError at a contradiction that is to stop."""
+        if fact.relation is not None:
+            self._relations.add(fact.relation)
         key = hash(asked(fact.question))
         ids = self._by_question.setdefault(key, [])
         others = [self._facts[one] for one in ids]
@@ -61,6 +67,17 @@ class Gathered:
             self._join(others[0], fact, where, ONE_MORE)
         else:
             self._contradicts(others[0], fact, where, key)
+
+    def end(self) -> None:
+        """After the last row. Raises FactsError where a relation with several right answers is no row's, and else the
+        contradiction that it might have explained."""
+        for name in sorted(self._not_met()):
+            raise FactsError(f"got --multi-answer {name}, and {_those(self._relations, name)}")
+        if self._contradiction is not None:
+            raise self._contradiction
+
+    def _not_met(self) -> set[str]:
+        return self._multi_answer - self._relations - {EVERY_RELATION}
 
     def leave_out(self, where: str, reason: str, detail: str = "") -> None:
         """A row that is no fact."""
@@ -94,11 +111,14 @@ class Gathered:
         if self._contradictions == "keep":
             self._keep(fact, where, ids)
         elif self._contradictions == "stop":
-            raise FactsError(
+            error = FactsError(
                 f"{where}: {fact.question[:200]!r} is answered {fact.answers[0][:80]!r} here and "
                 f"{first.answers[0][:80]!r} in {before}; mend it, leave all rows of such questions out by "
                 f"{IMPORT} --drop-bad, or name the relation by its --multi-answer where each answer is right"
             )
+            self._contradiction = self._contradiction or error
+            if not self._not_met():  # else a later row may have the relation that was named
+                raise self._contradiction
         else:
             for one in ids:
                 gone = self._facts.pop(one)
@@ -111,6 +131,16 @@ class Gathered:
 def asked(question: str) -> str:
     """What makes two questions one: their text without case, accents and closing marks (The End is not The E.N.D)."""
     return folded(question).rstrip("?!. ")
+
+
+def _those(relations: Collection[str], wanted: str) -> str:
+    """The relations that there are, those most like the wanted one first."""
+    if not relations:
+        return f"no row has a relation: name their column by {IMPORT} --relation, or give --multi-answer all"
+    near = get_close_matches(wanted.casefold(), {one.casefold(): one for one in relations}, n=SHOWN, cutoff=0.6)
+    ordered = sorted(relations, key=lambda one: (near.index(one.casefold()) if one.casefold() in near else SHOWN, one))
+    more = f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
+    return f"no row has this relation; there are {', '.join(ordered[:SHOWN])}{more}"
 
 
 def _common(one: Fact, other: Fact) -> bool:

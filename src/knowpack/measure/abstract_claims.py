@@ -19,6 +19,8 @@ from knowpack.measure import stats
 from knowpack.records import Estimate
 
 OF_THE_PAPER = ("none", "highly_known", "paraphrase")
+ALONE = "as many new facts alone"
+UNBIASED = "the same cell without bias"
 FEW = 0.5  # refusals that are left of those the base gave: fewer than half
 
 
@@ -56,6 +58,8 @@ class Part(NamedTuple):
     pooled: Estimate
     cells: tuple[tuple[str, Estimate], ...]
     """(cell, its own estimate), in the order of the grid."""
+    minus: str = ""
+    """Where the estimates are differences between cells: the cells that are taken off; empty: they are the figure."""
 
 
 class Finding(NamedTuple):
@@ -93,10 +97,10 @@ def pooled(found: Iterable[Estimate]) -> Estimate | None:
     return Estimate(value, low, high, len(kept), kept[0].unit, method=f"mean of {len(kept)} cells, ends averaged")
 
 
-def _part(name: str, cells: Sequence[tuple[str, Estimate | None]]) -> Part | None:
+def _part(name: str, cells: Sequence[tuple[str, Estimate | None]], minus: str = "") -> Part | None:
     there = tuple((label, one) for label, one in cells if one is not None and one.low is not None)
     mean = pooled(one for _, one in there)
-    return None if mean is None else Part(name, mean, there)
+    return None if mean is None else Part(name, mean, there, minus)
 
 
 def _above(part: Part | None) -> bool:
@@ -142,7 +146,7 @@ def _mixture(cells: Sequence[CellFigures]) -> Finding:
             for mix, bare in pairs
             if figure in mix.figures and figure in bare.figures
         ]
-        parts.append(_part(figure, differences))
+        parts.append(_part(figure, differences, ALONE))
     learned, cost = parts
     if learned is None or cost is None:
         missing = "no cell with HighlyKnown facts stands beside one with as many new facts alone"
@@ -171,12 +175,15 @@ def _few_answers(cells: Sequence[CellFigures]) -> Finding:
     claim = "Trained on data biased towards some entities, the model falls back on few overrepresented answers."
     there = [cell for cell in cells if figure in cell.figures]
     found: list[tuple[str, Estimate | None]] = []
+    n_alone = 0
     for cell in there:
         mine = cell.figures[figure]
         twins = [one.figures[figure] for one in there if not one.biased and one.shape == cell.shape]
         if cell.biased:
+            n_alone += not twins
             found += [(cell.label, stats.minus(mine, theirs)) for theirs in twins] or [(cell.label, mine)]
-    part = _part(figure, found)
+    some = "" if n_alone == len(found) else f"{UNBIASED}, where there is one" if n_alone else UNBIASED
+    part = _part(figure, found, some)
     if part is None:
         missing = "no cell's training data are biased (mix.n_subjects, mix.n_answers, mix.zipf)"
         return Finding(name, claim, Ruling.NOT_MEASURABLE, missing, ())

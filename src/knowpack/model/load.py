@@ -18,6 +18,7 @@ from knowpack.config import ModelConfig
 from knowpack.errors import ModelError
 from knowpack.model import generation, gguf_files
 from knowpack.model.converted import converted
+from knowpack.model.gguf_tokens import of_its_file
 from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
 from knowpack.model.memory import keep_freed
 from knowpack.model.merge import merge_for_good
@@ -39,6 +40,8 @@ def load(config: ModelConfig) -> Loaded:
         model = _model(source, file, config, device)
     if gguf is not None:
         model.config._name_or_path = model.name_or_path = config.name  # not the cache's folder
+        if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+            tokenizer = of_its_file(tokenizer, gguf.path)
     stored = None if gguf is None else gguf_files.quantization(gguf)
     loaded = Loaded(model, tokenizer, config.name, device, _hash(model, source, config), stored)
     if len(tokenizer) > loaded.n_vocabulary:

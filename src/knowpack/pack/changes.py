@@ -13,11 +13,13 @@ from knowpack.errors import FactsError
 from knowpack.facts import sources
 from knowpack.pack import overlap
 from knowpack.pack.earlier import Earlier, open_earlier
-from knowpack.pack.request import HELD_OUT, Request, check
+from knowpack.pack.plan import touching
+from knowpack.pack.request import HELD_OUT, NONE, Request, check, known_of
 from knowpack.pack.screen import PACKED, Problem, screened
 from knowpack.records import Fact, rows, table
 
 SHOWN = 3  # facts in an error
+SMALL = 1000  # facts to keep that are compared at once; of more than that enough are apart, or the split says so
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,17 @@ class Changes:
 
 
 def changes(request: Request) -> Changes:
-    """Read and compare all tables. Raises FactsError that names what cannot be packed, or ConfigError."""
+    """Read and compare all tables. Raises FactsError that names what cannot be packed, or that says that the facts to
+    keep are too few; or ConfigError."""
+    found = _of_tables(request)
+    if known_of(request) not in (NONE, *sources.SOURCES):
+        known = sources.load(known_of(request))
+        if known.height <= SMALL:
+            touching(known, found.touched)
+    return found
+
+
+def _of_tables(request: Request) -> Changes:
     check(request)
     facts, problems = screened(request) if request.facts else (_none(), [])
     if request.onto is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from knowpack import run, store
+from knowpack import run, run_replay, store
 from knowpack.base import bench_folder, measure_base, open_base
 from knowpack.bench.compare import compare
 from knowpack.decode.transformers_asker import weights_of
@@ -80,9 +80,9 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
         base = replace(open_base(config, progress, asker=asker), looks_back=given.onto is not None)
         weights_of(base.asker, "training")  # said before anything is asked
         begin(request.out, config, base, {"again": command_of(request)})
-        measure_base(base, config, progress)
         trial = open_trial(base, config, given, split, request, progress)
-        trial = _known_apart(replace(trial, updates=find_updates(trial, progress)))
+        trial = _known_apart(replace(trial, updates=find_updates(trial, progress)))  # nothing to pack is said here
+        measure_base(base, config, progress)
         frontier = attempts(trial, progress)
         best = best_of(frontier, request)
         harm, kept = _report(trial, best, progress)
@@ -132,7 +132,7 @@ def _report(trial: Trial, best: Attempt, progress: Progress) -> tuple[Harm, Upke
     start_from(out, best.folder.name)
     if not (out / "examples.parquet").is_file():
         told = read_table(best.folder / "examples.parquet", Example)
-        run.keep_replayed(out, trial.split.replay, told)
+        run_replay.keep_replayed(out, trial.split.replay, told)
         write_table(out / "examples.parquet", told)
     with stage(out, "adapter", "adapter") as path:
         if path:

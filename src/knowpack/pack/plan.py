@@ -31,6 +31,7 @@ MIN_RANK, MAX_RANK = 64, 128  # lower ranks hold 50 facts as well, and harm more
 N_ATTEMPTS: Mapping[Effort, int] = {"quick": 1, "normal": 2, "thorough": 4}
 N_REPORT, N_VALIDATION = 2000, 500
 TRAINED_WORDINGS = 10
+LEAST_APART = 20  # facts that harm can be measured on
 
 
 class Parts(NamedTuple):
@@ -58,13 +59,7 @@ def parts(
     goes on from another (--onto) was replayed for neither.
     measured: of these, at most four fifths report and the others validate; all that is left is replayed.
     """
-    about = set(packed["fact_id"]) | overlap.ids(packed, known)
-    n_apart = known.filter(~pl.col("fact_id").is_in(list(about))).height
-    if n_apart < 20:
-        raise FactsError(
-            f"harm is measured on facts that are not packed, and there are {n_apart}; give a larger table with "
-            "--known (at least 20 facts)"
-        )
+    about = touching(known, packed)
     pool = known if measured is None else known.join(measured, on="fact_id", how="semi", maintain_order="left")
     most = pool.height // 2 if measured is None else pool.height * 4 // 5
     report = sampled(pool, FactsConfig(sample=min(n_report, most), sample_seed=seed))
@@ -78,6 +73,18 @@ def parts(
     if found.validation.is_empty() or found.report.is_empty():
         raise FactsError("all facts drawn to measure harm on are about packed ones; draw more with --sample")
     return found
+
+
+def touching(known: pl.DataFrame, packed: pl.DataFrame) -> set[str]:
+    """The facts to keep that are about a packed one. Raises FactsError where hardly any other is left."""
+    about = set(packed["fact_id"]) | overlap.ids(packed, known)
+    n_apart = known.filter(~pl.col("fact_id").is_in(list(about))).height
+    if n_apart < LEAST_APART:
+        raise FactsError(
+            f"harm is measured on facts that are not packed, and there are {n_apart}; give a larger table with "
+            f"--known (at least {LEAST_APART} facts)"
+        )
+    return about
 
 
 def bits(asker: "Answers", prompter: "Prompter", facts: pl.DataFrame) -> float:

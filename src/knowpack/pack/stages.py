@@ -47,10 +47,9 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
         recipe = recipes.to_go_on(recipe, request.model.name, n_changed)
     n_packed, n_attempts = facts.height, request.n_attempts
     n_validated = split.validation.height if n_attempts > 1 else 0
-    stages = list(base_stages(base, config))
     n = (n_packed + 2 * n_validated) * N_VALIDATION_PROMPTS
     what = "base: the prompts and facts that judge attempts" if n_validated else "base: the packed facts"
-    stages.append(Stage(what, n, "answers", at_most=base.looks_back))
+    stages = [Stage(what, n, "answers", at_most=base.looks_back), *base_stages(base, config)]
     n_replay = recipe.n_held - max(0, recipe.n_replay - split.replay.height)
     stages.append(Stage("base: replay prompts", n_replay, "answers", at_most=True))
     for number in range(n_attempts):

@@ -69,7 +69,9 @@ def card(one: Deciding, told: First) -> Markup:
     parts.append(el("p", {"class": "big"}, share(estimate.value, limit)))
     parts.append(strip(estimate, limit, "up" if one.name == "reliability" else "down"))
     parts.append(el("p", {"class": "small"}, unbroken(said(estimate).partition(" (")[2].removesuffix(")"))))
-    parts.append(el("p", {"class": "small"}, f"limit {share(limit)}" if limit is not None else "no limit"))
+    drawn = limit is not None and estimate.low is not None and estimate.high is not None  # it stands on the strip
+    said_ = f"limit {share(limit)}" if limit is not None else "no limit"
+    parts.append(el("p", {"class": "hidden" if drawn else "small"}, said_))
     if one.note:
         parts.append(el("p", {"class": "small"}, unbroken(f"{one.note[0].upper()}{one.note[1:]}.")))
     return el("div", {"class": "card"}, parts)

@@ -37,7 +37,7 @@ def claims(measured: Measured, grader: Grader) -> Table:
             (
                 one.claim,
                 str(one.ruling),
-                measures.NAMES.get(part.name, part.name),
+                name(part),
                 part.pooled,
                 len(part.cells),
                 one.why,
@@ -47,8 +47,8 @@ def claims(measured: Measured, grader: Grader) -> Table:
     heads = ("the paper's abstract", "here", "figure", "mean over cells", "cells", "why")
     note = (
         "Found: the interval lies wholly on the claim's side (docs/method.md has the rules). The mean over cells "
-        "averages the ends of their intervals too: no cell is picked, and more cells do not narrow it. Mixtures and "
-        "biased data are differences to the cell with as many new facts alone. The claims are about the paper's model."
+        "averages the ends of their intervals too: no cell is picked, and more cells do not narrow it. A figure that "
+        "is a difference between cells says so in its name. The claims are about the paper's model."
     )
     return Table("claims", "The five claims of the paper's abstract", heads, rows, note)
 
@@ -59,15 +59,21 @@ def lines(measured: Measured, grader: Grader = "default") -> list[str]:
 
 
 def _sentence(one: Finding) -> str:
-    judged_on = [f"{_name(part.name)} {_figure(part)}" for part in one.parts]
+    judged_on = [f"{_lower(name(part))} {_figure(part)}" for part in one.parts]
     return f"{one.ruling}: {one.claim} ({'; '.join([one.why, *judged_on])})"
 
 
-def _name(name: str) -> str:
-    plain_name = measures.NAMES.get(name, name)
-    return plain_name[:1].lower() + plain_name[1:]
+def name(part: Part) -> str:
+    """What a claim was judged on: a figure, or its difference to that of other cells."""
+    figure = measures.NAMES.get(part.name, part.name)
+    return f"{figure}: difference to {part.minus}" if part.minus else figure
+
+
+def _lower(text: str) -> str:
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _figure(part: Part) -> str:
     n = len(part.cells)
-    return f"{said(part.pooled._replace(n=None), part.name)}, {n} cell{'s' if n > 1 else ''}"
+    value = said(part.pooled._replace(n=None), part.name, change=bool(part.minus))
+    return f"{value}, {n} cell{'s' if n > 1 else ''}"

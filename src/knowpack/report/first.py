@@ -35,7 +35,10 @@ COST_OF = {"pack": "packing and measuring", "diff": "this comparison alone", "ru
 N_DECISIVE = 3
 DIFFERENCES = {"trained_answers_net"}
 """Differences of shares that may reach beyond 1, so that their unit is none."""
-JSON_FIELDS = ("kind", "label", "seed", "model", "model_hash", "adapter", "adapter_hash", "date", "seconds", "again")
+JSON_FIELDS = (
+    *("kind", "label", "seed", "model", "model_hash", "model_is", "adapter", "adapter_hash"),
+    *("machine", "date", "seconds", "again"),
+)
 LONGEST_NAME = 40  # characters of a path in the heading
 
 
@@ -60,10 +63,14 @@ class First(NamedTuple):
     model: str
     model_hash: str | None
     """Of its weights."""
+    model_is: str | None
+    """What its name stands for (made.model)."""
     adapter: str
     """The adapter, or the whole fine-tuned model."""
     adapter_hash: str | None
     """Of its file; of the weights of a whole fine-tuned model."""
+    machine: str | None
+    """What it was computed on and by (made.machine)."""
     cost: str
     """The time of the whole command, and the adapter's size, in words."""
     date: str | None
@@ -91,8 +98,10 @@ def first(measured: Measured, index: int, grader: Grader = "default") -> First:
         seed=run.seed,
         model=str(run.config("model", "name") or "not kept"),
         model_hash=made.text(run.manifest.get("base_weights_hash")),
+        model_is=made.model(run),
         adapter=adapter,
         adapter_hash=made.adapter_hash(run),
+        machine=made.machine(run),
         cost=made.cost(run, COST_OF[kind]),
         date=made.date(run),
         seconds=made.seconds(run),
@@ -167,12 +176,12 @@ def _lost(value: float, limit: float | None, of: str) -> str:
     return f"{share(value, limit)} {of} were lost, net of noise"
 
 
-def said(estimate: Estimate | None, name: str = "") -> str:
-    """A figure with interval and n, for a person."""
+def said(estimate: Estimate | None, name: str = "", *, change: bool = False) -> str:
+    """A figure with interval and n, for a person. change: it is a difference of two, as one named _change is."""
     if estimate is None:
         return "not measured"
     shares = estimate.unit == "share" or name in DIFFERENCES
-    as_share = points if name.endswith("_change") else share
+    as_share = points if change or name.endswith("_change") else share
     form = as_share if shares and not name.startswith(("n_", "entropy")) else _plain
     n = "" if estimate.n is None else f", n = {estimate.n:,}"
     if estimate.low is None or estimate.high is None:

@@ -13,6 +13,9 @@ from knowpack.report.finished import Run
 from knowpack.report.measured import Measured
 from knowpack.report.verdict import options
 
+SHOWN = ("knowpack", "torch", "transformers", "peft")
+"""Packages of the first screen; all of them stand under "How this was made"."""
+
 
 def again(measured: Measured, run: Run) -> str | None:
     """The command that makes it again, given where the first was. Of a study: all of it, and this cell alone."""
@@ -38,6 +41,40 @@ def adapter_hash(run: Run) -> str | None:
         return None
     whole = files.get(f"adapter/{WEIGHTS}")
     return whole and whole[:16]
+
+
+def model(run: Run) -> str | None:
+    """What the base's name stands for, where it is not all of it: its name on the hub, its revision, how it is stored
+    and computed; None where nothing of it was kept."""
+    told = kept(run, "model")
+    hub, n, revision = told.get("hub"), told.get("n_parameters"), run.config("model", "revision")
+    parts = [
+        text(hub) if hub != run.config("model", "name") else None,
+        f"revision {revision}" if revision else None,
+        f"{n / 1e6:,.0f}M parameters" if isinstance(n, int) else None,
+        f"{told['quantization']} in its GGUF file" if told.get("quantization") else None,
+        f"computed in {told['dtype']}" if told.get("dtype") else None,
+    ]
+    return ", ".join(filter(None, parts)) or None
+
+
+def machine(run: Run) -> str | None:
+    """What it was computed on and by, in a line; None where nothing of it was kept."""
+    told, versions = kept(run, "machine"), kept(run, "versions")
+    threads, device = told.get("threads"), told.get("device")
+    parts = [
+        text(told.get("processor")),
+        f"{threads} thread{'' if threads == 1 else 's'}" if threads else None,
+        text(device) if device != "cpu" or not told.get("processor") else None,
+        *(f"{name} {versions[name]}" for name in SHOWN if name in versions),
+    ]
+    return ", ".join(filter(None, parts)) or None
+
+
+def kept(run: Run, name: str) -> dict[str, object]:
+    """A part of the manifest; empty where it is not there."""
+    found = run.manifest.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def date(run: Run) -> str | None:

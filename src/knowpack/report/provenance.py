@@ -6,7 +6,7 @@ attempt's.
 
 from collections.abc import Iterator, Mapping
 
-from knowpack.report import first
+from knowpack.report import first, made
 from knowpack.report.finished import Run
 from knowpack.report.markup import Child, Markup, alien, details, el, join, table
 from knowpack.report.measured import Measured
@@ -39,8 +39,7 @@ def section(measured: Measured, index: int) -> Markup:
         "facts": run.manifest.get("facts_hash"),
         "adapter": told.adapter_hash,
     }
-    versions = run.manifest.get("versions")
-    packages = versions if isinstance(versions, dict) else {}
+    packages, computer = made.kept(run, "versions"), made.kept(run, "machine")
     missing = [*unmeasured(measured), *(f"{one.name}: {one.state}" for one in measured.source.unfinished)]
     left = [
         el("h3", None, "Do it again"),
@@ -54,6 +53,7 @@ def section(measured: Measured, index: int) -> Markup:
         el("h3", None, "Identity"),
         pairs(
             {name: value for name, value in hashes.items() if value}
+            | {f"machine: {k}": v for k, v in computer.items() if v is not None}
             | {f"version of {k}": v for k, v in packages.items()}
         ),
     ]

@@ -21,9 +21,9 @@ def share(value: float, limit: float | None = None) -> str:
 
 
 def points(delta: float) -> str:
-    """A change of a share: −40 points."""
-    text = f"{abs(100 * delta):.0f}"
-    return f"{'' if text == '0' else '−' if delta < 0 else '+'}{text} points"
+    """A change of a share: −40 points; +1.4 points."""
+    text = f"{abs(100 * delta):.{1 if abs(delta) < 0.0995 else 0}f}"
+    return f"{'' if float(text) == 0 else '−' if delta < 0 else '+'}{text} points"
 
 
 def in_shares(text: str, limit: float) -> str:

@@ -6,13 +6,17 @@ Measured -> the index of a run; sentences; one JSON object.
 from typing import NamedTuple
 
 from knowpack.measure import causes
-from knowpack.records import GRADERS, Kind, Kinship
+from knowpack.records import GRADERS, Estimate, Kind, Kinship
 from knowpack.report import measures
 from knowpack.report.finished import Run
 from knowpack.report.measured import Measured
 from knowpack.report.words import words
 
 RELIABLE = 0.9
+NO_TABLE = (
+    "Anything by a table of facts to keep: none was given (--known none). What is told of losses is about the model's "
+    "own answers to questions that it wrote itself, true or not."
+)
 
 
 class Best(NamedTuple):
@@ -83,6 +87,8 @@ def unmeasured(measured: Measured) -> list[str]:
         "refusals_kept": "Refusals kept: the base refused nothing that it does not know, or it was not counted.",
     }
     missing = [text for name, text in said.items() if name not in found]
+    if all(run.asks_its_own for run in measured.source.runs):
+        missing.insert(0, NO_TABLE)
     if all(run.scores is None for run in measured.source.runs):
         missing.append("Benchmarks: none were run.")
     if not any(measures.kinship(run, "default") for run in measured.source.runs):
@@ -129,3 +135,18 @@ def epochs(run: Run) -> list[Epoch]:
                 reliability if isinstance(reliability, int | float) else old.reliability,
             )
     return [found[epoch] for epoch in sorted(found)]
+
+
+def over_epochs(measured: Measured, label: str) -> list[tuple[float, Estimate]]:
+    """Epoch -> a cell's reliability: its mean over seeds, their range as its ends where there are several."""
+    found: dict[int, list[float]] = {}
+    for run in (one for one in measured.source.runs if one.label == label):
+        for row in epochs(run):
+            if row.reliability is not None:
+                found.setdefault(row.epoch, []).append(row.reliability)
+    return [(epoch, _with_range(values)) for epoch, values in sorted(found.items())]
+
+
+def _with_range(values: list[float]) -> Estimate:
+    mean = sum(values) / len(values)
+    return Estimate(mean, min(values), max(values)) if len(values) > 1 else Estimate(mean)

@@ -54,11 +54,13 @@ def _which(measured: Measured, index: int) -> Markup | None:
 
 
 def _first(told: First, grader: Grader, n_lost: int, trained: str, harm: str, called: Words) -> Markup:
+    more = None if told.model_is is None else el("span", {"class": "is"}, alien(told.model_is, 200))
     rows = [
-        ("Model", join(alien(told.model, 120), LAB if told.model == "lab" else None, _hash(told.model_hash))),
+        ("Model", join(alien(told.model, 200), LAB if told.model == "lab" else None, more, _hash(told.model_hash))),
         ("Adapter", join(alien(told.adapter, 120), _hash(told.adapter_hash))),
         ("Trained facts", trained),
         ("Harm asked of", harm),
+        ("Made on", alien(told.machine or "not kept", 200)),
         ("Cost", told.cost),
         ("Date", (told.date or "not kept").replace("T", " ").replace("Z", " UTC")),
     ]
@@ -98,7 +100,8 @@ def _harm(run: Run) -> str:
     """How much harm was measured on."""
     n = measures.under(run.shifts, "default").filter(~pl.col("trained")).height
     prompts = run.config("probe", "n_prompts")
-    return f"{n:,} {words(run).asked}" + (f" under {prompts} prompts each" if isinstance(prompts, int) else "")
+    under = f" under {prompts} prompts each" if isinstance(prompts, int) else ""
+    return f"{n:,} {words(run).asked}{under}{'; no table of facts was given' if run.asks_its_own else ''}"
 
 
 def _moved(measured: Measured, index: int, grader: Grader) -> Markup:

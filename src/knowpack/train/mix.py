@@ -32,8 +32,7 @@ def mix(
     then; a fact of `extra` that was not probed counts as HighlyKnown on the caller's word).
     Raises FactsError with the numbers where facts or paraphrases are short.
     """
-    if config.n_unknown == 0:
-        raise ConfigError("mix.n_unknown is 0: nothing to train on; give at least 1")
+    check_wanted(config)
     category = dict(knowledge.filter(pl.col("grader") == grader).select("fact_id", "category").iter_rows())
     wanted = Category.HIGHLY_KNOWN if config.sham else Category.UNKNOWN
     targets = concentrated(_listed(_of(facts, category, wanted), config, seed, "unknown"), config)
@@ -51,6 +50,12 @@ def mix(
         extras = _extras(chosen, _listed(pool, config, seed, "extras"), config)
         examples = pl.concat([examples, _questions(extras, Kind.HIGHLY_KNOWN).drop("place")])
     return _identified(examples)
+
+
+def check_wanted(config: MixConfig) -> None:
+    """Raise ConfigError where no fact is asked for."""
+    if config.n_unknown == 0:
+        raise ConfigError("mix.n_unknown is 0: nothing to train on; give at least 1")
 
 
 def paraphrases(facts: pl.DataFrame, held_out_wordings: int) -> pl.DataFrame:
