@@ -40,7 +40,8 @@ def load(config: ModelConfig) -> Loaded:
         model = _model(source, file, config, device)
     if gguf is not None:
         model.config._name_or_path = model.name_or_path = config.name  # not the cache's folder
-        if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+        embeddings: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
+        if len(tokenizer) > len(embeddings):
             tokenizer = of_its_file(tokenizer, gguf.path)
     stored = None if gguf is None else gguf_files.quantization(gguf)
     loaded = Loaded(model, tokenizer, config.name, device, _hash(model, source, config), stored)
