@@ -84,9 +84,13 @@ def lacking(config: RunConfig, base: Base) -> KnowpackError | None:
 
 
 def folder_of(config: RunConfig, base: Base) -> Path:
-    """work/runs/<label>-<hash>; the hash covers the base with its facts and prompts, and all settings but the label."""
-    settings = fingerprint(config, "seed", "grader", "probe", "mix", "train", "further") | bench_key(config)
+    """work/runs/<label>-<hash>; the hash covers the base with its facts and prompts, and all settings but the label; of
+    extra facts what is in the table."""
     slug = re.sub(r"[^a-z0-9]+", "-", config.label.lower()).strip("-")[:LONGEST_SLUG] or "run"
+    if config.mix.extra_facts is not None:
+        named = config.mix.model_copy(update={"extra_facts": sources.content(config.mix.extra_facts)})
+        config = config.model_copy(update={"mix": named})
+    settings = fingerprint(config, "seed", "grader", "probe", "mix", "train", "further") | bench_key(config)
     return Path(config.work) / "runs" / f"{slug}-{store.hash_of([base.folder.name, settings])}"
 
 

@@ -69,12 +69,12 @@ def attend_dense(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: 
 def _dense(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None) -> Dense:
     if query.requires_grad or key.requires_grad:
         return _dense_with_gradients(query, key, value, scale, mask)
-    if mask is not None and query.dtype == torch.float32:
+    # in float32 whatever the weights' type: q.k itself would be rounded to 8 bits, and in float16 end at 65,504
+    query, key = query.float(), key.float()
+    if mask is not None:
         scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scale)  # (batch, queries, keys)
     else:
-        scores = torch.bmm(query, key.transpose(1, 2)).float().mul_(scale)
-        if mask is not None:
-            scores += mask
+        scores = torch.bmm(query, key.transpose(1, 2)).mul_(scale)
     most = scores.amax(-1, keepdim=True)
     # clamped, since exponentials that underflow are seven times slower; e^-80 is nothing beside e^0
     shares = scores.sub_(most).clamp_min_(-80.0).exp_()
@@ -85,7 +85,7 @@ def _dense(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor
 
 def _dense_with_gradients(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None) -> Dense:
     """The same without changing in place what the way back needs."""
-    scores = torch.bmm(query * scale, key.transpose(1, 2)).float()
+    scores = torch.bmm(query.float() * scale, key.float().transpose(1, 2))
     if mask is not None:
         scores = scores + mask
     most = scores.detach().amax(-1, keepdim=True)

@@ -1,6 +1,6 @@
 """The TokenAsker of transformers: a model in memory, asked through the shared-prefix decoder.
 
-Loaded -> TransformersAsker. An adapter is merged into the weights while it is asked for, and the base
+Loaded -> TransformersAsker. An adapter is put into the weights (or beside them) while it is asked for, and the base
 comes back bit for bit. Whoever needs the weights themselves (training, benchmarks) takes `weights_of`.
 """
 
@@ -16,7 +16,7 @@ from knowpack.decode.decoder import Decoder, ScoredContinuation
 from knowpack.errors import ModelError
 from knowpack.model import generation
 from knowpack.model.loaded import Loaded, weights_hash
-from knowpack.model.merge import merged
+from knowpack.model.merge import put_on
 from knowpack.probe.askers import Asker, Finished, Generated, Identity, Prompted, Until
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ class TransformersAsker:
 
     @contextmanager
     def with_adapter(self, adapter: str | Path) -> Iterator["TransformersAsker"]:
-        """The adapter merged into the weights, in place; after the block they are bit for bit as before."""
+        """The adapter in the weights (of half precision beside them); after the block all is bit for bit as before."""
         self._decoder.forget()
-        with merged(self.loaded, adapter) as tuned:
+        with put_on(self.loaded, adapter) as tuned:
             yield TransformersAsker(tuned, self._batch_size)
 
     def weights(self) -> Loaded:

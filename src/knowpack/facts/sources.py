@@ -9,6 +9,7 @@ usual column names (see columns.guess).
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +20,7 @@ from knowpack.facts.repeats import Contradictions
 from knowpack.facts.shot_answers import normal_form, normalized
 from knowpack.lab import files as lab_files
 from knowpack.records import Fact, schema
-from knowpack.store import read_table
+from knowpack.store import hash_file, read_table
 
 AUTO = "auto"
 LAB_MODEL = "lab"
@@ -75,6 +76,21 @@ def load(source: str | Path, contradictions: Contradictions = "stop") -> pl.Data
     facts = load_unchecked(source, contradictions)
     check(facts, str(source))
     return facts
+
+
+def content(source: str | Path) -> str:
+    """What stands for a source in a hash: a named one's name; of a file, wherever it lies, its bytes and its name, from
+    which facts get their ids; its path where it is not there."""
+    path = Path(source)
+    if str(source) in SOURCES or not path.is_file():
+        return str(source)
+    found = path.stat()
+    return f"{path.name} {_hash(path.absolute(), found.st_mtime_ns, found.st_size)}"
+
+
+@lru_cache(maxsize=16)
+def _hash(path: Path, *_: int) -> str:
+    return hash_file(path)
 
 
 def load_unchecked(source: str | Path, contradictions: Contradictions = "keep") -> pl.DataFrame:

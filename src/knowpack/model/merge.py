@@ -3,6 +3,9 @@
 Loaded base + adapter folder or hub name -> Loaded whose weights hold the adapter. The arithmetic is peft's own
 (rsLoRA, DoRA, PiSSA, biases, saved modules, experts' parameters). Peft may write into any weight while it loads, so
 what it may touch is set aside before, and the merged weights are compared with plain peft (live.py).
+
+Weights of 8 or 11 bits have no room for a small change: w + d is w again where |d| < |w| / 512 (bfloat16). So a plain
+LoRA on such a base is asked beside the weights, W x + s B (A x), as whoever loads it with peft has it (`put_on`).
 """
 
 import re
@@ -15,12 +18,17 @@ from typing import NamedTuple
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from knowpack import store
 from knowpack.errors import ModelError
 from knowpack.model.adapter import PREFIX, AdapterFiles, check_fits, read_adapter
 from knowpack.model.live import check_merge, largest_change, logits_on, rows_of_ids
-from knowpack.model.loaded import Loaded, one_line, weights_hash
+from knowpack.model.loaded import Loaded, one_line, tensor_hash, weights_hash
+
+PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal")
+"""Initialisations that leave the base's weights alone."""
 
 
 @contextmanager
@@ -29,11 +37,25 @@ def merged(loaded: Loaded, adapter: str | Path) -> Iterator[Loaded]:
 
     The base is changed in place: do not use it, or a Decoder of it, inside the block.
     """
+    with _changing(loaded, adapter) as files:
+        yield _tuned(loaded, files)
+
+
+@contextmanager
+def put_on(loaded: Loaded, adapter: str | Path) -> Iterator[Loaded]:
+    """The same for whoever asks: of half precision a plain LoRA stays beside the weights."""
+    with _changing(loaded, adapter) as files:
+        beside = loaded.model.dtype in (torch.bfloat16, torch.float16) and _is_plain(files)
+        yield _unmerged(loaded, files) if beside else _tuned(loaded, files)
+
+
+@contextmanager
+def _changing(loaded: Loaded, adapter: str | Path) -> Iterator[AdapterFiles]:
     files = read_adapter(adapter)
     check_fits(loaded, files)
     aside = _Aside(loaded.model, files)
     try:
-        yield _tuned(loaded, files)
+        yield files
     finally:
         aside.put_back()
 
@@ -45,31 +67,64 @@ def merge_for_good(loaded: Loaded, adapter: str | Path) -> Loaded:
     return _tuned(loaded, files)
 
 
-def _tuned(loaded: Loaded, files: AdapterFiles) -> Loaded:
-    """Merge, compare with peft, and say how far the logits moved."""
-    name, model = str(files.folder), loaded.model
+class _Compared(NamedTuple):
+    """A few rows of ids, with the logits of the base and of plain peft."""
+
+    ids: Tensor
+    base: Tensor
+    peft: Tensor
+    change: float  # the largest of a logit
+
+
+def _compared(loaded: Loaded, files: AdapterFiles) -> tuple[PeftModel, _Compared]:
+    """Put the adapter on, and say how far the logits moved."""
     ids = rows_of_ids(loaded.n_vocabulary, _trained_tokens(files), loaded.device)
-    base = logits_on(model, ids)
-    _untie(model, files)
+    base = logits_on(loaded.model, ids)
     wrapped = _wrap(loaded, files)
     peft = logits_on(wrapped, ids)
-    change = largest_change(base, peft, name)
+    change = largest_change(base, peft, str(files.folder))
     if change == 0:
-        warnings.warn(f"the adapter {name} changes no logit: it is measured, and it is the base", stacklevel=4)
+        warnings.warn(f"the adapter {files.folder} changes no logit: it is measured, and it is the base", stacklevel=5)
+    return wrapped, _Compared(ids, base, peft, change)
+
+
+def _tuned(loaded: Loaded, files: AdapterFiles) -> Loaded:
+    """Merge, and compare with peft."""
+    model = loaded.model
+    _untie(model, files)
+    wrapped, seen = _compared(loaded, files)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tied weights: they are untied
             wrapped.merge_and_unload(safe_merge=True)
     except (RuntimeError, ValueError, NotImplementedError) as error:
-        raise ModelError(f"the adapter {name} cannot be merged: {one_line(error)}") from None
+        raise ModelError(f"the adapter {files.folder} cannot be merged: {one_line(error)}") from None
     model.train(False)
-    check_merge(peft, logits_on(model, ids), base, name, half=model.dtype != torch.float32)
-    return replace(
-        loaded,
-        name=f"{loaded.name} + {files.folder.name}",
-        weights_hash=weights_hash(model),
-        largest_logit_change=change,
-    )
+    half = model.dtype != torch.float32
+    check_merge(seen.peft, logits_on(model, seen.ids), seen.base, str(files.folder), half=half)
+    return _result(loaded, files, weights_hash(model), seen.change)
+
+
+def _unmerged(loaded: Loaded, files: AdapterFiles) -> Loaded:
+    """Plain peft's layers in the model; the base's weights are not touched."""
+    _, seen = _compared(loaded, files)
+    loaded.model.train(False)
+    added = {name: tensor_hash(weight).hex() for name, weight in loaded.model.named_parameters() if ".lora_" in name}
+    scales = {name: layer.scaling for name, layer in loaded.model.named_modules() if isinstance(layer, LoraLayer)}
+    return _result(loaded, files, store.hash_of([loaded.weights_hash, added, scales]), seen.change)
+
+
+def _result(loaded: Loaded, files: AdapterFiles, content: str, change: float) -> Loaded:
+    name = f"{loaded.name} + {files.folder.name}"
+    return replace(loaded, name=name, weights_hash=content, largest_logit_change=change)
+
+
+def _is_plain(files: AdapterFiles) -> bool:
+    """Linear layers with A and B and nothing else: no DoRA, biases, tokens, saved modules, experts' parameters."""
+    others = ("bias", "lora_bias", "use_dora", "modules_to_save", "target_parameters", "trainable_token_indices")
+    alone = all(files.settings.get(name) in (None, False, "none", []) for name in others)
+    plain = all(key.endswith((".lora_A.weight", ".lora_B.weight")) for key in files.shapes)
+    return alone and plain and files.settings.get("init_lora_weights") in PLAIN_STARTS
 
 
 def _wrap(loaded: Loaded, files: AdapterFiles) -> PeftModel:
@@ -148,7 +203,7 @@ def _written_into(name: str, files: AdapterFiles) -> bool:
     settings = files.settings
     stored = {_plain(key) for key in files.shapes}
     layer, _, kind = name.rpartition(".")
-    rewrites = settings.get("init_lora_weights") not in (True, False, None, "gaussian", "orthogonal")
+    rewrites = settings.get("init_lora_weights") not in PLAIN_STARTS
     return (
         name in stored
         or (settings.get("bias") not in (None, "none") and kind == "bias")

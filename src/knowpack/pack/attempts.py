@@ -4,6 +4,7 @@
 packs all facts anew.
 """
 
+from functools import cache, partial
 from typing import NamedTuple
 
 import polars as pl
@@ -18,7 +19,7 @@ from knowpack.pack.trial import Attempt, Trial, attempt
 from knowpack.progress import Progress
 from knowpack.records import Kind
 from knowpack.train import recipes, replay_prompts, target_modules
-from knowpack.train.base_answers import build
+from knowpack.train.base_answers import Replay, build
 from knowpack.train.contexts import Contexts
 from knowpack.train.mix import paraphrases
 
@@ -35,16 +36,13 @@ class Told(NamedTuple):
 
 def attempts(trial: Trial, progress: Progress) -> list[Attempt]:
     """Train and validate in turn until one meets the budget."""
-    request, base, onto = trial.request, trial.base, trial.changes.onto
+    request, onto = trial.request, trial.changes.onto
     anew = request.train or _anew(trial)
     config, start = anew, None
     if onto is not None:
         config, start = _going_on(trial, anew), onto.folder
     told = _told(trial, config)
-    contexts = Contexts(base.by_ids.prompter, trial.contexts)
-    asked = build(
-        base.loaded, told.questions, contexts, config, request.seed, everywhere=told.taken_back, progress=progress
-    )
+    asked = cache(partial(_asked, trial, told, config, progress))
     found: list[Attempt] = []
     for index in range(request.n_attempts):
         key = [config.model_dump(mode="json"), request.seed, store.hash_table(told.examples)]
@@ -60,6 +58,13 @@ def attempts(trial: Trial, progress: Progress) -> list[Attempt]:
     return found
 
 
+def _asked(trial: Trial, told: Told, config: KeepRecipe, progress: Progress) -> Replay:
+    """What the base says to the replay prompts: asked once for all attempts, and by none that is trained already."""
+    base, contexts = trial.base, Contexts(trial.base.by_ids.prompter, trial.contexts)
+    seed, back = trial.request.seed, told.taken_back
+    return build(base.loaded, told.questions, contexts, config, seed, everywhere=back, progress=progress)
+
+
 def _anew(trial: Trial) -> KeepRecipe:
     """For all facts together, from nothing."""
     facts, model, loaded = trial.changes.held, trial.request.model.name, trial.base.loaded
@@ -72,7 +77,7 @@ def _going_on(trial: Trial, anew: KeepRecipe) -> KeepRecipe:
     """From the earlier adapter, in its shape."""
     onto, request = trial.changes.onto, trial.request
     assert onto is not None, "called where there is one"
-    n_layers = getattr(trial.base.loaded.model.config, "num_hidden_layers", None)
+    n_layers = target_modules.depth(trial.base.loaded.model)
     if request.train is not None:
         return request.train
     n_changed = trial.changes.new.height + trial.changes.n_removed

@@ -9,6 +9,7 @@ gives the answers. Published beside it: 2 bits a parameter for full models train
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import polars as pl
 
@@ -135,7 +136,8 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     left = trial.split.replay.join(facts, on="fact_id", how="anti", maintain_order="left")
     prompts = replay_prompts.as_examples(replay_prompts.prompts(left, facts, config, request.seed))
     contexts = Contexts(base.by_ids.prompter, trial.contexts)
-    asked = build(base.loaded, prompts["question"].to_list(), contexts, config, request.seed, progress=progress)
+    questions = prompts["question"].to_list()
+    asked = partial(build, base.loaded, questions, contexts, config, request.seed, progress=progress)
     folder = request.out / "cells" / f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
     told = plan.examples(facts, HELD_OUT, prompts, short_forms=config.short_forms)
     made = attempt(mine, told, config, folder, asked, progress)

@@ -13,7 +13,7 @@ from knowpack.pack.request import Request
 from knowpack.probe.askers import Asker
 from knowpack.progress import SILENT, Progress
 from knowpack.served.opening import open_asker
-from knowpack.train import lora
+from knowpack.train import lora, target_modules
 
 
 def opened(request: Request, given: Changes, asker: Asker | None, progress: Progress = SILENT) -> Asker | None:
@@ -26,7 +26,7 @@ def opened(request: Request, given: Changes, asker: Asker | None, progress: Prog
             asker = open_asker(request.model, request.probe.batch_size)
     loaded = weights_of(asker, "training")
     check_base(onto, loaded)
-    n_layers = getattr(loaded.model.config, "num_hidden_layers", None)
+    n_layers = target_modules.depth(loaded.model)
     recipe = request.train or shaped(KeepRecipe(), onto, n_layers)
     with lora.adapted(loaded.model, recipe, request.seed, onto.folder):
         pass  # it can be put on as training will put it on

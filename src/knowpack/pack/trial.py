@@ -3,6 +3,7 @@
 base + facts + the parts of the plan -> `Trial`; with a recipe -> `Attempt`, its adapter on disk.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,13 +135,13 @@ def attempt(
     told: pl.DataFrame,
     config: KeepRecipe,
     folder: Path,
-    asked: Replay,
+    asked: Callable[[], Replay],
     progress: Progress,
     start: Path | None = None,
 ) -> Attempt:
     """Train one adapter into `folder` and validate it, where it is not the only one; what is there already is kept.
 
-    start: it begins as this one.
+    asked: what the base says to the replay prompts; called where it is to be trained. start: it begins as this one.
     """
     request, base = trial.request, trial.base
     place = folder.relative_to(request.out).as_posix()
@@ -157,7 +158,7 @@ def attempt(
                     beside,
                     prompter=base.by_ids.prompter,
                     progress=progress,
-                    replay=asked,
+                    replay=asked(),
                     resume_in=folder / "training",
                     start=start,
                 )

@@ -108,7 +108,7 @@ def _begin_as(model: PeftModel, settings: LoraConfig, first: AdapterFiles) -> No
 def reloaded(model: PreTrainedModel, adapter_dir: Path) -> Iterator[PeftModel]:
     """The model with an adapter read from disk on it, by plain peft; taken off at the end."""
     with _restored(model):
-        wrapped = PeftModel.from_pretrained(model, str(adapter_dir))
+        wrapped = PeftModel.from_pretrained(model, str(adapter_dir), torch_device=str(model.device))
         try:
             yield wrapped
         finally:

@@ -90,12 +90,18 @@ def _ends(name: str, wanted: str) -> bool:
 
 def layers(model: PreTrainedModel, from_layer: float) -> list[int] | None:
     """Numbers of the layers that get an adapter; None = all. from_layer: share of the depth, 0 <= from_layer < 1."""
-    n_layers = getattr(model.config, "num_hidden_layers", None)
     if from_layer == 0:
         return None
-    if not isinstance(n_layers, int):
+    n_layers = depth(model)
+    if n_layers is None:
         raise ModelError(f"{type(model).__name__} does not say how many layers it has; leave train.from_layer at 0")
     return list(range(math.floor(from_layer * n_layers), n_layers))
+
+
+def depth(model: PreTrainedModel) -> int | None:
+    """How many layers a model has, of one that sees pictures (Gemma 3) its text's; None where nothing says it."""
+    found = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    return found if isinstance(found, int) else None
 
 
 def _shortest(name: str, taken: set[str]) -> str:
