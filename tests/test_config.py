@@ -66,6 +66,26 @@ def test_two_cells_of_one_label_are_refused() -> None:
         StudyConfig(cells=({"label": "a"}, {"label": "a"}))
 
 
+def test_a_seed_that_stands_twice_is_refused() -> None:
+    """The same run counted twice, and the interval over seeds was too narrow."""
+    with pytest.raises(ValueError, match="each one once"):
+        StudyConfig(seeds=(1, 2, 1), cells=({"label": "a"},))
+
+
+@pytest.mark.parametrize("name", ["seed", "work"])
+def test_a_cells_setting_that_nothing_reads_is_refused(name: str) -> None:
+    """A cell's seed was written over by the study's; with a work of its own its run was done, and missing."""
+    with pytest.raises(ValueError, match=f"the cell a sets {name}"):
+        StudyConfig(cells=({"label": "a", name: 3},))
+
+
+def test_a_bases_seed_that_no_run_has_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"set seeds: \[7\]"):
+        StudyConfig(base=RunConfig(seed=7), cells=({"label": "a"},))
+    again = StudyConfig(seeds=(7,), base=RunConfig(seed=7), cells=({"label": "a"},))
+    assert StudyConfig.model_validate_json(again.model_dump_json()) == again, "as it travels to a worker"
+
+
 def test_a_label_that_looks_like_a_number_stays_text() -> None:
     study = StudyConfig(cells=({"label": "50", "mix.n_unknown": 50},))
     assert study.runs()[0].label == "50"

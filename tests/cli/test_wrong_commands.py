@@ -94,6 +94,8 @@ FILES = {
     "lasttask.yaml": CELLS.format("bench.tasks: 'lab_arc,lab_mcc'"),
     "lastmodel.yaml": CELLS.format("model.name: labb"),
     "lasttable.yaml": CELLS.format("facts.path: nowhere.csv"),
+    "seeds.yaml": "seeds: [1, 1]\ncells:\n  - {label: a, mix.n_unknown: 8}\n",
+    "seeded.yaml": "cells:\n  - {label: a, mix.n_unknown: 8, seed: 3}\n",
     "badcell.yaml": "name: s\nbase: {facts: {path: lab, sample: 100}}\ncells:\n  - {label: a, mix.n_unknwn: 8}\n",
     "noweights/adapter_config.json": json.dumps({"peft_type": "LORA", "r": 2, "target_modules": ["up_proj"]}),
     "modeldir/config.json": "{}",

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from knowpack.cli.facts import app
-from knowpack.errors import FactsError
+from knowpack.errors import ConfigError, FactsError
 from knowpack.facts import sources
 from knowpack.facts.columns import Columns, facts_of
 from knowpack.facts.lint import lint
@@ -44,6 +44,18 @@ def test_drop_bad_leaves_all_rows_of_the_question_out_and_names_each(tmp_path: P
         assert f"line {line}: a contradiction: one question, different answers: 'capital of X?': '{answer}'" in said
     named = (tmp_path / "f.left_out.csv").read_text(encoding="utf-8").splitlines()
     assert len(named) == 1 + 3
+
+
+@pytest.mark.parametrize("out", ["t.parquet", "u.parquet"])
+def test_a_table_is_not_written_over_by_its_own_import(out: str, tmp_path: Path) -> None:
+    """`facts import t.parquet --out t.parquet` left facts alone of the user's table, and the list of rows that were
+    left out took the place of a table of that name."""
+    given = tmp_path / ("u.left_out.csv" if out == "u.parquet" else out)
+    given.write_text(TWO, encoding="utf-8")
+    done = CliRunner().invoke(app, ["import", str(given), "--out", str(tmp_path / out)])
+    assert isinstance(done.exception, ConfigError)
+    assert "which is to be imported; give another name" in str(done.exception)
+    assert given.read_text(encoding="utf-8") == TWO
 
 
 def test_where_each_answer_is_right_they_are_one_fact() -> None:

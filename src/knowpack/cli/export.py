@@ -35,8 +35,11 @@ def export_command(
 
     with starting(quiet):
         from knowpack.cli.looked import look_at_model
+        from knowpack.facts import sources
         from knowpack.model.places import adapter_folder
 
+        if facts is not None and facts not in sources.SOURCES:
+            sources.load(facts)
         adapter_folder(str(adapter))
         if model is not None:
             look_at_model(ModelConfig(name=model))

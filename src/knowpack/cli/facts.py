@@ -91,6 +91,10 @@ def import_(
     mark = delimiter.replace("\\t", "\t") if delimiter else None
     if mark is not None and len(mark) != 1:
         raise ConfigError(f"got --delimiter {delimiter!r}, expected one character, such as ';'")
+    if twice := next(
+        (file for file in files if Path(file).absolute() in (out.absolute(), beside(out).absolute())), None
+    ):
+        raise ConfigError(f"--out {out} would be written over {twice}, which is to be imported; give another name")
     rows = chain.from_iterable(readers.rows(file, split, mark) for file in files)
     known = load(wordings) if wordings else None
     with progress(quiet).stage("reading the tables", None):
@@ -112,6 +116,11 @@ def import_(
 MOST_LEFT_OUT = 20  # rows that are named on the terminal; all of them stand beside the facts
 
 
+def beside(out: Path) -> Path:
+    """Where the rows that are left out of an import are named."""
+    return out.with_suffix(".left_out.csv")
+
+
 def _say_left_out(found: "Imported", out: Path) -> None:
     """Every row that is no fact, by name: the first ones here, all of them in a file."""
     import polars as pl
@@ -119,16 +128,16 @@ def _say_left_out(found: "Imported", out: Path) -> None:
     from knowpack.facts.repeats import LeftOut
     from knowpack.store import write_text
 
-    beside = out.with_suffix(".left_out.csv")
+    named = beside(out)
     if not found.left_out:
-        beside.unlink(missing_ok=True)  # of an import before
+        named.unlink(missing_ok=True)  # of an import before
         return
     say_counts("left out", dict(found.dropped))
     for one in found.left_out[:MOST_LEFT_OUT]:
         say(f"left out: {one.where}: {one.reason}{f': {one.detail}' if one.detail else ''}")
     table = pl.DataFrame(found.left_out, schema=list(LeftOut._fields), orient="row")
-    write_text(beside, table.write_csv())
-    say(f"{len(found.left_out):,} left out, all of them named in {beside}")
+    write_text(named, table.write_csv())
+    say(f"{len(found.left_out):,} left out, all of them named in {named}")
 
 
 @app.command()

@@ -11,6 +11,11 @@ from knowpack.config.asked import Seed
 from knowpack.config.one_run import Preset, RunConfig
 from knowpack.settings import Section, changed
 
+OF_THE_STUDY = {
+    "seed": "seeds sets for all cells",
+    "work": "is one for all cells: set it in base",
+}
+"""Settings of a run that a cell cannot have: they would be read by nothing, or leave the study's own folder."""
 _FOLDER = re.compile(r"\w[\w .+,()=@#-]{0,99}")
 
 
@@ -89,6 +94,17 @@ class StudyConfig(Section):
         labels = [str(cell.get("label", "")) for cell in self.cells]
         if "" in labels or len(set(labels)) != len(labels):
             raise ValueError(f"every cell needs a label of its own; got {labels}")
+        for label, cell in zip(labels, self.cells, strict=True):
+            for name in cell.keys() & OF_THE_STUDY.keys():
+                raise ValueError(f"the cell {label} sets {name}, which {OF_THE_STUDY[name]}")
+        return self
+
+    @model_validator(mode="after")
+    def _seeds(self) -> "StudyConfig":
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: each one once, or a run would count twice; got {list(self.seeds)}")
+        if self.base.seed not in (*self.seeds, RunConfig().seed):
+            raise ValueError(f"base.seed={self.base.seed} is read by no run of a study: set seeds: [{self.base.seed}]")
         return self
 
     def grid(self) -> list[GridCell]:

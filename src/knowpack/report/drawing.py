@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COLUMN, PAGE = 3.35, 6.9
 MOST_COLUMNS = 3  # small plots side by side
 MOST_TICKS = 7
+SHORT = 16  # characters of a legend's entry of which two fit side by side
 
 
 class Drawn(NamedTuple):
@@ -48,6 +49,12 @@ def ends(estimate: Estimate) -> list[list[float]]:
     return [[max(0.0, estimate.value - low)], [max(0.0, high - estimate.value)]]
 
 
+def scaled(share: Estimate, n: int) -> Estimate:
+    """A share of n things as their number, its interval too."""
+    low, high = (None if end is None else end * n for end in (share.low, share.high))
+    return Estimate(share.value * n, low, high)
+
+
 def percent() -> "FuncFormatter":
     """Ticks of shares: 5%."""
     from matplotlib.ticker import FuncFormatter
@@ -75,6 +82,14 @@ def faded(colour: str, share: float) -> tuple[float, float, float]:
     return (red, green, blue)
 
 
-def plain(text: str) -> str:
-    """Text for matplotlib: no mathtext, one short line."""
-    return "".join(c if c.isprintable() else " " for c in text)[:60].replace("$", r"\$")
+def legend_below(ax: "Axes", names: Sequence[str]) -> None:
+    """The legend below the plot, where it hides no point: in two columns where all names are short."""
+    n_columns = 2 if len(names) > 1 and all(len(name) <= SHORT for name in names) else 1
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=n_columns, fontsize=7, borderaxespad=0)
+
+
+def plain(text: str, longest: int = 60) -> str:
+    """Text for matplotlib: no mathtext, one short line; what is cut ends in an ellipsis."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    cut = printable if len(printable) <= longest else f"{printable[: longest - 1]}…"
+    return cut.replace("$", r"\$")

@@ -17,8 +17,8 @@ from knowpack.report import claim_tables, confidence_tables, drawing, grid_figur
 from knowpack.report.drawing import Drawn, plain
 from knowpack.report.families import families, family_name
 from knowpack.report.finished import Run
-from knowpack.report.measured import Measured, run_of
-from knowpack.report.summary import epochs, opening
+from knowpack.report.measured import Measured
+from knowpack.report.summary import opening, over_epochs
 from knowpack.report.words import words
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _figures(measured: Measured) -> Iterator[Drawn]:
         yield Drawn("matrix", _matrix(run))
     if kins := measures.kinship(run, GRADER):
         yield Drawn("kinship", _kinship(kins, words(run).held))
-    if any(row.reliability is not None for one in measured.source.runs for row in epochs(one)):
+    if any(over_epochs(measured, label) for cells in families(measured).values() for label, _ in cells):
         yield Drawn("reliability_over_epochs", _epochs(measured))
     if confidence_tables.confidence(measured, GRADER).rows and not run.asks_its_own:
         yield Drawn("confidence", _confidence(measured, run))
@@ -106,7 +106,7 @@ def _claims(found: list[Finding]) -> "Figure":
             colour = palette.INK if label == "mean" else palette.SAME
             ax.errorbar(estimate.value, y, xerr=drawing.ends(estimate), fmt="o", markersize=3, color=colour)
         ax.axvline(0, color="#555555", linewidth=0.8, linestyle=":")
-        ax.set(yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4), xlabel=measures.NAMES.get(part.name, part.name))
+        ax.set(yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4), xlabel=claim_tables.name(part))
         ax.set_yticklabels([plain(label) for label, _ in reversed(rows)], fontsize=6)
         ax.set_title(f"{one.claim} {str(one.ruling).capitalize()}.", fontsize=7, loc="left")
     return figure
@@ -136,27 +136,35 @@ def _confidence(measured: Measured, run: Run) -> "Figure":
 
 
 def _epochs(measured: Measured) -> "Figure":
-    kept_families = {
-        key: kept
+    """A panel a family: a line a cell, its mean over seeds with their range as bars."""
+    from matplotlib.ticker import MaxNLocator
+
+    kept = {
+        key: drawn
         for key, cells in families(measured).items()
-        if (kept := [c for c in cells if any(row.reliability is not None for row in epochs(run_of(measured, c[0])))])
+        if (drawn := [(label, cell.n_unknown, p) for label, cell in cells if (p := over_epochs(measured, label))])
     }
-    n_columns = min(drawing.MOST_COLUMNS, len(kept_families))
-    n_rows = -(-len(kept_families) // n_columns)
-    figure, axes = drawing.new(drawing.width(n_columns), 2.2 * n_rows + 0.2, n_columns, n_rows)
-    for ax in axes[len(kept_families) :]:
+    n_columns = min(drawing.MOST_COLUMNS, len(kept))
+    n_rows = -(-len(kept) // n_columns)
+    figure, axes = drawing.new(drawing.width(n_columns), 2.4 * n_rows + 0.2, n_columns, n_rows)
+    for ax in axes[len(kept) :]:
         ax.set_visible(False)
-    for ax, (key, cells) in zip(axes, kept_families.items(), strict=False):
-        for i, (label, cell) in enumerate(cells):
-            rows = [
-                (row.epoch, row.reliability) for row in epochs(run_of(measured, label)) if row.reliability is not None
-            ]
-            grey = str(round(0.72 * (1 - i / max(1, len(cells) - 1)), 2)) if len(cells) > 1 else palette.INK
-            shape = "osD^v*"[i % 6]
-            x, y = [row[0] for row in rows], [row[1] for row in rows]
-            ax.plot(x, y, f"{shape}-", color=grey, label=f"{cell.n_unknown:,} facts")
+    for ax, (key, drawn) in zip(axes, kept.items(), strict=False):
+        sizes: list[int] = [n for _, n, _ in drawn]
+        names: list[str] = []
+        for i, (label, n, points) in enumerate(drawn):
+            grey = str(round(0.6 * (1 - i / max(1, len(drawn) - 1)), 2)) if len(drawn) > 1 else palette.INK
+            reach = [[end[0] for end in ends] for ends in zip(*(drawing.ends(one) for _, one in points), strict=True)]
+            names.append(f"{n:,} fact{'' if n == 1 else 's'}" if sizes.count(n) == 1 else plain(label, 28))
+            x, y = [epoch for epoch, _ in points], [one.value for _, one in points]
+            ax.errorbar(
+                x, y, reach, fmt=f"{'osD^v*'[i % 6]}-", color=grey, elinewidth=0.8, markersize=3.5, label=names[-1]
+            )
         ax.set(title=family_name(key), xlabel="epoch", ylim=(-0.03, 1.05))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.yaxis.set_major_formatter(drawing.percent())
-        ax.legend(loc="lower right", fontsize=7)
+        drawing.legend_below(ax, names)
     axes[0].set_ylabel("new facts answered")
+    if len({run.seed for run in measured.source.runs}) > 1:
+        figure.supxlabel("mean over seeds; bars: their range", fontsize=8)
     return figure

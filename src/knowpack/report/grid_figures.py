@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 GRADER: Grader = "default"
 OVER_N = ("reliability", "known_lost_net", "known_lost_raw", "negative")
 MOST_TASKS = 12
+SHAPES = "osD^v*"
 Points = list[tuple[int, str, Estimate]]
 """(new facts, cell, value)."""
 
@@ -125,24 +126,41 @@ def _dots(ax: "Axes", found: dict[str, Points], base: float | None, *, percent: 
 
 
 def _pareto(measured: Measured) -> "Figure":
-    figure, (ax,) = drawing.new(drawing.COLUMN, 2.8)
-    heights = []
-    for kind, cells in families(measured).items():
-        shown = False
-        for label, cell in cells:
-            learned, lost = (measured.cell(label, GRADER, name) for name in ("reliability", "known_lost_raw"))
-            if learned is None or lost is None:
-                continue
-            name, shown = (None, True) if shown else (family_name(kind), True)
-            heights.append(learned.value * cell.n_unknown)
-            shape, colour = palette.MARKERS.get(kind, "o"), palette.family(kind)
-            ends = drawing.ends(lost)
-            ax.errorbar(lost.value, heights[-1], xerr=ends, fmt=shape, color=colour, elinewidth=0.6, label=name)
+    """A point a cell, with intervals both ways. Few cells have a name and a shape each, many one a family."""
+    found = [
+        (kind, label, lost, drawing.scaled(learned, cell.n_unknown))
+        for kind, cells in families(measured).items()
+        for label, cell in cells
+        if (learned := measured.cell(label, GRADER, "reliability"))
+        and (lost := measured.cell(label, GRADER, "known_lost_raw"))
+    ]
+    figure, (ax,) = drawing.new(drawing.COLUMN, 3.2)
+    named: list[str] = []
+    for i, (kind, label, lost, learned) in enumerate(found):
+        few = len(found) <= len(SHAPES)
+        name = plain(label, 44) if few else family_name(kind)
+        shape = SHAPES[i % len(SHAPES)] if few else palette.MARKERS.get(kind, "o")
+        ax.errorbar(
+            lost.value,
+            learned.value,
+            xerr=drawing.ends(lost),
+            yerr=drawing.ends(learned),
+            fmt=shape,
+            color=palette.family(kind),
+            elinewidth=0.6,
+            label=None if name in named else name,
+        )
+        named += [] if name in named else [name]
+    heights = [learned.value for *_, learned in found]
     if min(heights) > 0 and max(heights) / min(heights) >= charts.DECADES:
         ax.set_yscale("log")
-    ax.set(xlabel="known facts lost, raw, 95% interval", ylabel="new facts learned")
+    else:
+        highest = max(one.value if one.high is None else one.high for *_, one in found)
+        ax.set_ylim(0, 1.08 * highest or 1)
+    ax.set(xlabel="known facts lost, raw", ylabel="new facts learned")
+    ax.set_title("bars: 95% intervals", fontsize=7, fontweight="normal")
     ax.xaxis.set_major_formatter(drawing.percent())
-    ax.legend(fontsize=7)
+    drawing.legend_below(ax, named)
     return figure
 
 

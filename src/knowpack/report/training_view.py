@@ -15,7 +15,7 @@ from knowpack.report.markup import Child, Markup, details, el, join, table, unbr
 from knowpack.report.measured import Measured, ScoreRow, score_rows
 from knowpack.report.printed import text as printed
 from knowpack.report.shares import share
-from knowpack.report.summary import epochs
+from knowpack.report.summary import epochs, over_epochs
 from knowpack.report.tables import scores as score_table
 from knowpack.report.views import figure
 
@@ -39,9 +39,10 @@ def _epochs(measured: Measured) -> Markup | None:
     for key, cells in families(measured).items():
         drawn = []
         for i, (label, cell) in enumerate(cells):
-            points = _over_epochs(measured, label)
+            points = over_epochs(measured, label)
             if points:
-                name = f"{cell.n_unknown:,} facts"
+                alike = sum(other.n_unknown == cell.n_unknown for _, other in cells) > 1
+                name = label if alike else f"{cell.n_unknown:,} fact{'' if cell.n_unknown == 1 else 's'}"
                 drawn.append(Line(name, f"s{min(5, i)}", SHAPES[i % len(SHAPES)], points))
                 numbers.append([label, ", ".join(share(one.value) for _, one in points)])
         if drawn:
@@ -55,16 +56,9 @@ def _epochs(measured: Measured) -> Markup | None:
         return None
     shown = details("The numbers", table(["cell", "after each epoch"], numbers, "Reliability over epochs: the numbers"))
     small = el("div", {"class": "small-multiples"}, plots)
-    return figure("epochs", "Reliability over epochs", "Mean over seeds.", small, shown)
-
-
-def _over_epochs(measured: Measured, label: str) -> list[tuple[float, Estimate]]:
-    found: dict[int, list[float]] = {}
-    for run in (one for one in measured.source.runs if one.label == label):
-        for row in epochs(run):
-            if row.reliability is not None:
-                found.setdefault(row.epoch, []).append(row.reliability)
-    return [(epoch, Estimate(sum(values) / len(values))) for epoch, values in sorted(found.items())]
+    several = len({run.seed for run in measured.source.runs}) > 1
+    note = "Mean over seeds; bars: their range." if several else "One seed."
+    return figure("epochs", "Reliability over epochs", note, small, shown)
 
 
 def _scores(measured: Measured) -> Markup | None:
