@@ -4,8 +4,9 @@
 
 Per row of a probe: `tokens` are read in one forward (the few-shot prefix is computed once a prompt and not counted), 2
 products a parameter and token; rows whose draft does not hold are then decoded, a step reading all weights once for a
-batch. Training: 4 products a parameter and token (the frozen weights need no gradients of their own). Cells go to
-whichever GPU is free, in the study's order, after the base was measured on one.
+batch. The trained facts are asked after each epoch too (Figure 2). Training: 4 products a parameter and token (the
+frozen weights need no gradients of their own). Cells go to whichever GPU is free, in the study's order, after the base
+was measured on one.
 """
 
 import argparse
@@ -42,10 +43,12 @@ def main() -> None:
     probe = read + decoded
     examples = [n * (1 + k) for n in SIZES for k in AUGMENTED]
     train = [n * given.epochs * given.example_tokens * 4 * given.parameters / speed for n in examples]
-    cells = [seconds + probe for seconds in train for _ in range(given.seeds)]
+    epochs = [n * given.epochs * given.prompts * probe / rows for n in SIZES for _ in AUGMENTED]
+    cells = [a + b + probe for a, b in zip(train, epochs, strict=True) for _ in range(given.seeds)]
 
     print(f"rows of a probe: {rows:,.0f}; seconds on one GPU: reading {read:,.0f}, decoding {decoded:,.0f}")
     print(f"training, seconds: mean {sum(train) / len(train):,.0f}, longest {max(train):,.0f}")
+    print(f"reliability after each epoch, seconds: mean {sum(epochs) / len(epochs):,.0f}, longest {max(epochs):,.0f}")
     print(f"{len(cells)} cells and the base: {(sum(cells) + probe) / 3600:.1f} GPU hours")
     for gpus in given.gpus:
         print(f"{gpus:>3} GPUs: {(probe + greedy(cells, gpus)) / 3600:5.1f} h by the clock", end="")

@@ -23,6 +23,16 @@ def test_every_file_that_a_contributors_page_names_is_there(page: str) -> None:
     assert missing == []
 
 
+def test_the_tree_in_the_readme_names_all_rooms_and_no_others() -> None:
+    """forecast.py stood there long after it had become forecast/, and presets/ did not."""
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Where things are")[2].partition("\n## ")[0]
+    inner = re.findall(r"^ {6}((?:[\w/.]+ )+)", tree, flags=re.M)
+    named = {name.rstrip("/") for line in inner for name in line.split() if name.endswith((".py", "/"))}
+    code = ROOT / "src" / "knowpack"
+    rooms = {path.name for path in code.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert named == rooms - {"__init__.py", "__main__.py"}
+
+
 @pytest.mark.parametrize(
     ("file", "names"),
     [

@@ -135,6 +135,16 @@ def test_the_page_does_not_say_that_a_count_was_judged_on_its_interval(tmp_path:
     assert "knowpack pack: new facts answered as measured, since all of them were asked; losses by" in with_new
 
 
+def test_the_line_of_a_verdict_that_is_met_reads_limit_by_limit(tmp_path: Path) -> None:
+    """ "new facts answered 99.7% of the answers to 58 facts (limit 99%), known facts lost 1% measured" stood there."""
+    found = verdict.judge(run(tmp_path), SMALL_LOSS | {"reliability": Estimate(0.997, 0.93, 1.0, 58)})
+    assert found.sentence() == (
+        "new facts answered: 99.7% of the answers to 58 facts right (limit 99%); "
+        "known facts lost: 1.0% measured, at most 3.0% (limit 5.0%); "
+        "refusals lost: 0.0% measured, at most 2.0% (limit 5.0%)"
+    )
+
+
 def test_the_answer_says_of_how_many_limits_it_speaks(tmp_path: Path) -> None:
     """ "Every limit is met" stood over a pack whose limits on refusals and benchmarks had been lifted."""
     both = verdict.judge(run(tmp_path), SMALL_LOSS)

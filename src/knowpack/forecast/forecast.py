@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from knowpack.base import Base, bench_folder, fresh_name, n_unanswered
-from knowpack.config import KeepRecipe, RunConfig, StudyConfig
+from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, StudyConfig
 from knowpack.forecast.timed import Rates, priced_as, sampled_rates
 from knowpack.further.selection import most_questions
 from knowpack.measure.stakes import at_stake
@@ -106,6 +106,9 @@ def _cell_stages(base: Base, config: RunConfig) -> Iterator[Stage]:
         yield Stage(f"{label}: the base answers replay prompts", n_replay, "answers", done=done, at_most=True)
     keep = isinstance(config.train, KeepRecipe)
     yield Stage(f"{label}: training", steps, "steps", done=done, at_most=keep, recipe=priced_as(config.train))
+    if isinstance(config.train, PlainRecipe) and config.train.checkpoint_each_epoch:
+        n = mix.n_unknown * config.probe.n_prompts * config.train.epochs
+        yield Stage(f"{label}: reliability after each epoch", n, "answers", drafted=True, done=done)
     yield from asked_again(base, config, folder, label, n_taught=mix.n_unknown)
     if config.bench.tasks:
         yield Stage(

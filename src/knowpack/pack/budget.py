@@ -112,7 +112,7 @@ def verdicts(harm: Harm, budget: Budget, reliability: float) -> list[Verdict]:
 def learned(found: Estimate, wanted: float) -> Verdict:
     """Reliability is a count over all trained facts, not a sample of them, and is judged as it is."""
     state: State = "met" if found.value >= wanted - 1e-9 else "not met"
-    return Verdict("reliability", wanted, state, found, f"{found.value:.6f} of the answers to {found.n} facts")
+    return Verdict("reliability", wanted, state, found, f"{found.value:.6f} of the answers to {found.n} facts right")
 
 
 def current(harm: Harm, reliability: float) -> list[Verdict]:

@@ -47,7 +47,7 @@ class Judgement(NamedTuple):
         missed = [one for one in self.verdicts if one.verdict != "met"]
         if missed:
             return "; ".join(f"{named(one.name)} {one.verdict} ({_limit(one)}): {_why(one)}" for one in missed)
-        return ", ".join(f"{named(one.name)} {_why(one)} ({_limit(one)})" for one in self.verdicts)
+        return "; ".join(f"{named(one.name)}: {_why(one)} ({_limit(one)})" for one in self.verdicts)
 
     def answer(self) -> str:
         """The verdict as an answer to "may I ship it?", with how many limits it speaks of."""
