@@ -66,7 +66,7 @@ def test_answers_and_steps_are_counted_before_anything_is_asked(config: RunConfi
 
 
 def test_reliability_after_each_epoch_is_in_the_plan(config: RunConfig) -> None:
-    """Thirty epochs of 50 facts are 15,000 answers, more than the demo's probe of a cell, and the plan left them out."""
+    """Thirty epochs of 50 facts are 15,000 answers, more than the demo asks of a cell, and the plan left them out."""
     base = open_base(config)
     asked = work(of_run(base, override(config, ["train.checkpoint_each_epoch=true"])))
     assert asked["8: reliability after each epoch"] == 8 * 3 * 6
