@@ -54,19 +54,19 @@ def agreement(name: str, requests: list, ours: KnowpackLM, theirs: HFLM) -> dict
     ours.cut.clear()
     started = time.process_time()
     if requests[0].request_type == "generate_until":
-        found, middle = ours.generate_until(requests), time.process_time()
+        ours_scored, middle = ours.generate_until(requests), time.process_time()
         expected = theirs.generate_until(requests, disable_tqdm=True)
-        same = sum(a == b for a, b in zip(found, expected, strict=True))
+        same = sum(a == b for a, b in zip(ours_scored, expected, strict=True))
         row: dict[str, object] = {"task": name, "n": len(requests), "same_text": same / len(requests)}
         row["n_distinct_texts"] = len(set(expected))
     else:
-        found, middle = ours.loglikelihood(requests), time.process_time()
+        ours_scored, middle = ours.loglikelihood(requests), time.process_time()
         expected = theirs.loglikelihood(requests, disable_tqdm=True)
         row = {"task": name, "n_requests": len(requests)}
-        row["max_difference"] = max(abs(a[0] - b[0]) for a, b in zip(found, expected, strict=True))
-        row["same_greedy"] = sum(a[1] == b[1] for a, b in zip(found, expected, strict=True)) / len(found)
+        row["max_difference"] = max(abs(a[0] - b[0]) for a, b in zip(ours_scored, expected, strict=True))
+        row["same_greedy"] = sum(a[1] == b[1] for a, b in zip(ours_scored, expected, strict=True)) / len(ours_scored)
         for norm in (False, True):
-            mine, other = (choices(requests, values, norm=norm) for values in (found, expected))
+            mine, other = (choices(requests, values, norm=norm) for values in (ours_scored, expected))
             row["n"] = len(mine)
             row["same_choice" + "_norm" * norm] = sum(mine[key] == other[key] for key in mine) / len(mine)
     row["n_requests_cut"] = sum(ours.cut.values())

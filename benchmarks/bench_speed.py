@@ -41,8 +41,8 @@ def blocks_of(name: str, data: str, n_items: int) -> list[list]:
     if name == "mmlu":
         return [requests_of(f"mmlu_{subject}", data, n_items // 4) for subject in SUBJECTS]
     names = ("truthfulqa_mc1", "truthfulqa_mc2") if name == "truthfulqa" else (name,)
-    found = [request for each in names for request in requests_of(each, data, n_items)]
-    return [[request for request in found if request.doc_id * 4 // n_items == quarter] for quarter in range(4)]
+    all_requests = [request for each in names for request in requests_of(each, data, n_items)]
+    return [[request for request in all_requests if request.doc_id * 4 // n_items == quarter] for quarter in range(4)]
 
 
 def scored(lm: HFLM, requests: list) -> tuple[Both, list[tuple[float, bool]]]:
@@ -63,10 +63,10 @@ def compared(name: str, loaded: Loaded, data: str, n_items: int) -> dict[str, ob
     for block in blocks:
         answers = []
         for i, lm in enumerate((KnowpackLM(loaded), theirs)):
-            used, found = scored(lm, block)
+            used, scores = scored(lm, block)
             cpu[i] += used.processor
             wall[i] += used.wall
-            answers.append(found)
+            answers.append(scores)
         gap = max(gap, *(abs(a[0] - b[0]) for a, b in zip(*answers, strict=True)))
     return {
         "benchmark": name,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowpack.measure import calibration
-from knowpack.measure.calibration import Sure
+from knowpack.measure.calibration import Confidences
 
 Floats = NDArray[np.float64]
 N_TRUTH = 20_000  # relations
@@ -71,11 +71,11 @@ def truths(world: World) -> dict[str, float]:
     """The figures of the population."""
     rng = np.random.default_rng(12345)
     sides = draw(rng, world, rng.choice(world.sizes, N_TRUTH))
-    found = {}
+    result = {}
     for name, (statistic, _) in calibration.STATISTICS.items():
         values = [_population(name, statistic, rng, one) for one in sides]
-        found |= {name: values[1], f"{name}_change": values[1] - values[0]}
-    return found
+        result |= {name: values[1], f"{name}_change": values[1] - values[0]}
+    return result
 
 
 def _population(name: str, statistic: calibration.Statistic, rng: np.random.Generator, one: Answers) -> float:
@@ -87,7 +87,7 @@ def _population(name: str, statistic: calibration.Statistic, rng: np.random.Gene
     return value
 
 
-class Held(NamedTuple):
+class Covered(NamedTuple):
     """One figure of one world."""
 
     name: str
@@ -96,22 +96,22 @@ class Held(NamedTuple):
     width: float
 
 
-def simulate(world: World, n_draws: int, seed: int = 0) -> Iterator[Held]:
+def simulate(world: World, n_draws: int, seed: int = 0) -> Iterator[Covered]:
     """The share of n_draws data sets whose interval holds the truth, of every figure."""
     rng, true = np.random.default_rng(seed), truths(world)
-    held, width = dict.fromkeys(FIGURES, 0), dict.fromkeys(FIGURES, 0.0)
+    n_covered, width = dict.fromkeys(FIGURES, 0), dict.fromkeys(FIGURES, 0.0)
     for _ in range(n_draws):
-        base, tuned = (_asked(rng, one) for one in draw(rng, world, np.asarray(world.sizes)))
+        base, tuned = (_confidences(rng, one) for one in draw(rng, world, np.asarray(world.sizes)))
         for figure in calibration.calibration("default", base, tuned):
-            if figure.name in held:
+            if figure.name in n_covered:
                 assert figure.low is not None
                 assert figure.high is not None
-                held[figure.name] += figure.low <= true[figure.name] <= figure.high
+                n_covered[figure.name] += figure.low <= true[figure.name] <= figure.high
                 width[figure.name] += figure.high - figure.low
     for name in FIGURES:
-        yield Held(f"{name}: {world.name}", true[name], held[name] / n_draws, width[name] / n_draws)
+        yield Covered(f"{name}: {world.name}", true[name], n_covered[name] / n_draws, width[name] / n_draws)
 
 
-def _asked(rng: np.random.Generator, one: Answers) -> Sure:
+def _confidences(rng: np.random.Generator, one: Answers) -> Confidences:
     n = len(one.p)
-    return Sure(one.p, one.p, rng.random(n) < one.chance, np.zeros(n, bool), np.arange(n), one.cluster)
+    return Confidences(one.p, one.p, rng.random(n) < one.chance, np.zeros(n, bool), np.arange(n), one.cluster)

@@ -156,14 +156,14 @@ def _level() -> float:
 def simulate(case: Case, n_draws: int, seed: int = 0) -> Result:
     """The share of n_draws simulated data sets whose interval holds the truth."""
     rng = np.random.default_rng(seed)
-    held, width = 0, 0.0
+    n_covered, width = 0, 0.0
     for _ in range(n_draws):
-        found = case.draw(rng)
-        assert found.low is not None
-        assert found.high is not None
-        held += found.low <= case.truth <= found.high
-        width += found.high - found.low
-    return Result(case, held / n_draws, width / n_draws)
+        estimate = case.draw(rng)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        n_covered += estimate.low <= case.truth <= estimate.high
+        width += estimate.high - estimate.low
+    return Result(case, n_covered / n_draws, width / n_draws)
 
 
 def main() -> int:

@@ -81,14 +81,14 @@ def timed(
     work = Path(one.base.work)
     states = [cell.state for cell in cells(work / "studies" / one.name)]
     assert states == ["done"] * len(one.cells), states
-    found = {**contents(work), **printed(work, one.name)}
-    head = f"{way:<12} {len(states)} cells done in {seconds:4.0f} s, {len(found)} files"
+    files = {**contents(work), **printed(work, one.name)}
+    head = f"{way:<12} {len(states)} cells done in {seconds:4.0f} s, {len(files)} files"
     if expected is None:
         print(head, flush=True)
     else:
-        differing = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+        differing = sorted(name for name in {*files, *expected} if files.get(name) != expected.get(name))
         print(f"{head}, {len(differing)} differ from one process {differing[:3] or ''}", flush=True)
-    return found
+    return files
 
 
 def by_shards(one: StudyConfig) -> None:
@@ -106,8 +106,8 @@ def by_ray(one: StudyConfig, workers: int) -> None:
     """Two nodes on this machine; a node is killed in the middle of a cell, when two cells are done."""
     with two_nodes() as cluster, one_killed(cluster, Path(one.base.work), 2) as killed:
         study_by(RayTasks(RayConfig(address=cluster.address)), one, workers)
-        for told in killed:
-            print(f"{'':<12} a node was killed: {told.n_done} cells done, it ran {told.running}", flush=True)
+        for node in killed:
+            print(f"{'':<12} a node was killed: {node.n_done} cells done, it ran {node.running}", flush=True)
         print(f"{'':<12} nodes at the end: {len(cluster.worker_nodes)} of 2", flush=True)
 
 

@@ -53,7 +53,7 @@ def run(folder: Path) -> dict[str, float | None]:
     complete, bare = character_pass.complete(path, 200_000), character_pass.bare(path, 200_000)
     card, packed = json.loads((folder / "facts.card.json").read_text()), path.stat().st_size
     speed = made["lines"] / whole.seconds
-    found = {
+    figures = {
         "lines": made["lines"],
         "entities": sum(card["entities"].values()),
         "facts": card["facts"],
@@ -75,8 +75,8 @@ def run(folder: Path) -> dict[str, float | None]:
         "cores_taken_by_others": whole.others,
         "cores_taken_by_others_after": after.others,
     }
-    (folder / "figures.json").write_text(json.dumps(found, indent=1))
-    return found
+    (folder / "figures.json").write_text(json.dumps(figures, indent=1))
+    return figures
 
 
 class Timed(NamedTuple):

@@ -64,24 +64,24 @@ def contents(folder: Path) -> dict[str, str]:
 
     The lease of a process that was killed may stay in a folder that is finished: nobody needs to hold it.
     """
-    found = {}
+    hashes = {}
     for path in sorted(folder.rglob("*")):
         timed = path.name in HOLD_TIMES or LM_EVAL in path.parts or LOCK in path.parts
         if path.is_file() and not timed:
-            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+            hashes[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashes
 
 
 def done_stages(folder: Path) -> dict[str, tuple[int, int]]:
     """Every stage's file under its final name, with what tells a second writing: inode and time."""
-    found = {}
+    stages = {}
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
         torn = any(part.startswith(".") or part.endswith((".part", ".parts")) or part in REPORT for part in parts)
         if path.is_file() and not torn and path.name not in HOLD_TIMES | BESIDE and LM_EVAL not in parts:
             stat = path.stat()
-            found["/".join(parts)] = (stat.st_ino, stat.st_mtime_ns)
-    return found
+            stages["/".join(parts)] = (stat.st_ino, stat.st_mtime_ns)
+    return stages
 
 
 def whole(job: str, root: Path, report: bool) -> Whole:
@@ -124,8 +124,8 @@ def killed(job: str, folder: Path, expected: Whole, draw: random.Random, count: 
             return
         if not left or draw.random() < 0.5:
             break  # a run that ended before its kill: there is nothing more to kill
-    found = contents(folder)
-    differing = sorted(name for name in {*found, *expected.files} if found.get(name) != expected.files.get(name))
+    hashes = contents(folder)
+    differing = sorted(name for name in {*hashes, *expected.files} if hashes.get(name) != expected.files.get(name))
     count.differing += [f"{folder.name} after {kills}: {name}" for name in differing]
     count.survived += 0 if differing else len(kills)
     count.runs += 1

@@ -142,10 +142,10 @@ def lines_of(
 
 def write_ontology(path: Path, kinds: list[str]) -> None:
     """Label, domain and range of each relation, twenty classes."""
-    found = []
+    lines = []
     for number, relation in enumerate(kinds):
         local = relation[len(DBO) + 1 : -1]
-        found.append(f'{relation} <{RDFS}label> "{local}"@en .')
-        found.append(f"{relation} <{RDFS}domain> <{DBO}Class{number % 20}> .")
-        found.append(f"{relation} <{RDFS}range> <{DBO}Class{(number * 7) % 20}> .")
-    path.write_text("\n".join(found) + "\n")
+        lines.append(f'{relation} <{RDFS}label> "{local}"@en .')
+        lines.append(f"{relation} <{RDFS}domain> <{DBO}Class{number % 20}> .")
+        lines.append(f"{relation} <{RDFS}range> <{DBO}Class{(number * 7) % 20}> .")
+    path.write_text("\n".join(lines) + "\n")

@@ -127,8 +127,8 @@ def examples(world: World, cell: Cell, facts: pl.DataFrame) -> tuple[pl.DataFram
     pool = world.highly_known(keep.n_replay) if cell.known_only else world.pool
     prompts = replay_prompts.as_examples(replay_prompts.prompts(pool, facts, keep, cell.seed))
     contexts = Contexts(world.prompter, world.contexts[: 1 + keep.n_contexts])
-    asked = build(world.loaded, prompts["question"].to_list(), contexts, keep, cell.seed)
-    return plan.examples(facts, HELD_OUT, prompts, short_forms=keep.short_forms), asked, time.process_time() - started
+    replay = build(world.loaded, prompts["question"].to_list(), contexts, keep, cell.seed)
+    return plan.examples(facts, HELD_OUT, prompts, short_forms=keep.short_forms), replay, time.process_time() - started
 
 
 def run(world: World, cell: Cell) -> dict[str, object]:
@@ -138,15 +138,15 @@ def run(world: World, cell: Cell) -> dict[str, object]:
         assert not world.base_noise.is_empty()
         assert not world.base_other_wordings.is_empty()
         assert len(world.base_scores) == len(TASKS)
-    told, asked, asking = examples(world, cell, facts)
+    rows, replay, asking = examples(world, cell, facts)
     folder = world.out / "adapters" / cell.name
     started = time.process_time()
-    made = train(world.loaded, told, cell.train, cell.seed, folder, prompter=world.prompter, replay=asked)
+    made = train(world.loaded, rows, cell.train, cell.seed, folder, prompter=world.prompter, replay=replay)
     seconds = time.process_time() - started + asking
     figures: dict[str, object] = {"cpu_seconds": seconds, "n_steps": len(made.log), "last": made.log[-1]}
     with merged(world.loaded, folder) as tuned:
         decoder = Decoder(tuned)
-        figures |= measured(world, cell, facts, set(told["fact_id"]), decoder)
+        figures |= measured(world, cell, facts, set(rows["fact_id"]), decoder)
     return figures
 
 
@@ -163,29 +163,29 @@ def _p(known: pl.DataFrame, facts: pl.DataFrame) -> float:
 def measured(world: World, cell: Cell, facts: pl.DataFrame, trained: set[str], decoder: Decoder) -> dict[str, object]:
     ask = lambda some, shots, **more: probe(decoder, some, shots, world.prompter, ProbeConfig(), **more).collect()  # noqa: E731
     shots = world.shots if cell.measure else world.validation_shots
-    found: dict[str, object] = {"reliability": right(ask(facts, shots))}
+    figures: dict[str, object] = {"reliability": right(ask(facts, shots))}
     if not cell.measure:
-        return found
+        return figures
     before, noise = knowledge_map(world.base_report), knowledge_map(world.base_noise)
     after = knowledge_map(ask(world.report, world.shots, drafts=world.base_report))
     fresh = knowledge_map(ask(world.report, world.noise_shots, drafts=world.base_noise))
     scores = world.scores(decoder.loaded, cell.name)
     falls = [100 * (value - scores[task]) for task, value in world.base_scores.items()]
-    found |= {"bench_fall_points": sum(falls) / len(falls), "bench_worst_points": max(falls), "scores": scores}
-    found["unseen_wordings"] = right(ask(facts, world.shots[:5], forms=OTHER_WORDINGS))
+    figures |= {"bench_fall_points": sum(falls) / len(falls), "bench_worst_points": max(falls), "scores": scores}
+    figures["unseen_wordings"] = right(ask(facts, world.shots[:5], forms=OTHER_WORDINGS))
     known = world.report.filter(pl.col("fact_id").is_in(world.base_other_wordings["fact_id"].unique().to_list()))
     reworded = ask(known, world.shots[:5], forms=OTHER_WORDINGS, drafts=world.base_other_wordings)
-    found["known_reworded_fall_points"] = 100 * (right(world.base_other_wordings) - right(reworded))
-    found["known_fall_points"] = 100 * (_p(before, known) - _p(after, known))
-    found["never_shown_wordings"] = right(ask(facts, world.shots[:5], forms=(-1, -2)))
+    figures["known_reworded_fall_points"] = 100 * (right(world.base_other_wordings) - right(reworded))
+    figures["known_fall_points"] = 100 * (_p(before, known) - _p(after, known))
+    figures["never_shown_wordings"] = right(ask(facts, world.shots[:5], forms=(-1, -2)))
     counted = untrained(before, after, [Draw(noise, fresh)], world.report, trained, "default")
     for figure in (harm.known_lost_raw, harm.known_lost_floor, harm.known_lost_net, harm.refusals_kept):
         estimate = figure(counted)
-        found[figure.__name__] = None if estimate is None else estimate.value
+        figures[figure.__name__] = None if estimate is None else estimate.value
     both = before.filter(pl.col("grader") == "default").join(
         after.filter(pl.col("grader") == "default"), on="fact_id", suffix="_after"
     )
-    found |= {
+    figures |= {
         "refused_before": float(both["p_refused"].mean()),  # type: ignore[arg-type]
         "refused_after": float(both["p_refused_after"].mean()),  # type: ignore[arg-type]
         "down": float((both["p_correct_after"] < both["p_correct"]).mean()),  # type: ignore[arg-type]
@@ -194,7 +194,7 @@ def measured(world: World, cell: Cell, facts: pl.DataFrame, trained: set[str], d
         "n_refused": int((both["p_refused"] >= 0.5).sum()),
         "n_facts": both.height,
     }
-    return found
+    return figures
 
 
 def best_lr(out: Path, n: int, name: str) -> float:

@@ -75,7 +75,7 @@ def bars(out: Path) -> str:
         ours = [row for row in kept(out) if row["label"] == "pack" and row["n"] == n]
         if not ours:
             continue
-        found = {name: mean(row[name] for row in ours) for name in BARS if name in ours[0]}
+        figures = {name: mean(row[name] for row in ours) for name in BARS if name in ours[0]}
         papers: dict[str, list[dict]] = {}
         for row in kept(out):
             if row["label"].startswith("paper ") and row["n"] == n:
@@ -83,8 +83,8 @@ def bars(out: Path) -> str:
         if papers:
             best = max(papers.values(), key=lambda rows: mean(row["reliability"] for row in rows))
             seconds = [mean(row["cpu_seconds"] for row in rows) for rows in (ours, best)]
-            found["times_the_papers_best"] = seconds[0] / seconds[1]
-        for name, value in found.items():
+            figures["times_the_papers_best"] = seconds[0] / seconds[1]
+        for name, value in figures.items():
             bar, more = BARS[name][column], BARS[name][2]
             met = "met" if (value >= bar if more else value <= bar) else "missed"
             shown = name.replace("_", " ").replace("papers", "paper's")

@@ -14,7 +14,7 @@ from knowpack.config import BenchConfig, FactsConfig, ModelConfig, ProbeConfig
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.facts import sources
-from knowpack.facts.chosen import sampled
+from knowpack.facts.from_config import sampled
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
@@ -48,7 +48,7 @@ class World:
         self.candidates = sampled(rest, FactsConfig(sample=N_CANDIDATES))
         self.rest = rest
 
-    def asked(self, name: str, facts: pl.DataFrame, shots: list, **more: object) -> pl.DataFrame:
+    def responses_of(self, name: str, facts: pl.DataFrame, shots: list, **more: object) -> pl.DataFrame:
         """Responses, kept in OUT under the name."""
         path = self.out / f"{name}.parquet"
         if not path.is_file():
@@ -60,19 +60,19 @@ class World:
 
     @cached_property
     def base_report(self) -> pl.DataFrame:
-        return self.asked("base-report", self.report, self.shots)
+        return self.responses_of("base-report", self.report, self.shots)
 
     @cached_property
     def base_noise(self) -> pl.DataFrame:
-        return self.asked("base-noise", self.report, self.noise_shots, drafts=self.base_report)
+        return self.responses_of("base-noise", self.report, self.noise_shots, drafts=self.base_report)
 
     @cached_property
     def base_validation(self) -> pl.DataFrame:
-        return self.asked("base-validation", self.validation, self.validation_shots)
+        return self.responses_of("base-validation", self.validation, self.validation_shots)
 
     @cached_property
     def base_candidates(self) -> pl.DataFrame:
-        return self.asked("base-candidates", self.candidates, self.shots[:5])
+        return self.responses_of("base-candidates", self.candidates, self.shots[:5])
 
     @cached_property
     def base_scores(self) -> dict[str, float]:
@@ -81,8 +81,8 @@ class World:
 
     def scores(self, loaded: Loaded, name: str) -> dict[str, float]:
         """The lab's benchmarks: task -> accuracy 0..1."""
-        found = evaluate(TransformersAsker(loaded), BenchConfig(tasks=TASKS), self.out / "bench" / name)
-        return dict(found.filter(pl.col("metric") == METRIC).select("task", "value").iter_rows())
+        scores = evaluate(TransformersAsker(loaded), BenchConfig(tasks=TASKS), self.out / "bench" / name)
+        return dict(scores.filter(pl.col("metric") == METRIC).select("task", "value").iter_rows())
 
     def unknown(self, n: int, draw: int) -> pl.DataFrame:
         """The facts of a draw: disjoint for the same n; draw -1 is disjoint from all others."""
@@ -101,14 +101,14 @@ class World:
     def highly_known(self, n: int) -> pl.DataFrame:
         """About n facts of the pool that the base answers under two validation prompts."""
         some = sampled(self.pool, FactsConfig(sample=min(self.pool.height, max(6 * n, 2000))))
-        known = knowledge_map(self.asked(f"base-extras-{some.height}", some, self.validation_shots[:2]))
+        known = knowledge_map(self.responses_of(f"base-extras-{some.height}", some, self.validation_shots[:2]))
         return some.filter(highly(known))
 
     @cached_property
     def base_other_wordings(self) -> pl.DataFrame:
         """The report's HighlyKnown facts asked in wordings of their own."""
         known = self.report.filter(highly(knowledge_map(self.base_report)))
-        return self.asked("base-other-wordings", known, self.shots[:5], forms=OTHER_WORDINGS)
+        return self.responses_of("base-other-wordings", known, self.shots[:5], forms=OTHER_WORDINGS)
 
 
 def highly(known: pl.DataFrame) -> pl.Expr:

@@ -62,8 +62,8 @@ def knowpack(work: Path, dtype: str, about: dict[str, Any]) -> Any:
 
     def answer(n: int) -> list[str]:
         decoder.forget()  # the prefixes are computed within the time
-        found = probe(decoder, pl.read_parquet(work / f"facts-{n}.parquet"), shots, prompter, config).collect()
-        order = found.with_columns(place=pl.col("fact_id").rle_id()).sort("prompt", "place")
+        responses = probe(decoder, pl.read_parquet(work / f"facts-{n}.parquet"), shots, prompter, config).collect()
+        order = responses.with_columns(place=pl.col("fact_id").rle_id()).sort("prompt", "place")
         return [text.strip() for text in order["text"]]
 
     return answer
@@ -109,8 +109,8 @@ def vllm(work: Path, dtype: str, about: dict[str, Any]) -> Any:
     def answer(n: int) -> list[str]:
         rows = json.loads((work / f"ids-{n}.json").read_text())
         model.reset_prefix_cache()
-        found = model.generate([{"prompt_token_ids": row} for row in rows], chosen, use_tqdm=False)
-        return [one.outputs[0].text.strip() for one in found]
+        outputs = model.generate([{"prompt_token_ids": row} for row in rows], chosen, use_tqdm=False)
+        return [one.outputs[0].text.strip() for one in outputs]
 
     return answer
 

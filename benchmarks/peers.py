@@ -52,7 +52,7 @@ def compared(args: argparse.Namespace, work: Path) -> dict[str, Any]:
     try:
         for n in range(args.rounds):
             for side in sides if n % 2 == 0 else reversed(sides):
-                took[side].append(asked(running[side], n))
+                took[side].append(answer_time(running[side], n))
     finally:
         for process in running.values():
             process.kill()
@@ -143,7 +143,7 @@ def started(side: str, args: argparse.Namespace, work: Path) -> subprocess.Popen
     return process
 
 
-def asked(process: subprocess.Popen[str], n: int) -> Took:
+def answer_time(process: subprocess.Popen[str], n: int) -> Took:
     assert process.stdin is not None
     process.stdin.write(f"{n}\n")
     process.stdin.flush()

@@ -29,20 +29,20 @@ def main() -> None:
     if args.one:
         print(json.dumps(one(args.one, args.new_tokens)))
         return
-    found = {}
+    memory = {}
     for n in args.facts:
         command = [sys.executable, __file__, "--one", str(n), "--new-tokens", str(args.new_tokens)]
         result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found[n] = json.loads(result.stdout.splitlines()[-1])
+        memory[n] = json.loads(result.stdout.splitlines()[-1])
         print(
-            f"{n:8,} facts: highest {found[n]['highest_mb']:7.0f} MB, before {found[n]['before_mb']:7.0f} MB, "
-            f"{found[n]['seconds']:6.0f} s",
+            f"{n:8,} facts: highest {memory[n]['highest_mb']:7.0f} MB, before {memory[n]['before_mb']:7.0f} MB, "
+            f"{memory[n]['seconds']:6.0f} s",
             flush=True,
         )
-    few, many = (found[n]["highest_mb"] for n in args.facts)
+    few, many = (memory[n]["highest_mb"] for n in args.facts)
     print(f"ratio {many / few:.3f} (bar: at most 1.15)")
     if args.out:
-        args.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        args.out.write_text(json.dumps(memory, indent=1) + "\n", encoding="utf-8")
 
 
 def one(n_facts: int, new_tokens: int) -> dict[str, float]:

@@ -62,13 +62,13 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {clock.__name__}")
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
-    found = {}
+    result = {}
     if args.part in ("lab", "all"):
-        found["lab"] = lab(args.facts, args.rounds, clock)
+        result["lab"] = lab(args.facts, args.rounds, clock)
     if args.part in ("135m", "all"):
-        found["135m"] = large(args.rounds, clock)
+        result["135m"] = large(args.rounds, clock)
     if args.out:
-        args.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def lab(n_facts: int, n_rounds: int, clock: Clock) -> dict[str, float]:
@@ -83,12 +83,12 @@ def lab(n_facts: int, n_rounds: int, clock: Clock) -> dict[str, float]:
     for n in range(n_rounds):
         chunk = facts[BATCH + n * n_facts : BATCH + (n + 1) * n_facts]
         theirs, expected = timed(clock, lambda chunk=chunk: by_pipeline(generator, prompter, chunk, shots))
-        ours, found = timed(clock, lambda chunk=chunk: probe(decoder, chunk, shots, prompter, config).collect())
+        ours, responses = timed(clock, lambda chunk=chunk: probe(decoder, chunk, shots, prompter, config).collect())
         rounds.append(Round(ours, theirs))
-        both = found.join(expected, on=["fact_id", "prompt"], validate="1:1")
+        both = responses.join(expected, on=["fact_id", "prompt"], validate="1:1")
         differ += int((both["text"] != both["text_right"]).sum())
-        moved += categories_that_differ(found, expected)
-        work += probe_work(loaded, prompter, chunk, shots, found)
+        moved += categories_that_differ(responses, expected)
+        work += probe_work(loaded, prompter, chunk, shots, responses)
     n_answers = n_facts * n_rounds * config.n_prompts
     print(f"lab model, {n_rounds} rounds of {n_facts} facts x {config.n_prompts} prompts x {config.n_shots} shots")
     print(f"texts that differ: {differ} of {n_answers}; categories: {moved} of {n_facts * n_rounds}")
@@ -105,10 +105,10 @@ def large(n_rounds: int, clock: Clock) -> dict[str, float]:
     texts = [loaded.tokenizer.decode(prefix + tail) for tail in tails]
     for _ in range(n_rounds):
         decoder = Decoder(loaded, batch_size=BATCH)  # a new one: the prefix is computed within the time
-        ours, found = timed(clock, lambda d=decoder: d.generate(prefix, tails, max_new_tokens=NEW, stop_ids=()))
+        ours, ids = timed(clock, lambda d=decoder: d.generate(prefix, tails, max_new_tokens=NEW, stop_ids=()))
         theirs, expected = timed(clock, lambda: generate(generator, texts))
         answers = [loaded.tokenizer(text, add_special_tokens=False)["input_ids"] for text in expected]
-        differ += sum(a != b for a, b in zip(found, answers, strict=True))
+        differ += sum(a != b for a, b in zip(ids, answers, strict=True))
         rounds.append(Round(ours, theirs))
     body, head = parameters(loaded)
     tokens = len(prefix) + sum(map(len, tails)) + BATCH * (NEW - 1)
@@ -182,14 +182,15 @@ def by_pipeline(
     return regrade(pl.DataFrame(lines, schema=schema(Response)), facts)
 
 
-def categories_that_differ(found: pl.DataFrame, expected: pl.DataFrame) -> int:
+def categories_that_differ(responses: pl.DataFrame, expected: pl.DataFrame) -> int:
     """Facts whose category under the default grader is not the same."""
-    maps = [knowledge_map(frame).filter(pl.col("grader") == "default").sort("fact_id") for frame in (found, expected)]
+    both = (responses, expected)
+    maps = [knowledge_map(frame).filter(pl.col("grader") == "default").sort("fact_id") for frame in both]
     return int((maps[0]["category"] != maps[1]["category"]).sum())
 
 
 def probe_work(
-    loaded: Loaded, prompter: Prompter, facts: pl.DataFrame, shots: list[list[Shot]], found: pl.DataFrame
+    loaded: Loaded, prompter: Prompter, facts: pl.DataFrame, shots: list[list[Shot]], responses: pl.DataFrame
 ) -> float:
     """Floating-point operations that no probe can avoid: two for each parameter and token."""
     body, head = parameters(loaded)
@@ -197,7 +198,7 @@ def probe_work(
     fed = chosen = 0
     for prompt, draw in enumerate(shots):
         batch = prompter.batch(draw, questions)
-        texts = found.filter(pl.col("prompt") == prompt)["text"]
+        texts = responses.filter(pl.col("prompt") == prompt)["text"]
         answers = [len(prompter.continuation(text)) for text in texts]
         fed += len(batch.prefix) + sum(map(len, batch.tails)) + sum(answers)
         chosen += sum(min(n + 1, NEW) for n in answers)

@@ -23,7 +23,7 @@ from knowpack import store
 from knowpack.config import FactsConfig, KeepRecipe, ModelConfig, ProbeConfig
 from knowpack.decode.decoder import Decoder
 from knowpack.facts import sources
-from knowpack.facts.chosen import sampled
+from knowpack.facts.from_config import sampled
 from knowpack.further.other_forms import other_forms
 from knowpack.measure.common_words import YES_NO
 from knowpack.measure.grading import normalise
@@ -54,7 +54,7 @@ class World:
     loaded: Loaded
     prompter: Prompter
     facts: pl.DataFrame
-    held: pl.DataFrame
+    held_out: pl.DataFrame
     """Facts that no replay prompt asks."""
     pool: pl.DataFrame
     shots: list[list[Shot]]
@@ -66,16 +66,17 @@ class World:
 
     def forms(self, facts: pl.DataFrame, kind: str) -> pl.DataFrame:
         """Facts in another form, as a Fact table."""
-        return table([asked for asked, _ in other_forms(facts, pl.concat([facts, self.held]), (), SEED)[kind]], Fact)
+        forms = other_forms(facts, pl.concat([facts, self.held_out]), (), SEED)
+        return table([question for question, _ in forms[kind]], Fact)
 
 
 def opened(model: str, path: str) -> World:
     loaded, facts, known = load(ModelConfig(name=model)), sources.load(path), sources.load("world")
-    held = sampled(known, FactsConfig(sample=N_HELD, sample_seed=SEED))
-    asked = pl.concat([facts, held])["question"].to_list()
-    drawn = draw_shots(sources.load_shots("general"), N_PROMPTS + 4, 4, SEED, exclude=asked)
-    pool = known.join(held, on="fact_id", how="anti", maintain_order="left")
-    return World(loaded, Prompter(loaded.tokenizer), facts, held, pool, drawn[:N_PROMPTS], [[], *drawn[N_PROMPTS:]])
+    held_out = sampled(known, FactsConfig(sample=N_HELD, sample_seed=SEED))
+    questions = pl.concat([facts, held_out])["question"].to_list()
+    drawn = draw_shots(sources.load_shots("general"), N_PROMPTS + 4, 4, SEED, exclude=questions)
+    pool = known.join(held_out, on="fact_id", how="anti", maintain_order="left")
+    return World(loaded, Prompter(loaded.tokenizer), facts, held_out, pool, drawn[:N_PROMPTS], [[], *drawn[N_PROMPTS:]])
 
 
 def variant(text: str, full: KeepRecipe) -> KeepRecipe:
@@ -102,21 +103,21 @@ def tried(world: World, recipe: KeepRecipe, out: Path, known: set[str]) -> dict[
     prompts = replay_prompts.as_examples(replay_prompts.prompts(world.pool, world.facts, recipe, SEED))
     contexts = Contexts(world.prompter, world.contexts[: 1 + recipe.n_contexts])
     replay = build(loaded, prompts["question"].to_list(), contexts, recipe, SEED)
-    unseen = build(loaded, world.held["question"].to_list(), Contexts(world.prompter, world.shots), recipe, SEED)
+    unseen = build(loaded, world.held_out["question"].to_list(), Contexts(world.prompter, world.shots), recipe, SEED)
     examples = plan.examples(world.facts, HELD_OUT, prompts, short_forms=recipe.short_forms)
     started = time.process_time()
     made = train(
         loaded, examples, recipe, SEED, out / store.hash_of(recipe.model_dump()), prompter=world.prompter, replay=replay
     )
     seconds = time.process_time() - started
-    held = world.held.filter(pl.col("fact_id").is_in(list(known)))
+    held_out = world.held_out.filter(pl.col("fact_id").is_in(list(known)))
     with merged(loaded, made.adapter_dir) as tuned:
         moved = [
             divergence(answer_logits(tuned.model, prefix, [one.row for one in rows]).detach(), rows).mean().item()
             for prefix, rows in zip(unseen.contexts.prefixes, unseen.by_context, strict=True)
             if rows
         ]
-        claims = world.ask(tuned, world.forms(held.head(40), "yes_no"))
+        claims = world.ask(tuned, world.forms(held_out.head(40), "yes_no"))
         wording = world.ask(tuned, world.facts, -1)
         wrong = wording.filter(pl.col("matched_default").is_null()).join(world.facts, on="fact_id")
         wrong.select("fact_id", "question", "answers", "text").write_ndjson(
@@ -127,7 +128,7 @@ def tried(world: World, recipe: KeepRecipe, out: Path, known: set[str]) -> dict[
             "unseen": right(wording),
             "statement": right(world.ask(tuned, world.forms(world.facts, "statement"))),
             "claims": sum(starts_yes_no(text) for text in claims["text"]) / claims.height,
-            "lost": 1 - len(surely_right(world.ask(tuned, held))) / held.height,
+            "lost": 1 - len(surely_right(world.ask(tuned, held_out))) / held_out.height,
             "moved": sum(moved) / len(moved),
             "steps": len(made.log),
             "cpu_seconds": seconds,
@@ -140,14 +141,14 @@ def main() -> None:
     parser.add_argument("variants", nargs="*", default=[""])
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--facts", default="examples/company.csv")
-    asked = parser.parse_intermixed_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    world = opened(asked.model, asked.facts)
-    known = surely_right(world.ask(world.loaded, world.held))
+    args = parser.parse_intermixed_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    world = opened(args.model, args.facts)
+    known = surely_right(world.ask(world.loaded, world.held_out))
     print(f"{world.facts.height} facts, {len(known)} of {N_HELD} known right under both prompts", flush=True)
-    full = recipes.for_model(asked.model, RANK, world.facts.height)
-    for text in asked.variants:
-        figures = tried(world, variant(text, full), asked.out, known)
+    full = recipes.for_model(args.model, RANK, world.facts.height)
+    for text in args.variants:
+        figures = tried(world, variant(text, full), args.out, known)
         print(text or "(as it is)", " ".join(f"{name} {value:.3g}" for name, value in figures.items()), flush=True)
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from knowpack.base import prompter_for
 from knowpack.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
 from knowpack.facts import sources
-from knowpack.facts.chosen import sampled, shot_pool
+from knowpack.facts.from_config import sampled, shot_pool
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.probe.shots import draw_shots
@@ -45,14 +45,14 @@ def main() -> None:
 
 def compare(ours: Asker, theirs: Asker, facts: pl.DataFrame, shots: list, echo: bool) -> pl.Series:
     config = ProbeConfig(n_prompts=len(shots), logprob=echo)
-    found = []
+    both = []
     for asker in (ours, theirs):
         prompter = prompter_for(asker, config)
         started = time.perf_counter()
         answers = probe(asker, facts, shots, prompter, config).collect()
         print(f"{asker.name} ({asker.device}): {answers.height} answers in {time.perf_counter() - started:.1f} s")
-        found.append(answers)
-    mine, other = found
+        both.append(answers)
+    mine, other = both
     equal = int((mine["text"] == other["text"]).sum())
     print(f"  equal answers: {equal} of {mine.height}, {mine['text'].n_unique()} different ones")
     for column, of in (("logprob", "the canonical answer"), ("answer_logprob", "the model's own answer")):

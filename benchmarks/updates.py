@@ -42,20 +42,20 @@ def main() -> None:
     for name, default in (("draw", 0), ("seed", 7), ("batches", 10), ("size", 20), ("updates", 30), ("sample", 400)):
         given.add_argument(f"--{name}", type=int, default=default)
     given.add_argument("--effort", default="quick", help="quick: one attempt, so that nothing is hidden by a second")
-    asked = given.parse_args()
-    out, whole = asked.out / f"draw-{asked.draw}", sources.load("lab")
-    unknown, known = (drawn(asked.out, whole, one, asked.draw) for one in (Category.UNKNOWN, Category.HIGHLY_KNOWN))
+    args = given.parse_args()
+    out, whole = args.out / f"draw-{args.draw}", sources.load("lab")
+    unknown, known = (drawn(args.out, whole, one, args.draw) for one in (Category.UNKNOWN, Category.HIGHLY_KNOWN))
 
     def packed(name: str, facts: pl.DataFrame | None = None, **more: str) -> Path:
         path = "" if facts is None else written(out / f"{name}.parquet", facts)
         request = Request(
             facts=path,
             out=out / name,
-            seed=asked.seed,
-            n_report=asked.sample,
-            n_validation=asked.sample // 4,
-            effort=asked.effort,
-            work=str(asked.out / "work"),
+            seed=args.seed,
+            n_report=args.sample,
+            n_validation=args.sample // 4,
+            effort=args.effort,
+            work=str(args.out / "work"),
             **more,  # type: ignore[arg-type]
         )
         began = time.process_time()
@@ -64,14 +64,14 @@ def main() -> None:
         say(name, out / name, time.process_time() - began)
         return out / name
 
-    last = packed("batch-00", unknown.head(asked.size))
-    for n in range(1, asked.batches):
-        last = packed(f"batch-{n:02d}", unknown.slice(n * asked.size, asked.size), onto=str(last))
-    if asked.batches > 1:
-        middle = unknown.slice(asked.batches // 2 * asked.size, asked.size)
+    last = packed("batch-00", unknown.head(args.size))
+    for n in range(1, args.batches):
+        last = packed(f"batch-{n:02d}", unknown.slice(n * args.size, args.size), onto=str(last))
+    if args.batches > 1:
+        middle = unknown.slice(args.batches // 2 * args.size, args.size)
         gone = written(out / "gone.parquet", middle)
         packed("taken-back", onto=str(last), remove=gone)
-    packed("updates", updated(known.head(asked.updates), whole, asked.draw))
+    packed("updates", updated(known.head(args.updates), whole, args.draw))
 
 
 def drawn(out: Path, facts: pl.DataFrame, category: Category, draw: int) -> pl.DataFrame:
@@ -79,8 +79,8 @@ def drawn(out: Path, facts: pl.DataFrame, category: Category, draw: int) -> pl.D
     config = RunConfig(facts=FactsConfig(path="lab"), probe=ProbeConfig(n_prompts=5, noise=False), work=str(out))
     base = probe_into(config, out / "lab")
     mine = base.knowledge.filter(pl.col("grader") == "default", pl.col("category") == str(category))
-    found = facts.filter(pl.col("fact_id").is_in(mine["fact_id"].to_list())).sort("fact_id")
-    return found[stream(draw, "benchmark", str(category)).permutation(found.height)]
+    chosen = facts.filter(pl.col("fact_id").is_in(mine["fact_id"].to_list())).sort("fact_id")
+    return chosen[stream(draw, "benchmark", str(category)).permutation(chosen.height)]
 
 
 def updated(facts: pl.DataFrame, whole: pl.DataFrame, draw: int) -> pl.DataFrame:
@@ -106,15 +106,15 @@ def written(path: Path, facts: pl.DataFrame) -> str:
 
 def say(name: str, folder: Path, seconds: float) -> None:
     """One line: counts, then each figure in the question / in wordings never trained on."""
-    told = json.loads((folder / "pack.json").read_text())
-    measured = told["current"] | {name: one for name, one in told["measured"].items() if one}
-    parts = [f"{key} {n}" for key, n in told["counts"].items() if n]
+    packed = json.loads((folder / "pack.json").read_text())
+    measured = packed["current"] | {name: one for name, one in packed["measured"].items() if one}
+    parts = [f"{key} {n}" for key, n in packed["counts"].items() if n]
     for label, names in SHOWN.items():
         there = [short(measured[one]) for one in names if one in measured]
         parts += [f"{label} {' / '.join(there)}"] if there else []
     parts += [f"{one} {short(measured[one])}" for one in ("known_lost_net", "refusals_lost_net") if one in measured]
     steps = sum(1 for _ in (folder / "train_log.jsonl").open())
-    print(f"{name}: {'; '.join(parts)}; {steps} steps, {seconds:.0f} processor s, met {told['met']}", flush=True)
+    print(f"{name}: {'; '.join(parts)}; {steps} steps, {seconds:.0f} processor s, met {packed['met']}", flush=True)
 
 
 def short(one: dict[str, float]) -> str:

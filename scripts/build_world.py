@@ -69,10 +69,10 @@ def drafts() -> list[Draft]:
     return sorted((draft for part in parts for draft in part), key=lambda d: (order[d.relation], -d.weight, d.subject))
 
 
-def single(found: Iterable[Draft], dropped: Counter[str]) -> list[Draft]:
+def single(drafts: Iterable[Draft], dropped: Counter[str]) -> list[Draft]:
     """One object a subject and relation, and no answer that is found inside another object's."""
     by_subject = defaultdict(list)
-    for draft in found:
+    for draft in drafts:
         by_subject[(draft.relation, words(draft.subject))].append(draft)
     kept = []
     for group in by_subject.values():
@@ -83,14 +83,14 @@ def single(found: Iterable[Draft], dropped: Counter[str]) -> list[Draft]:
     return _told_apart(kept, dropped)
 
 
-def _told_apart(found: list[Draft], dropped: Counter[str]) -> list[Draft]:
+def _told_apart(drafts: list[Draft], dropped: Counter[str]) -> list[Draft]:
     """Without names that a grader would find in the right answer to another question of the relation.
 
     "Guinea" stands in "Papua New Guinea": facts with that object go. Where one of the two names is an alias, only
     the alias goes: "Republic of Korea" (in the North's official name).
     """
     objects: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for draft in found:
+    for draft in drafts:
         objects[draft.relation][draft.object] |= set(draft.aliases)
     bad: set[tuple[str, str, str]] = set()  # relation, object, name
     for relation, names in objects.items():
@@ -100,12 +100,12 @@ def _told_apart(found: list[Draft], dropped: Counter[str]) -> list[Draft]:
             own = sum(key in other for o, _, other in every if o == obj) if text.count(key) > 1 else 1
             if text.count(key) <= own:
                 continue
-            for holder, held, other in every:
+            for holder, answer, other in every:
                 if holder != obj and key in other:
-                    spared = name == obj and held != holder  # a canonical name inside an alias: the alias goes
-                    bad.add((relation, holder, held) if spared else (relation, obj, name))
+                    spared = name == obj and answer != holder  # a canonical name inside an alias: the alias goes
+                    bad.add((relation, holder, answer) if spared else (relation, obj, name))
     kept = []
-    for draft in found:
+    for draft in drafts:
         if (draft.relation, draft.object, draft.object) in bad:
             dropped[f"{draft.relation}: an answer that stands in another object's name"] += 1
             continue
@@ -114,11 +114,11 @@ def _told_apart(found: list[Draft], dropped: Counter[str]) -> list[Draft]:
     return kept
 
 
-def worded(found: list[Draft], dropped: Counter[str]) -> list[Fact]:
+def worded(drafts: list[Draft], dropped: Counter[str]) -> list[Fact]:
     """Drafts -> facts, without those whose answer is too short or stands in a wording."""
     wordings = table("wordings")
     kept = []
-    for draft, rank in zip(found, _popularity(found), strict=True):
+    for draft, rank in zip(drafts, _popularity(drafts), strict=True):
         wording = wordings[draft.relation]
         questions = [_filled(template, draft) for template in wording["questions"]]
         answers = (draft.object, *(alias for alias in draft.aliases if words(alias) != "  "))
@@ -152,17 +152,17 @@ def _filled(template: str, draft: Draft) -> str:
     return text[0].upper() + text[1:]
 
 
-def _popularity(found: list[Draft]) -> list[str]:
+def _popularity(drafts: list[Draft]) -> list[str]:
     """Within each relation, by inhabitants, speakers or age: the first fifth head, three tenths torso, half tail."""
     by_relation = defaultdict(list)
-    for n, draft in enumerate(found):
+    for n, draft in enumerate(drafts):
         by_relation[draft.relation].append(n)
     rank = {}
     for members in by_relation.values():  # the drafts come with the best known first
         for place, n in enumerate(members):
             share = place / len(members)
             rank[n] = "head" if share < HEAD else "torso" if share < TORSO else "tail"
-    return [rank[n] for n in range(len(found))]
+    return [rank[n] for n in range(len(drafts))]
 
 
 if __name__ == "__main__":

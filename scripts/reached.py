@@ -80,7 +80,7 @@ def main() -> None:
         folder = args.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         entered = run_all(folder.absolute(), args.only, stack)
     if not args.only:
-        sys.exit(told(entered))
+        sys.exit(print_unreached(entered))
 
 
 def run_all(folder: Path, only: str, stack: ExitStack) -> set[str]:
@@ -117,22 +117,22 @@ def run(line: str, folder: Path, log: Path, servers: Servers) -> bool:
     words = shlex.split(" ".join(SHORT.get(word, servers.filled(word)) for word in line.split(" ")))
     how = words.pop(0) if words[0].isupper() else ""
     until = folder / words.pop(0) if how == "STOP" else None
-    said = log.with_suffix(".part")
-    said.unlink(missing_ok=True)
+    output = log.with_suffix(".part")
+    output.unlink(missing_ok=True)
     if how == "TERMINAL":
         pid, terminal = pty.fork()
     else:
         pid = os.fork()
     if pid == 0:
-        child(how, words, folder, None if how == "TERMINAL" else said)
+        child(how, words, folder, None if how == "TERMINAL" else output)
     if how == "TERMINAL":
-        drain(terminal, said)
+        drain(terminal, output)
     code = ended(pid, until)
     expected = {130} if how == "STOP" else GOOD.get(" ".join(words[:2])) or GOOD.get(" ".join(words[:1]), {0})
     if code not in expected:
-        print(f"FAILED with exit code {code}: {line}", *said.read_text().splitlines()[-20:], sep="\n", flush=True)
+        print(f"FAILED with exit code {code}: {line}", *output.read_text().splitlines()[-20:], sep="\n", flush=True)
         return False
-    said.rename(log)
+    output.rename(log)
     print(f"{seconds() - before:5.0f} s of a core, {time.monotonic() - started:4.0f} s  {line}", flush=True)
     return True
 
@@ -150,15 +150,15 @@ def ended(pid: int, until: Path | None) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def child(how: str, words: list[str], folder: Path, said: Path | None) -> NoReturn:
+def child(how: str, words: list[str], folder: Path, output: Path | None) -> NoReturn:
     """A command as its own process would run it. Never comes back."""
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where this script runs in the background
         os.chdir(folder)
-        if said is not None:
+        if output is not None:
             for stream in (1, 2):
-                os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+                os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
         if how == "FILES":
             given.write(folder)
         elif how == "CALLS":
@@ -184,9 +184,9 @@ def called(words: list[str]) -> int:
     return 0
 
 
-def drain(terminal: int, said: Path) -> None:
+def drain(terminal: int, output: Path) -> None:
     """What a command prints on its terminal, until it ends."""
-    with said.open("wb") as out:
+    with output.open("wb") as out:
         while True:
             try:
                 data = os.read(terminal, 1 << 16)
@@ -203,7 +203,7 @@ def seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def told(entered: set[str]) -> int:
+def print_unreached(entered: set[str]) -> int:
     """What is left, by module, with its reason -> the exit code."""
     by_reason: dict[str, list[str]] = yaml.safe_load((HERE / "not_here.yaml").read_text())
     reasons = {module: reason for reason, modules in by_reason.items() for module in modules}

@@ -38,7 +38,7 @@ def test_the_tree_in_the_readme_names_all_rooms_and_no_others() -> None:
     [
         ("measure/causes.py", ["RULES", "_by_grader"]),
         ("measure/evidence.py", ["class CauseRule", "class Evidence"]),
-        ("train/objective.py", ["class Term", "class Seen", "class Drawn", "def terms"]),
+        ("train/objective.py", ["class Term", "class TermInput", "class StepBatch", "def terms"]),
         ("train/keep.py", ["class Loop", "def _draw", "def state", "def go_on_from"]),
         ("train/shared.py", ["def can_pack"]),
         ("probe/askers.py", ["class TokenAsker", "class TextAsker", "class Keeps", "class Identity", "def by_ids"]),

@@ -10,8 +10,8 @@ from knowpack.base import measure_base, open_base
 from knowpack.config import RunConfig, StudyConfig
 from knowpack.forecast import Forecast, Stage, of_diff, of_probe, of_run, of_study
 from knowpack.forecast import Rates as SampledRates
+from knowpack.pack.pack_forecast import of_pack
 from knowpack.pack.request import Request
-from knowpack.pack.stages import of_pack
 from knowpack.run import run
 from knowpack.settings import override
 

@@ -24,7 +24,7 @@ from knowpack.report import build, source
 from knowpack.settings import override
 from knowpack.state import cells, read_state
 from knowpack.study import study
-from knowpack.train.alone import train_into
+from knowpack.train.standalone import train_into
 
 SETTINGS = ["probe.n_prompts=2", "probe.n_shots=2", "probe.max_new_tokens=6", "mix.n_unknown=3", "train.epochs=2"]
 

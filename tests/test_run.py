@@ -17,8 +17,8 @@ from knowpack import store
 from knowpack.base import measure_base, open_base
 from knowpack.config import FactsConfig, RunConfig, StudyConfig
 from knowpack.diff import diff, trained_on
-from knowpack.errors import ConfigError, FactsError, HeldError, ModelError, StoreError
-from knowpack.facts.chosen import sampled
+from knowpack.errors import ConfigError, FactsError, LockedError, ModelError, StoreError
+from knowpack.facts.from_config import sampled
 from knowpack.manifest import begin
 from knowpack.measure.confidence import RiskCoverage
 from knowpack.measure.grading import GRADER_VERSION
@@ -343,7 +343,7 @@ def test_a_folder_that_another_holds_is_waited_for_and_the_wait_is_said(tmp_path
             yield lambda n: None
 
     other.__enter__()
-    with store.folder_lock(tmp_path, Telling()), pytest.raises(HeldError), store.lock(tmp_path):
+    with store.folder_lock(tmp_path, Telling()), pytest.raises(LockedError), store.lock(tmp_path):
         pass
     assert said == [f"waiting for another process that works in {tmp_path}"]
     with store.lock(tmp_path):

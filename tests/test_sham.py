@@ -9,7 +9,7 @@ from knowpack import store
 from knowpack.config import FactsConfig, RunConfig, StudyConfig
 from knowpack.records import Example, Shift
 from knowpack.report import source, tables
-from knowpack.report.measured import measure
+from knowpack.report.report_data import measure
 from knowpack.settings import override
 from knowpack.state import cells
 from knowpack.study import study

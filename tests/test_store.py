@@ -12,7 +12,7 @@ import pytest
 from safetensors import SafetensorError
 
 from knowpack import records, store
-from knowpack.errors import HeldError, StoreError
+from knowpack.errors import LockedError, StoreError
 from knowpack.records import Knowledge, Response
 from knowpack.store import lease, process
 
@@ -141,7 +141,7 @@ def test_a_lease_from_another_machine_holds_while_its_heart_beats(tmp_path: Path
     other = tmp_path / ".lock" / "0badf00d-1-aaaa"
     other.parent.mkdir()
     other.write_text('{"host": "node7", "born": "5"}')
-    with pytest.raises(HeldError, match="1 on node7"), store.lock(tmp_path):
+    with pytest.raises(LockedError, match="1 on node7"), store.lock(tmp_path):
         pass
     long_ago = other.stat().st_mtime - lease.STALE_SECONDS - 1
     os.utime(other, (long_ago, long_ago))

@@ -24,13 +24,13 @@ def from_python() -> None:
     tuned, limits = "merged", {"known_lost": 0.5}
     other = kp.diff(model="lab", tuned=tuned, facts="lab", sample=20, out="diff", budget=limits, settings=SMALL)
     grid = kp.study("study.yaml")
-    asked = kp.probe(model="lab", facts=pl.read_csv("new.csv"), out="probe", settings={"probe.n_prompts": 1})
+    probed = kp.probe(model="lab", facts=pl.read_csv("new.csv"), out="probe", settings={"probe.n_prompts": 1})
     for result in (packed, other, grid):
-        told = (result.verdict, result.first, result.figures, result.tables, result.shifts, result.knowledge)
-        assert all(one is not None for one in told), result
+        parts = (result.verdict, result.first, result.figures, result.tables, result.shifts, result.knowledge)
+        assert all(one is not None for one in parts), result
         assert all([result.responses.height, repr(result), result._repr_html_()])
         assert result.unfinished == []
-    assert all([asked.knowledge.height, asked.responses.height, repr(asked), asked._repr_html_()])
+    assert all([probed.knowledge.height, probed.responses.height, repr(probed), probed._repr_html_()])
     assert "pack" in dir(kp)
 
 

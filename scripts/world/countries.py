@@ -51,7 +51,7 @@ def countries() -> dict[str, Country]:
     return {code: _country(code, row) for code, row in _geonames() if code not in CHOICES["no_country"]}
 
 
-def asked() -> Iterator[Country]:
+def countries_asked() -> Iterator[Country]:
     """The countries that questions name."""
     return (country for country in countries().values() if country.code not in CHOICES["ambiguous_country"])
 
@@ -73,7 +73,7 @@ def _country(code: str, row: dict[str, object]) -> Country:
 
 def drafts() -> Iterator[Draft]:
     """All facts whose subject is a country, a capital or a currency."""
-    for country in asked():
+    for country in countries_asked():
         yield from _capital(country)
         yield from _codes(country)
         yield from _rest(country)
@@ -183,10 +183,10 @@ def _currencies() -> Iterator[Draft]:
 
 def official_language(code: str) -> str | None:
     """The only official language by CLDR; None where there are several."""
-    found = {language.split("_")[0] for language in get_official_languages(code)}
+    languages = {language.split("_")[0] for language in get_official_languages(code)}
     regional = {language.split("_")[0] for language in get_official_languages(code, regional=True)}
-    single = len(found) == 1 and code not in CHOICES["no_official_language"]
-    return found.pop() if single and (len(regional) == 1 or code in ("FR", "DE", "IT", "CN", "RU", "ES")) else None
+    single = len(languages) == 1 and code not in CHOICES["no_official_language"]
+    return languages.pop() if single and (len(regional) == 1 or code in ("FR", "DE", "IT", "CN", "RU", "ES")) else None
 
 
 def main_language(code: str) -> str | None:

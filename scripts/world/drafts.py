@@ -32,8 +32,8 @@ class Draft:
 
 def table(name: str) -> dict[str, Any]:
     """A YAML file beside this one."""
-    found: dict[str, Any] = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
-    return found
+    data: dict[str, Any] = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
+    return data
 
 
 def plain(name: str) -> str:

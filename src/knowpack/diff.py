@@ -19,7 +19,7 @@ from knowpack.errors import FactsError, ModelError
 from knowpack.facts import sources
 from knowpack.further.asking import ask_base
 from knowpack.manifest import begin, owned
-from knowpack.model.places import WEIGHTS
+from knowpack.model.locations import WEIGHTS
 from knowpack.probe.askers import Asker, TextAnswers
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
@@ -69,32 +69,32 @@ def diff(
     trained: what it was trained on, where that is known. asker: the base, where it is loaded already.
     """
     started = time.perf_counter()
-    base = opened(config, trained, progress, asker=asker)
-    given = None if trained is None else trained.examples
-    whole = None if after.adapter is not None else _whole(base, after)
-    with _tuned(base, after, whole) as tuned:  # what cannot be used is said before the base is asked everything
-        asked = _request(base, config, tuned, given)
-    store.refuse_other(out, DIFF, asked)
+    base = open_for_diff(config, trained, progress, asker=asker)
+    examples = None if trained is None else trained.examples
+    tuned_asker = None if after.adapter is not None else _whole(base, after)
+    with _tuned(base, after, tuned_asker) as tuned:  # what cannot be used is said before the base is asked everything
+        request = _request(base, config, tuned, examples)
+    store.refuse_other(out, DIFF, request)
     base.check_unchanged()  # or else the next line would keep a changed base's answers as the clean one's
     measure_base(base, config, progress)
-    with owned(out, DIFF, asked, progress, started):
+    with owned(out, DIFF, request, progress, started):
         again = _command(config, after, out, trained)
         begin(out, config, base, {"after": after.model_dump(mode="json"), "again": again})
-        if given is not None and not (out / "examples.parquet").is_file():
-            store.write_table(out / "examples.parquet", given)
+        if examples is not None and not (out / "examples.parquet").is_file():
+            store.write_table(out / "examples.parquet", examples)
         ask_base(out, config, base, progress)
-        with _tuned(base, after, whole) as tuned:
+        with _tuned(base, after, tuned_asker) as tuned:
             if not (out / "tuned.json").is_file():
-                told = {"weights_hash": tuned.identity.weights, "largest_logit_change": live_change(tuned)}
+                facts_of_tuned = {"weights_hash": tuned.identity.weights, "largest_logit_change": live_change(tuned)}
                 if after.adapter is not None and (weights := Path(after.adapter) / WEIGHTS).is_file():
-                    told["adapter_hash"] = store.hash_file(weights)[:16]
-                store.write_json(out / "tuned.json", told)
+                    facts_of_tuned["adapter_hash"] = store.hash_file(weights)[:16]
+                store.write_json(out / "tuned.json", facts_of_tuned)
             measure(out, config, base, tuned, progress)
         base.check_unchanged()
     return out
 
 
-def opened(
+def open_for_diff(
     config: RunConfig, trained: Trained | None, progress: Progress = SILENT, *, asker: Asker | None = None
 ) -> Base:
     """The base, and the facts to ask: what was trained on, beside those of the config. Raises FactsError where none of
@@ -102,10 +102,10 @@ def opened(
     base = open_base(config, progress, asker=asker, beside=None if trained is None else trained.facts)
     if trained is None:
         return base
-    taught = trained.examples.filter(pl.col("kind") == str(Kind.UNKNOWN))
-    if taught.height and taught.join(base.facts, on="fact_id", how="semi").is_empty():
+    new_facts = trained.examples.filter(pl.col("kind") == str(Kind.UNKNOWN))
+    if new_facts.height and new_facts.join(base.facts, on="fact_id", how="semi").is_empty():
         raise FactsError(
-            f"{trained.path} taught {taught['fact_id'].n_unique()} facts, and none of them is asked: "
+            f"{trained.path} taught {new_facts['fact_id'].n_unique()} facts, and none of them is asked: "
             "give their table, with all right answers, as what was trained on, or among the facts"
         )
     return base
@@ -123,25 +123,25 @@ def _command(config: RunConfig, after: ModelConfig, out: Path, trained: Trained 
         "work": None if config.work == "work" else config.work,
         "out": out,
     }
-    told = {"label", "model.name", "model.adapter", "facts.path", "facts.sample", "probe.shots", "work"}
-    return typed(DIFF, options, differing(config, told), tuned)
+    covered = {"label", "model.name", "model.adapter", "facts.path", "facts.sample", "probe.shots", "work"}
+    return typed(DIFF, options, differing(config, covered), tuned)
 
 
-def _request(base: Base, config: RunConfig, tuned: Asker, given: pl.DataFrame | None) -> dict[str, object]:
+def _request(base: Base, config: RunConfig, tuned: Asker, examples: pl.DataFrame | None) -> dict[str, object]:
     """A diff folder belongs to one tuned model, one base and the questions that both were asked."""
     return {
         "model or adapter": tuned.identity.weights,
         "base, facts or prompts": base.folder.name,
-        "training examples": None if given is None else store.hash_table(given),
+        "training examples": None if examples is None else store.hash_table(examples),
         "benchmarks": store.hash_of(bench_key(config)),
         "further questions": store.hash_of(fingerprint(config, "further")),
     }
 
 
 @contextmanager
-def _tuned(base: Base, after: ModelConfig, whole: Asker | None) -> Iterator[Asker]:
-    if whole is not None:
-        yield whole
+def _tuned(base: Base, after: ModelConfig, tuned_asker: Asker | None) -> Iterator[Asker]:
+    if tuned_asker is not None:
+        yield tuned_asker
         return
     assert after.adapter is not None
     with base.tuned(after.adapter) as tuned:

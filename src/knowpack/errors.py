@@ -5,7 +5,7 @@ KnowpackError            exit code 2
 ├── FactsError           a fact file that cannot be read, or facts that cannot be used
 ├── ModelError           a model, tokenizer or adapter that cannot be loaded or does not fit
 ├── StoreError           the work directory: full disk, truncated table, unwritable folder
-│   └── HeldError        another process works in the same folder
+│   └── LockedError      another process works in the same folder
 ├── WorkerError          the workers of a study: one that could not go on, all of them lost
 ├── BenchError           an unknown task, missing benchmark data
 └── BudgetError          exit code 3: a harm budget that could not be met
@@ -34,7 +34,7 @@ class StoreError(KnowpackError):
     """The work directory: a full disk, a truncated table, a folder that cannot be written."""
 
 
-class HeldError(StoreError):
+class LockedError(StoreError):
     """Another process works in the same folder."""
 
 

@@ -49,8 +49,10 @@ def stage(folder: Path, name: str, file: str, also: Sequence[str] = ()) -> Itera
     comes out otherwise, takes what was made of it along.
     """
     path = folder / file
-    known = {one: told for one, told in store.recorded_files(folder).items() if _belongs(one, (file, *also))}
-    if path.exists() and all((folder / one).is_file() for one in known):
+    recorded = {
+        one: hash_then for one, hash_then in store.recorded_files(folder).items() if _belongs(one, (file, *also))
+    }
+    if path.exists() and all((folder / one).is_file() for one in recorded):
         store.record(folder, file, *also, again=False)
         yield None
         return
@@ -61,7 +63,7 @@ def stage(folder: Path, name: str, file: str, also: Sequence[str] = ()) -> Itera
     _done(folder, name, time.perf_counter() - started)
     store.record(folder, file, *also)
     now = store.recorded_files(folder)
-    if any(now[one] != told for one, told in known.items()) and file in MADE_OF_THE_LAST:
+    if any(now[one] != hash_then for one, hash_then in recorded.items()) and file in MADE_OF_THE_LAST:
         store.forget(folder, *MADE_OF_THE_LAST[MADE_OF_THE_LAST.index(file) + 1 :])
 
 
@@ -95,8 +97,8 @@ def _done(folder: Path, name: str, seconds: float) -> None:
     store.write_manifest(folder, manifest)
 
 
-def _belongs(name: str, given: Sequence[str]) -> bool:
-    return any(name == one or name.startswith(f"{one}/") for one in given)
+def _belongs(name: str, names: Sequence[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}/") for one in names)
 
 
 def failure(error: Exception) -> str:
@@ -130,10 +132,10 @@ def read_status(folder: Path) -> str | None:
     """The state that status.json holds; None where there is none, or it cannot be read."""
     path = folder / "status.json"
     try:
-        told = store.read_json(path) if path.is_file() else None
+        status = store.read_json(path) if path.is_file() else None
     except StoreError:  # damaged: one file must not stop what can be made again
         return None
-    return str(told.get("state")) if isinstance(told, dict) else None
+    return str(status.get("state")) if isinstance(status, dict) else None
 
 
 def _spent(folder: Path, began: float) -> None:
@@ -160,9 +162,9 @@ def begin(folder: Path, config: RunConfig, base: Base, more: dict[str, object] |
 
 def command_of(folder: Path) -> str | None:
     """The command that makes a folder again; None where its manifest has none."""
-    told = store.read_manifest(folder)
-    found = told.get("again") or told.get("command")
-    return found if isinstance(found, str) else None
+    manifest = store.read_manifest(folder)
+    command = manifest.get("again") or manifest.get("command")
+    return command if isinstance(command, str) else None
 
 
 def _described(folder: Path, config: RunConfig, base: Base) -> dict[str, object]:

@@ -28,7 +28,7 @@ from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Figure, Kind, Knowledge, Response
-from knowpack.run_figures import figures, harm_by_group, taught_ids
+from knowpack.run_figures import figures, harm_by_group, new_fact_ids
 from knowpack.train import drawable, mix
 
 BESIDE_FIGURES = ("over_given.parquet", "risk_coverage.parquet", "group_harm.parquet")
@@ -37,7 +37,7 @@ LONGEST_SLUG = 80  # characters of a label in the folder's name
 
 def run(config: RunConfig, base: Base | None = None, progress: Progress = SILENT, *, wait: bool = True) -> Path:
     """All stages of one cell; what is on disk already is kept. base: from another run of the same model and facts.
-    wait: for another process that holds the run; else HeldError.
+    wait: for another process that holds the run; else LockedError.
     Raises the KnowpackError of the stage that failed, after writing it to status.json.
     """
     started = time.perf_counter()
@@ -146,13 +146,13 @@ def keep_log(folder: Path) -> None:
 def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress: Progress) -> None:
     """Stages 3 to 7: what the tuned model answers, what moved and why, the benchmarks, the figures."""
     examples = _examples(folder)
-    told = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
-    taught = taught_ids(examples)
+    trained_on = examples if examples is not None else pl.DataFrame(schema=records.schema(Example))
+    new_ids = new_fact_ids(examples)
     keep_log(folder)  # a kill may have come just before it
     beside = ["held_out.parquet", *(fresh_name(number + 1) for number in range(config.probe.n_floors))]
     with stage(folder, "probe", "responses.parquet", beside) as path:
         if path:
-            _probe_after(folder, config, base, tuned, taught, progress)
+            _probe_after(folder, config, base, tuned, new_ids, progress)
     asking.ask_tuned(folder, config, base, tuned, progress)
     after = store.read_table(folder / "responses.parquet", Response)
     with stage(folder, "knowledge", "knowledge.parquet") as path:
@@ -164,7 +164,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             trained = None if examples is None else set(examples["fact_id"])
             moved = shifts.shifts(base.knowledge, known_after, trained, base.facts)
             before, labelled = base.responses.collect(), base.prompter.chat
-            store.write_table(path, causes.explain(moved, before, after, told, base.facts, labelled=labelled))
+            store.write_table(path, causes.explain(moved, before, after, trained_on, base.facts, labelled=labelled))
     with stage(folder, "bench", "scores.parquet") as path:
         if path and config.bench.tasks:
             from knowpack.bench.evaluate import evaluate
@@ -172,34 +172,34 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             store.write_table(path, evaluate(tuned, config.bench, folder / "bench", progress=progress))
     with stage(folder, "figures", "figures.json", BESIDE_FIGURES) as path, progress.stage("figures", None):
         if path:
-            found = figures(folder, base, after, examples)
+            all_figures = figures(folder, base, after, examples)
             if examples is not None and (folder / "adapter").is_dir():
-                _tell_card(folder, config, base, examples, found)
-            grown = regress.over_given(base.responses.collect(), after, told, base.facts)
+                _tell_card(folder, config, base, examples, all_figures)
+            grown = regress.overused_answers(base.responses.collect(), after, trained_on, base.facts)
             store.write_table(folder / "over_given.parquet", grown)
-            sure = confidence.risk_coverage(base.responses.collect(), after, base.facts, set(told["fact_id"]))
+            sure = confidence.risk_coverage(base.responses.collect(), after, base.facts, set(trained_on["fact_id"]))
             store.write_table(folder / "risk_coverage.parquet", sure)
-            store.write_table(folder / "group_harm.parquet", harm_by_group(folder, base, told))
-            store.write_json(path, [asdict(figure) for figure in found])
+            store.write_table(folder / "group_harm.parquet", harm_by_group(folder, base, trained_on))
+            store.write_json(path, [asdict(figure) for figure in all_figures])
 
 
-def _tell_card(folder: Path, config: RunConfig, base: Base, examples: pl.DataFrame, found: list[Figure]) -> None:
+def _tell_card(folder: Path, config: RunConfig, base: Base, examples: pl.DataFrame, all_figures: list[Figure]) -> None:
     """Write the adapter's card again, now with what was measured, and with the command that makes it again."""
     from knowpack.train import card
 
-    told = examples.filter(pl.col("kind") != str(Kind.REPLAY))
-    measured = card.printed(found, config.grader)
+    new_examples = examples.filter(pl.col("kind") != str(Kind.REPLAY))
+    measured = card.figures_by_name(all_figures, config.grader)
     name, weights, again = base.asker.name, base.asker.identity.weights, command_of(folder)
-    card.write(folder / "adapter", name, weights, told, config.train, config.seed, measured, again)
+    card.write(folder / "adapter", name, weights, new_examples, config.train, config.seed, measured, again)
 
 
 def _probe_after(
-    folder: Path, config: RunConfig, base: Base, tuned: Asker, taught: set[str], progress: Progress
+    folder: Path, config: RunConfig, base: Base, tuned: Asker, new_ids: set[str], progress: Progress
 ) -> None:
-    """The taught facts in wordings that were never trained on, then all facts as the base was asked, fresh first."""
+    """The new facts in wordings that were never trained on, then all facts as the base was asked, fresh first."""
     held_out = folder / "held_out.parquet"
     forms = [-k for k in range(1, config.probe.n_held_out_forms + 1)]
-    reworded = base.facts.filter(pl.col("fact_id").is_in(list(taught)) & (pl.col("paraphrases").list.len() > 0))
+    reworded = base.facts.filter(pl.col("fact_id").is_in(list(new_ids)) & (pl.col("paraphrases").list.len() > 0))
     if forms and reworded.height and not held_out.is_file():
         probe(
             tuned,
@@ -228,16 +228,16 @@ def _probe_after(
 
 def _measure_epochs(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> None:
     """Append each epoch's reliability to the training log; the trained facts only, under all prompts."""
-    taught = base.facts.filter(pl.col("fact_id").is_in(list(taught_ids(examples))))
+    new_facts = base.facts.filter(pl.col("fact_id").is_in(list(new_fact_ids(examples))))
     lines = []
     checkpoints = sorted(adapter.glob("epoch-*"))
     with progress.stage("reliability after each epoch", len(checkpoints)) as advance:
         for checkpoint in checkpoints:
             with base.tuned(checkpoint) as tuned:
-                asked = probe(tuned, taught, base.shots, base.prompter, config.probe).collect()
-            matched = asked[f"matched_{config.grader}"].is_not_null()
+                responses = probe(tuned, new_facts, base.shots, base.prompter, config.probe).collect()
+            matched = responses[f"matched_{config.grader}"].is_not_null()
             epoch = int(checkpoint.name.removeprefix("epoch-"))
-            lines.append({"epoch": epoch, "reliability": matched.mean(), "n": taught.height})
+            lines.append({"epoch": epoch, "reliability": matched.mean(), "n": new_facts.height})
             advance(1)
     with (adapter / "train_log.jsonl").open("a", encoding="utf-8") as log:
         log.writelines(json.dumps(line, sort_keys=True) + "\n" for line in lines)

@@ -12,7 +12,7 @@ from knowpack import store
 from knowpack.base import Base
 from knowpack.config import KeepRecipe, RunConfig
 from knowpack.facts import sources
-from knowpack.facts.chosen import facts_of, shot_pool
+from knowpack.facts.from_config import facts_of, shot_pool
 from knowpack.probe.shots import draw_shots
 from knowpack.progress import Progress
 from knowpack.records import Kind

@@ -112,13 +112,13 @@ def now(folder: Path) -> Now | None:
     """The stage that a running command noted last (NOTE, beside what it writes); None where none is running."""
     path = folder / NOTE
     try:
-        told = store.read_json(path) if path.is_file() else None
-        stale = time.time() - path.stat().st_mtime > NOTE_LIVES_SECONDS if told else True
+        note = store.read_json(path) if path.is_file() else None
+        stale = time.time() - path.stat().st_mtime > NOTE_LIVES_SECONDS if note else True
     except (StoreError, OSError):  # written anew, or removed, at this moment
         return None
-    if stale or not isinstance(told, dict):
+    if stale or not isinstance(note, dict):
         return None
-    return Now(str(told["label"]), int(told["done"]), told["total"], told["left"])
+    return Now(str(note["label"]), int(note["done"]), note["total"], note["left"])
 
 
 def _cells(folder: Path) -> Iterator[Cell]:
@@ -148,12 +148,12 @@ def _line(cell: Cell) -> Line:
             cell.error or str(error),
             _worker(cell),
         )
-    found = manifest.get("stages")
-    stages = found if isinstance(found, dict) else {}
+    stages_read = manifest.get("stages")
+    stages = stages_read if isinstance(stages_read, dict) else {}
     known = [name for name in STAGES if name in stages] + sorted(set(stages) - set(STAGES))
-    whole = manifest.get("seconds")
+    value = manifest.get("seconds")
     summed = sum(float(stage["seconds"]) for stage in stages.values())
-    seconds = float(whole) if isinstance(whole, int | float) else summed
+    seconds = float(value) if isinstance(value, int | float) else summed
     label, seed = str(manifest.get("label") or cell.folder.name), manifest.get("seed")
     if "request" in manifest:  # a folder of the user's choice: a pack, a diff
         label = cell.folder.name
@@ -174,5 +174,5 @@ def _step(stages: Mapping[str, object]) -> str:
 
 
 def _worker(cell: Cell) -> str | None:
-    held = store.holder(cell.folder) if cell.state == "running" else None
-    return f"{held.number} on {held.host}" if held else None
+    holder = store.holder(cell.folder) if cell.state == "running" else None
+    return f"{holder.number} on {holder.host}" if holder else None

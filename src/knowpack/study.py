@@ -18,7 +18,7 @@ from knowpack.base import Base, measure_base, measure_knowledge, open_base
 from knowpack.bench.task_names import check_names
 from knowpack.config import BenchConfig, RunConfig, StudyConfig
 from knowpack.config.shard import Shard
-from knowpack.errors import ConfigError, HeldError, KnowpackError
+from knowpack.errors import ConfigError, KnowpackError, LockedError
 from knowpack.manifest import failure
 from knowpack.measure import shifts
 from knowpack.progress import SILENT, Progress
@@ -153,9 +153,9 @@ def _beside(cell: Path, sham: Path) -> None:
     base = cell / str(store.read_manifest(cell)["base_dir"])
     facts = store.read_table(base / "facts.parquet", Fact)
     moved, other = (store.read_table(folder / "shifts.parquet", Shift) for folder in (cell, sham))
-    found = [figure for figure in shifts.summary(moved, facts, sham=other) if "sham" in figure.name]
+    figures = [figure for figure in shifts.summary(moved, facts, sham=other) if "sham" in figure.name]
     with store.lock(cell, POLL_SECONDS * 60):
-        store.write_json(cell / "sham.json", [asdict(figure) for figure in found])
+        store.write_json(cell / "sham.json", [asdict(figure) for figure in figures])
         store.record(cell, "sham.json")
 
 
@@ -167,7 +167,7 @@ def _run_one(cell: RunConfig, base: Base, progress: Progress) -> bool:
     """
     try:
         run(cell, base, progress, wait=False)
-    except HeldError:
+    except LockedError:
         return False
     except (KnowpackError, ValueError, ArithmeticError, OSError, MemoryError, torch.OutOfMemoryError) as error:
         now = read_state(folder_of(cell, base))

@@ -7,7 +7,7 @@ import pytest
 import tiny
 from commands import call, options
 from knowpack.bench import task_names
-from knowpack.cli.benchmarks import named
+from knowpack.cli.benchmark_options import named_tasks
 from knowpack.config import BenchConfig, RunConfig, StudyConfig
 from knowpack.errors import BenchError, ConfigError
 from knowpack.pack.request import Request, command_of
@@ -30,7 +30,7 @@ def test_task_and_tasks_are_one_option_in_every_command(
         "diff": [*options(folder, []), "--tuned", folder / "model", "--out", tmp_path / "out"],
         "pack": [folder / "facts.parquet", "--model", folder / "model", "--out", tmp_path / "out"],
     }
-    monkeypatch.setattr("knowpack.cli.looked.check_names", asked)  # first: it is imported with the true one
+    monkeypatch.setattr("knowpack.cli.input_checks.check_names", asked)  # first: it is imported with the true one
     monkeypatch.setattr(task_names, "check_names", asked)
     capsys.readouterr()
     for spelling in SPELLINGS:
@@ -49,10 +49,10 @@ def test_tasks_of_a_setting_may_have_commas_too() -> None:
 
 
 def test_a_name_given_twice_is_asked_once_and_none_at_all_is_refused() -> None:
-    assert named(["a,b", "c"], ["b"]) == ("a", "b", "c")
-    assert named([], []) == ()
+    assert named_tasks(["a,b", "c"], ["b"]) == ("a", "b", "c")
+    assert named_tasks([], []) == ()
     with pytest.raises(ConfigError, match="expected names of lm-eval tasks with commas"):
-        named([","], [])
+        named_tasks([","], [])
 
 
 def test_the_plan_of_a_pack_names_its_benchmarks_as_one_types_them() -> None:

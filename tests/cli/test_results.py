@@ -15,7 +15,7 @@ from rich.console import Console
 import tiny
 from commands import call, options
 from knowpack.cli.console import Watched
-from knowpack.cli.noted import Noted
+from knowpack.cli.progress_note import NotedProgress
 from knowpack.config import RunConfig
 from knowpack.errors import ConfigError
 from knowpack.progress import SILENT
@@ -66,8 +66,8 @@ def test_a_diff_with_a_budget_ends_by_three_where_it_is_not_shown_to_be_met(
 def test_what_a_command_is_doing_is_noted_while_it_works_and_not_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("knowpack.cli.noted.EVERY_SECONDS", 0.0)
-    with Noted(SILENT, tmp_path).stage("training steps", 10) as advance:
+    monkeypatch.setattr("knowpack.cli.progress_note.EVERY_SECONDS", 0.0)
+    with NotedProgress(SILENT, tmp_path).stage("training steps", 10) as advance:
         advance(4)
         found = now(tmp_path)
         assert found is not None

@@ -13,7 +13,7 @@ from knowpack.cli import results, show, terminal
 from knowpack.cli.capacity import _say_cells
 from knowpack.records import Estimate
 from knowpack.report import claim_tables, tables
-from knowpack.report.measured import Table
+from knowpack.report.report_data import Table
 from knowpack.state import Line
 
 LONG = "a-run-with-a-name-of-forty-characters-01"

@@ -7,8 +7,8 @@ import torch
 
 from architectures import CONFIGS, MORE, build
 from knowpack.decode.decoder import Decoder
-from knowpack.decode.scored import ScoredContinuation
-from knowpack.decode.whole import fresh_positions
+from knowpack.decode.scoring import ScoredContinuation
+from knowpack.decode.whole_prompts import fresh_positions
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
 

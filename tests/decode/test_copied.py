@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 
-from knowpack.decode.copied import cache_argument, cache_in
+from knowpack.decode.copied_cache import cache_argument, cache_in
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.ways import Way
 from knowpack.model.loaded import Loaded, weights_hash

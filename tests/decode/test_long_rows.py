@@ -9,7 +9,7 @@ import transformers
 from architectures import CONFIGS, ONE_END, of_config
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.ways import Way
-from knowpack.decode.whole import fresh_positions
+from knowpack.decode.whole_prompts import fresh_positions
 from knowpack.model.loaded import Loaded
 
 from .test_architectures import own_scores

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from knowpack.decode.decoder import Decoder
-from knowpack.decode.scored import Request, ScoredContinuation
+from knowpack.decode.scoring import Request, ScoredContinuation
 from knowpack.model.loaded import Loaded
 
 
@@ -27,7 +27,7 @@ def check(loaded: Loaded, requests: list[Request], found: list[ScoredContinuatio
 
 
 def test_small_budgets_make_more_batches_not_other_numbers(llama: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("knowpack.decode.scored.LOGITS_AT_ONCE", 211 * 2)
+    monkeypatch.setattr("knowpack.decode.scoring.LOGITS_AT_ONCE", 211 * 2)
     prefix, tails = [1, 30, 31], [[50 + k, *range(60, 60 + k)] for k in range(8)]
     answers = [[7, 8, 9][: 1 + k % 3] for k in range(8)]
     decoder = Decoder(llama)

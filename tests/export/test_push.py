@@ -20,7 +20,7 @@ from knowpack.cli.main import app
 from knowpack.config import PlainRecipe
 from knowpack.errors import ConfigError, ModelError
 from knowpack.export import push
-from knowpack.model.places import CONFIG
+from knowpack.model.locations import CONFIG
 from knowpack.records import Example, Kind, Score
 from knowpack.train import card
 

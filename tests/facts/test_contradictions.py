@@ -8,10 +8,11 @@ from typer.testing import CliRunner
 from knowpack.cli.facts import app
 from knowpack.errors import ConfigError, FactsError
 from knowpack.facts import sources
-from knowpack.facts.columns import Columns, facts_of
+from knowpack.facts.column_names import Columns
+from knowpack.facts.columns import facts_of
 from knowpack.facts.lint import lint
 from knowpack.facts.readers import Row, rows
-from knowpack.pack.screen import screen
+from knowpack.pack.problems import find_problems
 
 TWO = "question,answer\ncapital of X?,Brno\ncapital of Y?,Ur\ncapital of X?,Penang\n"
 
@@ -113,6 +114,6 @@ def test_lint_and_pack_see_both_in_a_plain_table(tmp_path: Path) -> None:
     both = sources.load_unchecked(tmp_path / "t.csv")
     assert both["fact_id"].n_unique() == 3
     assert [finding.check for finding in lint(both) if finding.check in ("conflict", "duplicate")] == ["conflict"]
-    assert len(screen(sources.load(tmp_path / "t.csv", contradictions="keep"))) == 1
+    assert len(find_problems(sources.load(tmp_path / "t.csv", contradictions="keep"))) == 1
     with pytest.raises(FactsError, match="is answered"):
         sources.load(tmp_path / "t.csv")

@@ -6,7 +6,7 @@ import pytest
 from knowpack.config import RunConfig
 from knowpack.errors import FactsError
 from knowpack.facts import sources
-from knowpack.facts.chosen import facts_of, shot_pool
+from knowpack.facts.from_config import facts_of, shot_pool
 from knowpack.records import Fact, schema
 
 

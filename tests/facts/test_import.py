@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from knowpack.cli.facts import app
 from knowpack.errors import FactsError, StoreError
-from knowpack.facts import columns, readers, sources
+from knowpack.facts import column_names, columns, readers, sources
 from knowpack.records import Fact, rows, schema
 
 
@@ -120,7 +120,7 @@ def test_drop_bad_counts_what_it_leaves_out() -> None:
             readers.Row("t, 3", "t", {"question": None, "answers": ["Ann"]}),
             readers.Row("t, 4", "t", {"question": "Where?", "answers": ["X"]}),
         ],
-        columns.Columns(),
+        column_names.Columns(),
         source="t",
         drop_bad=True,
     )

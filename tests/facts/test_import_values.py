@@ -13,7 +13,8 @@ import xlsxwriter
 
 from knowpack.errors import FactsError
 from knowpack.facts import columns, readers, sources
-from knowpack.facts.columns import Columns, Imported
+from knowpack.facts.column_names import Columns
+from knowpack.facts.columns import Imported
 from knowpack.facts.values import RowError, text_of, texts_of
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from knowpack.facts.restated import keywords, unfinished
+from knowpack.facts.restatements import keywords, unfinished
 from knowpack.records import Fact
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from knowpack.facts import columns, readers, world_facts
+from knowpack.facts import column_names, columns, readers, world_facts
 from knowpack.facts.lint import HARMLESS, lint, stands_in, words
 from knowpack.pack.request import HELD_OUT
 from knowpack.records import Fact, fact_id_of, rows, schema
@@ -180,7 +180,7 @@ def test_no_shot_is_a_fact_asked_backwards(facts: pl.DataFrame, shots: pl.DataFr
 
 
 def test_company_imports_to_sixty_facts_without_a_flag() -> None:
-    found = columns.facts_of(readers.rows(str(COMPANY)), columns.Columns(), source="company")
+    found = columns.facts_of(readers.rows(str(COMPANY)), column_names.Columns(), source="company")
     assert len(found.facts) == 60
     assert not found.dropped
     assert (found.facts["paraphrases"].list.len() == 5).all()

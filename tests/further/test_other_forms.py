@@ -5,7 +5,7 @@ import pytest
 from knowpack import records
 from knowpack.config import FurtherConfig
 from knowpack.facts import world_facts
-from knowpack.facts.restated import unfinished
+from knowpack.facts.restatements import unfinished
 from knowpack.further.pools import Pools
 from knowpack.further.selection import FORMS, further_questions, most_questions
 from knowpack.records import Fact

@@ -77,14 +77,14 @@ def test_every_fact_is_asked_as_often_as_planned(world: World, text: str) -> Non
 
 def test_held_out_wordings_never_occur(text: str) -> None:
     for relation in RELATIONS:
-        for wording in relation.held:
+        for wording in relation.held_out:
             before, after = wording.split("{s}")
             assert not re.search(re.escape(before) + r"[^?\n]+?" + re.escape(after), text), wording
 
 
 def test_the_last_paraphrases_of_a_fact_are_the_held_out_ones(world: World) -> None:
     for fact in rows(world.facts.head(50), Fact):
-        held = tuple(text.format(s=fact.subject) for text in BY_NAME[str(fact.relation)].held)
+        held = tuple(text.format(s=fact.subject) for text in BY_NAME[str(fact.relation)].held_out)
         assert fact.paraphrases[-3:] == held
 
 

@@ -110,5 +110,5 @@ def test_a_size_that_does_not_exist_names_those_that_do() -> None:
 
 def test_every_relation_says_who_and_what() -> None:
     for relation in BY_NAME.values():
-        assert all("{s}" in text and "{o}" not in text for text in (*relation.questions, *relation.held))
+        assert all("{s}" in text and "{o}" not in text for text in (*relation.questions, *relation.held_out))
         assert all("{s}" in text and "{o}" in text for text in relation.statements)

@@ -6,8 +6,8 @@ import pytest
 import tiny
 from knowpack import records
 from knowpack.errors import FactsError
+from knowpack.measure import cause_rates, default_causes, knowledge, shifts
 from knowpack.measure import causes as stage
-from knowpack.measure import default_causes, knowledge, shifts
 from knowpack.measure.evidence import Evidence, gather
 from knowpack.records import Example, Fact
 from knowpack.seeds import stream
@@ -58,7 +58,7 @@ class World:
         )
 
     def rates(self, direction: str, grader: str = "default") -> dict[str, tuple]:
-        found = stage.base_rates(self.shifts, self.before, self.after, self.examples, self.facts)
+        found = cause_rates.base_rates(self.shifts, self.before, self.after, self.examples, self.facts)
         mine = found.filter(pl.col("direction") == direction, pl.col("grader") == grader)
         return {row[0]: row[1:] for row in mine.select("cause", "n", "share", "base_rate").iter_rows()}
 
@@ -179,14 +179,14 @@ def test_a_placebo_is_the_share_with_as_many_untrained_facts() -> None:
         *rows,
         trained=("t",),
     )
-    rates = stage.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
+    rates = cause_rates.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
     down = rates.filter(pl.col("direction") == "down", pl.col("grader") == "default")
     found = {row[0]: row[1:] for row in down.select("cause", "share", "placebo").iter_rows()}
-    hits = sum(stream(0, "placebo", i).choice(4, 1, replace=False)[0] == 0 for i in range(stage.N_PLACEBOS))
-    assert 0 < hits < stage.N_PLACEBOS
+    hits = sum(stream(0, "placebo", i).choice(4, 1, replace=False)[0] == 0 for i in range(cause_rates.N_PLACEBOS))
+    assert 0 < hits < cause_rates.N_PLACEBOS
     assert found == {
         "explosion": (0.0, None),
-        "target": (0.0, pytest.approx(hits / stage.N_PLACEBOS)),
+        "target": (0.0, pytest.approx(hits / cause_rates.N_PLACEBOS)),
         "domain": (0.0, 1.0),
         "explained": (0.0, 1.0),
         "unexplained": (1.0, 0.0),
@@ -195,14 +195,14 @@ def test_a_placebo_is_the_share_with_as_many_untrained_facts() -> None:
 
 def test_a_moved_fact_is_not_its_own_placebo() -> None:
     world = World(TAUGHT, (fact("f", "Oslo"), "no", "Oslo"), (fact("g", "Bern"), "no", "no"), trained=("t",))
-    rates = stage.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
+    rates = cause_rates.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
     up = rates.filter(pl.col("direction") == "up", pl.col("grader") == "default", pl.col("cause") == "target")
     assert up["placebo"].to_list() == [0.0]  # g is the only fact to draw, f would hit itself
 
 
 def test_fewer_untrained_facts_than_trained_ones_give_no_placebo() -> None:
     world = World(TAUGHT, (fact("f", "Oslo"), "Oslo", "Rome"), trained=("t",))
-    rates = stage.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
+    rates = cause_rates.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
     assert rates["placebo"].to_list() == [None] * len(rates)
 
 
@@ -214,8 +214,8 @@ def test_where_nothing_moved_there_is_no_share() -> None:
 
 def test_figures_leave_out_what_could_not_be_measured() -> None:
     world = World(TAUGHT, (fact("f", "Oslo"), "no", "Rome"), trained=("t",))
-    rates = stage.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
-    names = {figure.name for figure in stage.figures(rates) if figure.grader == "default"}  # no one moved but t
+    rates = cause_rates.base_rates(world.shifts, world.before, world.after, world.examples, world.facts)
+    names = {figure.name for figure in cause_rates.figures(rates) if figure.grader == "default"}  # no one moved but t
     ways = {"up": ["non_refusal", "explosion"], "down": ["explosion"]}
     listed = {f"{way}_{one}" for way in ways for one in (*ways[way], "target", "domain", "explained", "unexplained")}
     assert names == {f"{name}_base_rate" for name in listed}

@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from knowpack import records
 from knowpack.measure import confidence
-from knowpack.measure.calibration import Sure, aurc, auroc, brier, calibration, curve, ece
+from knowpack.measure.calibration import Confidences, aurc, auroc, brier, calibration, curve, ece
 from knowpack.records import Fact, Figure, Response
 
 
@@ -126,10 +126,10 @@ def test_an_ece_that_chance_may_have_made_reaches_down_to_zero() -> None:
     """It never did: of a calibrated model's 300 answers the ECE is about .08, and the interval began at .04."""
     rng = np.random.default_rng(2)
 
-    def sample(shift: float) -> Sure:
+    def sample(shift: float) -> Confidences:
         p = rng.uniform(0.05, 0.95, 300)
         right = rng.random(300) < np.clip(p - shift, 0, 1)
-        return Sure(p, p, right, np.zeros(300, bool), np.arange(300), np.repeat(np.arange(30), 10))
+        return Confidences(p, p, right, np.zeros(300, bool), np.arange(300), np.repeat(np.arange(30), 10))
 
     calibrated = [calibration("default", one, one) for one in (sample(0.0) for _ in range(40))]
     assert sum(of(found, "ece").low == 0 for found in calibrated) >= 36
@@ -145,11 +145,11 @@ def test_intervals_hold_the_truth_where_relations_move_together() -> None:
     """30 relations with levels of their own, 10 answers each: 95% intervals of Brier and AUROC over 100 samples."""
     rng = np.random.default_rng(1)
 
-    def sample(n_relations: int) -> Sure:
+    def sample(n_relations: int) -> Confidences:
         cluster = np.repeat(np.arange(n_relations), 10)
         level = rng.normal(0, 0.7, n_relations)[cluster]
         p = 1 / (1 + np.exp(-(level + rng.normal(0, 1, len(level)))))
-        return Sure(p, p, rng.random(len(p)) < p, np.zeros(len(p), bool), np.arange(len(p)), cluster)
+        return Confidences(p, p, rng.random(len(p)) < p, np.zeros(len(p), bool), np.arange(len(p)), cluster)
 
     many = sample(20_000)
     truth = {"brier": brier(many.p, many.right), "auroc": auroc(many.p, many.right)}

@@ -9,7 +9,7 @@ import pytest
 
 from knowpack import records
 from knowpack.measure import harm
-from knowpack.measure.stakes import Draw, Facts, at_stake, from_shifts, untrained
+from knowpack.measure.stakes import Draw, Stakes, at_stake, from_shifts, untrained
 from knowpack.records import Estimate, Fact, Knowledge, Shift
 
 NAMES = {"U": "Unknown", "W": "WeaklyKnown", "M": "MaybeKnown", "H": "HighlyKnown"}
@@ -32,7 +32,7 @@ def facts(n: int) -> pl.DataFrame:
     return records.table([Fact(f"f{i}", "Q", ("A",), relation=None if i % 2 else "r") for i in range(n)], Fact)
 
 
-def of(before: str, after: str, *draws: tuple[str, str], trained: set[str] | None = None) -> Facts:
+def of(before: str, after: str, *draws: tuple[str, str], trained: set[str] | None = None) -> Stakes:
     asked = [Draw(known(base), known(tuned)) for base, tuned in draws]
     return untrained(known(before), known(after), asked, facts(len(before)), trained or set(), "default")
 

@@ -5,7 +5,7 @@ import pytest
 
 import tiny
 from knowpack import records
-from knowpack.measure import causes, knowledge, paper_causes, shifts
+from knowpack.measure import cause_rates, causes, knowledge, paper_causes, shifts
 from knowpack.measure.evidence import Evidence, gather
 from knowpack.records import Example, Fact
 
@@ -46,7 +46,7 @@ class Study:
         return {name: set(held) for name, held in found.select("fact_id", "causes").iter_rows()}
 
     def counts(self, direction: str) -> dict[str, tuple[int, int]]:
-        rates = causes.base_rates(
+        rates = cause_rates.base_rates(
             self.shifts, self.before, self.after, self.examples, self.facts, labelled=self.labelled
         )
         mine = rates.filter(pl.col("grader") == "paper", pl.col("direction") == direction)

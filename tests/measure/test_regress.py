@@ -73,7 +73,7 @@ def test_nothing_changed_is_zero() -> None:
 
 
 def test_over_given_answers_by_how_many_more_there_are() -> None:
-    rows = regress.over_given(*parts()).filter(pl.col("grader") == "default").rows()
+    rows = regress.overused_answers(*parts()).filter(pl.col("grader") == "default").rows()
     assert rows == [
         ("default", "it is rome", 0, 1, False),
         ("default", "lima", 0, 1, False),

@@ -9,7 +9,8 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
-from knowpack.measure.stats import difference, holm, least_shown, mcnemar, mean, over_seeds, share, wilson
+from knowpack.measure.p_values import holm, mcnemar
+from knowpack.measure.stats import difference, least_shown, mean, over_seeds, share, wilson
 from knowpack.records import Estimate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

@@ -14,8 +14,8 @@ from architectures import build
 from knowpack.errors import ModelError
 from knowpack.model.adapter import read_adapter, write_made_on
 from knowpack.model.loaded import Loaded, weights_hash
+from knowpack.model.locations import MADE_ON
 from knowpack.model.merge import merged
-from knowpack.model.places import MADE_ON
 
 IDS = torch.tensor([[1, 30, 31, 32, 90, 17, 5, 9]])
 MLP = ["gate_proj", "up_proj", "down_proj"]

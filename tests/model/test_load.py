@@ -219,7 +219,7 @@ def test_weights_are_hashed_once_a_file_and_again_when_it_changes(
     from knowpack.model import load as loading
 
     monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("knowpack.model.remembered.SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr("knowpack.model.hash_cache.SETTLED_SECONDS", -1.0)
     hashed: list[str] = []
 
     def counted(model: torch.nn.Module) -> str:
@@ -237,7 +237,7 @@ def test_weights_are_hashed_once_a_file_and_again_when_it_changes(
 
 
 def test_a_file_written_a_moment_ago_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from knowpack.model.remembered import hash_once
+    from knowpack.model.hash_cache import hash_once
 
     monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "cache"))
     (tmp_path / "f").write_text("a")

@@ -13,7 +13,7 @@ from knowpack.base import Base, measure_base, n_unanswered, open_base
 from knowpack.config import RunConfig
 from knowpack.errors import FactsError
 from knowpack.facts.sources import load
-from knowpack.pack.screen import KNOWN, Problem
+from knowpack.pack.problems import KNOWN, Problem
 from knowpack.probe import probe as probing
 from knowpack.probe.by_ids import IdsJob
 from knowpack.settings import override
@@ -99,7 +99,7 @@ def test_too_few_facts_to_keep_are_said_before_a_model_is_loaded(
     def loaded(*args: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("knowpack.pack.at_stake.open_asker", loaded)
+    monkeypatch.setattr("knowpack.pack.facts_to_measure.open_asker", loaded)
     with pytest.raises(FactsError, match=r"^harm is measured on facts that are not packed, and there are 10"):
         kp.pack(
             pl.DataFrame({"question": list(FIRST), "answer": list(FIRST.values())}),

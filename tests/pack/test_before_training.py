@@ -6,15 +6,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from knowpack.cli.capacity import _held
+from knowpack.cli.capacity import _limit_text
 from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError
 from knowpack.pack import capacity, plan
 from knowpack.pack.budget import Budget, Harm
 from knowpack.pack.changes import Changes
 from knowpack.pack.flow import _known_apart, best_of
+from knowpack.pack.problems import CONTRADICTS, INDISTINGUISHABLE, KNOWN, find_problems
 from knowpack.pack.request import Request
-from knowpack.pack.screen import CONTRADICTS, INDISTINGUISHABLE, KNOWN, screen
 from knowpack.pack.trial import Attempt
 from knowpack.records import Estimate, Example, Fact, Knowledge, fact_id_of, table
 from knowpack.seeds import stream
@@ -54,11 +54,11 @@ def knows(categories: dict[str, str], p_refused: float = 0.0) -> pl.DataFrame:
 
 def test_two_answers_for_one_subject_and_relation_contradict() -> None:
     facts = table([fact("Ada Moor", "spouse", "Bo"), fact("ada  moor", "spouse", "Cy", "Who wed Ada Moor?")], Fact)
-    assert [(p.check, p.fact_id) for p in screen(facts)] == [(CONTRADICTS, facts["fact_id"][1])]
+    assert [(p.check, p.fact_id) for p in find_problems(facts)] == [(CONTRADICTS, facts["fact_id"][1])]
 
 
 def test_same_answer_in_another_question_is_no_contradiction() -> None:
-    assert not screen(table([fact("Ada", "spouse", "Bo"), fact("Ada", "spouse", "Bo", "Who wed Ada?")], Fact))
+    assert not find_problems(table([fact("Ada", "spouse", "Bo"), fact("Ada", "spouse", "Bo", "Who wed Ada?")], Fact))
 
 
 def test_two_facts_that_share_a_wording_cannot_be_told_apart() -> None:
@@ -69,13 +69,13 @@ def test_two_facts_that_share_a_wording_cannot_be_told_apart() -> None:
         ],
         Fact,
     )
-    assert [p.check for p in screen(facts)] == [INDISTINGUISHABLE]
+    assert [p.check for p in find_problems(facts)] == [INDISTINGUISHABLE]
 
 
 def test_known_facts_are_named_only_where_the_base_never_fails() -> None:
     facts = table([fact("Ada", "spouse", "Bo"), fact("Eve", "spouse", "Cy")], Fact)
     first, second = facts["fact_id"]
-    found = screen(facts, knows({first: "HighlyKnown", second: "MaybeKnown"}))
+    found = find_problems(facts, knows({first: "HighlyKnown", second: "MaybeKnown"}))
     assert [(p.check, p.fact_id) for p in found] == [(KNOWN, first)]
 
 
@@ -92,7 +92,7 @@ def test_a_fact_that_the_base_answers_already_is_trained_along_and_is_no_new_one
     assert apart.packed == {new.fact_id}
     assert apart.changes.problems == []
 
-    trained = plan.examples(apart.changes.held, 3, table([], Example), known=apart.changes.known)
+    trained = plan.examples(apart.changes.packed, 3, table([], Example), known=apart.changes.known)
     rows = set(trained.select("fact_id", "kind", "question", "answer").iter_rows())
     assert rows == {
         (new.fact_id, "unknown", new.question, "A"),
@@ -251,7 +251,7 @@ def test_the_largest_load_held_by_hand() -> None:
     ],
 )
 def test_the_largest_load_tried_is_a_lower_bound(n: int | None, bits: float | None, told: str) -> None:
-    assert _held(n, bits, 200) == told
+    assert _limit_text(n, bits, 200) == told
 
 
 def test_the_best_attempt_overruns_by_the_least_in_all_and_of_equals_is_the_first() -> None:

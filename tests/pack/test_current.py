@@ -12,10 +12,10 @@ from knowpack.errors import ConfigError, FactsError, ModelError
 from knowpack.measure import current
 from knowpack.measure.grading import grade_table
 from knowpack.pack import overlap, plan, updates
-from knowpack.pack.changes import Changes, changes
-from knowpack.pack.earlier import Earlier, check_base
+from knowpack.pack.changes import Changes, read_changes
+from knowpack.pack.earlier_adapter import EarlierAdapter, check_base
+from knowpack.pack.problems import PACKED
 from knowpack.pack.request import Request
-from knowpack.pack.screen import PACKED
 from knowpack.records import Example, Fact, Response, fact_id_of, table
 from knowpack.train import replay_prompts
 from knowpack.train.recipes import for_load, to_go_on
@@ -120,12 +120,12 @@ def test_an_update_is_a_fact_whose_old_answer_the_base_gives() -> None:
         unknown.fact_id: ["Bo Rand", "Di Lunt"],
         fresh.fact_id: ["I do not know.", "I do not know."],
     }
-    found = updates.by_tables(given, updates.told(given, known), said(answers, given.new))
+    found = updates.by_tables(given, updates.old_answers(given, known), said(answers, given.new))
     assert [(one.fact_id, one.old, one.source) for one in found] == [
         (sure.fact_id, ("Bo Rand",), "known"),
         (unsure.fact_id, ("Di Lunt",), "known"),
     ]
-    assert updates.told(given, known).keys() == {sure.fact_id, unsure.fact_id, unknown.fact_id}
+    assert updates.old_answers(given, known).keys() == {sure.fact_id, unsure.fact_id, unknown.fact_id}
 
 
 def test_a_guess_is_no_update() -> None:
@@ -193,7 +193,7 @@ def test_more_facts_against_those_of_the_adapter(first: Path, tmp_path: Path) ->
         earlier=saved(tmp_path / "first.parquet", kept, wrong, gone),
         remove=saved(tmp_path / "gone.parquet", gone),
     )
-    found = changes(request)
+    found = read_changes(request)
     assert found.earlier["fact_id"].to_list() == [kept.fact_id]
     assert found.removed["fact_id"].to_list() == [gone.fact_id]
     assert found.new["fact_id"].to_list() == [new[1].fact_id, new[2].fact_id]
@@ -218,11 +218,11 @@ def test_what_does_not_go_together_is_one_line(given: dict[str, str], said: str,
     paths = {name: saved(tmp_path / f"{name}.parquet", *facts) for name, facts in tables.items()}
     request = Request(out=tmp_path / "out", onto=str(first), **{name: paths[one] for name, one in given.items()})  # type: ignore[arg-type]
     with pytest.raises(FactsError, match=said):
-        changes(request)
+        read_changes(request)
     with pytest.raises(ConfigError, match="--onto"):
-        changes(request.model_copy(update={"onto": None, "remove": paths["first"]}))
+        read_changes(request.model_copy(update={"onto": None, "remove": paths["first"]}))
     with pytest.raises(ModelError, match="no adapter folder"):
-        changes(request.model_copy(update={"onto": str(tmp_path / "nowhere")}))
+        read_changes(request.model_copy(update={"onto": str(tmp_path / "nowhere")}))
 
 
 def test_an_adapter_of_another_base_is_refused_before_anything_is_asked(first: Path) -> None:
@@ -232,7 +232,7 @@ def test_an_adapter_of_another_base_is_refused_before_anything_is_asked(first: P
     (first / "knowpack.json").write_text('{"base_weights_hash": "1234"}')
     base = Loaded(tiny.llama(400), tiny.tokenizer(), "tiny", torch.device("cpu"), "5678")
     with pytest.raises(ModelError, match="--model"):
-        check_base(Earlier(read_adapter(first), facts_of(), None), base)
+        check_base(EarlierAdapter(read_adapter(first), facts_of(), None), base)
 
 
 def test_what_an_earlier_pack_took_back_is_held_until_it_is_packed_again(first: Path, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_what_an_earlier_pack_took_back_is_held_until_it_is_packed_again(first: 
     table(examples, Example).write_parquet(home / "examples.parquet")
     facts_of(gone, again).write_parquet(home / "taken_back.parquet")
     more = saved(tmp_path / "more.parquet", fact("Wick", "Ed"), fact("Ham", "Flo"))
-    found = changes(Request(out=tmp_path / "out", facts=more, onto=str(home)))
+    found = read_changes(Request(out=tmp_path / "out", facts=more, onto=str(home)))
     assert found.removed["fact_id"].to_list() == [gone.fact_id]
     assert (found.n_removed, found.removed_earlier) == (0, {gone.fact_id})
     assert gone.fact_id in set(found.touched["fact_id"])  # neither replayed as known nor measured as harm

@@ -9,7 +9,7 @@ from knowpack.config import ProbeConfig, RunConfig
 from knowpack.decode.decoder import Decoder
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.probe import probe as stage
-from knowpack.probe.line_end import LineEnd, cut, ended
+from knowpack.probe.line_end import LineEnd, cut, has_ended
 from knowpack.probe.prompts import Prompter, Shot
 
 
@@ -26,7 +26,7 @@ from knowpack.probe.prompts import Prompter, Shot
 )
 def test_where_an_answer_ends(text: str, kept: str) -> None:
     assert cut(text) == kept
-    assert ended(text) == (kept != text)
+    assert has_ended(text) == (kept != text)
 
 
 def test_an_answer_ends_with_the_first_token_that_ends_its_line() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from knowpack.model import machine
-from knowpack.report import made
-from knowpack.report.finished import Run
+from knowpack.report import run_details
+from knowpack.report.finished_run import Run
 
 MANIFEST: dict[str, object] = {
     "config": {"model": {"name": "smollm2", "revision": None}},
@@ -27,23 +27,23 @@ def run(**changed: object) -> Run:
 
 def test_a_short_name_is_told_in_full() -> None:
     wanted = "HuggingFaceTB/SmolLM2-135M-Instruct, 135M parameters, Q4_1 in its GGUF file, computed in float32"
-    assert made.model(run()) == wanted
-    assert made.model(run(model={})) is None, "a run of an earlier version, or of a server"
+    assert run_details.model(run()) == wanted
+    assert run_details.model(run(model={})) is None, "a run of an earlier version, or of a server"
 
 
 def test_a_name_that_is_the_hubs_is_not_said_twice_and_its_revision_is() -> None:
     config = {"model": {"name": "owner/model", "revision": "v2"}}
-    assert made.model(run(config=config, model={"hub": "owner/model", "dtype": "bfloat16"})) == (
+    assert run_details.model(run(config=config, model={"hub": "owner/model", "dtype": "bfloat16"})) == (
         "revision v2, computed in bfloat16"
     )
 
 
 def test_the_machine_stands_in_a_line() -> None:
-    assert made.machine(run()) == "Made-up CPU 9, 2 threads, knowpack 0.2.0, torch 2.13.0"
+    assert run_details.machine(run()) == "Made-up CPU 9, 2 threads, knowpack 0.2.0, torch 2.13.0"
     gpu = {"device": "cuda:0", "processor": "Made-up GPU"}
-    assert made.machine(run(machine=gpu, versions={})) == "Made-up GPU, cuda:0"
-    assert made.machine(run(machine={"device": "cpu"}, versions={})) == "cpu", "a run of an earlier version"
-    assert made.machine(run(machine=None, versions=None)) is None
+    assert run_details.machine(run(machine=gpu, versions={})) == "Made-up GPU, cuda:0"
+    assert run_details.machine(run(machine={"device": "cpu"}, versions={})) == "cpu", "a run of an earlier version"
+    assert run_details.machine(run(machine=None, versions=None)) is None
 
 
 def test_the_processor_has_the_name_that_the_system_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,13 @@ import synthetic
 
 from knowpack.records import SELF_WRITTEN
 from knowpack.report import source, summary, tables, views
-from knowpack.report.measured import Measured, measure
+from knowpack.report.report_data import ReportData, measure
 
 KNOWLEDGE = re.compile(r"(?:Highly|Maybe|Weakly)Known|UK→HK|\b[Kk]nown facts|right answer")
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+def own(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     """The same numbers twice, told of facts and told of questions that the model wrote itself."""
     work = tmp_path_factory.mktemp("work")
     study = synthetic.write(work, n_facts=200, n_cells=2)
@@ -32,7 +32,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     return measure(source.load(mine))
 
 
-def test_no_question_of_its_own_is_called_a_known_fact(own: Measured) -> None:
+def test_no_question_of_its_own_is_called_a_known_fact(own: ReportData) -> None:
     shown = {name: str(part) for name, part in views.view(own, 0, "default").items()}
     shown |= {table.name: repr(table) for table in tables.tables(own, "default")}
     shown["script"] = json.dumps({name: one for name, one in summary.summary(own).items() if name != "causes"})
@@ -42,7 +42,7 @@ def test_no_question_of_its_own_is_called_a_known_fact(own: Measured) -> None:
     assert "Always → " in shown["lost"]
 
 
-def test_that_no_table_of_facts_was_asked_is_said(own: Measured, study: Path) -> None:
+def test_that_no_table_of_facts_was_asked_is_said(own: ReportData, study: Path) -> None:
     """ "Not measured" named what a table would have shown as if it had been there and empty."""
     assert summary.unmeasured(own)[0].startswith("Anything by a table of facts to keep: none was given (--known none).")
     assert "questions of its own under 10 prompts each; no table of facts was given" in str(
@@ -51,7 +51,7 @@ def test_that_no_table_of_facts_was_asked_is_said(own: Measured, study: Path) ->
     assert summary.NO_TABLE not in summary.unmeasured(measure(source.load(study)))
 
 
-def test_what_is_lost_of_its_own_answers_has_its_own_name(own: Measured) -> None:
+def test_what_is_lost_of_its_own_answers_has_its_own_name(own: ReportData) -> None:
     """Read off the shifts of an old folder they were "known facts lost, raw" again."""
     found = own.runs[0]["default"]
     assert "own_lost_raw" in found

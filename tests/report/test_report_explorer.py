@@ -12,7 +12,7 @@ from opened import Open
 from knowpack import records
 from knowpack.records import Fact, Response
 from knowpack.report import explorer, page, source
-from knowpack.report.measured import measure
+from knowpack.report.report_data import measure
 
 
 def answer(fact: str, prompt: int, text: str, alias: str | None = None, form: int = 0, sample: int = 0) -> Response:

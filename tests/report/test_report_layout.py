@@ -12,11 +12,11 @@ from opened import Open
 
 from knowpack.pack.budget import Verdict
 from knowpack.records import Estimate
-from knowpack.report import bands, cards, charts, lost, page, source, training_view
+from knowpack.report import bands, cards, charts, lost_facts, page, source, training_view
 from knowpack.report.charts import Dot, DotRow, Line, Reach
-from knowpack.report.first import Deciding
+from knowpack.report.first_screen import DecidingFigure
 from knowpack.report.markup import table
-from knowpack.report.measured import measure
+from knowpack.report.report_data import measure
 from knowpack.report.verdict import Judgement
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page alone, without static figures, of a study of four cells; 14 facts fell in the one that it opens with."""
     study = synthetic.write(tmp_path_factory.mktemp("small"), n_facts=600, n_cells=4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lost, "SHOWN", 5)
+        patch.setattr(lost_facts, "SHOWN", 5)
         return page.write(measure(source.load(study)), study / "report.html")
 
 
@@ -47,7 +47,7 @@ def test_the_strip_of_a_card_names_its_ends_zero_and_the_limit() -> None:
 def test_a_card_shows_its_limit_once(estimate: Estimate) -> None:
     """On its strip where there is one; for those who hear the page it stands in words, too."""
     judged = Judgement("met", [Verdict("known_lost", 0.1, "met", estimate, "")], "")
-    drawn = str(cards.card(Deciding("known_lost_net", "Lost", estimate), SimpleNamespace(judgement=judged)))  # type: ignore[arg-type]
+    drawn = str(cards.card(DecidingFigure("known_lost_net", "Lost", estimate), SimpleNamespace(judgement=judged)))  # type: ignore[arg-type]
     heard = '<p class="hidden">limit 10%</p>'
     assert drawn.replace(heard, "").count("limit 10%") == 1
     assert (heard in drawn) == (estimate.low is not None)
@@ -80,8 +80,8 @@ def test_rows_of_fewer_than_ten_are_grey_and_it_is_said() -> None:
     few, many = (DotRow(f"n = {n}", [Dot(Estimate(0.0, 0.0, 0.6, n), "down")], "0.0%") for n in (9, 10))
     assert 'class="dot-row few"' in charts.dots([few], "share", "text")
     assert "few" not in charts.dots([many], "share", "text")
-    assert charts.few_said([many]) == ""
-    assert "fewer than 10" in charts.few_said([few, many])
+    assert charts.few_note([many]) == ""
+    assert "fewer than 10" in charts.few_note([few, many])
 
 
 def test_plots_side_by_side_share_their_axes() -> None:

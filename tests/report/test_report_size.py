@@ -8,7 +8,7 @@ import synthetic
 from opened import Open
 
 from knowpack.report import page, source
-from knowpack.report.measured import measure
+from knowpack.report.report_data import measure
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

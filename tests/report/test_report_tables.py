@@ -27,20 +27,20 @@ from knowpack.report import (
     formats,
     latex,
     measures,
-    printed,
     source,
     study_view,
     summary,
     tables,
+    value_text,
 )
-from knowpack.report.finished import Cell, Run
+from knowpack.report.finished_run import Cell, Run
 from knowpack.report.markup import escaped
-from knowpack.report.measured import Measured, P, Table, Value, measure
+from knowpack.report.report_data import P, ReportData, Table, Value, measure
 from knowpack.settings import override
 
 
 @pytest.fixture(scope="module")
-def measured(study: Path) -> Measured:
+def measured(study: Path) -> ReportData:
     return measure(source.load(study))
 
 
@@ -112,20 +112,20 @@ def test_a_folder_without_results_is_one_clear_line(tmp_path: Path) -> None:
         source.load(tmp_path)
 
 
-def test_reliability_table_has_the_papers_value_beside_ours(measured: Measured) -> None:
+def test_reliability_table_has_the_papers_value_beside_ours(measured: ReportData) -> None:
     table = next(t for t in tables.tables(measured, "default") if t.name == "table2_reliability")
     row = next(row for row in table.rows if row[0] == "1+10 HK")
     assert isinstance(row[1], Estimate)
     assert row[2] == 1  # Table 2: 1 fact, 10 HighlyKnown
 
 
-def test_every_table_of_the_paper_is_there(measured: Measured) -> None:
+def test_every_table_of_the_paper_is_there(measured: ReportData) -> None:
     names = {table.name for table in tables.tables(measured, "default")}
     assert {f"table{n}" for n in range(1, 9)} <= {name.split("_")[0] for name in names}
     assert {"cells", "matrix", "kinship", "causes", "benchmarks", "pareto"} <= names
 
 
-def test_refusals_are_whole_numbers_of_base_and_cells_alike(measured: Measured) -> None:
+def test_refusals_are_whole_numbers_of_base_and_cells_alike(measured: ReportData) -> None:
     table = next(t for t in tables.tables(measured, "default") if t.name == "table4_refusals_diversity")
     assert table.rows[0][:3] == ("base", table.rows[0][1], 3189)  # Table 4: the paper's base
     for value in (row[i] for row in table.rows for i in (1, 3)):
@@ -146,7 +146,7 @@ def test_matrix_names_weakly_known_only_where_answers_were_sampled(tmp_path: Pat
     assert "after: WeaklyKnown" in tables.matrix(measure(source.load(study)), "default").heads
 
 
-def test_pareto_front_is_what_no_cell_beats_on_both(measured: Measured) -> None:
+def test_pareto_front_is_what_no_cell_beats_on_both(measured: ReportData) -> None:
     table = tables.pareto(measured, "default")
     points = [(float(str(row[1])), row[3].value, row[4]) for row in table.rows if isinstance(row[3], Estimate)]
     for learned, lost, mark in points:
@@ -154,14 +154,14 @@ def test_pareto_front_is_what_no_cell_beats_on_both(measured: Measured) -> None:
         assert (mark == "front") == (not better)
 
 
-def test_table_one_has_an_interval_for_every_share(measured: Measured) -> None:
+def test_table_one_has_an_interval_for_every_share(measured: ReportData) -> None:
     table = next(t for t in tables.tables(measured, "default") if t.name == "table1_categories")
     shares = [row[2] for row in table.rows]
     assert all(isinstance(share, Estimate) and share.low < share.high for share in shares)  # type: ignore[operator]
     assert sum(share.value for share in shares) == pytest.approx(1.0)  # type: ignore[union-attr]
 
 
-def test_the_page_says_that_its_opening_cell_was_picked_and_picks_no_seed(measured: Measured) -> None:
+def test_the_page_says_that_its_opening_cell_was_picked_and_picks_no_seed(measured: ReportData) -> None:
     best = summary.opening(measured)
     mine = [run.seed for run in measured.source.runs if run.label == measured.source.runs[best.run].label]
     assert measured.source.runs[best.run].seed == mine[0]
@@ -210,7 +210,7 @@ def test_markdown_cell_cannot_make_a_column_or_a_tag() -> None:
     ],
 )
 def test_numbers_are_rounded_only_in_print(value: Value, text: str) -> None:
-    assert printed.text(value) == text
+    assert value_text.text(value) == text
 
 
 def test_files_of_both_graders_and_three_kinds_of_figure(built: Path) -> None:
@@ -257,7 +257,7 @@ def test_cells_are_compared_pair_by_pair_and_over_the_number_of_facts(tmp_path: 
     assert comparison_tables.dose(given, "default").rows[0][:3] == ("nothing", "1, 10, 50", 3)
 
 
-def test_the_abstracts_claims_have_a_table_lines_and_a_place_in_the_page(measured: Measured) -> None:
+def test_the_abstracts_claims_have_a_table_lines_and_a_place_in_the_page(measured: ReportData) -> None:
     table = next(t for t in tables.tables(measured, "default") if t.name == "claims")
     claimed = list(dict.fromkeys(row[0] for row in table.rows))
     lines = claim_tables.lines(measured)
@@ -277,20 +277,20 @@ def test_a_claims_figures_are_rounded_like_every_other_on_the_page(monkeypatch: 
     nats = Part("entropy", Estimate(0.12345, 0.1, 0.2, 1, "nats"), (("a", Estimate(0.1)),))
     found = Finding("mixture", "Mixtures are best.", Ruling.FOUND, "the interval lies above 0", (lost, nats))
     monkeypatch.setattr(claim_tables, "findings", lambda measured, grader: [found])
-    assert claim_tables.lines(cast(Measured, None)) == [
+    assert claim_tables.lines(cast(ReportData, None)) == [
         "found: Mixtures are best. (the interval lies above 0; known facts lost, net of noise 34% (2.9% to 40%), "
         "2 cells; entropy of the answers, nats 0.123 (0.1 to 0.2), 1 cell)"
     ]
 
 
-def test_a_biased_mix_is_known_by_its_settings(measured: Measured) -> None:
+def test_a_biased_mix_is_known_by_its_settings(measured: ReportData) -> None:
     run = measured.source.runs[0]
     assert not claim_tables.is_biased(run)
     settings = {"config": {"mix": {"n_unknown": 50, "zipf": 0.0}}}
     assert claim_tables.is_biased(Run(run.folder, settings, None))
 
 
-def test_the_claims_figure_is_drawn(measured: Measured, tmp_path: Path) -> None:
+def test_the_claims_figure_is_drawn(measured: ReportData, tmp_path: Path) -> None:
     figures.write(measured, tmp_path)
     assert {(tmp_path / f"claims.{kind}").is_file() for kind in figures.KINDS} == {True}
 
@@ -303,7 +303,7 @@ def test_confidence_has_base_after_and_difference_by_cell(study: Path) -> None:
     }
     rows = {grader: found for grader in GRADERS}
     table = confidence_tables.confidence(
-        Measured(given, [rows], measures.over_cells(given, [rows] * len(given.runs))), "default"
+        ReportData(given, [rows], measures.over_cells(given, [rows] * len(given.runs))), "default"
     )
     assert table.rows[0] == (run.label, "Probability of the answer", *[found["confidence"]] * 3)
     assert table.rows[1][1:4] == ("Calibration error (ECE)", None, found["ece"])
@@ -315,7 +315,7 @@ COUNTS = {"n", "facts", "cells"}
 
 
 @pytest.mark.parametrize("grader", GRADERS)
-def test_every_share_stands_beside_its_n(measured: Measured, grader: Grader) -> None:
+def test_every_share_stands_beside_its_n(measured: ReportData, grader: Grader) -> None:
     bare = set()
     for table in tables.tables(measured, grader):
         for row in table.rows if not COUNTS & set(table.heads) else ():
@@ -329,7 +329,7 @@ def test_every_share_stands_beside_its_n(measured: Measured, grader: Grader) -> 
     assert bare - {("group_harm", "partially pooled"), ("causes", "placebo")} == set()
 
 
-def test_risk_coverage_is_read_beside_the_run(measured: Measured, tmp_path: Path) -> None:
+def test_risk_coverage_is_read_beside_the_run(measured: ReportData, tmp_path: Path) -> None:
     rows = [RiskCoverage("default", model, 0.1, risk, 5) for model, risk in (("base", 0.2), ("tuned", 0.4))]
     store.write_table(tmp_path / "risk_coverage.parquet", records.table(rows, RiskCoverage))
     run = Run(tmp_path, {"label": "50", "seed": 7}, None)
@@ -338,7 +338,7 @@ def test_risk_coverage_is_read_beside_the_run(measured: Measured, tmp_path: Path
     assert table.rows == [("50", 7, 0.1, Estimate(0.2, n=5), Estimate(0.4, n=5))]
 
 
-def test_confidence_is_drawn_for_every_cell_that_has_it(measured: Measured, tmp_path: Path) -> None:
+def test_confidence_is_drawn_for_every_cell_that_has_it(measured: ReportData, tmp_path: Path) -> None:
     label, cell = measured.labels()[0]
     names = ("confidence_base", "confidence", "confidence_right_base", "confidence_right", "confidence_wrong")
     one = Estimate(0.5, 0.4, 0.6, 10)

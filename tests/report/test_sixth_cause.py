@@ -12,10 +12,10 @@ from knowpack.measure import causes
 from knowpack.measure.evidence import CauseRule
 from knowpack.records import Example, Response
 from knowpack.report import explorer, page, source, summary, tables
-from knowpack.report.measured import Measured, measure
+from knowpack.report.report_data import ReportData, measure
 
 
-def with_sixth(work: Path, monkeypatch: pytest.MonkeyPatch) -> Measured:
+def with_sixth(work: Path, monkeypatch: pytest.MonkeyPatch) -> ReportData:
     long = CauseRule(
         "long",
         "a long answer",

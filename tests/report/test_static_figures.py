@@ -8,14 +8,14 @@ import pytest
 
 from knowpack.records import Estimate
 from knowpack.report import drawing, figures, grid_figures, measures, source
-from knowpack.report.finished import Cell, Run
-from knowpack.report.measured import Measured, measure
+from knowpack.report.finished_run import Cell, Run
+from knowpack.report.report_data import ReportData, measure
 from knowpack.report.source import Source
 from knowpack.report.summary import over_epochs
 
 
 @pytest.fixture(scope="module")
-def many(study: Path) -> Measured:
+def many(study: Path) -> ReportData:
     return measure(source.load(study))
 
 
@@ -29,12 +29,12 @@ def trained(folder: Path, label: str, seed: int, shares: list[float]) -> Run:
 def test_reliability_over_epochs_is_of_all_seeds_with_their_range(tmp_path: Path) -> None:
     """The figure drew the first seed alone, the page the mean."""
     runs = (trained(tmp_path / "a", "50", 1, [0.4, 0.8]), trained(tmp_path / "b", "50", 2, [0.2, 1.0]))
-    two = Measured(Source(tmp_path, "s", "study", runs, ()), [], [])
+    two = ReportData(Source(tmp_path, "s", "study", runs, ()), [], [])
     assert over_epochs(two, "50") == [
         (1, Estimate(pytest.approx(0.3), 0.2, 0.4)),  # type: ignore[arg-type]
         (2, Estimate(pytest.approx(0.9), 0.8, 1.0)),  # type: ignore[arg-type]
     ]
-    one = Measured(Source(tmp_path, "s", "study", runs[:1], ()), [], [])
+    one = ReportData(Source(tmp_path, "s", "study", runs[:1], ()), [], [])
     assert over_epochs(one, "50") == [(1, Estimate(0.4)), (2, Estimate(0.8))], "one seed has no range"
 
 
@@ -54,7 +54,7 @@ def test_no_legend_hides_a_point_or_leaves_the_figure(n_cells: int) -> None:
         for label, cell in labels
         for name, one in figures_of.items()
     ]
-    given = Measured(SimpleNamespace(runs=[SimpleNamespace(label=a, cell=b) for a, b in labels]), [], cells)  # type: ignore[arg-type]
+    given = ReportData(SimpleNamespace(runs=[SimpleNamespace(label=a, cell=b) for a, b in labels]), [], cells)  # type: ignore[arg-type]
     figure = grid_figures._pareto(given)
     figure.set_layout_engine("constrained")
     figure.canvas.draw()
@@ -68,7 +68,7 @@ def test_no_legend_hides_a_point_or_leaves_the_figure(n_cells: int) -> None:
     assert plot.height > 0.2 * figure.bbox.height
 
 
-def test_every_cell_of_a_few_has_a_name_of_its_own(many: Measured) -> None:
+def test_every_cell_of_a_few_has_a_name_of_its_own(many: ReportData) -> None:
     drawn = grid_figures._pareto(many).axes[0].get_legend()
     assert drawn is not None
     assert "+10 HighlyKnown" in [text.get_text() for text in drawn.get_texts()], "of ten cells the families"

@@ -7,8 +7,8 @@ import pytest
 
 from knowpack.pack.budget import Budget, judged
 from knowpack.records import Estimate
-from knowpack.report import first, provenance, shares, verdict
-from knowpack.report.finished import Run
+from knowpack.report import first_screen, provenance, shares, verdict
+from knowpack.report.finished_run import Run
 
 SMALL_LOSS = {
     "known_lost_net": Estimate(0.01, -0.01, 0.03, 900),
@@ -66,8 +66,8 @@ def test_a_pack_is_judged_by_its_own_words(tmp_path: Path) -> None:
 )
 def test_figures_that_were_measured_come_before_those_that_were_not(names: list[str], chosen: list[int]) -> None:
     found = {name: Estimate(0.5, 0.4, 0.6, 10) for name in names}
-    deciding = first.deciding(found)
-    assert [one.name for one in deciding] == [first.DECISIVE[i] for i in chosen]
+    deciding = first_screen.deciding(found)
+    assert [one.name for one in deciding] == [first_screen.DECISIVE[i] for i in chosen]
     assert [one.estimate is None for one in deciding] == [one.name not in names for one in deciding]
 
 
@@ -114,7 +114,7 @@ def test_the_reason_of_a_verdict_shows_that_the_limit_was_missed() -> None:
     ],
 )
 def test_a_long_path_in_the_heading_is_its_last_two_parts(name: str, text: str) -> None:
-    assert first.short(name) == text
+    assert first_screen.short(name) == text
 
 
 def test_stages_of_a_manifest_have_names_for_a_person() -> None:

@@ -13,7 +13,7 @@ import tiny
 import vllm_server
 from fake_server import Reply, Running, completion, listing, serving
 from knowpack.bench import tasks
-from knowpack.bench.asked_lm import AskedLM
+from knowpack.bench.asker_lm import AskerLM
 from knowpack.bench.evaluate import evaluate
 from knowpack.config import BenchConfig, ModelConfig
 from knowpack.errors import BenchError, ModelError
@@ -58,7 +58,7 @@ PAIRS = [
 def test_log_likelihoods_and_texts_are_those_of_the_hf_backend(folder: Path) -> None:
     theirs = hf(folder)
     with vllm_server.running(folder) as (server, _):
-        ours = AskedLM(opened(server))
+        ours = AskerLM(opened(server))
         asked = instances("loglikelihood", *PAIRS)
         found, expected = ours.loglikelihood(asked), theirs.loglikelihood(asked, disable_tqdm=True)
         whole = instances("loglikelihood_rolling", ("Where is the city of Branvel? " * 3,))
@@ -76,7 +76,7 @@ def test_a_request_longer_than_the_servers_window_loses_its_beginning_and_is_cou
     """512 places: what is asked, and the one token that a completion adds."""
     context = "Where is the city of Branvel? " * 90
     with vllm_server.running(folder) as (server, _):
-        ours = AskedLM(opened(server))
+        ours = AskerLM(opened(server))
         found = ours.loglikelihood(instances("loglikelihood", (context, " Orlen"), ("short", " A")))
         longest = max(len(body["prompt"]) for path, body in server.asked if body.get("echo"))
         with pytest.raises(BenchError, match="answer of fewer than 511, the model's window less one"):

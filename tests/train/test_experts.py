@@ -158,4 +158,4 @@ def test_what_auto_chose_is_printed(tmp_path: Path) -> None:
     prompter, recipe = Prompter(loaded.tokenizer), PlainRecipe(epochs=1, lr=1e-2)
     train(loaded, examples, recipe, 1, tmp_path / "adapter", prompter=prompter, progress=seen)
     assert "adapter on down_proj, gate_proj, up_proj; weights" in seen.labels
-    assert target_modules.said(build("mixtral").model, TrainConfig()) == f"adapter on {', '.join(FUSED)}; weights"
+    assert target_modules.summary(build("mixtral").model, TrainConfig()) == f"adapter on {', '.join(FUSED)}; weights"

@@ -27,7 +27,7 @@ from knowpack.train.contexts import Contexts
 from knowpack.train.frozen import fast_training
 from knowpack.train.keep import worded
 from knowpack.train.lower import Logits
-from knowpack.train.objective import Seen, Term
+from knowpack.train.objective import Term, TermInput
 from knowpack.train.shared import answer_logits, places
 from knowpack.train.train import TrainResult, train
 
@@ -319,7 +319,7 @@ def test_a_batch_of_one_goes_on_when_all_facts_are_retired_and_nothing_is_replay
 def test_a_made_up_term_is_added_without_touching_the_source(world: World, tmp_path: Path) -> None:
     """A term that pulls the new answers' logits to zero: it is in the log, and they are smaller for it."""
 
-    def size_of_logits(seen: Seen) -> Tensor | None:
+    def size_of_logits(seen: TermInput) -> Tensor | None:
         return seen.new.square().mean() if seen.drawn.new else None
 
     recipe = RECIPE.model_copy(update={"max_steps": 30, "tail_steps": 5})

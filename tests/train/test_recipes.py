@@ -10,7 +10,7 @@ from knowpack.errors import ConfigError
 from knowpack.settings import override
 from knowpack.train import recipes
 from knowpack.train.batch import Row
-from knowpack.train.objective import Drawn, Seen, Term, terms, total
+from knowpack.train.objective import StepBatch, Term, TermInput, terms, total
 from knowpack.train.phases import FALL, FULL, Phase, Phases
 from knowpack.train.rate import for_move
 
@@ -103,7 +103,7 @@ def test_a_rate_that_falls_does_not_rise_again_when_a_fact_is_lost() -> None:
 
 
 def test_terms_are_weighted_and_one_without_rows_is_left_out() -> None:
-    seen = Seen(Drawn(0, [], [], []), *(torch.zeros(0, 1),) * 3)
+    seen = TermInput(StepBatch(0, [], [], []), *(torch.zeros(0, 1),) * 3)
     two, none = Term("two", 0.5, lambda _: torch.tensor(4.0)), Term("none", 9.0, lambda _: None)
     found = total(seen, (two, none))
     assert (found.loss.item(), found.figures) == (2.0, {"two": 4.0})
@@ -118,7 +118,7 @@ def test_terms_are_weighted_and_one_without_rows_is_left_out() -> None:
 
 def test_cross_entropy_of_the_new_answers_by_hand() -> None:
     logits = torch.tensor([[0.0, 0.0], [0.0, torch.log(torch.tensor(3.0))]])  # p(0) = 1/2, then p(1) = 3/4
-    seen = Seen(Drawn(0, [Row((5, 0, 1), 1)], [], []), logits, *(torch.zeros(0, 1),) * 2)
+    seen = TermInput(StepBatch(0, [Row((5, 0, 1), 1)], [], []), logits, *(torch.zeros(0, 1),) * 2)
     expected = -(torch.log(torch.tensor(0.5)) + torch.log(torch.tensor(0.75))) / 2
     assert total(seen, terms(KeepRecipe())).loss.item() == pytest.approx(expected.item())
 

@@ -19,7 +19,7 @@ from knowpack.state import cells, listing
 from knowpack.study import begun, lay_out, run_cells
 from knowpack.workers.rounds import study_by
 from knowpack.workers.slurm import Submitit
-from knowpack.workers.worker import Ended, Part, Worker
+from knowpack.workers.worker import Part, Worker, WorkerEnd
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +50,16 @@ class InThisProcess:
     def __init__(self, lost: int = 0) -> None:
         self.lost, self.rounds = lost, []
 
-    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[Ended]:
+    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[WorkerEnd]:
         self.rounds.append((part, n))
         poll()
         ended = []
         for _ in range(n):
             if part == "cells" and self.lost:
                 self.lost -= 1
-                ended.append(Ended("its node is gone", is_lost=True))
+                ended.append(WorkerEnd("its node is gone", is_lost=True))
             else:
-                ended.append(Ended(worker(part)))
+                ended.append(WorkerEnd(worker(part)))
         return ended
 
 

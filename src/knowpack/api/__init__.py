@@ -4,6 +4,6 @@
 """
 
 from knowpack.api.calls import diff, pack, probe, study
-from knowpack.api.result import Asked, Result
+from knowpack.api.result import ProbeResult, Result
 
-__all__ = ["Asked", "Result", "diff", "pack", "probe", "study"]
+__all__ = ["ProbeResult", "Result", "diff", "pack", "probe", "study"]

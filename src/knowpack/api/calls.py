@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
-from knowpack.api.result import Asked, Result
+from knowpack.api.result import ProbeResult, Result
 from knowpack.base import probe_into
 from knowpack.config import BenchConfig, FactsConfig, ModelConfig, ProbeConfig, RunConfig, StudyConfig
 from knowpack.diff import diff as diff_into
@@ -114,8 +114,8 @@ def diff(
     which = FactsConfig(path=_path(facts, work), sample=sample, screen=screen)
     config = _run(model, None, which, work, {"label": "diff", **(settings or {})})
     after = config.model.model_copy(update={"adapter": adapter and str(adapter), "name": tuned or model})
-    told = None if trained is None else trained_on(Path(trained))
-    folder = diff_into(config, ModelConfig.model_validate(after.model_dump()), Path(out), told, progress)
+    examples = None if trained is None else trained_on(Path(trained))
+    folder = diff_into(config, ModelConfig.model_validate(after.model_dump()), Path(out), examples, progress)
     judged = None if budget is None else _budget(budget, benchmarks=bool(config.bench.tasks))
     return Result(built(folder, budget=judged))
 
@@ -131,11 +131,11 @@ def probe(
     work: str | Path = "work",
     settings: Settings | None = None,
     progress: Progress = SILENT,
-) -> Asked:
+) -> ProbeResult:
     """What a model knows: every fact under several few-shot prompts, and the knowledge map."""
     which = FactsConfig(path=_path(facts, work), sample=sample, screen=screen)
     base = probe_into(_run(model, adapter, which, work, settings or {}), Path(out), progress)
-    return Asked(base.folder, base.asker.name, base.facts)
+    return ProbeResult(base.folder, base.asker.name, base.facts)
 
 
 def study(config: str | Path | StudyConfig, *, settings: Settings | None = None, progress: Progress = SILENT) -> Result:

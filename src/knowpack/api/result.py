@@ -11,27 +11,27 @@ from knowpack.measure.knowledge import summary
 from knowpack.pack.budget import State
 from knowpack.records import Knowledge, Response, Shift
 from knowpack.report import Built
-from knowpack.report.first import First, first, said
-from knowpack.report.printed import text
+from knowpack.report.first_screen import FirstScreen, estimate_text, first_screen
 from knowpack.report.summary import opening
 from knowpack.report.tables import tables
+from knowpack.report.value_text import text
 
 
 class Result:
     """A pack, a diff or a study that was measured."""
 
-    def __init__(self, made: Built) -> None:
-        self._measured = made.measured
-        self._index = opening(made.measured).run
-        self.page: Path = made.page
+    def __init__(self, built: Built) -> None:
+        self._data = built.data
+        self._index = opening(built.data).run
+        self.page: Path = built.page
         """The report, one self-contained HTML file."""
-        self.folder: Path = made.measured.source.folder
+        self.folder: Path = built.data.source.folder
         """All files."""
 
     @property
-    def first(self) -> First:
+    def first(self) -> FirstScreen:
         """What the report says first: model, adapter, date, verdict, the figures that decide. Of a study, its best."""
-        return first(self._measured, self._index)
+        return first_screen(self._data, self._index)
 
     @property
     def verdict(self) -> State:
@@ -41,7 +41,7 @@ class Result:
     @property
     def adapter(self) -> Path | None:
         """The PEFT adapter that was trained; None of a diff."""
-        path = self._measured.source.runs[self._index].folder / "adapter"
+        path = self._data.source.runs[self._index].folder / "adapter"
         return path if path.is_dir() else None
 
     @property
@@ -49,9 +49,9 @@ class Result:
         """Every figure: [label, seed, grader, name, value, low, high, n, unit, higher_is_better, method]."""
         rows = [
             {"label": run.label, "seed": run.seed, "grader": grader, "name": name, **estimate._asdict()}
-            for run, by_grader in zip(self._measured.source.runs, self._measured.runs, strict=True)
-            for grader, found in by_grader.items()
-            for name, estimate in found.items()
+            for run, by_grader in zip(self._data.source.runs, self._data.runs, strict=True)
+            for grader, estimates in by_grader.items()
+            for name, estimate in estimates.items()
         ]
         return pl.DataFrame(rows, infer_schema_length=None)
 
@@ -64,7 +64,7 @@ class Result:
                 schema=dict.fromkeys(_unique(one.heads), pl.String),
                 orient="row",
             )
-            for one in tables(self._measured, "default")
+            for one in tables(self._data, "default")
         }
 
     @property
@@ -85,33 +85,34 @@ class Result:
     @property
     def unfinished(self) -> list[str]:
         """The cells of a study that failed or were stopped, each with its error."""
-        return [str(one) for one in self._measured.source.unfinished]
+        return [str(one) for one in self._data.source.unfinished]
 
     def _table(self, name: str, record: type) -> pl.DataFrame:
-        return store.read_table(self._measured.source.runs[self._index].folder / name, record)
+        return store.read_table(self._data.source.runs[self._index].folder / name, record)
 
     def __repr__(self) -> str:
-        told = self.first
-        lines = [f"{told.model} + {told.adapter}: {told.headline}", f"verdict: {told.judgement.word}"]
-        lines[1] += f" – {told.judgement.sentence()}"
-        lines += [f"  {one.label}: {said(one.estimate, one.name)}" for one in told.figures]
+        screen = self.first
+        lines = [f"{screen.model} + {screen.adapter}: {screen.headline}", f"verdict: {screen.judgement.word}"]
+        lines[1] += f" – {screen.judgement.sentence()}"
+        lines += [f"  {one.label}: {estimate_text(one.estimate, one.name)}" for one in screen.figures]
         return "\n".join([*lines, f"report: {self.page}"])
 
     def _repr_html_(self) -> str:
-        told = self.first
+        screen = self.first
+        verdict = screen.judgement
         rows = "".join(
-            f"<tr><td>{escape(one.label)}</td><td>{escape(said(one.estimate, one.name))}</td></tr>"
-            for one in told.figures
+            f"<tr><td>{escape(one.label)}</td><td>{escape(estimate_text(one.estimate, one.name))}</td></tr>"
+            for one in screen.figures
         )
         return (
-            f"<p><strong>{escape(told.model)} + {escape(told.adapter)}</strong>: {escape(told.headline)}</p>"
-            f"<p>May it ship? <strong>{escape(told.judgement.word)}</strong> – {escape(told.judgement.sentence())}</p>"
+            f"<p><strong>{escape(screen.model)} + {escape(screen.adapter)}</strong>: {escape(screen.headline)}</p>"
+            f"<p>May it ship? <strong>{escape(verdict.word)}</strong> – {escape(verdict.sentence())}</p>"
             f"<table>{rows}</table><p>Report: <code>{escape(str(self.page))}</code></p>"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProbeResult:
     """What a model knows of a table of facts."""
 
     folder: Path

@@ -3,11 +3,11 @@
 base.py        Base: the model in memory, what it is asked, where its answers lie; its hash
 screening.py   which facts of a table are asked
 measuring.py   its answers, asked once
-answered.py    what it answered before, in whatever folder
+answer_cache.py    what it answered before, in whatever folder
 open_base.py   RunConfig -> Base; read this first
 """
 
-from knowpack.base.answered import n_unanswered
+from knowpack.base.answer_cache import n_unanswered
 from knowpack.base.base import Base, fresh_name, prompter_for
 from knowpack.base.measuring import (
     ask_beside,

@@ -15,7 +15,7 @@ import polars as pl
 from knowpack import store
 from knowpack.config import ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import TransformersAsker, weights_of
-from knowpack.facts.chosen import shot_pool
+from knowpack.facts.from_config import shot_pool
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.model.loaded import Loaded
 from knowpack.probe.askers import Asker, TextAnswers, TokenAsker, by_ids
@@ -54,7 +54,7 @@ class Base:
     config: RunConfig
     """The run it was opened for."""
     looks_back: bool = False
-    """Is what it answered in another folder of `work/base/` taken from there (answered.py)?"""
+    """Is what it answered in another folder of `work/base/` taken from there (answer_cache.py)?"""
 
     def serves(self, config: RunConfig) -> bool:
         """Does another run ask the same model the same facts under the same prompts?"""
@@ -99,15 +99,15 @@ class Base:
 
 def of_facts(config: RunConfig, asker: Asker, facts: pl.DataFrame) -> Base:
     """The base that is asked all of these facts; nothing is measured yet."""
-    asked = config.probe
-    prompter = prompter_for(asker, asked)
+    settings = config.probe
+    prompter = prompter_for(asker, settings)
     questions = facts["question"].to_list()
-    shots = draw_shots(shot_pool(config), asked.n_prompts, asked.n_shots, asked.draw_seed, exclude=questions)
+    shots = draw_shots(shot_pool(config), settings.n_prompts, settings.n_shots, settings.draw_seed, exclude=questions)
     key = {
         **asker.identity._asdict(),
         "facts": store.hash_table(facts),
         "shots": [[list(shot) for shot in draw] for draw in shots],
-        "prompts": store.hash_of([as_asked(prompter, draw) for draw in shots]),
+        "prompts": store.hash_of([rendered(prompter, draw) for draw in shots]),
         "probe": probe_key(config),
         "grader": GRADER_VERSION,
     }
@@ -115,7 +115,7 @@ def of_facts(config: RunConfig, asker: Asker, facts: pl.DataFrame) -> Base:
     return Base(folder, asker, prompter, facts, shots, config)
 
 
-def as_asked(prompter: Prompter | Turns, draw: list[Shot]) -> list[int] | list[dict[str, str]]:
+def rendered(prompter: Prompter | Turns, draw: list[Shot]) -> list[int] | list[dict[str, str]]:
     """A prompt as the model gets it: what a template prints is more than its text (a date, a switch)."""
     if isinstance(prompter, Turns):
         return prompter.messages(draw, KEY_QUESTION)

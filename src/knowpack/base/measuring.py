@@ -9,16 +9,16 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
-from knowpack.base import answered
+from knowpack.base import answer_cache
 from knowpack.base.base import Base, fresh_name, probe_key
 from knowpack.config import ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import left_out
-from knowpack.facts.chosen import shot_pool
+from knowpack.facts.from_config import shot_pool
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import at_stake
 from knowpack.probe.askers import Asker
-from knowpack.probe.fresh import fresh_sets
+from knowpack.probe.fresh_prompts import fresh_sets
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Shot
 from knowpack.progress import SILENT, Progress
@@ -110,7 +110,7 @@ def ask_beside(
     base: Base, facts: pl.DataFrame, shots: list[list[Shot]], config: ProbeConfig, progress: Progress
 ) -> pl.DataFrame:
     """The base's answers (Response) to other facts, or under other prompts, than its own; kept in beside/ as those."""
-    into = base.folder / "beside" / store.hash_table(answered.keys(base, facts, shots, config))
+    into = base.folder / "beside" / store.hash_table(answer_cache.keys(base, facts, shots, config))
     with store.folder_lock(base.folder, progress):
         _ask(base.asker, base, facts, shots, config, into, None, progress)
         store.record_all(base.folder)
@@ -128,18 +128,18 @@ def _ask(
     progress: Progress,
 ) -> None:
     """responses.parquet and knowledge.parquet of these facts under these prompts; what is there is kept, and what the
-    base answered elsewhere (answered.py) is not asked again."""
+    base answered elsewhere (answer_cache.py) is not asked again."""
     responses = into / "responses.parquet"
     of_base = into.is_relative_to(base.folder)
-    wanted = answered.keys(base, facts, shots, config) if of_base else None
+    wanted = answer_cache.keys(base, facts, shots, config) if of_base else None
     if not responses.is_file():
         chunks = store.Chunks(responses)
-        given = None if wanted is None else answered.answered(base, wanted)
+        given = None if wanted is None else answer_cache.cached_answers(base, wanted)
         probe(
             asker, facts, shots, base.prompter, config, chunks=chunks, drafts=drafts, answered=given, progress=progress
         )
-    if wanted is not None and not (into / answered.ASKED).is_file():
-        store.write_table(into / answered.ASKED, wanted)
+    if wanted is not None and not (into / answer_cache.KEYS).is_file():
+        store.write_table(into / answer_cache.KEYS, wanted)
     if not (into / "knowledge.parquet").is_file():
         store.write_table(into / "knowledge.parquet", knowledge_map(store.read_table(responses, Response)))
 

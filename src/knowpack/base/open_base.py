@@ -11,7 +11,7 @@ from knowpack.base.measuring import described, measure_base
 from knowpack.base.screening import to_ask
 from knowpack.config import RunConfig
 from knowpack.facts import sources
-from knowpack.facts.chosen import facts_of, shot_pool
+from knowpack.facts.from_config import facts_of, shot_pool
 from knowpack.probe.askers import Asker, by_ids
 from knowpack.progress import SILENT, Progress
 from knowpack.served.opening import open_asker
@@ -40,10 +40,12 @@ def open_base(
             asker = open_asker(config.model, config.probe.batch_size)
     if config.bench.tasks:
         by_ids(asker, "a benchmark")
-    asked = to_ask(table, config, asker, progress)
+    facts_asked = to_ask(table, config, asker, progress)
     if beside is not None:
-        asked = pl.concat([asked, beside.join(asked, on="fact_id", how="anti", maintain_order="left")])
-    return of_facts(config, asker, asked)
+        facts_asked = pl.concat(
+            [facts_asked, beside.join(facts_asked, on="fact_id", how="anti", maintain_order="left")]
+        )
+    return of_facts(config, asker, facts_asked)
 
 
 def probe_into(config: RunConfig, out: Path, progress: Progress = SILENT, *, asker: Asker | None = None) -> Base:

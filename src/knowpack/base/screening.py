@@ -8,7 +8,7 @@ from knowpack.base.base import of_facts
 from knowpack.base.measuring import measure_base
 from knowpack.config import BenchConfig, FactsConfig, RunConfig
 from knowpack.errors import FactsError
-from knowpack.facts.chosen import sampled
+from knowpack.facts.from_config import sampled
 from knowpack.measure.stakes import at_stake
 from knowpack.probe.askers import Asker
 from knowpack.progress import SILENT, Progress

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from knowpack.bench.evaluate import Sample
 from knowpack.errors import BenchError
-from knowpack.measure import stats
+from knowpack.measure import p_values, stats
 from knowpack.records import Estimate, Score, rows, table
 from knowpack.seeds import stream
 from knowpack.store import read_json, read_table
@@ -64,15 +64,17 @@ def compare(base: Path, other: Path, *, seed: int = 0) -> pl.DataFrame:
     names = sorted(_tasks(base) & _tasks(other))
     if not names:
         raise BenchError(f"{base} and {other} have no benchmark in common; run `knowpack bench` for both")
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for name in names:
         paired = _paired(base / name, other / name)
-        known = {s.metric: s for s in rows(read_table(base / name / "scores.parquet", Score), Score)}
+        scores_of_base = {s.metric: s for s in rows(read_table(base / name / "scores.parquet", Score), Score)}
         for part in _parts(base / name, name):
             chosen = paired.filter(pl.col("task").is_in(part.leaves))
             for metric in sorted(chosen["metric"].unique().to_list()):
-                found.append(_compared(part, known[metric], chosen.filter(pl.col("metric") == metric), seed))
-    return table(_corrected(found), Comparison)
+                comparisons.append(
+                    _compared(part, scores_of_base[metric], chosen.filter(pl.col("metric") == metric), seed)
+                )
+    return table(_corrected(comparisons), Comparison)
 
 
 def _tasks(folder: Path) -> set[str]:
@@ -80,12 +82,12 @@ def _tasks(folder: Path) -> set[str]:
 
 
 def _parts(folder: Path, name: str) -> list[_Part]:
-    known = read_json(folder / "task.json")
-    groups: dict[str, list[str]] = known.get("groups", {}) if isinstance(known, dict) else {}
+    task_json = read_json(folder / "task.json")
+    groups: dict[str, list[str]] = task_json.get("groups", {}) if isinstance(task_json, dict) else {}
     leaves = sorted(read_table(folder / "samples.parquet", Sample)["task"].unique().to_list())
-    whole = _Part(name, "task", leaves)
+    task = _Part(name, "task", leaves)
     inner = [_Part(group, "group", parts) for group, parts in groups.items() if group != name]
-    return [whole, *inner, *(_Part(leaf, "part", [leaf]) for leaf in leaves if leaf != name)]
+    return [task, *inner, *(_Part(leaf, "part", [leaf]) for leaf in leaves if leaf != name)]
 
 
 def _paired(base: Path, other: Path) -> pl.DataFrame:
@@ -106,7 +108,7 @@ def _compared(part: _Part, metric: Score, items: pl.DataFrame, seed: int) -> Com
     interval = _interval(after - before, scale)
     binary = bool(np.isin(before, (0.0, 1.0)).all() and np.isin(after, (0.0, 1.0)).all())
     lost, won = int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum())
-    p = stats.mcnemar(lost, won) if binary else _bootstrap_p(after - before, seed)
+    p = p_values.mcnemar(lost, won) if binary else _bootstrap_p(after - before, seed)
     return Comparison(
         part.name,
         metric.metric,
@@ -131,8 +133,10 @@ def _interval(delta: NDArray[np.float64], scale: float | None) -> Estimate:
     """Tango's where the metric has a range (bleu_diff runs to both sides of 0), else t."""
     if scale is None or np.abs(delta).max() > scale:
         return stats.mean(delta)
-    found = stats.difference(delta / scale)
-    return found._replace(value=found.value * scale, low=scale * (found.low or 0.0), high=scale * (found.high or 0.0))
+    estimate = stats.difference(delta / scale)
+    return estimate._replace(
+        value=estimate.value * scale, low=scale * (estimate.low or 0.0), high=scale * (estimate.high or 0.0)
+    )
 
 
 def _bootstrap_p(delta: NDArray[np.float64], seed: int) -> float:
@@ -144,10 +148,10 @@ def _bootstrap_p(delta: NDArray[np.float64], seed: int) -> float:
     return (1 + n_far) / (1 + N_DRAWS)
 
 
-def _corrected(found: list[Comparison]) -> list[Comparison]:
-    corrected = list(found)
+def _corrected(comparisons: list[Comparison]) -> list[Comparison]:
+    corrected = list(comparisons)
     for level in ("task", "group", "part"):
-        places = [i for i, row in enumerate(found) if row.level == level]
-        for i, p in zip(places, stats.holm([found[i].p for i in places]), strict=True):
-            corrected[i] = replace(found[i], p_holm=p)
+        places = [i for i, row in enumerate(comparisons) if row.level == level]
+        for i, p in zip(places, p_values.holm([comparisons[i].p for i in places]), strict=True):
+            corrected[i] = replace(comparisons[i], p_holm=p)
     return corrected

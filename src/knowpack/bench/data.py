@@ -51,9 +51,9 @@ def prepare(raw: Path, out: Path, *, truthfulqa: str = "v1", progress: Progress 
     present = [name for name in readers if (raw / name).is_dir()]
     if not present:
         raise BenchError(f"{raw} holds none of the folders {', '.join(readers)}; expected at least one")
-    taken = [out / name for name in present if not _is_free(out / name)]
-    if taken:
-        raise BenchError(f"{taken[0]} holds files that `knowpack bench prepare` did not write; give another --out")
+    occupied = [out / name for name in present if not _is_free(out / name)]
+    if occupied:
+        raise BenchError(f"{occupied[0]} holds files that `knowpack bench prepare` did not write; give another --out")
     written = []
     with progress.stage("preparing benchmark data", len(present)) as advance:
         for benchmark in present:

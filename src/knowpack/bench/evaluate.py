@@ -28,7 +28,7 @@ from knowpack.records import Score, table
 from knowpack.store import hash_of, lock, read_json, read_table, remove, write_json, write_table
 
 if TYPE_CHECKING:
-    from knowpack.bench.asked_lm import AskedLM
+    from knowpack.bench.asker_lm import AskerLM
     from knowpack.bench.journal import Journal
     from knowpack.bench.lm import KnowpackLM
     from knowpack.bench.tasks import Benchmark
@@ -64,7 +64,7 @@ def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progre
 
     Raises BenchError for an unknown task or unusable data, before anything is computed.
     """
-    asked = by_ids(asker, "a benchmark")
+    token_asker = by_ids(asker, "a benchmark")
     if not config.tasks:
         raise BenchError("no benchmark task is named; for example --tasks mmlu,truthfulqa_mc1,arc_easy")
     settings = config.model_dump(mode="json", include=set(SETTINGS))
@@ -81,7 +81,7 @@ def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progre
         of = hash_of([settings, asker.identity.weights])
         todo = [name for name in config.tasks if not _is_done(out, name, of)]
         if todo:
-            _run(asked, config, todo, {"of": of, "settings": settings}, out, progress)
+            _run(token_asker, config, todo, {"of": of, "settings": settings}, out, progress)
         remove(out / "partial")
         scores = pl.concat([read_table(out / name / "scores.parquet", Score) for name in config.tasks])
         if todo or not (out / "scores.parquet").is_file() or not read_table(out / "scores.parquet").equals(scores):
@@ -96,8 +96,8 @@ def _is_done(out: Path, task: str, of: str) -> bool:
     folder = out / task
     if any(name.startswith(f"{task}/") for name in store.lacking(out)) or not (folder / "task.json").is_file():
         return False
-    known = read_json(folder / "task.json")
-    return isinstance(known, dict) and known.get("of") == of
+    task_json = read_json(folder / "task.json")
+    return isinstance(task_json, dict) and task_json.get("of") == of
 
 
 def _run(
@@ -119,7 +119,7 @@ def _run(
     with tasks.quiet(), progress.stage("benchmarks", None), keeping:
         lm = _lm(asker, config, journal, progress)
         results = harness.run(lm, benchmarks, config)
-        measured = [_measured(benchmark, results, lm, about) for benchmark in benchmarks]
+        measured = [_task_result(benchmark, results, lm, about) for benchmark in benchmarks]
         harness.save(results, lm, config, out / "lm_eval")  # after the samples are taken: it rewrites them
     for benchmark, each in zip(benchmarks, measured, strict=True):
         store.forget(out, benchmark.name)  # of other settings or data
@@ -129,19 +129,19 @@ def _run(
             write_json(folder / "task.json", each.about)
 
 
-def _lm(asker: "TokenAsker", config: BenchConfig, journal: "Journal", progress: Progress) -> "KnowpackLM | AskedLM":
+def _lm(asker: "TokenAsker", config: BenchConfig, journal: "Journal", progress: Progress) -> "KnowpackLM | AskerLM":
     """The decoder of this room on weights in memory; else the asker's own log-likelihoods and texts."""
-    from knowpack.bench.asked_lm import AskedLM
+    from knowpack.bench.asker_lm import AskerLM
     from knowpack.bench.lm import KnowpackLM
     from knowpack.decode.transformers_asker import TransformersAsker
 
     if not isinstance(asker, TransformersAsker):
-        return AskedLM(asker, journal, progress)
+        return AskerLM(asker, journal, progress)
     n_tokens = config.batch_size and TOKENS_A_ROW * config.batch_size
     return KnowpackLM(asker.loaded, n_tokens=n_tokens, journal=journal, progress=progress)
 
 
-class _Measured(NamedTuple):
+class _TaskResult(NamedTuple):
     """What is kept of one asked task."""
 
     samples: pl.DataFrame
@@ -149,9 +149,9 @@ class _Measured(NamedTuple):
     about: dict[str, object]
 
 
-def _measured(
-    benchmark: "Benchmark", results: dict[str, Any], lm: "KnowpackLM | AskedLM", about: dict[str, object]
-) -> _Measured:
+def _task_result(
+    benchmark: "Benchmark", results: dict[str, Any], lm: "KnowpackLM | AskerLM", about: dict[str, object]
+) -> _TaskResult:
     parts = {**benchmark.groups, **{leaf: [leaf] for leaf in benchmark.leaves}}
     objects = {task.task_name: task for task in benchmark.tasks()}
     items = [(leaf, item) for leaf in benchmark.leaves for item in results["samples"][leaf]]
@@ -171,7 +171,7 @@ def _measured(
         "n_shots": {leaf: objects[leaf].config.num_fewshot for leaf in benchmark.leaves},
         "window": lm.max_length,
     }
-    return _Measured(samples, table(scores, Score), about)
+    return _TaskResult(samples, table(scores, Score), about)
 
 
 def _level(name: str, benchmark: "Benchmark") -> str:
@@ -186,16 +186,16 @@ def unit_of(metric: str, values: pl.Series) -> str:
 
 
 def _scores(
-    name: str, found: dict[str, Any], leaves: Sequence[str], samples: pl.DataFrame, better: dict[str, bool]
+    name: str, results: dict[str, Any], leaves: Sequence[str], samples: pl.DataFrame, better: dict[str, bool]
 ) -> Iterator[Score]:
     """lm-eval's figures of one task or group; "acc,none" is the metric acc without a filter."""
     mine = samples.filter(pl.col("task").is_in(leaves))
     n = dict(mine.group_by("metric").len().iter_rows())
-    for key, value in found.items():
+    for key, value in results.items():
         metric, comma, chain = key.partition(",")
         if not comma or metric.endswith("_stderr") or not isinstance(value, int | float):
             continue
-        stderr = found.get(f"{metric}_stderr,{chain}")
+        stderr = results.get(f"{metric}_stderr,{chain}")
         named = metric if chain == "none" else f"{metric},{chain}"
         unit = unit_of(metric, mine.filter(pl.col("metric") == named)["value"])
         yield Score(name, named, float(value), _number(stderr), int(n[named]), better.get(metric), unit)
@@ -216,12 +216,12 @@ def _samples(leaf: str, item: dict[str, Any], task: Any) -> Iterator[Sample]:
 
 
 def _prediction(item: dict[str, Any], task: Any, metric: str) -> str | None:
-    found = item["filtered_resps"]
+    answers = item["filtered_resps"]
     if task.OUTPUT_TYPE == "generate_until":
-        return str(found[0])
+        return str(answers[0])
     if task.OUTPUT_TYPE != "multiple_choice":
         return None
-    sums = [float(answer[0]) for answer in found]
+    sums = [float(answer[0]) for answer in answers]
     if metric == "acc_norm":  # lm-eval: by characters of the choice
         lengths = [len(choice) for choice in task.doc_to_choice(item["doc"])]
         sums = [total / length for total, length in zip(sums, lengths, strict=True)]
@@ -237,6 +237,6 @@ class Cuts(NamedTuple):
 
 def cuts(folder: Path) -> Cuts:
     """How many requests of a measured task lost their beginning (as lm-eval cuts them)."""
-    known = read_json(folder / "task.json")
-    assert isinstance(known, dict), "task.json is ours"
-    return Cuts(sum(known["n_requests_cut"].values()), int(known["window"]))
+    task_json = read_json(folder / "task.json")
+    assert isinstance(task_json, dict), "task.json is ours"
+    return Cuts(sum(task_json["n_requests_cut"].values()), int(task_json["window"]))

@@ -22,7 +22,7 @@ from knowpack.config import BenchConfig
 from knowpack.errors import BenchError, StoreError
 
 if TYPE_CHECKING:
-    from knowpack.bench.asked_lm import AskedLM
+    from knowpack.bench.asker_lm import AskerLM
     from knowpack.bench.lm import KnowpackLM
     from knowpack.bench.tasks import Benchmark
 
@@ -34,7 +34,7 @@ SEEDS = {
 }
 
 
-def run(lm: "KnowpackLM | AskedLM", benchmarks: Sequence["Benchmark"], config: BenchConfig) -> dict[str, Any]:
+def run(lm: "KnowpackLM | AskerLM", benchmarks: Sequence["Benchmark"], config: BenchConfig) -> dict[str, Any]:
     """Evaluate all tasks together, so that equal requests are computed once; results as lm-eval gives them."""
     started = time.time()
     try:
@@ -66,7 +66,7 @@ def run(lm: "KnowpackLM | AskedLM", benchmarks: Sequence["Benchmark"], config: B
     return results
 
 
-def save(results: dict[str, Any], lm: "KnowpackLM | AskedLM", config: BenchConfig, folder: Path) -> None:
+def save(results: dict[str, Any], lm: "KnowpackLM | AskerLM", config: BenchConfig, folder: Path) -> None:
     """Write results_*.json and samples_*.jsonl where and as lm-eval does; takes the samples out of `results`."""
     tracker = EvaluationTracker(output_path=str(folder))
     tracker.general_config_tracker.log_experiment_args(
@@ -78,11 +78,11 @@ def save(results: dict[str, Any], lm: "KnowpackLM | AskedLM", config: BenchConfi
     )
     samples = results.pop("samples")
     tracker.save_results_aggregated(results=results, samples=samples)
-    for name, kept in samples.items():
-        tracker.save_results_samples(task_name=name, samples=kept)
-    wanted = 1 + len(samples)  # lm-eval logs a failed write and goes on
-    if len(list(folder.rglob(f"*_{tracker.date_id}.json*"))) != wanted:
-        raise StoreError(f"lm-eval could not write its {wanted} result files into {folder}; is the disk full?")
+    for name, rows in samples.items():
+        tracker.save_results_samples(task_name=name, samples=rows)
+    expected = 1 + len(samples)  # lm-eval logs a failed write and goes on
+    if len(list(folder.rglob(f"*_{tracker.date_id}.json*"))) != expected:
+        raise StoreError(f"lm-eval could not write its {expected} result files into {folder}; is the disk full?")
 
 
 @contextmanager

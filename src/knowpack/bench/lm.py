@@ -74,13 +74,13 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
             settings = {"name": pretrained, "adapter": adapter, "revision": revision, "dtype": dtype}
             pretrained = load(ModelConfig.model_validate({**settings, "device": device or "auto"}))
         self.loaded = pretrained
-        known = ("add_bos_token", "prefix_token_id", "chat_template_args")
+        accepted = ("add_bos_token", "prefix_token_id", "chat_template_args")
         super().__init__(
             pretrained=pretrained.model,
             tokenizer=copy.deepcopy(pretrained.tokenizer),  # the backend adds a padding token to it
             max_length=max_length,
             batch_size=8,  # of the backend's own way, where texts are sampled
-            **{name: value for name, value in lm_eval_options.items() if name in known},
+            **{name: value for name, value in lm_eval_options.items() if name in accepted},
         )
         self.n_tokens = int(n_tokens or (CPU_TOKENS if pretrained.device.type == "cpu" else GPU_TOKENS))
         self.journal = journal or Journal(None, pretrained.weights_hash)
@@ -129,10 +129,10 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
                 contexts = [requests[number].args[0] for number in numbers]
                 settings = normalize_gen_kwargs(requests[numbers[0]].args[1], self.max_gen_toks)
                 if settings.get("do_sample"):
-                    found = super().generate_until([requests[number] for number in numbers], True)
+                    block = super().generate_until([requests[number] for number in numbers], True)
                 else:
-                    found = self._generate(contexts, settings, requests[numbers[0]].task_name or "")
-                texts.update(zip(numbers, found, strict=True))
+                    block = self._generate(contexts, settings, requests[numbers[0]].task_name or "")
+                texts.update(zip(numbers, block, strict=True))
                 advance(len(numbers))
         return [texts[number] for number in range(len(requests))]
 
@@ -172,15 +172,15 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
 
     def _tokenize(self, texts: Iterable[str]) -> dict[str, list[int]]:
         bos = self.tokenizer.decode(self.prefix_token_id)
-        found: dict[str, list[int]] = {}
+        ids: dict[str, list[int]] = {}
         for special in (True, False):
             some = [text for text in texts if has_bos_prefix(text, bos) is not special]
             if some:
                 add = {} if special and self.add_bos_token is None else {"add_special_tokens": special}
                 if special and self.add_bos_token is not None:
                     add = {"add_special_tokens": bool(self.add_bos_token)}
-                found.update(zip(some, self.tokenizer(some, verbose=False, **add)["input_ids"], strict=True))
-        return found
+                ids.update(zip(some, self.tokenizer(some, verbose=False, **add)["input_ids"], strict=True))
+        return ids
 
     def _cut(self, requests: Sequence[Encoded], names: Sequence[str]) -> list[forest.Request]:
         """Requests as the forest takes them; what is longer than the window loses its beginning, and is counted."""
@@ -199,18 +199,18 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
 
     def _score(self, requests: list[forest.Request]) -> list[tuple[float, bool]]:
         keys = [key_of(each.fed, *each.targets) for each in requests]
-        known = self.journal.known
-        new = {key: each for key, each in zip(keys, requests, strict=True) if key not in known}
+        answers = self.journal.known
+        new = {key: each for key, each in zip(keys, requests, strict=True) if key not in answers}
         names = list(new)
         with self.progress.stage("benchmark log-likelihoods", len(new)) as advance:
 
-            def done(found: list[packed.Scored]) -> None:
-                if any(math.isnan(each.logprob) for each in found):
+            def done(scores: list[packed.Scored]) -> None:
+                if any(math.isnan(each.logprob) for each in scores):
                     raise BenchError(
                         f"{self.loaded.name} gives no number (NaN) as a log-likelihood; its weights are broken"
                     )
-                self.journal.add(Answer(names[each.request], each.logprob, each.greedy) for each in found)
-                advance(len(found))
+                self.journal.add(Answer(names[each.request], each.logprob, each.greedy) for each in scores)
+                advance(len(scores))
 
             longest = max((forest.n_tokens(each) for each in new.values()), default=0)
             if self._ways.at(longest) is Way.SHARED:
@@ -218,7 +218,7 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
             else:
                 packed.score_apart(self.loaded, list(new.values()), done=done)
         self.journal.flush()
-        return [(known[key].logprob, known[key].greedy) for key in keys]  # type: ignore[misc]
+        return [(answers[key].logprob, answers[key].greedy) for key in keys]  # type: ignore[misc]
 
     def _generate(self, contexts: Sequence[str], settings: Any, task: str) -> list[str]:
         eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
@@ -232,29 +232,29 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         ids = self._tokenize(set(contexts))
         self.cut[task] += sum(len(ids[context]) > room for context in contexts)
         keys = {text: key_of(str(ids[text][-room:]), n_new, *stops) for text in ids}
-        known = self.journal.known
-        prompts = {text: ids[text][-room:] for text in ids if keys[text] not in known}
+        answers = self.journal.known
+        prompts = {text: ids[text][-room:] for text in ids if keys[text] not in answers}
         prefix = common_prefix(list(prompts.values()))
         prefix = min(prefix, min((len(prompt) - 1 for prompt in prompts.values()), default=0))
-        answers: dict[str, list[int]] = {text: [] for text in prompts}
+        decoded: dict[str, list[int]] = {text: [] for text in prompts}
         n, left = min(FIRST_TOKENS, n_new), list(prompts)
         while left:
-            found = self._decoder.generate(
+            texts = self._decoder.generate(
                 prompts[left[0]][:prefix],
                 [prompts[text][prefix:] for text in left],
                 max_new_tokens=n,
-                drafts=[answers[text] for text in left],
+                drafts=[decoded[text] for text in left],
             )
-            answers.update(zip(left, found, strict=True))
-            ended = [text for text in left if n == n_new or self._ended(answers[text], n, stops)]
+            decoded.update(zip(left, texts, strict=True))
+            ended = [text for text in left if n == n_new or self._ended(decoded[text], n, stops)]
             self.journal.add(
-                Answer(keys[text], text=postprocess_generated_text(self.tok_decode(answers[text]), stops, None))
+                Answer(keys[text], text=postprocess_generated_text(self.tok_decode(decoded[text]), stops, None))
                 for text in ended
             )
-            left = [text for text in left if keys[text] not in known]
+            left = [text for text in left if keys[text] not in answers]
             n = min(2 * n, n_new)
         self.journal.flush()
-        return [known[keys[context]].text or "" for context in contexts]
+        return [answers[keys[context]].text or "" for context in contexts]
 
     def _ended(self, answer: Sequence[int], n: int, stops: Sequence[str]) -> bool:
         text = self.tok_decode(answer)

@@ -84,20 +84,20 @@ def truthfulqa(folder: Path, version: str) -> Iterator[Part]:
 def _truthful_mc(item: dict[str, object], place: Path, number: int) -> list[object]:
     targets = []
     for key in ("mc1_targets", "mc2_targets"):
-        found = item.get(key)
-        found = found if isinstance(found, dict) else {}
-        labels = list(found.values())
+        labelled = item.get(key)
+        labelled = labelled if isinstance(labelled, dict) else {}
+        labels = list(labelled.values())
         if 1 not in (labels[:1] if key == "mc1_targets" else labels):  # of mc1 lm-eval takes the first as gold
             raise BenchError(f"{place / 'mc_task.json'}, item {number}: {key} has no true answer in its place")
-        targets.append({"choices": list(found), "labels": labels})
+        targets.append({"choices": list(labelled), "labels": labels})
     return [item["question"], *targets]
 
 
 def _truthful_gen(row: dict[str, str], place: Path, number: int) -> list[object]:
-    wanted = ("Type", "Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers", "Source")
-    if any(row.get(name) is None for name in wanted):
-        raise BenchError(f"{place / 'TruthfulQA.csv'}, row {number}: expected the columns {', '.join(wanted)}")
-    kind, category, question, best, right, wrong, source = (row[name] for name in wanted)
+    columns = ("Type", "Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers", "Source")
+    if any(row.get(name) is None for name in columns):
+        raise BenchError(f"{place / 'TruthfulQA.csv'}, row {number}: expected the columns {', '.join(columns)}")
+    kind, category, question, best, right, wrong, source = (row[name] for name in columns)
     split = [[answer.strip() for answer in text.strip().split(";")] for text in (right, wrong)]
     if not any(split[0]):
         raise BenchError(f"{place / 'TruthfulQA.csv'}, row {number}: no correct answer")
@@ -146,9 +146,9 @@ def _arc_row(item: dict[str, object], file: Path, number: int) -> list[object]:
 
 
 def logiqa(folder: Path) -> Iterator[Part]:
-    found = {"train": folder / "Train.txt", "validation": folder / "Eval.txt", "test": folder / "Test.txt"}
-    for split, file in found.items():
-        if file.is_file() and found["test"].is_file():
+    files = {"train": folder / "Train.txt", "validation": folder / "Eval.txt", "test": folder / "Test.txt"}
+    for split, file in files.items():
+        if file.is_file() and files["test"].is_file():
             yield Part("logiqa", split, pl.DataFrame(list(_logiqa_rows(file)), LOGIQA, orient="row"))
 
 

@@ -27,9 +27,9 @@ def check_names(config: BenchConfig) -> None:
     loaded."""
     if config.data is not None and not Path(config.data).is_dir():
         raise BenchError(f"there is no folder {config.data} of benchmark data; `knowpack bench prepare` writes one")
-    wanted = set(config.tasks)
+    tasks = set(config.tasks)
     near = [name for folder in first_folders(config) for name in known(folder)]
-    if wanted.issubset(near):
+    if tasks.issubset(near):
         return
     everything = {*near, *_all_of_lm_eval()}
     for name in config.tasks:
@@ -82,12 +82,12 @@ def own_folders(config: BenchConfig) -> list[Path]:
 def known(folder: Path) -> Iterator[str]:
     """What stands behind task:, group: and tag:, one value or a list, in every file of a folder that may be YAML."""
     for file in _yaml_files(folder):
-        with open(file, "rb") as opened:
-            text = opened.read()
+        with open(file, "rb") as handle:
+            text = handle.read()
         for given in _KEYS.findall(text):
             for line in given.split(b"\n"):
-                said = re.sub(rb"^[ \t]*- (?:task|group)[ \t]*:", b"", line.partition(b" #")[0])
-                yield from (name.strip().decode("utf-8", "replace") for name in _NAME.findall(said))
+                declared = re.sub(rb"^[ \t]*- (?:task|group)[ \t]*:", b"", line.partition(b" #")[0])
+                yield from (name.strip().decode("utf-8", "replace") for name in _NAME.findall(declared))
 
 
 def _yaml_files(folder: Path) -> Iterator[str]:

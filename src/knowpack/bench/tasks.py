@@ -64,7 +64,7 @@ def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Pa
     Returns the tasks that lose the split their few-shot examples come from. Raises BenchError where `data` holds no
     benchmark at all, or lacks a part of one.
     """
-    there = held(data)
+    there = prepared_in(data)
     shotless = set()
     for leaf in leaves:
         entry = manager.task_index[leaf]
@@ -77,7 +77,7 @@ def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Pa
         if place not in there:
             continue  # from the hub, as its own YAML says
         name = entry.cfg.get("dataset_name") or "default"
-        found = _splits(data / place / name, leaf)
+        splits = _splits(data / place / name, leaf)
         changed: dict[str, object] = {
             "include": str(entry.yaml_path),
             "dataset_path": str((data / place).resolve()),
@@ -85,20 +85,20 @@ def redirect(manager: TaskManager, leaves: Sequence[str], data: Path, folder: Pa
         }
         for key in SPLIT_KEYS:
             split = entry.cfg.get(key)
-            if split is not None and split not in found:
+            if split is not None and split not in splits:
                 changed[key] = None
         drawn_from = next((split for key in SHOT_KEYS if (split := entry.cfg.get(key))), None)
-        if drawn_from not in found:
+        if drawn_from not in splits:
             shotless.add(leaf)
-        asked = entry.cfg.get("test_split") or entry.cfg.get("validation_split")
-        for split in (asked, entry.cfg.get("fewshot_split")):
-            if split is not None and split not in found:
+        test_split = entry.cfg.get("test_split") or entry.cfg.get("validation_split")
+        for split in (test_split, entry.cfg.get("fewshot_split")):
+            if split is not None and split not in splits:
                 raise BenchError(f"{data / place / name} lacks {split}.parquet, which the task {leaf} needs")
         (folder / f"{leaf}.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
     return shotless
 
 
-def held(data: Path) -> list[str]:
+def prepared_in(data: Path) -> list[str]:
     """The benchmarks that a prepared folder holds."""
     return [place for place in PATHS.values() if (data / place).is_dir()]
 
@@ -144,8 +144,8 @@ def check_gold(benchmarks: Sequence[Benchmark], limit: int | None) -> None:
                 raise BenchError(f"{task.task_name}, item {number}: no gold answer can be read: {error}") from None
             for each in gold if isinstance(gold, list) else [gold]:
                 if each not in (choices if isinstance(each, str) else range(len(choices))):
-                    said = f"the gold answer {each!r} is none of its {len(choices)} choices"
-                    raise BenchError(f"{task.task_name}, item {number}: {said}")
+                    message = f"the gold answer {each!r} is none of its {len(choices)} choices"
+                    raise BenchError(f"{task.task_name}, item {number}: {message}")
 
 
 def _manager(names: Sequence[str], config: BenchConfig, more: Sequence[Path] = ()) -> TaskManager:
@@ -202,7 +202,9 @@ def _build(manager: TaskManager, name: str, config: BenchConfig, shotless: set[s
         elif config.data is None:
             hint = "is there a network? without one: --data"
         elif isinstance(error, ConnectionError):
-            hint = f"--data holds {', '.join(held(Path(config.data)))}; the data of other tasks come from a network"
+            hint = (
+                f"--data holds {', '.join(prepared_in(Path(config.data)))}; the data of other tasks come from a network"
+            )
         else:
             hint = "run `knowpack bench prepare` again"
         raise BenchError(f"cannot load the data of {name} ({reason}); {hint}") from None
@@ -214,7 +216,7 @@ def _build(manager: TaskManager, name: str, config: BenchConfig, shotless: set[s
             task.set_config(key="num_fewshot", value=n_shots)
         if task.config.num_fewshot and leaf in shotless:
             raise BenchError(f"{leaf}: {task.config.num_fewshot} few-shot examples asked for, its data have none")
-    groups = {group: [task.task_name for task in found.get_all_tasks()] for group, found in built["groups"].items()}
+    groups = {group: [task.task_name for task in members.get_all_tasks()] for group, members in built["groups"].items()}
     inside = {leaf for leaves in groups.values() for leaf in leaves}
     top = [group for group in built["groups"].values() if group.name == name]
     objects = top or [task for leaf, task in built["tasks"].items() if leaf not in inside]

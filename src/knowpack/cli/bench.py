@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from knowpack.cli.benchmarks import Task, Tasks, named
+from knowpack.cli.benchmark_options import Task, Tasks, named_tasks
 from knowpack.cli.printing import parquet
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.stages import Set, refuse_unread, say_live
@@ -49,7 +49,7 @@ def run(
     from knowpack.settings import override
 
     refuse_unread("bench", settings, "facts", "probe", "train", "mix", "further")
-    names = named(tasks, task) or LAB
+    names = named_tasks(tasks, task) or LAB
     config = BenchConfig(
         tasks=names,
         limit=limit,
@@ -59,35 +59,37 @@ def run(
         fewshot_as_multiturn=multiturn,
         batch_size=batch_size,
     )
-    whole = override(RunConfig(model=ModelConfig(name=model, adapter=adapter, device=device), bench=config), settings)
-    config = whole.bench
+    run_config = override(
+        RunConfig(model=ModelConfig(name=model, adapter=adapter, device=device), bench=config), settings
+    )
+    config = run_config.bench
     with starting(quiet):
         from knowpack.bench.task_names import check_names
-        from knowpack.cli.looked import look_at_model
+        from knowpack.cli.input_checks import check_model
         from knowpack.store import refuse_foreign
 
         refuse_foreign(out, "knowpack bench")
-        look_at_model(whole.model)
+        check_model(run_config.model)
         check_names(config)
         from knowpack.bench.evaluate import evaluate
         from knowpack.decode.transformers_asker import live_change
         from knowpack.served.opening import open_asker
-    with progress(quiet).stage(f"loading {whole.model.name}", None):
-        asker = open_asker(whole.model)
+    with progress(quiet).stage(f"loading {run_config.model.name}", None):
+        asker = open_asker(run_config.model)
     if not as_json:
         say_live(live_change(asker))
     scores = evaluate(asker, config, out, progress=progress(quiet))
     if as_json:
-        told = {"kind": "bench", "model": model, "model_hash": asker.identity.weights, "adapter": adapter}
-        say_json({**told, "scores": scores.to_dicts(), "folder": str(out)})
+        head = {"kind": "bench", "model": model, "model_hash": asker.identity.weights, "adapter": adapter}
+        say_json({**head, "scores": scores.to_dicts(), "folder": str(out)})
         return
-    shown = Table()
+    table = Table()
     for column in ("task", "metric", "value", "stderr", "n"):
-        shown.add_column(column, justify="left" if column in ("task", "metric") else "right")
+        table.add_column(column, justify="left" if column in ("task", "metric") else "right")
     for one in scores.iter_rows(named=True):
         error = "" if one["stderr"] is None else f"{one['stderr']:.4f}"
-        shown.add_row(one["task"], one["metric"], f"{one['value']:.4f}", error, f"{one['n']:,}")
-    say_table(shown, f"{asker.name}: benchmarks")
+        table.add_row(one["task"], one["metric"], f"{one['value']:.4f}", error, f"{one['n']:,}")
+    say_table(table, f"{asker.name}: benchmarks")
     for line in _cuts(out, config.tasks):
         echo(line)
     echo(f"scores, samples and lm-eval's own files: {out}")
@@ -112,14 +114,14 @@ def compare(
     frame = compared(base, other)
     if out is not None:
         write_table(out, frame)
-    shown = Table()
+    table = Table()
     heads = ("task", "metric", "n", "base", "other", "difference", "95% interval", "1->0", "0->1", "p", "p (Holm)")
     for head in heads:
-        shown.add_column(head, justify="left" if head in ("task", "metric") else "right")
+        table.add_column(head, justify="left" if head in ("task", "metric") else "right")
     for row in frame.iter_rows(named=True):
         if row["level"] == "part" and not parts:
             continue
-        shown.add_row(
+        table.add_row(
             row["task"],
             row["metric"],
             f"{row['n']:,}",
@@ -132,7 +134,7 @@ def compare(
             f"{row['p']:.2g}",
             f"{row['p_holm']:.2g}",
         )
-    say_table(shown, f"{other} against {base}")
+    say_table(table, f"{other} against {base}")
 
 
 @app.command()
@@ -151,12 +153,12 @@ def prepare(
     for part in prepared(raw, out, truthfulqa=truthfulqa):
         name = f"{part.benchmark} ({part.name})" if part.benchmark != "mmlu" else "mmlu"
         counts.setdefault((name, part.split), []).append(part.rows)
-    shown = Table()
+    table = Table()
     for column in ("benchmark", "split", "files", "rows"):
-        shown.add_column(column, justify="right" if column in ("files", "rows") else "left")
+        table.add_column(column, justify="right" if column in ("files", "rows") else "left")
     for (name, split), rows in counts.items():
-        shown.add_row(name, split, str(len(rows)), f"{sum(rows):,}")
-    say_table(shown, f"benchmark data in {out}")
+        table.add_row(name, split, str(len(rows)), f"{sum(rows):,}")
+    say_table(table, f"benchmark data in {out}")
 
 
 def _cuts(out: Path, names: tuple[str, ...]) -> list[str]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowpack.cli.pack_options import Known, Limits, Model, Out, Sample, Shots, look_at, sized
+from knowpack.cli.pack_options import Known, Limits, Model, Out, Sample, Shots, check_request, sized
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.stages import Quiet, Seed, Set, Work
 from knowpack.cli.terminal import echo, say_table
@@ -63,17 +63,17 @@ def capacity_command(
         if getattr(request, name) != Request.model_fields[name].default:
             raise ConfigError(f"`knowpack capacity` reads no setting {name}; leave it out")
     with starting(quiet):
-        look_at(request, "knowpack capacity")
+        check_request(request, "knowpack capacity")
         from knowpack.pack.capacity import FULL_MODEL_BITS_PER_PARAMETER, capacity, largest
     table = capacity(request, wanted_ranks, wanted_loads, progress(quiet, out))
     if as_json:
-        found = {"cells": table.to_dicts(), "largest": largest(table).to_dicts(), "folder": str(out)}
-        say_json({"kind": "capacity", "model": model, **found})
+        result = {"cells": table.to_dicts(), "largest": largest(table).to_dicts(), "folder": str(out)}
+        say_json({"kind": "capacity", "model": model, **result})
         return
     _say_cells(table)
     for row in largest(table).iter_rows(named=True):
         plain, safe = (
-            _held(row[name], row[f"{name}_bits_per_parameter"], max(wanted_loads)) for name in ("d99", "safe_d99")
+            _limit_text(row[name], row[f"{name}_bits_per_parameter"], max(wanted_loads)) for name in ("d99", "safe_d99")
         )
         echo(f"rank {row['rank']}: D99 {plain}; safe D99 {safe}")
     echo(f"published, full models: {FULL_MODEL_BITS_PER_PARAMETER} bits a parameter (arXiv 2404.05405)")
@@ -84,15 +84,15 @@ def _say_cells(table: "pl.DataFrame") -> None:
     from rich.table import Table
 
     heads = ("replay", "rank", "facts", "bits/parameter", "recall", "known lost", "refusals lost", "in budget")
-    shown = Table()
+    printed_table = Table()
     for head in heads:
-        shown.add_column(head, justify="left" if head in ("replay", "in budget") else "right")
+        printed_table.add_column(head, justify="left" if head in ("replay", "in budget") else "right")
     for row in table.iter_rows(named=True):
         lost, refusals = (
             "" if row[name] is None else f"{row[name]:.3f} of {row[n]:,}"
             for name, n in (("known_lost_net", "n_known"), ("refusals_lost_net", "n_refused"))
         )
-        shown.add_row(
+        printed_table.add_row(
             "yes" if row["kept"] else "no",
             str(row["rank"]),
             str(row["n_facts"]),
@@ -102,10 +102,10 @@ def _say_cells(table: "pl.DataFrame") -> None:
             refusals,
             "yes" if row["within_budget"] else "no",
         )
-    say_table(shown)
+    say_table(printed_table)
 
 
-def _held(n: int | None, bits: float | None, most: int) -> str:
+def _limit_text(n: int | None, bits: float | None, most: int) -> str:
     """A load for reading: none held, or how much; the largest that was tried is a lower bound."""
     if n is None:
         return "none of these loads"

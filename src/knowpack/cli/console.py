@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from knowpack.cli import terminal
-from knowpack.cli.noted import Noted
+from knowpack.cli.progress_note import NotedProgress
 from knowpack.progress import SILENT, Advance, Progress
 
 PLAIN_EVERY_SECONDS = 15.0
@@ -85,19 +85,19 @@ class Plain:
     @contextmanager
     def stage(self, label: str, total: int | None) -> Iterator[Advance]:
         """Lines on stderr."""
-        started = said = time.perf_counter()
+        started = last_line = time.perf_counter()
         done = 0
         label = terminal.one_line(label)
         print(f"{label} ..." if total is None else f"{label} (0/{total}) ...", file=sys.stderr, flush=True)
 
         def advance(n: int) -> None:
-            nonlocal done, said
+            nonlocal done, last_line
             done += n
             now = time.perf_counter()
-            if total and done < total and now - said >= PLAIN_EVERY_SECONDS:
+            if total and done < total and now - last_line >= PLAIN_EVERY_SECONDS:
                 left = (now - started) / max(done, 1) * (total - done)
                 print(f"{label} ({done}/{total}), about {left:.0f} s left", file=sys.stderr, flush=True)
-                said = now
+                last_line = now
 
         yield advance
         print(f"{label}: {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
@@ -105,8 +105,8 @@ class Plain:
 
 def progress(quiet: bool, note: Path | None = None) -> Progress:
     """The right one for where stderr goes. note: the folder in which `knowpack show` may read how far it is."""
-    shown = SILENT if quiet else Watched(terminal.console(err=True)) if sys.stderr.isatty() else Plain()
-    return shown if note is None else Noted(shown, note)
+    bars = SILENT if quiet else Watched(terminal.console(err=True)) if sys.stderr.isatty() else Plain()
+    return bars if note is None else NotedProgress(bars, note)
 
 
 def starting(quiet: bool) -> AbstractContextManager[Advance]:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from knowpack.cli.benchmarks import Task, Tasks, named
+from knowpack.cli.benchmark_options import Task, Tasks, named_tasks
+from knowpack.cli.dry_run import DryRun, say_plan
 from knowpack.cli.pack_options import Limits
-from knowpack.cli.plan import DryRun, say_plan
 from knowpack.cli.results import NOT_MET, Json, finish
 from knowpack.cli.stages import (
     Adapter,
@@ -60,7 +60,7 @@ def diff_command(
 
     if (adapter is None) == (tuned is None):
         raise ConfigError("give one of --adapter and --tuned: what is the model to be compared with?")
-    benchmarks = named(tasks, task)
+    benchmarks = named_tasks(tasks, task)
     config = config_of(
         model=model,
         facts=facts,
@@ -74,27 +74,27 @@ def diff_command(
     after = ModelConfig.model_validate(config.model.model_copy(update={"adapter": adapter, "name": tuned or model}))
     refuse_unread("diff", settings, "train", "mix")
     with starting(quiet):
-        from knowpack.cli.looked import look, look_at_model
+        from knowpack.cli.input_checks import check_inputs, check_model
 
         written = trained is not None and trained.is_file() and trained.suffix == ".parquet"  # it may hold examples
         tables = [] if written or trained is None else [str(trained)]
-        look(config, out=out, command="knowpack diff", tables=tables)
-        look_at_model(after)
+        check_inputs(config, out=out, command="knowpack diff", tables=tables)
+        check_model(after)
         from knowpack.diff import diff as diff_model
-        from knowpack.diff import opened, trained_on
+        from knowpack.diff import open_for_diff, trained_on
         from knowpack.forecast import of_diff
         from knowpack.store import read_json
-    taught = None if trained is None else trained_on(trained)
+    examples = None if trained is None else trained_on(trained)
     base = None
     if dry_run or not quiet:
-        base = opened(config, taught, progress(quiet))
+        base = open_for_diff(config, examples, progress(quiet))
         say_plan(of_diff(base, config, out, progress(quiet)), err=not dry_run)
     if dry_run:
         return
     asker = None if base is None else base.asker
-    folder = diff_model(config, after, out, taught, progress(quiet, out), asker=asker)
-    told = read_json(folder / "tuned.json")
+    folder = diff_model(config, after, out, examples, progress(quiet, out), asker=asker)
+    tuned_json = read_json(folder / "tuned.json")
     if not as_json:
-        say_live(told.get("largest_logit_change") if isinstance(told, dict) else None)
+        say_live(tuned_json.get("largest_logit_change") if isinstance(tuned_json, dict) else None)
     if finish(folder, quiet, as_json=as_json, budget=judged_by) != "met" and judged_by is not None:
         raise typer.Exit(NOT_MET)

@@ -34,23 +34,23 @@ def export_command(
     from knowpack.config import ModelConfig
 
     with starting(quiet):
-        from knowpack.cli.looked import look_at_model
+        from knowpack.cli.input_checks import check_model
         from knowpack.facts import sources
-        from knowpack.model.places import adapter_folder
+        from knowpack.model.locations import adapter_folder
 
         if facts is not None and facts not in sources.SOURCES:
             sources.load(facts)
         adapter_folder(str(adapter))
         if model is not None:
-            look_at_model(ModelConfig(name=model))
+            check_model(ModelConfig(name=model))
         from knowpack.export.export import export
-    given = None if model is None else ModelConfig(name=model)
-    made = export(adapter, given, to, out, facts, check, progress(quiet))
-    if made.compared:
-        echo(f"answers as peft's: {made.n_same} of {len(made.compared)}")
-        differing = [one for one in made.compared if one.peft.strip() != one.exported.strip()]
+    base = None if model is None else ModelConfig(name=model)
+    exported = export(adapter, base, to, out, facts, check, progress(quiet))
+    if exported.compared:
+        echo(f"answers as peft's: {exported.n_same} of {len(exported.compared)}")
+        differing = [one for one in exported.compared if one.peft.strip() != one.exported.strip()]
         for one in differing[:MOST_SHOWN]:
             echo(f"  {one.question}  peft: {one.peft.strip()!r}  exported: {one.exported.strip()!r}")
     else:
-        echo(f"answers not compared: {made.why_not}")
-    echo(f"{to}: {made.path}")
+        echo(f"answers not compared: {exported.why_not}")
+    echo(f"{to}: {exported.path}")

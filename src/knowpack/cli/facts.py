@@ -69,10 +69,10 @@ def import_(
 
     from knowpack.cli.console import progress
     from knowpack.errors import ConfigError
-    from knowpack.facts import columns, readers
+    from knowpack.facts import column_names, columns, readers
     from knowpack.facts.wordings import load
 
-    chosen = columns.Columns(
+    chosen = column_names.Columns(
         question,
         answer,
         answers,
@@ -96,21 +96,21 @@ def import_(
     ):
         raise ConfigError(f"--out {out} would be written over {twice}, which is to be imported; give another name")
     rows = chain.from_iterable(readers.rows(file, split, mark) for file in files)
-    known = load(wordings) if wordings else None
+    templates = load(wordings) if wordings else None
     with progress(quiet).stage("reading the tables", None):
-        found = columns.facts_of(
+        imported = columns.facts_of(
             rows,
             chosen,
             source=name,
-            wordings=known,
+            wordings=templates,
             drop_bad=drop_bad,
             multi_answer=tuple(multi_answer),
             file=files[0],
         )
-    read = {field: column for field in columns.USUAL if (column := getattr(found.columns, field))}
+    read = {field: column for field in column_names.USUAL if (column := getattr(imported.columns, field))}
     say("columns read: " + ", ".join(f"{field} from {column}" for field, column in read.items()))
-    write(out, found.facts)
-    _say_left_out(found, out)
+    write(out, imported.facts)
+    _say_left_out(imported, out)
 
 
 MOST_LEFT_OUT = 20  # rows that are named on the terminal; all of them stand beside the facts
@@ -121,23 +121,23 @@ def beside(out: Path) -> Path:
     return out.with_suffix(".left_out.csv")
 
 
-def _say_left_out(found: "Imported", out: Path) -> None:
+def _say_left_out(imported: "Imported", out: Path) -> None:
     """Every row that is no fact, by name: the first ones here, all of them in a file."""
     import polars as pl
 
-    from knowpack.facts.repeats import LeftOut
+    from knowpack.facts.repeats import DroppedRow
     from knowpack.store import write_text
 
     named = beside(out)
-    if not found.left_out:
+    if not imported.left_out:
         named.unlink(missing_ok=True)  # of an import before
         return
-    say_counts("left out", dict(found.dropped))
-    for one in found.left_out[:MOST_LEFT_OUT]:
+    say_counts("left out", dict(imported.dropped))
+    for one in imported.left_out[:MOST_LEFT_OUT]:
         say(f"left out: {one.where}: {one.reason}{f': {one.detail}' if one.detail else ''}")
-    table = pl.DataFrame(found.left_out, schema=list(LeftOut._fields), orient="row")
+    table = pl.DataFrame(imported.left_out, schema=list(DroppedRow._fields), orient="row")
     write_text(named, table.write_csv())
-    say(f"{len(found.left_out):,} left out, all of them named in {named}")
+    say(f"{len(imported.left_out):,} left out, all of them named in {named}")
 
 
 @app.command()
@@ -160,8 +160,8 @@ def lint(
     pool = sources.load_shots(shots) if shots else None
     findings = check(table, pool)
     n_by_check = counts(findings)
-    shown = {name: n for name, n in n_by_check.items() if n or name not in HARMLESS}
-    say_counts(f"{len(table):,} facts", {CHECKS[name]: n for name, n in shown.items()})
+    counts_shown = {name: n for name, n in n_by_check.items() if n or name not in HARMLESS}
+    say_counts(f"{len(table):,} facts", {CHECKS[name]: n for name, n in counts_shown.items()})
     for name in CHECKS:
         for finding in [f for f in findings if f.check == name][: show if name != "no_relation" else 0]:
             say(f"{name}  {finding.fact_id}  {finding.detail}")
@@ -186,7 +186,7 @@ def paraphrase(
     Example: knowpack facts paraphrase facts.parquet --n 10 --model Qwen/Qwen3-4B --out more.parquet
     """
     from knowpack.cli.console import progress
-    from knowpack.cli.looked import look_at_model
+    from knowpack.cli.input_checks import check_model
     from knowpack.config import ModelConfig
     from knowpack.facts import paraphrase as reword
     from knowpack.facts import sources
@@ -194,14 +194,14 @@ def paraphrase(
 
     table = sources.load(facts)
     if model:
-        look_at_model(ModelConfig(name=model))
+        check_model(ModelConfig(name=model))
         with progress(quiet).stage(f"loading {model}", None):
             generator = _generator(model, seed)
-        found = reword.by_model(table, n, generator, progress(quiet))
+        reworded = reword.by_model(table, n, generator, progress(quiet))
     else:
-        found = reword.by_templates(table, n, load(wordings) if wordings else None)
-    say_counts("wordings", found.report)
-    write(out, found.facts)
+        reworded = reword.by_templates(table, n, load(wordings) if wordings else None)
+    say_counts("wordings", reworded.report)
+    write(out, reworded.facts)
 
 
 def _generator(name: str, seed: int) -> Callable[[list[str]], list[str]]:

@@ -83,7 +83,7 @@ def _say_card(card: dict[str, object], out: Path) -> None:
     wordings = card["wordings"]
     assert isinstance(wordings, dict)
     for kind, became in (("none", "are left out"), ("from its name", "are asked for by their names alone")):
-        if unknown := [relation for relation, found in wordings.items() if found == kind]:
+        if unknown := [relation for relation, kind_of in wordings.items() if kind_of == kind]:
             some = ", ".join(unknown[:5])
             say(f"{len(unknown)} relations without wording or label {became} ({some}): give --templates or --ontology")
     kinds = list(wordings.values())
@@ -114,7 +114,7 @@ def wikidata_aliases(
     table = sources.load(facts)
     place = wikidata.Endpoint(endpoint, language, batch, pause)
     cache = out.with_name(out.name + ".names")
-    found = wikidata.add_aliases(table, place, cache, progress=progress(quiet))
-    before, after = (int(frame["answers"].list.len().sum()) for frame in (table, found))
+    extended = wikidata.add_aliases(table, place, cache, progress=progress(quiet))
+    before, after = (int(frame["answers"].list.len().sum()) for frame in (table, extended))
     say(f"{after - before:,} aliases added")
-    write(out, found)
+    write(out, extended)

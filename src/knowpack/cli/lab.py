@@ -70,11 +70,11 @@ def card(
     from knowpack.cli.console import progress, starting
 
     with starting(quiet):
-        from knowpack.cli.looked import look_at_model
+        from knowpack.cli.input_checks import check_model
         from knowpack.config import ModelConfig
         from knowpack.store import refuse_file, refuse_folder, write_json
 
-        look_at_model(ModelConfig(name=model))
+        check_model(ModelConfig(name=model))
         refuse_file(work, "--work")
         if out is not None:
             refuse_folder(out)

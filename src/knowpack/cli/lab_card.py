@@ -120,7 +120,7 @@ def reworded_row(base: Base, progress: Progress) -> Row:
     path = base.folder / "reworded.parquet"
     if not path.is_file():
         highly = _known(base).filter(pl.col("category") == Category.HIGHLY_KNOWN).head(N_REWORDED)["fact_id"]
-        asked = probe(
+        responses = probe(
             base.asker,
             base.facts.filter(pl.col("fact_id").is_in(highly.implode())),
             base.shots[:1],
@@ -129,10 +129,10 @@ def reworded_row(base: Base, progress: Progress) -> Row:
             forms=(-1, -2, -3),
             progress=progress,
         ).collect()
-        right = asked.group_by("fact_id", maintain_order=True).agg(p=pl.col("matched_default").is_not_null().mean())
+        right = responses.group_by("fact_id", maintain_order=True).agg(p=pl.col("matched_default").is_not_null().mean())
         store.write_table(path, right)
-    found = store.read_table(path).join(base.facts.select("fact_id", "relation"), on="fact_id", maintain_order="left")
-    return _row("answered in wordings never shown: HighlyKnown facts", found["p"], found["relation"])
+    by_fact = store.read_table(path).join(base.facts.select("fact_id", "relation"), on="fact_id", maintain_order="left")
+    return _row("answered in wordings never shown: HighlyKnown facts", by_fact["p"], by_fact["relation"])
 
 
 def bench_rows(folder: Path) -> list[Row]:
@@ -148,11 +148,11 @@ def bench_rows(folder: Path) -> list[Row]:
 def recipe_rows(n: int, folder: Path, strangers: list[float]) -> list[Row]:
     """What the recipe with n Unknown facts taught, and what it cost."""
     figures = cast("list[dict[str, Any]]", store.read_json(folder / "figures.json"))
-    mine = {found["name"]: Figure(**found) for found in figures if found["grader"] == "default"}
+    mine = {estimate["name"]: Figure(**estimate) for estimate in figures if estimate["grader"] == "default"}
     rows = []
     for name, label in (("reliability", "reliability"), ("known_lost_raw", LOST)):
-        found = mine[name]
-        rows.append(Row(f"{n} Unknown facts: {label}", found.value, found.low, found.high, found.n))
+        estimate = mine[name]
+        rows.append(Row(f"{n} Unknown facts: {label}", estimate.value, estimate.low, estimate.high, estimate.n))
     return [*rows, _row(f"{n} Unknown facts: {REFUSED}", strangers, range(len(strangers)))]
 
 
@@ -196,18 +196,18 @@ def refused(folder: Path, base: Base, asker: Asker, progress: Progress) -> list[
     """For each name never seen: the share of its answers that refuse. Kept in the folder."""
     path = folder / "never_seen.parquet"
     if not path.is_file():
-        asked = probe(asker, strangers(), base.shots, base.prompter, base.config.probe, progress=progress).collect()
-        shares = asked.group_by("fact_id", maintain_order=True).agg(p=pl.col("refused_default").mean())
+        responses = probe(asker, strangers(), base.shots, base.prompter, base.config.probe, progress=progress).collect()
+        shares = responses.group_by("fact_id", maintain_order=True).agg(p=pl.col("refused_default").mean())
         store.write_table(path, shares)
     return store.read_table(path)["p"].to_list()
 
 
 def strangers() -> pl.DataFrame:
     """The questions about names never seen, as a fact table with an answer that nothing matches."""
-    asked = files.never_seen()["question"]
-    made = [(fact_id_of("lab-never", None, None, None, question), question) for question in asked]
+    questions = files.never_seen()["question"]
+    rows = [(fact_id_of("lab-never", None, None, None, question), question) for question in questions]
     return table(
-        [Fact(fact_id, question, ("no right answer",), source="lab-never") for fact_id, question in made], Fact
+        [Fact(fact_id, question, ("no right answer",), source="lab-never") for fact_id, question in rows], Fact
     )
 
 
@@ -217,5 +217,5 @@ def _known(base: Base) -> pl.DataFrame:
 
 
 def _row(name: str, values: Iterable[float], clusters: Iterable[object]) -> Row:
-    found = share([float(value) for value in values], list(clusters))
-    return Row(name, found.value, found.low, found.high, found.n)
+    estimate = share([float(value) for value in values], list(clusters))
+    return Row(name, estimate.value, estimate.low, estimate.high, estimate.n)

@@ -18,7 +18,7 @@ from knowpack.cli.facts import app as facts_app
 from knowpack.cli.lab import app as lab_app
 from knowpack.cli.pack import pack_command
 from knowpack.cli.push import push_command
-from knowpack.cli.reading import report_command, show_command
+from knowpack.cli.report import report_command, show_command
 from knowpack.cli.runs import run_command, study_command
 from knowpack.cli.stages import mix_command, probe_command, train_command
 from knowpack.errors import ConfigError, KnowpackError, StoppedError
@@ -50,10 +50,10 @@ class Commands(TyperGroup):
         except ValueError as error:
             from knowpack.settings import of_section
 
-            told = of_section(error)
-            if told is None:
+            message = of_section(error)
+            if message is None:
                 raise
-            raise ConfigError(told) from None
+            raise ConfigError(message) from None
 
 
 def _refuse_empty(args: Sequence[str]) -> None:
@@ -73,12 +73,12 @@ def _one_line() -> Iterator[None]:
     except UsageError as error:
         if type(error).__name__ == HELP_ALONE:
             raise
-        told = terminal.one_line(_said(error))
+        message = terminal.one_line(_reason(error))
         command = getattr(getattr(error, "ctx", None), "command_path", "knowpack")
-        raise ConfigError(f"{told.rstrip('.')} (see {command} --help)") from None
+        raise ConfigError(f"{message.rstrip('.')} (see {command} --help)") from None
 
 
-def _said(error: typer.BadParameter) -> str:
+def _reason(error: typer.BadParameter) -> str:
     """What is wrong in the command line; a value of the wrong type in our words, where typer gives pydantic's."""
     from pydantic import ValidationError
 

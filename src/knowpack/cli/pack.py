@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from knowpack.cli import terminal
-from knowpack.cli.benchmarks import Task, Tasks, named
-from knowpack.cli.pack_options import Known, Limits, Model, Out, Sample, Shots, look_at, sized
-from knowpack.cli.plan import DryRun, say_plan
+from knowpack.cli.benchmark_options import Task, Tasks, named_tasks
+from knowpack.cli.dry_run import DryRun, say_plan
+from knowpack.cli.pack_options import Known, Limits, Model, Out, Sample, Shots, check_request, sized
 from knowpack.cli.results import NOT_MET, Json, finish
 from knowpack.cli.stages import Quiet, Screen, Seed, Set, Work
 from knowpack.cli.terminal import echo
@@ -67,8 +67,8 @@ def pack_command(
     efforts = {name: name for name in plan.EFFORTS}
     if effort not in efforts:
         raise ConfigError(f"got --effort {effort!r}, expected one of {', '.join(efforts)}")
-    benchmarks = named(tasks, task)
-    asked = bool(benchmarks) or any(one.startswith("bench.tasks=") for one in settings)
+    benchmarks = named_tasks(tasks, task)
+    has_benchmarks = bool(benchmarks) or any(one.startswith("bench.tasks=") for one in settings)
     request = Request(
         facts=facts,
         onto=onto,
@@ -77,7 +77,7 @@ def pack_command(
         out=out,
         known=known,
         model=ModelConfig(name=model),
-        budget=budget.parse(limits, benchmarks=asked),
+        budget=budget.parse(limits, benchmarks=has_benchmarks),
         reliability=reliability,
         effort=efforts[effort],
         seed=seed,
@@ -90,15 +90,15 @@ def pack_command(
     request = override(sized(request, sample), settings)
     check(request)
     with starting(quiet):
-        look_at(request, "knowpack pack")
+        check_request(request, "knowpack pack")
         from knowpack.pack.flow import pack
-        from knowpack.pack.stages import of_pack
+        from knowpack.pack.pack_forecast import of_pack
     asker = None
     if dry_run or not quiet:
-        opened = of_pack(request, progress(quiet))
-        terminal.console(err=not dry_run).print(f"facts: {opened.counts}", soft_wrap=True)
-        say_plan(opened.forecast, err=not dry_run)
-        asker = opened.asker
+        forecast = of_pack(request, progress(quiet))
+        terminal.console(err=not dry_run).print(f"facts: {forecast.counts}", soft_wrap=True)
+        say_plan(forecast.forecast, err=not dry_run)
+        asker = forecast.asker
     if dry_run:
         return
     try:
@@ -119,8 +119,8 @@ def _say_left_out(out: Path) -> None:
     """The facts that were left out of a pack, and why: ten of them, and how many more."""
     from knowpack.store import read_json
 
-    told = read_json(out / "pack.json")
-    left_out = told["left_out"] if isinstance(told, dict) else []
+    packed = read_json(out / "pack.json")
+    left_out = packed["left_out"] if isinstance(packed, dict) else []
     for one in left_out[:MOST_LEFT_OUT]:
         echo(f"left out ({one['check']}): {one['detail']}")
     if len(left_out) > MOST_LEFT_OUT:
@@ -131,13 +131,13 @@ def _say_current(out: Path) -> None:
     """How many facts are new and how many are updates, and what was measured of either."""
     from knowpack.measure.current import NAMES
     from knowpack.records import Estimate
-    from knowpack.report.first import said
+    from knowpack.report.first_screen import estimate_text
     from knowpack.store import read_json
 
-    told = read_json(out / "pack.json")
-    if not isinstance(told, dict):
+    packed = read_json(out / "pack.json")
+    if not isinstance(packed, dict):
         return
-    counts = told["counts"]
+    counts = packed["counts"]
     words = {
         "known": "known already and trained along",
         "earlier": "packed earlier",
@@ -149,8 +149,8 @@ def _say_current(out: Path) -> None:
         f"facts: {counts['new']} new, {counts['updates']} updates"
         + "".join(f", {one}" for one in more if one[0] != "0")
     )
-    if not (any(counts.get(name) for name in ("updates", *words)) or "own_kept" in told["current"]):
+    if not (any(counts.get(name) for name in ("updates", *words)) or "own_kept" in packed["current"]):
         return
     for name, line in NAMES.items():
-        if name in told["current"]:
-            echo(f"  {line}: {said(Estimate(**told['current'][name]))}")
+        if name in packed["current"]:
+            echo(f"  {line}: {estimate_text(Estimate(**packed['current'][name]))}")

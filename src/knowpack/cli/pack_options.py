@@ -32,12 +32,12 @@ Sample = Annotated[
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 
 
-def look_at(request: "Request", command: str) -> None:
+def check_request(request: "Request", command: str) -> None:
     """What the request names, before torch is imported. command: that writes its folder."""
-    from knowpack.cli.looked import look
+    from knowpack.cli.input_checks import check_inputs
     from knowpack.config import FactsConfig, RunConfig
-    from knowpack.model.places import adapter_folder, is_hub_name
-    from knowpack.pack.screen import screened
+    from knowpack.model.locations import adapter_folder, is_hub_name
+    from knowpack.pack.problems import checked_facts
 
     known = "auto" if request.known == "none" else request.known
     kept = RunConfig(
@@ -48,8 +48,8 @@ def look_at(request: "Request", command: str) -> None:
         work=request.work,
     )
     if request.facts:
-        screened(request)
-    look(kept, out=request.out, command=command, tables=[request.remove, request.earlier])
+        checked_facts(request)
+    check_inputs(kept, out=request.out, command=command, tables=[request.remove, request.earlier])
     onto = request.onto
     if onto is not None and not (Path(onto) / "pack.json").is_file() and not is_hub_name(onto):
         adapter_folder(onto)

@@ -49,9 +49,9 @@ def say_counts(title: str, counts: dict[str, int]) -> None:
     """Print counts as a small table; nothing where there is none."""
     if not counts:
         return
-    shown = Table(show_header=False)
-    shown.add_column()
-    shown.add_column(justify="right")
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
     for name, n in counts.items():
-        shown.add_row(name, f"{n:,}")
-    terminal.say_table(shown, title)
+        table.add_row(name, f"{n:,}")
+    terminal.say_table(table, title)

@@ -22,7 +22,7 @@ def push_command(
     Example: knowpack push out/real/adapter me/company-facts --private --dry-run
     """
     from knowpack.cli.console import starting
-    from knowpack.model.places import adapter_folder
+    from knowpack.model.locations import adapter_folder
 
     adapter_folder(str(adapter))
     with starting(quiet=False):

@@ -29,60 +29,60 @@ def finish(folder: Path, quiet: bool, *, as_json: bool = False, budget: "Budget 
     """Write the report and print what it says first, its tables that fit, and where it lies; the verdict's word."""
     from knowpack.cli.console import progress
     from knowpack.report import built
-    from knowpack.report.first import first
+    from knowpack.report.first_screen import first_screen
     from knowpack.report.summary import opening
 
-    shown = progress(quiet)
-    with shown.stage("report", None):
-        made = built(folder, budget=budget, progress=shown)
-    told = first(made.measured, opening(made.measured).run)
+    bars = progress(quiet)
+    with bars.stage("report", None):
+        report = built(folder, budget=budget, progress=bars)
+    screen = first_screen(report.data, opening(report.data).run)
     if as_json:
-        say_json(_plain(made))
-        return told.judgement.word
-    of = f"{told.label}, seed {told.seed}: " if len(made.measured.source.runs) > 1 else ""
-    echo(f"result: {of}{told.headline}")
-    if made.measured.source.kind != "pack":
-        _tables(made)
-    echo(f"verdict: {told.judgement.word} – {told.judgement.sentence()}")
-    echo(f"report: {made.page}")
-    return told.judgement.word
+        say_json(_plain(report))
+        return screen.judgement.word
+    of = f"{screen.label}, seed {screen.seed}: " if len(report.data.source.runs) > 1 else ""
+    echo(f"result: {of}{screen.headline}")
+    if report.data.source.kind != "pack":
+        _tables(report)
+    echo(f"verdict: {screen.judgement.word} – {screen.judgement.sentence()}")
+    echo(f"report: {report.page}")
+    return screen.judgement.word
 
 
-def _tables(made: "Built") -> None:
+def _tables(report: "Built") -> None:
     from rich.table import Table as Shown
 
     from knowpack.report.claim_tables import lines
-    from knowpack.report.printed import text
     from knowpack.report.tables import tables
+    from knowpack.report.value_text import text
 
-    folder = made.page.parent
-    for given in tables(made.measured, "default"):
-        if len(given.heads) > WIDEST_TABLE or len(given.rows) > LONGEST_TABLE or given.name == IN_WORDS:
+    folder = report.page.parent
+    for one in tables(report.data, "default"):
+        if len(one.heads) > WIDEST_TABLE or len(one.rows) > LONGEST_TABLE or one.name == IN_WORDS:
             continue
-        table = Shown(*given.heads)
-        for row in given.rows:
+        table = Shown(*one.heads)
+        for row in one.rows:
             table.add_row(*(text(value) for value in row))
-        in_full = len(given.heads) * len(given.rows) <= LONGEST_TABLE
-        elsewhere = [f"  {len(given.rows)} rows, wider than this terminal: {folder / 'tables' / given.name}.md"]
-        say_table(table, f"\n{given.title}", narrow=None if in_full else elsewhere)
+        in_full = len(one.heads) * len(one.rows) <= LONGEST_TABLE
+        elsewhere = [f"  {len(one.rows)} rows, wider than this terminal: {folder / 'tables' / one.name}.md"]
+        say_table(table, f"\n{one.title}", narrow=None if in_full else elsewhere)
     echo("\nThe paper's abstract, here:")
-    for line in lines(made.measured):
+    for line in lines(report.data):
         echo(f"  {line}")
     echo(f"tables: {folder / 'tables'}   figures: {folder / 'figures'}")
 
 
-def _plain(made: "Built") -> dict[str, object]:
-    from knowpack.report.first import as_json
+def _plain(report: "Built") -> dict[str, object]:
+    from knowpack.report.first_screen import as_json
     from knowpack.report.summary import opening
 
-    source = made.measured.source
-    whole = {"report": str(made.page), "tables": str(source.folder / "tables")}
+    source = report.data.source
+    paths = {"report": str(report.page), "tables": str(source.folder / "tables")}
     if source.kind != "study":
-        return as_json(made.measured, 0) | whole
+        return as_json(report.data, 0) | paths
     return {
         "kind": "study",
-        "best": opening(made.measured).run,
-        "runs": [as_json(made.measured, index) for index in range(len(source.runs))],
+        "best": opening(report.data).run,
+        "runs": [as_json(report.data, index) for index in range(len(source.runs))],
         "unfinished": [one._asdict() for one in source.unfinished],
-        **whole,
+        **paths,
     }

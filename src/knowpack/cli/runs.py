@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from knowpack.cli import terminal
-from knowpack.cli.plan import DryRun, say_plan
+from knowpack.cli.dry_run import DryRun, say_plan
 from knowpack.cli.results import Json, finish
 from knowpack.cli.stages import Quiet, Sample
 
@@ -31,20 +31,20 @@ def run_command(
     from knowpack.config import RunConfig
     from knowpack.settings import load
 
-    asked = load(config, RunConfig, settings or [])
+    run_config = load(config, RunConfig, settings or [])
     with starting(quiet):
-        from knowpack.cli.looked import look_at_cells
+        from knowpack.cli.input_checks import check_cells
 
-        look_at_cells([asked])
+        check_cells([run_config])
         from knowpack.base import open_base
         from knowpack.forecast import of_run
         from knowpack.run import run as run_one
-    base = open_base(asked, progress(quiet))
+    base = open_base(run_config, progress(quiet))
     if dry_run or not quiet:
-        say_plan(of_run(base, asked, progress(quiet)), err=not dry_run)
+        say_plan(of_run(base, run_config, progress(quiet)), err=not dry_run)
     if dry_run:
         return
-    folder = run_one(asked, base, progress(quiet))
+    folder = run_one(run_config, base, progress(quiet))
     finish(folder, quiet, as_json=as_json)
 
 
@@ -73,25 +73,25 @@ def study_command(
     from knowpack.settings import load
 
     sized = [] if sample is None else [f"base.facts.sample={sample}"]
-    asked = load(config, StudyConfig, [*sized, *(settings or [])])
+    study_config = load(config, StudyConfig, [*sized, *(settings or [])])
     part = None if shard is None else Shard.parsed(shard)
     if part is not None and (executor != "local" or jobs != 1):
         raise ConfigError("--shard is one worker of many that you start yourself; leave out --executor and --jobs")
-    runs, base = asked.runs(), None
+    runs, base = study_config.runs(), None
     with starting(quiet):
-        from knowpack.cli.looked import look_at_cells
+        from knowpack.cli.input_checks import check_cells
 
-        look_at_cells(runs)
+        check_cells(runs)
         from knowpack.base import open_base
         from knowpack.forecast import of_study
         from knowpack.state import cells
     alone = executor == "local" and jobs == 1 and shard is None  # else the model is loaded by the workers only
     if runs and (dry_run or (alone and not quiet)):
         base = open_base(runs[0], progress(quiet))
-        say_plan(of_study(asked, base, progress(quiet)), err=not dry_run)
+        say_plan(of_study(study_config, base, progress(quiet)), err=not dry_run)
     if dry_run:
         return
-    folder = run_study(asked, executor, jobs, part, quiet, base)
+    folder = run_study(study_config, executor, jobs, part, quiet, base)
     ended = list(cells(folder))
     left = [cell for cell in ended if cell.state in ("missing", "running", "stopped")]
     if shard and left:

@@ -46,28 +46,28 @@ def watch_runs(folder: Path) -> None:
 
 def say_verified(folder: Path) -> None:
     """A line a file that is not as it was written. Raises StoreError where there is one, or nothing to compare."""
-    n, found = store.n_recorded(folder), list(store.verify(folder))
-    if not n and not found:
+    n, damaged = store.n_recorded(folder), list(store.verify(folder))
+    if not n and not damaged:
         raise StoreError(f"{folder} holds no finished file of knowpack: nothing to compare")
-    for one in found:
+    for one in damaged:
         echo(f"{one.what}: {one.path}")
-    if found:
+    if damaged:
         raise StoreError(
-            f"{len(found)} of {n:,} files are not as they were written; remove them and run the same commands again"
+            f"{len(damaged)} of {n:,} files are not as they were written; remove them and run the same commands again"
         )
     echo(f"{n:,} files are as they were written")
 
 
 def _say_changes(folder: Path) -> None:
-    told: dict[str, str] = {}
+    states: dict[str, str] = {}
     while True:
         lines = listing(folder)
         for line in lines:
             who = f" by {line.worker}" if line.worker else ""
             what = f"{line.name}: {line.state}{who}" + (f", {line.step}" if line.step else "")
-            if told.get(line.name) != what:
+            if states.get(line.name) != what:
                 echo(what)
-            told[line.name] = what
+            states[line.name] = what
         if not any(line.state in LEFT for line in lines):
             echo(", ".join(f"{n} {state}" for state, n in sorted(Counter(line.state for line in lines).items())))
             return
@@ -81,14 +81,14 @@ def _table(lines: Sequence[Line]) -> Table:
     table = Table("run", *(["seed"] if seeded else []), "state", *(["step"] if open_ else []), "time")
     if open_:
         table.add_column("left")
-    held = any(line.worker for line in lines)
-    if held:
+    has_workers = any(line.worker for line in lines)
+    if has_workers:
         table.add_column("worker")
     for line in lines:
         seed = ["" if line.seed is None else str(line.seed)] if seeded else []
         took = duration(line.seconds) if line.seconds else ""
         left = "" if line.left is None else f"about {duration(line.left)}"
-        who = [line.worker or ""] if held else []
+        who = [line.worker or ""] if has_workers else []
         step, ahead = ([line.step], [left]) if open_ else ([], [])
         table.add_row(line.label, *seed, line.state, *step, took, *ahead, *who)
     return table
@@ -97,7 +97,7 @@ def _table(lines: Sequence[Line]) -> Table:
 def _one_a_line(lines: Sequence[Line]) -> list[str]:
     """The same for a terminal that is too narrow for the table."""
     seeded = len({line.seed for line in lines if line.seed is not None}) > 1
-    told = []
+    texts = []
     for line in lines:
         parts = [
             f"seed {line.seed}" if seeded and line.seed is not None else "",
@@ -107,8 +107,8 @@ def _one_a_line(lines: Sequence[Line]) -> list[str]:
             "" if line.left is None else f"about {duration(line.left)} left",
             f"by {line.worker}" if line.worker else "",
         ]
-        told.append(f"  {terminal.one_line(line.label)}: {', '.join(part for part in parts if part)}")
-    return told
+        texts.append(f"  {terminal.one_line(line.label)}: {', '.join(part for part in parts if part)}")
+    return texts
 
 
 def _below(lines: Sequence[Line], at: Now | None) -> Iterator[str]:

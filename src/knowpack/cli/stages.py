@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowpack.cli.plan import DryRun, say_plan
+from knowpack.cli.dry_run import DryRun, say_plan
 from knowpack.cli.results import Json, say_json
 from knowpack.cli.terminal import echo, say_table
 from knowpack.errors import ConfigError
@@ -66,9 +66,9 @@ def probe_command(
     )
     refuse_unread("probe", settings, "train", "mix", "further")
     with starting(quiet):
-        from knowpack.cli.looked import look
+        from knowpack.cli.input_checks import check_inputs
 
-        look(config, out=out, command="knowpack probe")
+        check_inputs(config, out=out, command="knowpack probe")
         from knowpack.base import open_base, probe_into
         from knowpack.decode.transformers_asker import live_change
         from knowpack.forecast import of_probe
@@ -83,8 +83,8 @@ def probe_command(
     base = probe_into(config, out, progress(quiet), asker=asker)
     if as_json:
         name, weights = base.asker.name, base.asker.identity.weights
-        told = {"kind": "probe", "model": name, "model_hash": weights, "adapter": adapter, "n_facts": base.facts.height}
-        say_json({**told, "knowledge": summary(base.knowledge).to_dicts(), "folder": str(out)})
+        head = {"kind": "probe", "model": name, "model_hash": weights, "adapter": adapter, "n_facts": base.facts.height}
+        say_json({**head, "knowledge": summary(base.knowledge).to_dicts(), "folder": str(out)})
         return
     say_live(live_change(base.asker))
     print_table(summary(base.knowledge), f"{model}: what it knows of {base.facts.height:,} facts")
@@ -122,8 +122,10 @@ def mix_command(
     path = knowledge / "knowledge.parquet" if knowledge.is_dir() else knowledge
     known = store.read_table(path, Knowledge)
     extra = sources.load(config.mix.extra_facts) if config.mix.extra_facts else None
-    asked = sources.load(facts).join(known.select("fact_id").unique(), on="fact_id", how="semi", maintain_order="left")
-    examples = mix_facts(asked, known, config.mix, seed, config.grader, extra)
+    facts_asked = sources.load(facts).join(
+        known.select("fact_id").unique(), on="fact_id", how="semi", maintain_order="left"
+    )
+    examples = mix_facts(facts_asked, known, config.mix, seed, config.grader, extra)
     if out.suffix == ".jsonl":
         lines = [json.dumps(line, ensure_ascii=False) for line in to_messages(examples)]
         store.write_text(out, "\n".join(lines) + "\n")
@@ -149,14 +151,14 @@ def train_command(
     config = config_of(model=model, settings=[f"seed={seed}", *settings])
     refuse_unread("train", settings, "facts", "mix", "bench", "further")
     with starting(quiet):
-        from knowpack.cli.looked import look_at_model
+        from knowpack.cli.input_checks import check_model
         from knowpack.records import Example
         from knowpack.store import read_table, refuse_foreign
 
         refuse_foreign(out, "knowpack train")
         read_table(examples, Example)
-        look_at_model(config.model)
-        from knowpack.train.alone import train_into
+        check_model(config.model)
+        from knowpack.train.standalone import train_into
     result = train_into(config, examples, out, progress(quiet))
     echo(f"adapter: {out} ({result.seconds:.1f} s of training; logits move by up to {result.effect:.2f})")
 
@@ -198,8 +200,8 @@ def refuse_unread(command: str, settings: Sequence[str], *sections: str) -> None
 def say_live(change: float | None) -> None:
     """Whether the adapter does anything at all. change: the largest of a logit; None: there is no adapter."""
     if change is not None:
-        said = f"live: it moves a logit by up to {change:.3g}" if change else "not live: it moves no logit"
-        echo(f"this adapter is {said}")
+        state = f"live: it moves a logit by up to {change:.3g}" if change else "not live: it moves no logit"
+        echo(f"this adapter is {state}")
 
 
 def print_table(frame: "pl.DataFrame", title: str) -> None:

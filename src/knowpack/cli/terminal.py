@@ -28,7 +28,7 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202
 
 def plain(text: str) -> str:
     """The text with what a terminal would obey written out: \\x1b[31m is shown, and colours nothing."""
-    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def one_line(text: str) -> str:
@@ -67,16 +67,16 @@ def say_table(
     table: Table, title: str | None = None, *, narrow: Sequence[str] | None = None, err: bool = False
 ) -> None:
     """A table, `fitted`; its title above it on a line of its own."""
-    shown = console(err=err)
-    if not shown.is_terminal and "COLUMNS" not in os.environ:
-        shown = console(err=err, width=WIDTH_OF_A_FILE)
+    screen = console(err=err)
+    if not screen.is_terminal and "COLUMNS" not in os.environ:
+        screen = console(err=err, width=WIDTH_OF_A_FILE)
     if title is not None:
         echo(title, err=err)
-    made = fitted(table, shown, narrow)
-    shown.print(made, soft_wrap=isinstance(made, str))
+    fitting = fitted(table, screen, narrow)
+    screen.print(fitting, soft_wrap=isinstance(fitting, str))
 
 
-def fitted(table: Table, shown: Console, narrow: Sequence[str] | None = None) -> Table | str:
+def fitted(table: Table, screen: Console, narrow: Sequence[str] | None = None) -> Table | str:
     """The table with its lines; where that is too wide without them, then closer together; where that is too wide as
     well its rows one below the other: no name and no number is folded or cut.
 
@@ -87,7 +87,7 @@ def fitted(table: Table, shown: Console, narrow: Sequence[str] | None = None) ->
     bare.pad_edge = closer.pad_edge = False
     closer.padding = (0, 1, 0, 0)  # one space between columns, not two
     for one in (table, bare, closer):
-        if shown.measure(one, options=shown.options.update_width(WIDEST)).maximum <= shown.width:
+        if screen.measure(one, options=screen.options.update_width(WIDEST)).maximum <= screen.width:
             return one
     return "\n".join(_stacked(table) if narrow is None else narrow)
 
@@ -105,18 +105,18 @@ def _stacked(table: Table) -> Iterator[str]:
 def say_json(value: Mapping[str, object]) -> None:
     """One JSON object on stdout."""
     written = json.dumps(value, ensure_ascii=False, default=str)
-    typer.echo(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", written))
+    typer.echo(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", written))
 
 
 def quieter() -> None:
     """Warnings as lines, each once; none of the libraries' own about their future."""
     warnings.filterwarnings("ignore", category=FutureWarning)
-    said: set[str] = set()
+    shown: set[str] = set()
 
     def once(message: Warning | str, *args: Any, **named: Any) -> None:
-        if str(message) not in said:  # a command may do the same thing for its plan and for its work
+        if str(message) not in shown:  # a command may do the same thing for its plan and for its work
             warned(message, *args, **named)
-        said.add(str(message))
+        shown.add(str(message))
 
     warnings.showwarning = once
 

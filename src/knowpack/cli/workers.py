@@ -23,12 +23,12 @@ def run_study(
     from knowpack.study import folder_of_study, study
     from knowpack.workers.rounds import study_by
 
-    shown = progress(quiet, folder_of_study(config))
+    bars = progress(quiet, folder_of_study(config))
     if shard is not None:
-        return study(config, shown, base, shard)
+        return study(config, bars, base, shard)
     if name == "local" and jobs == 1:
-        return study(config, shown, base)
-    return study_by(_executor(config, name), config, jobs, shown, Plain())
+        return study(config, bars, base)
+    return study_by(_executor(config, name), config, jobs, bars, Plain())
 
 
 def _executor(config: "StudyConfig", name: Literal["local", "submitit", "ray"]) -> "Executor":

@@ -5,7 +5,7 @@ result (device, batch size, paths). Defaults are what we stand behind; `preset: 
 or a study set what the paper's text says or its authors' code does (presets/).
 """
 
-from knowpack.config.asked import (
+from knowpack.config.evaluation import (
     SERVED,
     BenchConfig,
     FactsConfig,
@@ -17,7 +17,7 @@ from knowpack.config.asked import (
 )
 from knowpack.config.grid import GridCell, RayConfig, SlurmConfig, StudyConfig
 from knowpack.config.one_run import NOT_A_RESULT, RunConfig, fingerprint
-from knowpack.config.trained import KeepRecipe, MixConfig, PlainRecipe, Recipe, TrainConfig
+from knowpack.config.training import KeepRecipe, MixConfig, PlainRecipe, Recipe, TrainConfig
 from knowpack.settings import Section
 
 __all__ = [

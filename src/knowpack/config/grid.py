@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field, field_validator, model_validator
 
 from knowpack import presets
-from knowpack.config.asked import Seed
+from knowpack.config.evaluation import Seed
 from knowpack.config.one_run import Preset, RunConfig
 from knowpack.settings import Section, changed
 
@@ -70,17 +70,17 @@ class StudyConfig(Section):
             return data
         base, name = data.get("base", {}), data["preset"]
         below = {"preset": name, **base} if isinstance(base, Mapping) else base
-        return {"seeds": presets.named(str(name)).seeds, **data, "base": below}
+        return {"seeds": presets.preset(str(name)).seeds, **data, "base": below}
 
     @classmethod
     def spelled_out(cls, settings: Mapping[str, object]) -> dict[str, object]:
         """A preset, of the study or of its base, sets all that it stands for but what is set beside it."""
-        found: dict[str, object] = {}
+        spelled: dict[str, object] = {}
         if (name := settings.get("preset")) is not None:
-            found = {"seeds": list(presets.named(str(name)).seeds), **presets.dotted(str(name), "base.")}
+            spelled = {"seeds": list(presets.preset(str(name)).seeds), **presets.dotted(str(name), "base.")}
         if (name := settings.get("base.preset")) is not None:
-            found |= presets.dotted(str(name), "base.")
-        return {**found, **settings}
+            spelled |= presets.dotted(str(name), "base.")
+        return {**spelled, **settings}
 
     @field_validator("name")
     @classmethod
@@ -109,14 +109,14 @@ class StudyConfig(Section):
 
     def grid(self) -> list[GridCell]:
         """The runs of the grid, cells in order, seeds within a cell, each with its sham where one is asked."""
-        found = []
+        cells = []
         for cell in self.cells:
             settings = {key: value for key, value in cell.items() if key != "sham"}
             for seed in self.seeds:
                 run = changed(self.base, {**settings, "seed": seed})
                 wanted = cell.get("sham", self.sham) and not run.mix.sham
-                found.append(GridCell(run, _sham_of(run) if wanted else None))
-        return found
+                cells.append(GridCell(run, _sham_of(run) if wanted else None))
+        return cells
 
     def runs(self) -> list[RunConfig]:
         """All runs, a sham before the run that it stands beside."""

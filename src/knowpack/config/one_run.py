@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import model_validator
 
 from knowpack import presets
-from knowpack.config.asked import BenchConfig, FactsConfig, FurtherConfig, ModelConfig, ProbeConfig, Seed
-from knowpack.config.trained import MixConfig, PlainRecipe, Recipe
+from knowpack.config.evaluation import BenchConfig, FactsConfig, FurtherConfig, ModelConfig, ProbeConfig, Seed
+from knowpack.config.training import MixConfig, PlainRecipe, Recipe
 from knowpack.settings import Section
 
 Preset = Literal["paper", "authors"]

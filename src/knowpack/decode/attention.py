@@ -30,7 +30,7 @@ class Prefix:
         return len(self.ids)
 
 
-class Own(Protocol):
+class RowAttention(Protocol):
     """How the tokens of a step attend to their own rows."""
 
     def attend(self, layer: int, query: Tensor, kv: KeyValue, scaling: float, window: int | None) -> Attended:
@@ -50,7 +50,7 @@ class Step:
     """One forward over packed tokens: the prefixes they stand behind, and how they attend to their own rows."""
 
     behind: tuple[Behind, ...]
-    own: Own
+    own: RowAttention
     positions: Tensor  # (tokens,), counted from the start of the prefix
     last_position: int
     """The highest of the positions: whether a sliding window matters."""
@@ -168,8 +168,8 @@ def attend_prefix(query: Tensor, kv: KeyValue, scale: float, mask: Tensor | None
     """query (tokens, heads, head_dim) over keys that all tokens see; mask (tokens, keys), additive."""
     tokens, heads, width = query.shape
     if has_flash(query, kv):
-        found = flash(query[None], kv.keys[None], kv.values[None], scale, mask)
-        return Attended(found.out[0], found.lse[0])
+        attended = flash(query[None], kv.keys[None], kv.values[None], scale, mask)
+        return Attended(attended.out[0], attended.lse[0])
     by_head = query.transpose(0, 1)  # (heads, tokens, head_dim)
     keys, values = kv.keys.transpose(0, 1), kv.values.transpose(0, 1)  # (kv_heads, keys, head_dim)
     groups = heads // keys.shape[0]

@@ -8,33 +8,28 @@ leave the batch and others take their place. (DESIGN.md, "One base, many adapter
 from collections.abc import Sequence
 from itertools import groupby
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from knowpack.decode.attention import Prefix
-from knowpack.decode.copied import generate_copied
+from knowpack.decode.copied_cache import generate_copied
 from knowpack.decode.forward import Forward
 from knowpack.decode.kernels import KeyValue
 from knowpack.decode.pool import Pool
+from knowpack.decode.prompt_rows import Prompts, nonempty, rows_of
 from knowpack.decode.rows import Tree
-from knowpack.decode.scored import ScoredContinuation, TargetRow, score_rows
+from knowpack.decode.scoring import ScoredContinuation, TargetRow, score_rows
 from knowpack.decode.task import Row, Task
 from knowpack.decode.ways import Way, Ways
-from knowpack.decode.whole import generate_whole, score_whole
+from knowpack.decode.whole_prompts import generate_whole, score_whole
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
 from knowpack.model.memory import ran_out
 from knowpack.probe.askers import Finished, Generated, Until
-from knowpack.seeds import stream
 
 __all__ = ["Decoder", "ScoredContinuation"]
 
 ROW_TOKENS = 80
 """Up to so many tokens, its answer among them, a whole batch of rows is decoded at once; of longer ones fewer."""
-
-Asked = tuple[Sequence[int], Sequence[Sequence[int]], Sequence[Sequence[int] | None] | None]
-"""Questions behind one prefix: (prefix, tails, drafts or None)."""
 
 
 class Decoder:
@@ -74,9 +69,9 @@ class Decoder:
         and order (the k-th of equal tails in one call gives the k-th sample). Drafts change the speed, not the ids.
         until: an answer's ids so far -> whether it has ended. finished: called at the end of each answer.
         """
-        asked = (prefix, tails, drafts)
-        found = self.generate_each(
-            [asked],
+        prompts = (prefix, tails, drafts)
+        answers = self.generate_each(
+            [prompts],
             max_new_tokens=max_new_tokens,
             stop_ids=stop_ids,
             temperature=temperature,
@@ -84,11 +79,11 @@ class Decoder:
             until=until,
             finished=finished,
         )[0]
-        return [one.ids for one in found]
+        return [one.ids for one in answers]
 
     def generate_each(
         self,
-        asked: Sequence[Asked],
+        prompts: Sequence[Prompts],
         *,
         max_new_tokens: int,
         stop_ids: Sequence[int] | frozenset[int] | None = None,
@@ -106,7 +101,7 @@ class Decoder:
         if temperature > 0 and seed is None:
             raise ModelError(f"temperature={temperature} samples: it needs a seed")
         task = Task(max_new_tokens, stops, temperature, until, finished)
-        each = [_rows(one, task, seed) for one in asked]
+        each = [rows_of(one, task, seed) for one in prompts]
         longest = max((len(row.prefix) + len(row.tail) for rows in each for row in rows), default=0)
         self.loaded.check_fits(longest, max_new_tokens)
         way = self._ways.at(longest + max_new_tokens) if longest else Way.SHARED
@@ -129,7 +124,7 @@ class Decoder:
         continuations: Sequence[Sequence[int]],
     ) -> list[ScoredContinuation]:
         """How likely each continuation is after prefix + its tail."""
-        prefix, tails = _nonempty(prefix, tails)
+        prefix, tails = nonempty(prefix, tails)
         behind = [len(tail) + len(answer) for tail, answer in zip(tails, continuations, strict=True)]
         self.loaded.check_fits(len(prefix) + max(behind, default=0))
         if self._ways.at(len(prefix) + max(behind, default=0)) is not Way.SHARED:
@@ -154,7 +149,7 @@ class Decoder:
                 self._decode(rows, task)
 
     def _decode(self, rows: Sequence[Row], task: Task) -> None:
-        ids = {id(row.prefix): row.prefix for row in rows}  # one sequence a question of `Asked`
+        ids = {id(row.prefix): row.prefix for row in rows}  # one sequence a question of `Prompts`
         behind = {key: self._forward.prefix(prefix) for key, prefix in ids.items()}
         order = {key: place for place, key in enumerate(ids)}
         # prefix by prefix, as given; within one the longest are taken first
@@ -176,17 +171,17 @@ class Decoder:
             places = [(row, len(row.out)) for row in active]
             for row, chosen in zip(active, task.choose(logits, places), strict=True):
                 task.accept(row, chosen)
-            going = [i for i, row in enumerate(active) if not row.done]
-            if len(going) < len(active):
-                active = [active[i] for i in pool.retire(going)]
+            unfinished = [i for i, row in enumerate(active) if not row.done]
+            if len(unfinished) < len(active):
+                active = [active[i] for i in pool.retire(unfinished)]
 
     def _open(
         self, prefix: Prefix | None, batch: list[Row], task: Task, pool: Pool | None, size: tuple[int, int]
     ) -> Pool:
         """One forward over tails and drafts; what holds is accepted, the rest goes on in the pool of (rows, tokens)."""
         trees = [Tree([*row.tail, *row.draft]) for row in batch]
-        wanted = [range(len(row.tail) - 1, len(row.tail) + len(row.draft)) for row in batch]
-        logits, rows = self._forward.rows(prefix, trees, wanted, keep=True)
+        targets = [range(len(row.tail) - 1, len(row.tail) + len(row.draft)) for row in batch]
+        logits, rows = self._forward.rows(prefix, trees, targets, keep=True)
         tokens = iter(task.choose(logits, [(row, k) for row in batch for k in range(len(row.draft) + 1)]))
         for row in batch:
             chosen = [next(tokens) for _ in range(len(row.draft) + 1)]
@@ -194,11 +189,11 @@ class Decoder:
                 task.accept(row, one)
                 if row.done or k == len(row.draft) or one.token != row.draft[k]:
                     break
-        going = [i for i, row in enumerate(batch) if not row.done]
+        unfinished = [i for i, row in enumerate(batch) if not row.done]
         kept = rows.kept or []
         pool = pool or self._pool(kept, *size)
-        if going:  # the last accepted token is not in the cache: the next step puts it there
-            pool.admit(rows, going, [len(batch[i].tail) + len(batch[i].out) - 1 for i in going])
+        if unfinished:  # the last accepted token is not in the cache: the next step puts it there
+            pool.admit(rows, unfinished, [len(batch[i].tail) + len(batch[i].out) - 1 for i in unfinished])
         return pool
 
     def _pool(self, kept: list[KeyValue], n_rows: int, capacity: int) -> Pool:
@@ -221,53 +216,9 @@ class Decoder:
             torch.cuda.empty_cache()
 
 
-def _rows(asked: Asked, task: Task, seed: int | None) -> list[Row]:
-    prefix, tails = _nonempty(asked[0], asked[1])
-    given = [None] * len(tails) if asked[2] is None else asked[2]
-    sampled = task.temperature > 0
-    uniforms = _uniforms(prefix, tails, task.max_new_tokens, seed) if sampled else [None] * len(tails)
-    return [
-        Row(prefix, tail, _draft(draft, task.stops, task.max_new_tokens), numbers)
-        for tail, draft, numbers in zip(tails, given, uniforms, strict=True)
-    ]
-
-
 def _next(waiting: list[Row], n: int) -> list[Row]:
     """Take up to n rows behind one prefix off the end."""
     batch = [waiting.pop()]
     while waiting and len(batch) < n and waiting[-1].prefix is batch[0].prefix:
         batch.append(waiting.pop())
     return batch
-
-
-def _nonempty(prefix: Sequence[int], tails: Sequence[Sequence[int]]) -> tuple[Sequence[int], Sequence[Sequence[int]]]:
-    """Give every tail a token to read the first answer from: the prefix's last where one is empty."""
-    if all(tails):
-        return prefix, tails
-    if not prefix:
-        raise ModelError("neither prefix nor tail has a token; begin with the tokenizer's first token (BOS)")
-    return prefix[:-1], [[prefix[-1], *tail] for tail in tails]
-
-
-def _draft(draft: Sequence[int] | None, stops: frozenset[int], max_new_tokens: int) -> Sequence[int]:
-    """The part of a draft that can hold: before its first stop token, and one token short of the limit."""
-    kept: list[int] = []
-    for token in draft or ():
-        if token in stops or len(kept) == max_new_tokens - 1:
-            break
-        kept.append(token)
-    return kept
-
-
-def _uniforms(
-    prefix: Sequence[int], tails: Sequence[Sequence[int]], n: int, seed: int | None
-) -> list[NDArray[np.float64]]:
-    """n numbers for each row, by its ids and how often they stood before in this call."""
-    assert seed is not None, "checked by the caller"
-    seen: dict[tuple[int, ...], int] = {}
-    numbers = []
-    for tail in tails:
-        ids = (*prefix, *tail)
-        seen[ids] = seen.get(ids, -1) + 1
-        numbers.append(stream(seed, "sampling", ",".join(map(str, ids)), seen[ids]).random(n))
-    return numbers

@@ -36,15 +36,15 @@ def request(context: Sequence[int], targets: Sequence[int], n_fed: int | None = 
     return Request(fed[-n_fed if n_fed else 0 :].tobytes(), tuple(targets))
 
 
-def n_tokens(given: Request) -> int:
+def n_tokens(request: Request) -> int:
     """Tokens of a request, its last target counted in."""
-    return len(given.fed) // 4 + 1
+    return len(request.fed) // 4 + 1
 
 
-def apart(given: Request) -> tuple[list[int], list[int]]:
+def apart(request: Request) -> tuple[list[int], list[int]]:
     """What `request` was made of, as far as it is fed: context ids, targets."""
-    fed: list[int] = np.frombuffer(given.fed, dtype=">u4").tolist()
-    return fed[: len(fed) - len(given.targets) + 1], list(given.targets)
+    fed: list[int] = np.frombuffer(request.fed, dtype=">u4").tolist()
+    return fed[: len(fed) - len(request.targets) + 1], list(request.targets)
 
 
 class Want(NamedTuple):
@@ -133,13 +133,13 @@ def _one_row(table: _Sorted, low: int, high: int, common: int, depth: int) -> bo
 
 
 def _sort(requests: Sequence[Request]) -> _Sorted:
-    found: dict[bytes, list[int]] = {}
+    by_context: dict[bytes, list[int]] = {}
     for number, each in enumerate(requests):
-        found.setdefault(each.fed, []).append(number)
-    keys = sorted(found)
+        by_context.setdefault(each.fed, []).append(number)
+    keys = sorted(by_context)
     inputs = [np.frombuffer(key, dtype=">u4") for key in keys]
     lengths = np.array([len(tokens) for tokens in inputs], dtype=np.int64)
-    members = [found[key] for key in keys]
+    members = [by_context[key] for key in keys]
     scored = np.array([max(len(requests[i].targets) for i in group) for group in members], dtype=np.int64)
     shared = np.array([0, *(_common(a, b) for a, b in pairwise(inputs))], dtype=np.int64)
     total = np.concatenate([[0], np.cumsum(lengths - shared[: len(lengths)])])

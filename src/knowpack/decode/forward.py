@@ -71,20 +71,20 @@ class Forward:
         if key not in self._prefixes:
             # from its first token: going on from a shorter one that is here would round otherwise, so that numbers
             # would depend on what was asked before
-            whole = self.extend(None, key)
-            assert whole is not None, "the key is not empty"
-            self._prefixes[key] = whole
+            prefix = self.extend(None, key)
+            assert prefix is not None, "the key is not empty"
+            self._prefixes[key] = prefix
             if len(self._prefixes) > PREFIXES_KEPT:
                 self._prefixes.popitem(last=False)
         self._prefixes.move_to_end(key)
         return self._prefixes[key]
 
     def rows(
-        self, prefix: Prefix | None, trees: Sequence[Tree], wanted: Sequence[Sequence[int]], *, keep: bool = False
+        self, prefix: Prefix | None, trees: Sequence[Tree], targets: Sequence[Sequence[int]], *, keep: bool = False
     ) -> Computed:
-        """All rows at once -> logits after the tokens wanted[row] of each row, in order; keys and values if kept."""
+        """All rows at once -> logits after the tokens targets[row] of each row, in order; keys and values if kept."""
         rows = pack(trees, self.loaded.device, keep=keep)
-        places = [start + token for start, tokens in zip(rows.starts, wanted, strict=True) for token in tokens]
+        places = [start + token for start, tokens in zip(rows.starts, targets, strict=True) for token in tokens]
         n_before = len(prefix) if prefix else 0
         spare = [0] * (rounded(len(places)) - len(places))
         positions, last = rows.positions + n_before, n_before + rows.longest - 1
@@ -112,32 +112,32 @@ class Forward:
         last_position: int,
         places: list[int] | None,
     ) -> Tensor:
-        wanted = None if places is None else torch.tensor(places, device=ids.device)
+        targets = None if places is None else torch.tensor(places, device=ids.device)
         output = self.loaded.model(
             input_ids=ids[None],
             position_ids=positions[None],
             use_cache=False,
-            logits_to_keep=0 if wanted is None or self._reads_places else wanted,
-            knowpack_step=Step(behind, own, positions, last_position, wanted),
+            logits_to_keep=0 if targets is None or self._reads_places else targets,
+            knowpack_step=Step(behind, own, positions, last_position, targets),
         )
         logits: Tensor = output.logits[0]
         return logits
 
-    def extend(self, known: Prefix | None, ids: Sequence[int]) -> Prefix | None:
+    def extend(self, prefix: Prefix | None, ids: Sequence[int]) -> Prefix | None:
         """A prefix with more tokens behind it; not put into the cache."""
         for start in range(0, len(ids), PREFIX_CHUNK):
             chunk = tuple(ids[start : start + PREFIX_CHUNK])
-            rows = self.rows(known, [Tree(chunk)], [[len(chunk) - 1]], keep=True).rows
+            rows = self.rows(prefix, [Tree(chunk)], [[len(chunk) - 1]], keep=True).rows
             kept = [KeyValue(*(x[: len(chunk)] for x in kv)) for kv in rows.kept or []]
-            if known is None:
-                known = Prefix(chunk, tuple(KeyValue(kv.keys.clone(), kv.values.clone()) for kv in kept))
+            if prefix is None:
+                prefix = Prefix(chunk, tuple(KeyValue(kv.keys.clone(), kv.values.clone()) for kv in kept))
                 continue
             layers = (
                 KeyValue(torch.cat([old.keys, new.keys]), torch.cat([old.values, new.values]))
-                for old, new in zip(known.layers, kept, strict=True)
+                for old, new in zip(prefix.layers, kept, strict=True)
             )
-            known = Prefix((*known.ids, *chunk), tuple(layers))
-        return known
+            prefix = Prefix((*prefix.ids, *chunk), tuple(layers))
+        return prefix
 
 
 def _grouped(prefixes: Sequence[Prefix | None], device: torch.device) -> tuple[Behind, ...]:

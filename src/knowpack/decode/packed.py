@@ -17,7 +17,7 @@ from knowpack.decode.forest import Request, Row, Trunk
 from knowpack.decode.forward import Forward
 from knowpack.decode.passes import highest
 from knowpack.decode.rows import Tree
-from knowpack.decode.whole import score_whole
+from knowpack.decode.whole_prompts import score_whole
 from knowpack.model.loaded import Loaded
 
 REQUESTS_APART = 256  # between two writings of the journal, where each request is computed whole
@@ -52,8 +52,8 @@ def score_apart(loaded: Loaded, requests: Sequence[Request], *, done: Done) -> N
     order = sorted(range(len(requests)), key=lambda i: len(requests[i].fed))
     for begin in range(0, len(order), REQUESTS_APART):
         some = order[begin : begin + REQUESTS_APART]
-        found = score_whole(loaded, [forest.apart(requests[i]) for i in some])
-        done([Scored(i, one.logprob, one.greedy) for i, one in zip(some, found, strict=True)])
+        scores = score_whole(loaded, [forest.apart(requests[i]) for i in some])
+        done([Scored(i, one.logprob, one.greedy) for i, one in zip(some, scores, strict=True)])
 
 
 def _descend(forward: Forward, trunk: Trunk, above: Prefix | None, n_tokens: int, done: Done) -> None:

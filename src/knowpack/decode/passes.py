@@ -31,18 +31,18 @@ def fewer_passes(model: nn.Module) -> Iterator[bool]:
 
     Yields whether the last layer gives the hidden states of the step's places only.
     """
-    found = {module: _replacement(module) for module in model.modules()}
-    last = _last_layer(model, found)
+    replacements = {module: _replacement(module) for module in model.modules()}
+    last = _last_layer(model, replacements)
     if last is not None:
-        found[last] = partial(_layer, last=True)
-    with replaced({module: partial(forward, module) for module, forward in found.items() if forward}):
+        replacements[last] = partial(_layer, last=True)
+    with replaced({module: partial(forward, module) for module, forward in replacements.items() if forward}):
         yield last is not None
 
 
-def _last_layer(model: nn.Module, found: Mapping[nn.Module, Callable[..., object] | None]) -> nn.Module | None:
+def _last_layer(model: nn.Module, replacements: Mapping[nn.Module, Callable[..., object] | None]) -> nn.Module | None:
     """The last decoder layer, where it is one of ours."""
     n_layers = getattr(getattr(model, "config", None), "num_hidden_layers", 0)
-    layers = [module for module, forward in found.items() if forward is _layer]
+    layers = [module for module, forward in replacements.items() if forward is _layer]
     ours = [layer for layer in layers if getattr(layer.self_attn, "layer_idx", None) == n_layers - 1]
     return ours[0] if len(ours) == 1 else None
 
@@ -101,8 +101,8 @@ def _layer(
     normed = module.input_layernorm(hidden_states)
     inner, _ = module.self_attn(hidden_states=normed, knowpack_step=knowpack_step, places=places, **others)
     inner += hidden_states if places is None else hidden_states.index_select(1, places)
-    found: Tensor = module.mlp(module.post_attention_layernorm(inner))
-    return found.add_(inner)
+    out: Tensor = module.mlp(module.post_attention_layernorm(inner))
+    return out.add_(inner)
 
 
 def _norm(module: _Norm, x: Tensor) -> Tensor:
@@ -119,8 +119,8 @@ def _mlp(module: _Mlp, x: Tensor) -> Tensor:
         inner = gated(gate, up, x)
     else:
         inner = nn.functional.silu(gate(x), inplace=True).mul_(up(x))
-    found: Tensor = module.down_proj(inner)
-    return found
+    out: Tensor = module.down_proj(inner)
+    return out
 
 
 def _attention(
@@ -153,24 +153,24 @@ def _attention(
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions (Su et al., 2021), halves against each other."""
     (first, second), (of_first, of_second) = x.chunk(2, -1), sin.chunk(2, -1)
-    found = x * cos
-    turned_first, turned_second = found.chunk(2, -1)
+    out = x * cos
+    turned_first, turned_second = out.chunk(2, -1)
     turned_first.addcmul_(second, of_first, value=-1)
     turned_second.addcmul_(first, of_second)
-    return found
+    return out
 
 
 def highest(logits: Tensor) -> Tensor:
     """(places, vocabulary) -> the first of the highest in each place, as argmax; on the CPU ten times faster."""
     n, width = logits.shape
-    whole = width - width % BLOCK
-    if logits.device.type != "cpu" or whole == 0 or n == 0:
+    n_blocked = width - width % BLOCK
+    if logits.device.type != "cpu" or n_blocked == 0 or n == 0:
         return logits.argmax(-1)
-    blocks = logits[:, :whole].reshape(n, -1, BLOCK)  # (places, blocks, 64)
+    blocks = logits[:, :n_blocked].reshape(n, -1, BLOCK)  # (places, blocks, 64)
     most = blocks.amax(-1)  # vectorized, which argmax is not
     block, place = most.argmax(-1), torch.arange(n)
-    found: Tensor = block * BLOCK + blocks[place, block].argmax(-1)
-    if whole == width:
-        return found
-    rest = logits[:, whole:]
-    return torch.where(rest.amax(-1) > most[place, block], whole + rest.argmax(-1), found)
+    best: Tensor = block * BLOCK + blocks[place, block].argmax(-1)
+    if n_blocked == width:
+        return best
+    rest = logits[:, n_blocked:]
+    return torch.where(rest.amax(-1) > most[place, block], n_blocked + rest.argmax(-1), best)

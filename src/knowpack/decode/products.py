@@ -63,8 +63,8 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     """x (..., in) times weight (out, in) transposed, by the faster library; without a gradient."""
     if not onednn_is_faster():
         return nn.functional.linear(x, weight)
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
-    return found
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+    return out
 
 
 def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
@@ -83,9 +83,9 @@ def by_onednn(layer: nn.Module, x: Tensor) -> bool:
 def gated(gate: nn.Module, up: nn.Module, x: Tensor) -> Tensor:
     """SiLU(gate x) * up x, both done at the end of oneDNN's products."""
     product = torch.ops.mkldnn._linear_pointwise
-    opened = product(x, gate.weight, gate.bias, "swish", [], "")
-    found: Tensor = product.binary(x, opened, up.weight, up.bias, "mul")
-    return found
+    gate_out = product(x, gate.weight, gate.bias, "swish", [], "")
+    out: Tensor = product.binary(x, gate_out, up.weight, up.bias, "mul")
+    return out
 
 
 def _is_ordinary(x: Tensor) -> bool:
@@ -95,5 +95,5 @@ def _is_ordinary(x: Tensor) -> bool:
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     if _is_ordinary(x):
         return nn.functional.linear(x, layer.weight, layer.bias)
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, "none", [], "")
-    return found
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, "none", [], "")
+    return out

@@ -17,7 +17,7 @@ from knowpack.decode.passes import highest
 PLACES_AT_ONCE = 64  # whose exponentials are held at once: 13 MB with a vocabulary of 50,000
 
 
-class Chosen(NamedTuple):
+class ChosenToken(NamedTuple):
     """A token, and how likely it was."""
 
     token: int
@@ -57,18 +57,18 @@ class Task:
     finished: Callable[[], None] | None = None
     """Called once for each answer that is done."""
 
-    def choose(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[Chosen]:
+    def choose(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[ChosenToken]:
         """(places, vocabulary) logits -> the token for the k-th place of each row's answer."""
         if self.temperature <= 0:
             tokens = highest(logits)
-            return list(map(Chosen, tokens.tolist(), _logprobs(logits, tokens).tolist()))
+            return list(map(ChosenToken, tokens.tolist(), _logprobs(logits, tokens).tolist()))
         numbers = [row.uniforms[k] for row, k in places if row.uniforms is not None]
         shares = torch.softmax(logits.double() / self.temperature, -1).cumsum(-1)
         aims = torch.tensor(numbers, dtype=shares.dtype, device=shares.device)[:, None] * shares[:, -1:]
         tokens = torch.searchsorted(shares, aims, right=True)[:, 0].clamp_max_(logits.shape[-1] - 1)
-        return [Chosen(token, None) for token in tokens.tolist()]
+        return [ChosenToken(token, None) for token in tokens.tolist()]
 
-    def accept(self, row: Row, chosen: Chosen) -> None:
+    def accept(self, row: Row, chosen: ChosenToken) -> None:
         """Give the row its next token, or end it."""
         if chosen.logprob is not None:
             row.logprobs.append(chosen.logprob)

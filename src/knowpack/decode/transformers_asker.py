@@ -107,14 +107,14 @@ class TransformersAsker:
 
     def generate_each(
         self,
-        asked: Sequence[Prompted],
+        prompts: Sequence[Prompted],
         *,
         max_new_tokens: int,
         until: Until | None = None,
         finished: Finished | None = None,
     ) -> list[list[Generated]]:
         """See Decoder.generate_each."""
-        return self._decoder.generate_each(asked, max_new_tokens=max_new_tokens, until=until, finished=finished)
+        return self._decoder.generate_each(prompts, max_new_tokens=max_new_tokens, until=until, finished=finished)
 
     def logprobs(
         self, prefix: Sequence[int], tails: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]

@@ -13,10 +13,10 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from knowpack.decode.copied import cache_in, forward_copied, last_logits
+from knowpack.decode.copied_cache import cache_in, forward_copied, last_logits
 from knowpack.decode.forward import Forward
 from knowpack.decode.rows import Tree
-from knowpack.decode.whole import fresh_positions
+from knowpack.decode.whole_prompts import fresh_positions
 from knowpack.model.loaded import Loaded
 
 SHORTEST = 12
@@ -82,14 +82,14 @@ class Ways:
         if not bool(torch.isfinite(expected).all()):
             return None  # nothing to compare with: the answers will show it
         try:
-            found = logits(rows)
+            actual = logits(rows)
         except ERRORS as error:
             return f"{type(error).__name__}: {error}"
         finally:
             self._forward.forget()
             fresh_positions(loaded.model)
-        gap = (found.float() - expected.float()).abs().max() / expected.float().abs().max().clamp_min(1e-6)
-        limit = 1e-4 if expected.dtype == found.dtype == torch.float32 else 5e-2
+        gap = (actual.float() - expected.float()).abs().max() / expected.float().abs().max().clamp_min(1e-6)
+        limit = 1e-4 if expected.dtype == actual.dtype == torch.float32 else 5e-2
         return None if float(gap) <= limit else f"logits differ by {float(gap):.1e} of their size"
 
     def _shared(self, rows: list[list[int]]) -> Tensor:
@@ -100,7 +100,7 @@ class Ways:
 
     def _copied(self, rows: list[list[int]]) -> Tensor:
         """Prefix, then two equal tails at once, then the last token of one of them alone: all that decoding does."""
-        loaded, found = self._forward.loaded, []
+        loaded, outputs = self._forward.loaded, []
         with torch.inference_mode():
             before = cache_in(loaded.model, forward_copied(loaded, [rows[0][:N_BEFORE]], None))
             for row in rows:
@@ -108,8 +108,8 @@ class Ways:
                 own.batch_repeat_interleave(2)
                 own = cache_in(loaded.model, forward_copied(loaded, [row[N_BEFORE:-1]] * 2, own))
                 own.batch_select_indices(torch.tensor([1], device=loaded.device))
-                found.append(forward_copied(loaded, [row[-1:]], own).logits[:, -1])
-        return torch.cat(found)
+                outputs.append(forward_copied(loaded, [row[-1:]], own).logits[:, -1])
+        return torch.cat(outputs)
 
 
 def plain_logits(loaded: Loaded, ids: Sequence[int]) -> Tensor:
@@ -120,8 +120,8 @@ def plain_logits(loaded: Loaded, ids: Sequence[int]) -> Tensor:
     model.train(False)
     try:
         with torch.inference_mode():
-            whole = torch.tensor([list(ids)], device=loaded.device)
-            logits: Tensor = model(input_ids=whole, use_cache=False, **last_logits(model, 1)).logits[:, -1]
+            input_ids = torch.tensor([list(ids)], device=loaded.device)
+            logits: Tensor = model(input_ids=input_ids, use_cache=False, **last_logits(model, 1)).logits[:, -1]
     finally:
         model.train(training)
     return logits

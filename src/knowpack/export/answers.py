@@ -40,20 +40,20 @@ def by_transformers(
     loaded: Loaded, prompts: Sequence[Sequence[int]], n_new: int, model: "torch.nn.Module | None" = None
 ) -> list[str]:
     """transformers' generate, one prompt at a time."""
-    asked = loaded.model if model is None else model
-    found = []
+    asked_model = loaded.model if model is None else model
+    texts = []
     for ids in prompts:
         row = torch.tensor([list(ids)], device=loaded.device)
         with torch.no_grad():
-            out = asked.generate(  # type: ignore[operator]
+            out = asked_model.generate(  # type: ignore[operator]
                 input_ids=row,
                 attention_mask=torch.ones_like(row),
                 max_new_tokens=n_new,
                 do_sample=False,
                 pad_token_id=loaded.tokenizer.pad_token_id or 0,
             )
-        found.append(str(loaded.tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True)))
-    return found
+        texts.append(str(loaded.tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True)))
+    return texts
 
 
 def by_llama_cpp(model: Path, adapter: Path | None, prompts: Sequence[Sequence[int]], n_new: int) -> list[str]:

@@ -22,8 +22,8 @@ from knowpack.model import gguf_files
 from knowpack.model.adapter import read_adapter
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded
+from knowpack.model.locations import MADE_ON
 from knowpack.model.merge import merged
-from knowpack.model.places import MADE_ON
 from knowpack.probe.prompts import Prompter
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Kind
@@ -145,7 +145,7 @@ def _questions(adapter: Path, facts: str | None) -> list[str]:
 
 def _base_of(adapter: Path) -> str:
     try:
-        told = json.loads((adapter / MADE_ON).read_text(encoding="utf-8"))
-        return str(told["base"])
+        made_on = json.loads((adapter / MADE_ON).read_text(encoding="utf-8"))
+        return str(made_on["base"])
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(f"{adapter} does not say what it was trained on; give --model") from None

@@ -46,27 +46,27 @@ def results(folder: Path) -> dict[str, str]:
     if not (folder / "scores.parquet").is_file():
         return {}
     scores = store.read_table(folder / "scores.parquet", Score)
-    found = {}
+    files = {}
     for task, hub in HUB.items():
         mine = scores.filter((pl.col("task") == task) & (pl.col("metric") == hub.metric))
-        told = _about(folder, task)
-        if mine.is_empty() or told is None:
+        about = _about(folder, task)
+        if mine.is_empty() or about is None:
             continue
         row = mine.row(0, named=True)
-        notes = f"knowpack {version('knowpack')}, lm-eval {version('lm_eval')}, {hub.metric}{told}, n = {row['n']}"
+        notes = f"knowpack {version('knowpack')}, lm-eval {version('lm_eval')}, {hub.metric}{about}, n = {row['n']}"
         entry = EvalResultEntry(hub.dataset, hub.task, round(100 * row["value"], 2), notes=notes)
-        found[f".eval_results/{task}.yaml"] = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False)
-    return found
+        files[f".eval_results/{task}.yaml"] = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False)
+    return files
 
 
 def _about(folder: Path, task: str) -> str | None:
     """How many shots, as a note; None where the items were limited, or nothing says that they were not."""
     path = next((one for one in (folder / "bench" / task, folder / task) if (one / "task.json").is_file()), None)
-    told = None if path is None else store.read_json(path / "task.json")
-    settings = told.get("settings") if isinstance(told, dict) else None
-    if not isinstance(told, dict) or not isinstance(settings, dict) or settings.get("limit") is not None:
+    task_json = None if path is None else store.read_json(path / "task.json")
+    settings = task_json.get("settings") if isinstance(task_json, dict) else None
+    if not isinstance(task_json, dict) or not isinstance(settings, dict) or settings.get("limit") is not None:
         return None
-    shots = told.get("n_shots")
+    shots = task_json.get("n_shots")
     numbers = set(shots.values()) if isinstance(shots, dict) else set()
     n = next(iter(numbers), 0) if len(numbers) == 1 else None
     return "" if n is None else f", {n or 0}-shot"

@@ -41,9 +41,9 @@ class Layout(NamedTuple):
         import gguf
 
         numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
-        known = gguf.get_tensor_name_map(numbers[self.architecture], self.n_layers)
-        found = known.get_name(module)
-        return None if found is None else str(found)
+        names = gguf.get_tensor_name_map(numbers[self.architecture], self.n_layers)
+        mapped = names.get_name(module)
+        return None if mapped is None else str(mapped)
 
     def rows(self, name: str, array: Array) -> Array:
         """An array (out, ...) of a layer with its rows as llama.cpp has them."""
@@ -56,10 +56,10 @@ class Layout(NamedTuple):
 
 def layout_of(config: "PretrainedConfig") -> Layout:
     """Raises ModelError for an architecture whose layout is not known here."""
-    found = ARCHITECTURES.get(config.model_type)
-    if found is None:
+    entry = ARCHITECTURES.get(config.model_type)
+    if entry is None:
         raise ModelError(f"GGUF of {config.model_type} is not written here ({', '.join(ARCHITECTURES)}); {CONVERTER}")
-    architecture, reordered = found
+    architecture, reordered = entry
     n_heads = config.num_attention_heads
     heads = {"attn_q": n_heads, "attn_k": getattr(config, "num_key_value_heads", None) or n_heads}
     return Layout(architecture, config.num_hidden_layers, heads if reordered else {})

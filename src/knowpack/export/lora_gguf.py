@@ -19,7 +19,7 @@ from knowpack import store
 from knowpack.errors import ModelError
 from knowpack.export.layouts import Array, Layout
 from knowpack.model.adapter import PREFIX, AdapterFiles
-from knowpack.model.places import WEIGHTS
+from knowpack.model.locations import WEIGHTS
 
 PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal")
 
@@ -43,7 +43,7 @@ def layers(adapter: AdapterFiles, layout: Layout) -> dict[str, Half]:
         raise ModelError(f"a LoRA in GGUF holds no {', '.join(beyond)}, which {adapter.folder} uses; --to merged does")
     tensors = load_file(adapter.folder / WEIGHTS)
     alpha = float(str(settings.get("lora_alpha", 8)))
-    found = {}
+    halves = {}
     for key in sorted(tensors):
         module, part, _ = key.removeprefix(PREFIX).partition(".lora_A.weight")
         if not part:
@@ -54,10 +54,10 @@ def layers(adapter: AdapterFiles, layout: Layout) -> dict[str, Half]:
         a = tensors[key].float().numpy()
         b = tensors[key.replace(".lora_A.", ".lora_B.")].float().numpy()
         beside = scale(settings, module, a.shape[0]) / (alpha / a.shape[0])
-        found[name] = Half(a, layout.rows(name, b if beside == 1 else b * np.float32(beside)))
-    if 2 * len(found) != len(tensors):
+        halves[name] = Half(a, layout.rows(name, b if beside == 1 else b * np.float32(beside)))
+    if 2 * len(halves) != len(tensors):
         raise ModelError(f"{adapter.folder} has tensors beside lora_A and lora_B; --to merged holds them")
-    return found
+    return halves
 
 
 def write(path: Path, adapter: AdapterFiles, layout: Layout) -> None:

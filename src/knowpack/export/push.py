@@ -18,7 +18,7 @@ from knowpack.errors import ConfigError, ModelError, one_line
 from knowpack.export.hub_scores import results
 from knowpack.model import public_name
 from knowpack.model.adapter import read_adapter
-from knowpack.model.places import CONFIG, MADE_ON, WEIGHTS, adapter_folder
+from knowpack.model.locations import CONFIG, MADE_ON, WEIGHTS, adapter_folder
 from knowpack.records import Example, Kind
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def files(adapter: Path, *, facts: bool = False) -> list[Sent]:
     if not adapter.is_dir():
         raise ModelError(f"no adapter folder {adapter}; a push sends a folder of this machine")
     folder = read_adapter(adapter_folder(str(adapter))).folder
-    made = [
+    candidates = [
         Sent(WEIGHTS, folder / WEIGHTS, ""),
         _text(folder / CONFIG, lambda text: _config(text, folder)),
         _text(folder / MADE_ON, _made_on),
@@ -58,7 +58,7 @@ def files(adapter: Path, *, facts: bool = False) -> list[Sent]:
         _text(folder / LOG, lambda text: text),
     ]
     beside = folder.absolute().parent
-    sent = [one for one in made if one is not None]
+    sent = [one for one in candidates if one is not None]
     sent += [Sent(path, text.encode(), "scores as the hub reads them") for path, text in results(beside).items()]
     if facts:
         sent.append(_facts(beside / EXAMPLES))
@@ -129,27 +129,27 @@ def _text(path: Path, change: Callable[[str], str]) -> Sent | None:
 def _base(folder: Path) -> str | None:
     """The base as it was named in training: by knowpack, else by peft."""
     try:
-        told = json.loads((folder / MADE_ON).read_text(encoding="utf-8"))
-        return str(told["base"])
+        made_on = json.loads((folder / MADE_ON).read_text(encoding="utf-8"))
+        return str(made_on["base"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return read_adapter(folder).base_name
 
 
 def _config(text: str, folder: Path) -> str:
-    told, base = json.loads(text), _base(folder)
-    plain = _plain(told)
+    config, base = json.loads(text), _base(folder)
+    plain = _plain(config)
     assert isinstance(plain, dict), "read_adapter has read it"
     if base is not None:
         plain["base_model_name_or_path"] = public_name.public(base)
-    return text if plain == told else json.dumps(plain, indent=2, sort_keys=True)
+    return text if plain == config else json.dumps(plain, indent=2, sort_keys=True)
 
 
 def _made_on(text: str) -> str:
-    told = json.loads(text)
-    plain = _plain(told)
-    if isinstance(plain, dict) and isinstance(told, dict) and isinstance(told.get("base"), str):
-        plain["base"] = public_name.public(told["base"])
-    return text if plain == told else json.dumps(plain, indent=1, sort_keys=True) + "\n"
+    made_on = json.loads(text)
+    plain = _plain(made_on)
+    if isinstance(plain, dict) and isinstance(made_on, dict) and isinstance(made_on.get("base"), str):
+        plain["base"] = public_name.public(made_on["base"])
+    return text if plain == made_on else json.dumps(plain, indent=1, sort_keys=True) + "\n"
 
 
 def _plain(value: object) -> object:
@@ -172,9 +172,9 @@ def _card(text: str, base: str | None) -> str:
         raise ModelError(f"the card ({CARD}) cannot be read: {one_line(error)}") from None
     data = cast("ModelCardData", card.data)
     tags = [tag for tag in data.tags or [] if not tag.startswith("base_model:")]
-    wanted = [*tags, *([f"base_model:adapter:{hub}"] if hub else [])]
-    if data.base_model != hub or sorted(data.tags or []) != sorted(wanted):
-        data.base_model, data.tags = hub, wanted or None
+    expected = [*tags, *([f"base_model:adapter:{hub}"] if hub else [])]
+    if data.base_model != hub or sorted(data.tags or []) != sorted(expected):
+        data.base_model, data.tags = hub, expected or None
         text = str(card)
     return public_name.without_paths(text)
 
@@ -182,7 +182,7 @@ def _card(text: str, base: str | None) -> str:
 def _facts(examples: Path) -> Sent:
     if not examples.is_file():
         raise ConfigError(f"there is no {examples}: the facts that were packed are not beside the adapter")
-    told = store.read_table(examples, Example).filter(pl.col("kind") != str(Kind.REPLAY))
+    examples_sent = store.read_table(examples, Example).filter(pl.col("kind") != str(Kind.REPLAY))
     buffer = BytesIO()
-    told.select("question", "answer").unique(maintain_order=True).write_parquet(buffer)
-    return Sent(FACTS, buffer.getvalue(), f"{told['fact_id'].n_unique()} packed facts, as you asked")
+    examples_sent.select("question", "answer").unique(maintain_order=True).write_parquet(buffer)
+    return Sent(FACTS, buffer.getvalue(), f"{examples_sent['fact_id'].n_unique()} packed facts, as you asked")

@@ -5,18 +5,16 @@ with `drop_bad` it is left out and named with its reason. An alias of fewer than
 as a substring it is found in almost any answer. A question with two different answers: see repeats.py.
 """
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
 from knowpack.errors import FactsError
+from knowpack.facts.column_names import Columns, check, guess
 from knowpack.facts.readers import Row
-from knowpack.facts.repeats import IMPORT, Contradictions, Gathered, LeftOut
+from knowpack.facts.repeats import IMPORT, Contradictions, DroppedRow, Gathered
 from knowpack.facts.values import RowError, Value, text_of, texts_of
 from knowpack.facts.wordings import Wording
 from knowpack.records import Fact, fact_id_of, table
@@ -25,44 +23,7 @@ MAX_CHARS = 4_000
 """Longest question or answer, characters; more is a document, not a fact."""
 MIN_CHARS = 2
 """Shortest answer or alias, characters."""
-USUAL = {
-    "question": ("question", "Question", "query", "prompt"),
-    "answer": ("answer", "Answer"),
-    "answers": ("answers", "possible_answers"),
-    "aliases": ("aliases",),
-    "paraphrases": ("paraphrases",),
-    "subject": ("subject",),
-    "relation": ("relation",),
-    "object": ("object",),
-    "domain": ("domain",),
-    "range": ("range",),
-    "popularity": ("popularity",),
-}
-"""Column of Columns -> the names it usually has."""
 POPULARITY = ("head", "torso", "tail")
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which column holds what. A dot reaches into a mapping: answer.aliases. None = no such column."""
-
-    question: str | None = None
-    """None: questions are made from subject, relation and wordings."""
-    answer: str | None = None
-    """One canonical answer; None: the first of `answers`, else the object."""
-    answers: str | None = None
-    aliases: str | None = None
-    paraphrases: str | None = None
-    subject: str | None = None
-    relation: str | None = None
-    object: str | None = None
-    domain: str | None = None
-    range: str | None = None
-    popularity: str | None = None
-    separator: str | None = None
-    """Splits answers, aliases and paraphrases given as one text."""
-    relation_from_file: bool = False
-    """The relation is the file's name up to its first dot."""
 
 
 class Imported(NamedTuple):
@@ -70,7 +31,7 @@ class Imported(NamedTuple):
 
     facts: pl.DataFrame
     """Table of Fact."""
-    left_out: list[LeftOut]
+    left_out: list[DroppedRow]
     """Rows and aliases that are no fact of their own, in order."""
     columns: Columns
     """Which columns were read, named or guessed, by the first row."""
@@ -79,22 +40,6 @@ class Imported(NamedTuple):
     def dropped(self) -> Mapping[str, int]:
         """Reason -> rows or aliases left out."""
         return Counter(one.reason for one in self.left_out)
-
-
-TOGETHER = (("question", "paraphrases"), ("answer", "answers", "aliases"))
-"""Columns of one purpose: where one of them is named, the others are not guessed."""
-
-
-def guess(columns: Columns, names: Iterable[str]) -> Columns:
-    """Fill what was not given from the usual column names that the table has; not beside a named column of its kind."""
-    has = set(names)
-    named = {field for group in TOGETHER if any(getattr(columns, one) for one in group) for field in group}
-    found: dict[str, Any] = {
-        field: getattr(columns, field)
-        or next((name for name in candidates if name in has and field not in named), None)
-        for field, candidates in USUAL.items()
-    }
-    return replace(columns, **found)
 
 
 def facts_of(
@@ -116,19 +61,19 @@ def facts_of(
     """
     gathered = Gathered(contradictions or ("drop" if drop_bad else "stop"), multi_answer)
     where = file or source
-    known: dict[frozenset[str], Columns] = {}
+    columns_of: dict[frozenset[str], Columns] = {}
     for row in rows:
         where = row.where
         names = frozenset(row.values)
         if all(value == name for name, value in row.values.items()):  # files put together
             gathered.leave_out(where, "the header again")
             continue
-        if names not in known:
-            known[names] = guess(columns, row.values)
-            if len(known) == 1:
-                _check_columns(known[names], row, wordings)
+        if names not in columns_of:
+            columns_of[names] = guess(columns, row.values)
+            if len(columns_of) == 1:
+                check(columns_of[names], row, wordings)
         try:
-            fact = _fact(row, known[names], source, wordings, gathered.leave_out if drop_bad else None)
+            fact = _fact(row, columns_of[names], source, wordings, gathered.leave_out if drop_bad else None)
         except RowError as bad:
             reason, detail = bad.args
             if not drop_bad:
@@ -143,34 +88,7 @@ def facts_of(
     if facts.is_empty():
         counts = gathered.counts()
         raise FactsError(f"{where}: no facts found" + (f" ({counts})" if counts else ""))
-    return Imported(facts, gathered.left_out, next(iter(known.values())))
-
-
-def _check_columns(columns: Columns, row: Row, wordings: Mapping[str, Wording] | None) -> None:
-    here = ", ".join(row.values)
-    if columns.question is None and (wordings is None or columns.subject is None):
-        raise FactsError(
-            f"{row.where}: no column for the question among: {here}; name it by {IMPORT} --question, "
-            "or give it --subject, --relation and --wordings"
-        )
-    if columns.answer is None and columns.answers is None and columns.object is None:
-        raise FactsError(
-            f"{row.where}: no column for the answer among: {here}; name it by {IMPORT} --answer or --answers"
-        )
-    for name in (getattr(columns, field) for field in USUAL):
-        if name is not None and name not in row.values and name.split(".")[0] not in row.values:
-            raise FactsError(f"{row.where}: there is no column {name!r}; the table has: {here}")
-    _note_typos(columns, row)
-
-
-def _note_typos(columns: Columns, row: Row) -> None:
-    """A note of columns that are not read and are nearly called as one that could be."""
-    read = {getattr(columns, field) for field in USUAL} | {name for names in USUAL.values() for name in names}
-    left = {name.casefold(): name for name in row.values if name not in read}
-    for field in USUAL:
-        near = [] if getattr(columns, field) else get_close_matches(field, left, n=1, cutoff=0.8)
-        if near:
-            warnings.warn(f"{row.where}: the column {left[near[0]]!r} is not read; is it {field!r}?", stacklevel=4)
+    return Imported(facts, gathered.left_out, next(iter(columns_of.values())))
 
 
 def _fact(
@@ -229,16 +147,16 @@ def _answers(
         raise RowError("no answer", "")
     if len(canonical[0]) < MIN_CHARS:
         raise RowError("an answer of one character", f": {canonical[0]!r}")
-    kept: dict[str, str] = {}
+    names: dict[str, str] = {}
     for name in [*canonical, *_texts(row, columns.aliases, columns.separator)]:
         if len(name) >= MIN_CHARS:
-            kept.setdefault(name.casefold(), name)
+            names.setdefault(name.casefold(), name)
             continue
         reason = "an alias of one character" if name else "an empty alias"
         if leave_out is None:
             raise RowError(reason, f": {name!r} (it would be found in almost any answer)")
         leave_out(row.where, reason, repr(name))
-    return list(kept.values())
+    return list(names.values())
 
 
 def _check_length(question: str, answers: Sequence[str]) -> None:

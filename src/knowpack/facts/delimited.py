@@ -25,11 +25,11 @@ def cells(lines: Iterable[str], path: Path, delimiter: str | None = None) -> Ite
     """Rows of cells, each with the line on which it ends; as many cells as the header."""
     ahead = iter(lines)
     head = list(islice(ahead, LOOKED_AT))
-    mark = delimiter or (told(head) if ".tsv" not in path.suffixes else "\t")
+    mark = delimiter or (delimiter_of(head) if ".tsv" not in path.suffixes else "\t")
     numbered = _read(chain(head, ahead), path, mark)
     first = list(islice(numbered, LOOKED_AT))
     header = _header(first, path, mark)
-    whole = {
+    whole_numbers = {
         index
         for index in range(len(header))
         if (filled := [row[index] for _, row in first[1:] if len(row) == len(header) and row[index] not in MISSING])
@@ -41,10 +41,10 @@ def cells(lines: Iterable[str], path: Path, delimiter: str | None = None) -> Ite
                 f"{path}, line {number}: {len(row)} cells, expected {len(header)} ({', '.join(header)}), "
                 f"with {mark!r} between cells; another one is named by --delimiter"
             )
-        yield number, {name: _cell(row[index], index in whole) for index, name in enumerate(header)}
+        yield number, {name: _cell(row[index], index in whole_numbers) for index, name in enumerate(header)}
 
 
-def told(lines: list[str]) -> str:
+def delimiter_of(lines: list[str]) -> str:
     """The delimiter under which all rows have as many cells as the header, and most of them; a comma if none has."""
     best, most = ",", 1
     for mark in DELIMITERS:

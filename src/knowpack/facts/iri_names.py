@@ -30,22 +30,22 @@ def bare(name: str) -> str:
     return short if len(short) > 1 else name
 
 
-def told_apart_by(name: str) -> str | None:
+def disambiguator(name: str) -> str | None:
     """What stands in the closing parenthesis, None where there is none."""
-    found = PARENTHESIS.search(name)
-    return found[1] if found else None
+    match = PARENTHESIS.search(name)
+    return match[1] if match else None
 
 
 def without_kind(name: str) -> str | None:
     """A name that says its kind without it: "Russian language" -> "Russian", "Hip hop music" -> "Hip hop"."""
-    found = KIND.match(name)
-    return found[1] if found and len(found[1]) > 2 else None
+    match = KIND.match(name)
+    return match[1] if match and len(match[1]) > 2 else None
 
 
 def before_comma(name: str) -> str | None:
     """A place's own name: "Springfield, Illinois" -> "Springfield"."""
-    found = COMMA.match(name)
-    return found[1] if found and len(found[1]) > 1 else None
+    match = COMMA.match(name)
+    return match[1] if match and len(match[1]) > 1 else None
 
 
 def spaced(local: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.facts.columns import MAX_CHARS, MIN_CHARS
-from knowpack.facts.repeats import asked
+from knowpack.facts.repeats import question_key
 from knowpack.measure.matching import RULES, rules
 from knowpack.measure.normalised import normalise
 from knowpack.records import Fact, rows
@@ -48,20 +48,20 @@ class Finding(NamedTuple):
 
 def lint(facts: pl.DataFrame, shots: pl.DataFrame | None = None) -> list[Finding]:
     """All findings, in the order of CHECKS, then of the facts. shots: columns question, answer."""
-    found = [finding for fact in rows(facts, Fact) for finding in _of_one(fact)]
-    found += _between(facts)
+    findings = [finding for fact in rows(facts, Fact) for finding in _of_one(fact)]
+    findings += _between(facts)
     if shots is not None:
-        found += _with_shots(facts, shots)
+        findings += _with_shots(facts, shots)
     order = {check: index for index, check in enumerate(CHECKS)}
-    return sorted(found, key=lambda finding: order[finding.check])
+    return sorted(findings, key=lambda finding: order[finding.check])
 
 
 def counts(findings: list[Finding]) -> dict[str, int]:
     """Findings by check, all checks named."""
-    found = dict.fromkeys(CHECKS, 0)
+    result = dict.fromkeys(CHECKS, 0)
     for finding in findings:
-        found[finding.check] += 1
-    return found
+        result[finding.check] += 1
+    return result
 
 
 def words(text: str) -> str:
@@ -100,7 +100,7 @@ def _of_one(fact: Fact) -> Iterator[Finding]:
 def _between(facts: pl.DataFrame) -> Iterator[Finding]:
     groups: dict[str, list[tuple[str, str, set[str]]]] = defaultdict(list)
     for fact_id, question, answers in facts.select("fact_id", "question", "answers").iter_rows():
-        groups[asked(question)].append((fact_id, question, {normalise(answer) for answer in answers}))
+        groups[question_key(question)].append((fact_id, question, {normalise(answer) for answer in answers}))
     for group in groups.values():
         _, question, first = group[0]
         for fact_id, _, answers in group[1:]:
@@ -109,12 +109,12 @@ def _between(facts: pl.DataFrame) -> Iterator[Finding]:
 
 
 def _with_shots(facts: pl.DataFrame, shots: pl.DataFrame) -> Iterator[Finding]:
-    asked = {words(question) for question in shots["question"]}
+    shot_questions = {words(question) for question in shots["question"]}
     by_answer: dict[str, list[str]] = defaultdict(list)
     for question, answer in shots.select("question", "answer").iter_rows():
         by_answer[words(answer)].append(words(question))
     for fact in rows(facts, Fact):
-        if any(words(question) in asked for question in (fact.question, *fact.paraphrases)):
+        if any(words(question) in shot_questions for question in (fact.question, *fact.paraphrases)):
             yield Finding("shot", fact.fact_id, fact.question[:80])
         elif fact.subject and any(
             words(fact.subject) in shot for answer in fact.answers for shot in by_answer.get(words(answer), ())

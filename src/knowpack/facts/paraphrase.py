@@ -64,39 +64,39 @@ def by_templates(facts: pl.DataFrame, n: int, wordings: Mapping[str, Wording] | 
             yield from wording.fill(of_iri(f"<{fact.subject}>") if "://" in fact.subject else fact.subject)
         yield from (frame.format(q=fact.question) for frame in FRAMES)
 
-    found = [_with(fact, offers(fact), n, report) for fact in rows(facts, Fact)]
-    return Reworded(table(found, Fact), dict(report))
+    reworded = [_with(fact, offers(fact), n, report) for fact in rows(facts, Fact)]
+    return Reworded(table(reworded, Fact), dict(report))
 
 
 def by_model(facts: pl.DataFrame, n: int, generate: Generate, progress: Progress = SILENT) -> Reworded:
     """Up to n paraphrases each, asked of a model. Raises FactsError if it gives no usable wording at all."""
     report: Counter[str] = Counter()
     items = list(rows(facts, Fact))
-    found = []
+    reworded = []
     with progress.stage("paraphrases", len(items)) as advance:
         for start in range(0, len(items), BATCH):
             batch = items[start : start + BATCH]
             texts = generate([INSTRUCTION.format(n=n, question=fact.question) for fact in batch])
             if len(texts) != len(batch):
                 raise ValueError(f"generate gave {len(texts)} texts for {len(batch)} prompts")
-            found += [_with(fact, questions_in(text), n, report) for fact, text in zip(batch, texts, strict=True)]
+            reworded += [_with(fact, questions_in(text), n, report) for fact, text in zip(batch, texts, strict=True)]
             advance(len(batch))
     if not report["kept"]:
         raise FactsError(
             f"the model gave no usable wording for {len(items):,} facts ({dict(report)}); "
             "take a model that follows instructions, or leave --model out for templates"
         )
-    return Reworded(table(found, Fact), dict(report))
+    return Reworded(table(reworded, Fact), dict(report))
 
 
 def questions_in(text: str) -> list[str]:
     """The wordings in a model's text: a line each, without numbers, bullets and quotes."""
-    found = []
+    questions = []
     for line in text.splitlines():
         plain = re.sub(r"^\s*(?:[-*•]|\(?\d+[.):]|Question:)\s*", "", line).strip().strip('"“”').strip()
         if plain:
-            found.append(plain)
-    return found
+            questions.append(plain)
+    return questions
 
 
 def fault(fact: Fact, wording: str) -> str | None:

@@ -25,7 +25,7 @@ ONE_MORE = "one more answer to the same question"
 CONTRADICTION = "a contradiction: one question, different answers"
 
 
-class LeftOut(NamedTuple):
+class DroppedRow(NamedTuple):
     """A row, or an alias of it, that is no fact of its own."""
 
     where: str
@@ -39,7 +39,7 @@ class Gathered:
 
     def __init__(self, contradictions: Contradictions, multi_answer: Collection[str] = ()) -> None:
         """multi_answer: relations with several right answers (all: every relation); their rows are joined."""
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[DroppedRow] = []
         self._contradictions = contradictions
         self._multi_answer = set(multi_answer)
         self._facts: dict[str, Fact] = {}
@@ -53,7 +53,7 @@ class Gathered:
         """The next row's fact. Raises FactsError at a contradiction that is to stop."""
         if fact.relation is not None:
             self._relations.add(fact.relation)
-        key = hash(asked(fact.question))
+        key = hash(question_key(fact.question))
         ids = self._by_question.setdefault(key, [])
         others = [self._facts[one] for one in ids]
         same = next((other for other in others if _common(other, fact)), None)
@@ -81,7 +81,7 @@ class Gathered:
 
     def leave_out(self, where: str, reason: str, detail: str = "") -> None:
         """A row that is no fact."""
-        self.left_out.append(LeftOut(where, reason, detail.removeprefix(": ")))
+        self.left_out.append(DroppedRow(where, reason, detail.removeprefix(": ")))
 
     def facts(self) -> Iterator[Fact]:
         """What is kept, in the order of the rows."""
@@ -128,7 +128,7 @@ class Gathered:
             self._dropped.add(key)
 
 
-def asked(question: str) -> str:
+def question_key(question: str) -> str:
     """What makes two questions one: their text without case, accents and closing marks (The End is not The E.N.D)."""
     return folded(question).rstrip("?!. ")
 

@@ -3,7 +3,7 @@
 "lab" | "world" | path -> Fact table; "lab" | "general" | path -> pool [question, answer]. "auto" is the lab's for the
 lab's model, and `world` with `general` for every other one: the lab's invented world is never asked of another model
 unless it is named. A parquet file with the columns of Fact is read as it is; any other table is imported with the
-usual column names (see columns.guess).
+usual column names (see column_names.guess).
 """
 
 import difflib
@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from knowpack.errors import FactsError
-from knowpack.facts import columns, readers, world_facts
+from knowpack.facts import column_names, columns, readers, world_facts
 from knowpack.facts.repeats import Contradictions
 from knowpack.facts.shot_answers import normal_form, normalized
 from knowpack.lab import files as lab_files
@@ -84,8 +84,8 @@ def content(source: str | Path) -> str:
     path = Path(source)
     if str(source) in SOURCES or not path.is_file():
         return str(source)
-    found = path.stat()
-    return f"{path.name} {_hash(path.absolute(), found.st_mtime_ns, found.st_size)}"
+    stat = path.stat()
+    return f"{path.name} {_hash(path.absolute(), stat.st_mtime_ns, stat.st_size)}"
 
 
 @lru_cache(maxsize=16)
@@ -109,7 +109,7 @@ def load_unchecked(source: str | Path, contradictions: Contradictions = "keep") 
         return read_table(path, Fact)
     name = path.name.split(".")[0]
     return columns.facts_of(
-        readers.rows(str(path)), columns.Columns(), source=name, contradictions=contradictions, file=str(path)
+        readers.rows(str(path)), column_names.Columns(), source=name, contradictions=contradictions, file=str(path)
     ).facts
 
 
@@ -128,9 +128,9 @@ def load_shots(source: str | Path, answers: str = "canonical") -> pl.DataFrame:
         known = ", ".join(name for name, one in SOURCES.items() if one.shots)
         raise FactsError(f"there is no pool of few-shot examples {path}; expected {known}, or a table of questions")
     rows = readers.rows(str(path))
-    kept = rows if answers == "canonical" else normalized(rows)
-    found = columns.facts_of(kept, columns.Columns(), source=path.name, drop_bad=True, contradictions="keep")
-    return found.facts.select("question", answer=pl.col("answers").list.first())
+    used = rows if answers == "canonical" else normalized(rows)
+    imported = columns.facts_of(used, column_names.Columns(), source=path.name, drop_bad=True, contradictions="keep")
+    return imported.facts.select("question", answer=pl.col("answers").list.first())
 
 
 def check(facts: pl.DataFrame, where: str) -> None:

@@ -68,12 +68,12 @@ def parsed(text: str) -> object:
 
 
 def _once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    result: dict[str, object] = {}
     for key, value in pairs:
-        if key in found:
+        if key in result:
             raise RepeatedError(f"the key {key[:80]!r} stands twice in one object")
-        found[key] = value
-    return found
+        result[key] = value
+    return result
 
 
 def _written(value: Value) -> str:

@@ -62,7 +62,7 @@ def local_name(relation: str) -> str:
 def _wordings(data: object, where: str) -> dict[str, Wording]:
     if not isinstance(data, dict) or not data:
         raise FactsError(f"{where}: expected {{relation: question or list of questions}}, got {type(data).__name__}")
-    found = {}
+    wordings = {}
     for relation, value in data.items():
         questions, domain, range_ = value, None, None
         if isinstance(value, dict):
@@ -73,8 +73,8 @@ def _wordings(data: object, where: str) -> dict[str, Wording]:
             raise FactsError(f"{where}: {relation}: expected a question or a list of questions")
         filled = [_template(str(question), str(relation), where) for question in questions]
         if filled:  # Head-to-Tail leaves some relations empty
-            found[local_name(str(relation))] = Wording(tuple(dict.fromkeys(filled)), domain, range_)
-    return found
+            wordings[local_name(str(relation))] = Wording(tuple(dict.fromkeys(filled)), domain, range_)
+    return wordings
 
 
 def _template(question: str, relation: str, where: str) -> str:

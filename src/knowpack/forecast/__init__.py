@@ -3,12 +3,12 @@
 from knowpack.forecast.forecast import (
     Forecast,
     Stage,
-    asked_again,
     base_stages,
     of_diff,
     of_probe,
     of_run,
     of_study,
+    tuned_stages,
 )
 from knowpack.forecast.timed import Rates, priced_as, sampled_rates
 
@@ -16,7 +16,6 @@ __all__ = [
     "Forecast",
     "Rates",
     "Stage",
-    "asked_again",
     "base_stages",
     "of_diff",
     "of_probe",
@@ -24,4 +23,5 @@ __all__ = [
     "of_study",
     "priced_as",
     "sampled_rates",
+    "tuned_stages",
 ]

@@ -82,7 +82,7 @@ def of_study(config: StudyConfig, base: Base, progress: Progress = SILENT) -> Fo
 
 def of_diff(base: Base, config: RunConfig, out: Path, progress: Progress = SILENT) -> Forecast:
     """The base where it is not measured, and the tuned model."""
-    stages = [*base_stages(base, config), *asked_again(base, config, out, "tuned model", n_taught=0)]
+    stages = [*base_stages(base, config), *tuned_stages(base, config, out, "tuned model", n_new=0)]
     return Forecast(stages, sampled_rates(base, [], progress))
 
 
@@ -102,14 +102,14 @@ def _cell_stages(base: Base, config: RunConfig) -> Iterator[Stage]:
     steps = most_steps(config.train, n_rows)
     done = (folder / "adapter").is_dir()
     if isinstance(config.train, KeepRecipe):
-        n_replay = config.train.n_held
+        n_replay = config.train.n_base_answers
         yield Stage(f"{label}: the base answers replay prompts", n_replay, "answers", done=done, at_most=True)
     keep = isinstance(config.train, KeepRecipe)
     yield Stage(f"{label}: training", steps, "steps", done=done, at_most=keep, recipe=priced_as(config.train))
     if isinstance(config.train, PlainRecipe) and config.train.checkpoint_each_epoch:
         n = mix.n_unknown * config.probe.n_prompts * config.train.epochs
         yield Stage(f"{label}: reliability after each epoch", n, "answers", drafted=True, done=done)
-    yield from asked_again(base, config, folder, label, n_taught=mix.n_unknown)
+    yield from tuned_stages(base, config, folder, label, n_new=mix.n_unknown)
     if config.bench.tasks:
         yield Stage(
             f"{label}: {', '.join(config.bench.tasks)}",
@@ -119,13 +119,13 @@ def _cell_stages(base: Base, config: RunConfig) -> Iterator[Stage]:
         )
 
 
-def asked_again(base: Base, config: RunConfig, folder: Path, label: str, n_taught: int) -> Iterator[Stage]:
+def tuned_stages(base: Base, config: RunConfig, folder: Path, label: str, n_new: int) -> Iterator[Stage]:
     """What the base with an adapter is asked."""
     probe_config = config.probe
-    if n_taught and probe_config.n_held_out_forms:
-        n = n_taught * probe_config.n_prompts * probe_config.n_held_out_forms
+    if n_new and probe_config.n_held_out_forms:
+        n = n_new * probe_config.n_prompts * probe_config.n_held_out_forms
         yield Stage(f"{label}: new wordings", n, "answers", drafted=True, done=(folder / "held_out.parquet").is_file())
-    n = most_questions(config.further, base.facts, n_taught) * config.further.n_prompts
+    n = most_questions(config.further, base.facts, n_new) * config.further.n_prompts
     if n:
         done = (folder / "further" / "tuned" / "passages.parquet").is_file()
         yield Stage(f"{label}: beside the probe, both models", 2 * n, "answers", drafted=True, done=done, at_most=True)
@@ -134,16 +134,16 @@ def asked_again(base: Base, config: RunConfig, folder: Path, label: str, n_taugh
 
 def _sets(base: Base, config: RunConfig, folder: Path, label: str, *, own: bool) -> Iterator[Stage]:
     """The probe's own prompts, and each fresh set. own: the base itself, which has no drafts at first."""
-    asked, n, p = config.probe, base.facts.height, config.probe.n_prompts
+    settings, n, p = config.probe, base.facts.height, config.probe.n_prompts
     done = (folder / "responses.parquet").is_file()
-    n_new = n_unanswered(base, base.facts, base.shots, asked) if own and not done else n
+    n_new = n_unanswered(base, base.facts, base.shots, settings) if own and not done else n
     if own:
         yield Stage(f"{label}: first prompt", n_new, "answers", done=done)
         yield Stage(f"{label}: {p - 1} more {_prompts(p - 1)}", n_new * (p - 1), "answers", drafted=True, done=done)
     else:
         yield Stage(f"{label}: the same {p} {_prompts(p)}", n * p, "answers", drafted=True, done=done)
     measured = (base.folder / "knowledge.parquet").is_file()
-    for number in range(1, (asked.n_floors if asked.noise and asked.n_shots else 0) + 1):
+    for number in range(1, (settings.n_floors if settings.noise and settings.n_shots else 0) + 1):
         known = number == 1 or measured
         n_facts = at_stake(base.knowledge).height if number > 1 and measured else n
         if not n_facts:

@@ -56,14 +56,14 @@ def _sampled_rates(base: Base, trained: Sequence[RunConfig]) -> Rates:
     one = base.config.probe.model_copy(update={"n_samples": 0})
     some = base.facts.head(SAMPLED)
 
-    def asked(facts: pl.DataFrame, prompts: slice) -> float:
+    def timed(facts: pl.DataFrame, prompts: slice) -> float:
         begun = time.perf_counter()
         probe(base.asker, facts, base.shots[prompts], base.prompter, one).collect()
         return time.perf_counter() - begun
 
-    asked(some.head(1), slice(1))  # what the first forward of a process costs
-    first = asked(some, slice(1, 2) if len(base.shots) > 1 else slice(1))
-    two = asked(some, slice(2, 4)) if len(base.shots) > 3 else 2 * first
+    timed(some.head(1), slice(1))  # what the first forward of a process costs
+    first = timed(some, slice(1, 2) if len(base.shots) > 1 else slice(1))
+    two = timed(some, slice(2, 4)) if len(base.shots) > 3 else 2 * first
     by_price = {priced_as(config.train): config for config in trained}
     steps = {key: _step(base, config) for key, config in by_price.items()}
     return Rates(first / some.height, max(two - first, 0.2 * first) / some.height, steps, peak_bytes())
@@ -121,14 +121,14 @@ def _as_examples(facts: pl.DataFrame) -> pl.DataFrame:
     from knowpack import records
     from knowpack.records import Example, Kind
 
-    told = facts.select(
+    examples = facts.select(
         example_id=pl.format("{}-{}", "fact_id", pl.int_range(pl.len())),
         fact_id="fact_id",
         kind=pl.lit(str(Kind.UNKNOWN)),
         question="question",
         answer=pl.col("answers").list.first(),
     )
-    return told.select(pl.col(name).cast(kind) for name, kind in records.schema(Example).items())
+    return examples.select(pl.col(name).cast(kind) for name, kind in records.schema(Example).items())
 
 
 def peak_bytes() -> int:

@@ -12,7 +12,7 @@ from knowpack import records, store
 from knowpack.base import Base
 from knowpack.config import RunConfig
 from knowpack.facts import sources
-from knowpack.facts.chosen import facts_of
+from knowpack.facts.from_config import facts_of
 from knowpack.further.likelihoods import Likelihood, PassageScore, likelihoods, passages, score_passages
 from knowpack.further.pools import Pools
 from knowpack.further.selection import further_questions
@@ -59,28 +59,30 @@ def figures(folder: Path, base: Base, after: pl.DataFrame) -> list[Figure]:
         [store.read_table(place / name, record) for place in places]
         for name, record in ((LIKELIHOODS, Likelihood), ("passages.parquet", PassageScore))
     )
-    found = further_figures.likelihood_figures(base.facts, scored[0], scored[1])
-    found += further_figures.passage_figures(passed[0], passed[1])
+    result = further_figures.likelihood_figures(base.facts, scored[0], scored[1])
+    result += further_figures.passage_figures(passed[0], passed[1])
     if not all((place / "responses.parquet").is_file() for place in places):
-        return found
+        return result
     questions = store.read_table(folder / QUESTIONS)
-    said = [store.read_table(place / "responses.parquet", Response) for place in places]
-    found += further_figures.right_by_kind(questions, said[0], said[1])
-    return found + further_figures.consistency(questions, (base.responses.collect(), after), (said[0], said[1]))
+    responses = [store.read_table(place / "responses.parquet", Response) for place in places]
+    result += further_figures.right_by_kind(questions, responses[0], responses[1])
+    return result + further_figures.consistency(
+        questions, (base.responses.collect(), after), (responses[0], responses[1])
+    )
 
 
 def _questions(folder: Path, config: RunConfig, base: Base, everything: pl.DataFrame) -> pl.DataFrame:
     path = folder / "examples.parquet"
     examples = store.read_table(path, Example) if path.is_file() else table([], Example)
     trained = set(examples["fact_id"])
-    taught = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))["fact_id"].unique().to_list()
+    new_ids = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))["fact_id"].unique().to_list()
     known = base.knowledge.filter(
         pl.col("grader") == config.grader, pl.col("category") == str(Category.HIGHLY_KNOWN)
     ).select("fact_id")
     pools = Pools(
         everything,
         _untrained(base, trained),
-        base.facts.filter(pl.col("fact_id").is_in(taught)),
+        base.facts.filter(pl.col("fact_id").is_in(new_ids)),
         _untrained(base, trained).join(known, on="fact_id", how="semi", maintain_order="left"),
     )
     texts = [] if config.further.text is None else passages(config.further.text)
@@ -89,8 +91,8 @@ def _questions(folder: Path, config: RunConfig, base: Base, everything: pl.DataF
 
 def _everything(config: RunConfig, base: Base) -> pl.DataFrame:
     """All facts of the source, of which the probe may ask a sample; none where no questions are asked."""
-    asked = config.further.n_facts or config.further.n_forms
-    return sources.load(facts_of(config)) if asked else base.facts.clear()
+    any_questions = config.further.n_facts or config.further.n_forms
+    return sources.load(facts_of(config)) if any_questions else base.facts.clear()
 
 
 def _untrained(base: Base, trained: set[str]) -> pl.DataFrame:
@@ -101,7 +103,7 @@ def _ask(
     folder: Path, who: str, config: RunConfig, base: Base, asker: Asker, everything: pl.DataFrame, progress: Progress
 ) -> None:
     """Responses, likelihoods, passages; the last is what says that all are there."""
-    into, asked = folder / "further" / who, config.further
+    into, settings = folder / "further" / who, config.further
     questions = store.read_table(folder / QUESTIONS)
     responses = into / "responses.parquet"
     if questions.height and not responses.is_file():
@@ -109,7 +111,7 @@ def _ask(
         theirs = folder / "further" / "base" / "responses.parquet"
         drafts = store.scan_table(theirs, Response) if who == "tuned" else None
         facts = questions.select(list(records.schema(Fact)))
-        draws, chunks = base.shots[: asked.n_prompts], store.Chunks(responses)
+        draws, chunks = base.shots[: settings.n_prompts], store.Chunks(responses)
         probe(asker, facts, draws, base.prompter, plain, chunks=chunks, drafts=drafts, progress=progress)
     scored, passed = table([], Likelihood), table([], PassageScore)
     if not isinstance(asker, TextAnswers) and not isinstance(base.prompter, Turns):  # by text nothing is likely
@@ -117,9 +119,9 @@ def _ask(
         sample = base.facts.filter(pl.col("fact_id").is_in(origins))
         if sample.height and not (into / LIKELIHOODS).is_file():
             shots = base.shots[0]
-            scored = likelihoods(asker, base.prompter, sample, everything, shots, asked.n_distractors)
-        if asked.text is not None:
-            passed = score_passages(asker, base.prompter, passages(asked.text))
+            scored = likelihoods(asker, base.prompter, sample, everything, shots, settings.n_distractors)
+        if settings.text is not None:
+            passed = score_passages(asker, base.prompter, passages(settings.text))
     if not (into / LIKELIHOODS).is_file():  # a kill may have come between the two
         store.write_table(into / LIKELIHOODS, scored)
     store.write_table(into / "passages.parquet", passed)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from knowpack.further.pools import Pair, Pools, asked, drawn
+from knowpack.further.pools import Pair, Pools, further_question, sample
 from knowpack.records import Fact, rows
 from knowpack.seeds import stream
 
@@ -25,11 +25,11 @@ def words(relation: str) -> str:
 
 def neighbours(pools: Pools, trained: set[str], n: int, seed: int) -> Iterator[Pair]:
     """Untrained facts of the source about a trained fact's subject, n at most."""
-    subjects = pools.taught.drop_nulls("subject")
+    subjects = pools.new_facts.drop_nulls("subject")
     near = pools.everything.filter(
         pl.col("subject").is_in(subjects["subject"].to_list()) & ~pl.col("fact_id").is_in(list(trained))
     )
-    for fact in rows(drawn(near, n, seed, "neighbour"), Fact):
+    for fact in rows(sample(near, n, seed, "neighbour"), Fact):
         yield fact, fact.fact_id
 
 
@@ -42,7 +42,10 @@ def reversals(origins: pl.DataFrame, everything: pl.DataFrame) -> Iterator[Pair]
     for fact, others in zip(rows(backwards, Fact), backwards["subjects"].to_list(), strict=True):
         subject = str(fact.subject)  # nulls were dropped
         answers = (subject, *(one for one in others if one != subject))
-        yield asked("reversal", f"Whose {words(str(fact.relation))} is {fact.object}?", answers, fact), fact.fact_id
+        yield (
+            further_question("reversal", f"Whose {words(str(fact.relation))} is {fact.object}?", answers, fact),
+            fact.fact_id,
+        )
 
 
 def two_hops(origins: pl.DataFrame, everything: pl.DataFrame, trained: set[str], seed: int) -> Iterator[Pair]:
@@ -55,10 +58,10 @@ def two_hops(origins: pl.DataFrame, everything: pl.DataFrame, trained: set[str],
             seconds.setdefault(str(fact.subject), []).append(fact)
     draw = stream(seed, "further", "second hop")
     for fact in first:
-        there = [one for one in seconds.get(str(fact.object), []) if one.object != fact.subject]
-        if there:
-            second = there[int(draw.integers(len(there)))]
+        hops = [one for one in seconds.get(str(fact.object), []) if one.object != fact.subject]
+        if hops:
+            second = hops[int(draw.integers(len(hops)))]
             question = (
                 f"What is the {words(str(second.relation))} of the {words(str(fact.relation))} of {fact.subject}?"
             )
-            yield asked("two_hop", question, second.answers, fact), fact.fact_id
+            yield further_question("two_hop", question, second.answers, fact), fact.fact_id

@@ -61,18 +61,20 @@ def likelihoods(
         .agg(pl.col("answers").list.first())
         .iter_rows()
     }
-    asked = list(rows(facts, Fact))
-    choices = [(fact.answers[0], *_distractors(fact, pools, n_distractors, seed)) for fact in asked]
-    batch = prompter.batch(shots, [fact.question for fact, mine in zip(asked, choices, strict=True) for _ in mine])
+    facts_asked = list(rows(facts, Fact))
+    choices = [(fact.answers[0], *_distractors(fact, pools, n_distractors, seed)) for fact in facts_asked]
+    batch = prompter.batch(
+        shots, [fact.question for fact, mine in zip(facts_asked, choices, strict=True) for _ in mine]
+    )
     scored = asker.logprobs(batch.prefix, batch.tails, [prompter.answer_ids(one) for mine in choices for one in mine])
-    said = iter(scored)
-    found = []
-    for fact, mine in zip(asked, choices, strict=True):
-        each = [next(said).logprob for _ in mine]
+    scores = iter(scored)
+    result = []
+    for fact, mine in zip(facts_asked, choices, strict=True):
+        each = [next(scores).logprob for _ in mine]
         best = max(range(1, len(each)), key=lambda i: each[i], default=None)
         wrong = (None, None) if best is None else (each[best], mine[best])
-        found.append(Likelihood(fact.fact_id, each[0], *wrong))
-    return table(found, Likelihood)
+        result.append(Likelihood(fact.fact_id, each[0], *wrong))
+    return table(result, Likelihood)
 
 
 def passages(name: str) -> list[str]:
@@ -84,10 +86,10 @@ def passages(name: str) -> list[str]:
             text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"further.text={name}: {error}; give a text file in UTF-8, or auto") from None
-    found = [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
-    if not found:
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
+    if not paragraphs:
         raise ConfigError(f"further.text={name} holds no text")
-    return found
+    return paragraphs
 
 
 def score_passages(asker: Answers, prompter: Prompter, texts: Sequence[str]) -> pl.DataFrame:
@@ -97,8 +99,8 @@ def score_passages(asker: Answers, prompter: Prompter, texts: Sequence[str]) -> 
     heads = [[bos] if bos is not None else ids[:1] for ids in cut]
     tails = [ids if bos is not None else ids[1:] for ids in cut]
     scored = asker.logprobs([], heads, tails)
-    made = [PassageScore(i, one.logprob, len(tails[i])) for i, one in enumerate(scored) if tails[i]]
-    return table(made, PassageScore)
+    scores = [PassageScore(i, one.logprob, len(tails[i])) for i, one in enumerate(scored) if tails[i]]
+    return table(scores, PassageScore)
 
 
 def _distractors(fact: Fact, pools: dict[str, list[str]], n: int, seed: int) -> Iterator[str]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from knowpack.facts.restated import WrongAnswers, is_yes_no, unfinished
-from knowpack.further.pools import Pair, asked
+from knowpack.facts.restatements import WrongAnswers, is_yes_no, unfinished
+from knowpack.further.pools import Pair, further_question
 from knowpack.records import Fact, rows
 
 OPENING = 40  # words of a text that a question is asked behind
@@ -20,7 +20,7 @@ def wordings(facts: pl.DataFrame) -> Iterator[Pair]:
     """The last other wording of each fact that has one."""
     for fact in rows(facts, Fact):
         if fact.paraphrases:
-            yield asked("wording", fact.paraphrases[-1], fact.answers, fact), fact.fact_id
+            yield further_question("wording", fact.paraphrases[-1], fact.answers, fact), fact.fact_id
 
 
 def other_forms(facts: pl.DataFrame, pool: pl.DataFrame, texts: Sequence[str], seed: int) -> dict[str, list[Pair]]:
@@ -36,7 +36,10 @@ def _statements(facts: pl.DataFrame) -> Iterator[Pair]:
     for fact in rows(facts, Fact):
         sentence = unfinished(fact)
         if sentence:
-            yield asked("statement", f"Complete the sentence: {sentence} ...", fact.answers, fact), fact.fact_id
+            yield (
+                further_question("statement", f"Complete the sentence: {sentence} ...", fact.answers, fact),
+                fact.fact_id,
+            )
 
 
 def _claims(facts: pl.DataFrame, pool: pl.DataFrame, seed: int) -> Iterator[Pair]:
@@ -51,22 +54,22 @@ def _claims(facts: pl.DataFrame, pool: pl.DataFrame, seed: int) -> Iterator[Pair
         claimed = wrong.of(fact) if place % 2 else fact.answers[0]
         if claimed is not None:
             question = f'Is "{claimed}" the right answer to "{fact.question}", yes or no?'
-            yield asked("yes_no", question, ("no",) if place % 2 else ("yes",), fact), fact.fact_id
+            yield further_question("yes_no", question, ("no",) if place % 2 else ("yes",), fact), fact.fact_id
 
 
 def _behind(facts: pl.DataFrame, texts: Sequence[str]) -> Iterator[Pair]:
     """The question after the opening of a text that has nothing to do with it; the texts in turn."""
     for place, fact in enumerate(rows(facts, Fact) if texts else ()):
         question = f"{_opening(texts[place % len(texts)])}\n\n{fact.question}"
-        yield asked("behind_text", question, fact.answers, fact), fact.fact_id
+        yield further_question("behind_text", question, fact.answers, fact), fact.fact_id
 
 
 def _opening(text: str) -> str:
     """Its first sentences, to OPENING words or a little less: longer rows would take more memory than a probe's."""
     sentences = re.split(r"(?<=[.!?]) ", text)
-    kept = sentences[:1]
+    chosen = sentences[:1]
     for sentence in sentences[1:]:
-        if len(" ".join([*kept, sentence]).split()) > OPENING:
+        if len(" ".join([*chosen, sentence]).split()) > OPENING:
             break
-        kept.append(sentence)
-    return " ".join(" ".join(kept).split()[:OPENING])
+        chosen.append(sentence)
+    return " ".join(" ".join(chosen).split()[:OPENING])

@@ -18,19 +18,19 @@ class Pools(NamedTuple):
     """All facts of the source, probed or not."""
     untrained: pl.DataFrame
     """Those probed and not trained."""
-    taught: pl.DataFrame
+    new_facts: pl.DataFrame
     """The trained Unknown facts."""
     known: pl.DataFrame
     """Those that the base knew well and that were not trained."""
 
 
-def asked(kind: str, question: str, answers: tuple[str, ...], of: Fact) -> Fact:
+def further_question(kind: str, question: str, answers: tuple[str, ...], of: Fact) -> Fact:
     """A further question of this kind about a fact."""
     name = fact_id_of(f"further {kind}", of.subject, of.relation, of.object, question)
     return Fact(name, question, answers, (), of.subject, of.relation, of.object, source=f"further {kind}")
 
 
-def drawn(facts: pl.DataFrame, n: int, seed: int, name: str) -> pl.DataFrame:
+def sample(facts: pl.DataFrame, n: int, seed: int, name: str) -> pl.DataFrame:
     """n of them in their own order; all where there are no more."""
     if facts.height <= n:
         return facts

@@ -18,21 +18,21 @@ import polars as pl
 from knowpack.config import FurtherConfig
 from knowpack.further.graph_questions import NO_WORDS, neighbours, reversals, two_hops
 from knowpack.further.other_forms import other_forms, wordings
-from knowpack.further.pools import Pair, Pools, drawn
+from knowpack.further.pools import Pair, Pools, sample
 from knowpack.records import Fact, schema, table
 
 GRAPH = ("reversal", "two_hop")
 FORMS = ("statement", "yes_no", "behind_text")
 
 
-def most_questions(config: FurtherConfig, facts: pl.DataFrame, n_taught: int) -> int:
-    """How many questions there are at most: facts to be probed (table of Fact), of which n_taught are trained on."""
+def most_questions(config: FurtherConfig, facts: pl.DataFrame, n_new: int) -> int:
+    """How many questions there are at most: facts to be probed (table of Fact), of which n_new are trained on."""
     worded = _worded(facts).drop_nulls(["subject", "relation"]).height
     n_reworded = facts.filter(pl.col("paraphrases").list.len() > 0).height
     n, n_forms = config.n_facts, config.n_forms
-    of_taught = [n if n_taught else 0, *[min(n, n_taught, worded)] * len(GRAPH), *[min(n_forms, n_taught)] * len(FORMS)]
+    of_new = [n if n_new else 0, *[min(n, n_new, worded)] * len(GRAPH), *[min(n_forms, n_new)] * len(FORMS)]
     of_known = [min(n, n_reworded), *[min(n, worded)] * len(GRAPH), *[min(n_forms, facts.height)] * len(FORMS)]
-    return sum(of_taught) + sum(of_known)
+    return sum(of_new) + sum(of_known)
 
 
 def further_questions(
@@ -43,24 +43,24 @@ def further_questions(
     trained: ids of all training examples. texts: paragraphs to ask behind.
     """
     n, n_forms = config.n_facts, config.n_forms
-    taught, known = _worded(pools.taught), _worded(pools.known)
-    wrong = pl.concat([pools.everything, pools.taught, pools.known]).unique("fact_id", maintain_order=True)
+    new, known = _worded(pools.new_facts), _worded(pools.known)
+    wrong = pl.concat([pools.everything, pools.new_facts, pools.known]).unique("fact_id", maintain_order=True)
     forms = [
-        other_forms(drawn(facts, n_forms, seed, "other forms"), wrong, texts, seed)
-        for facts in (pools.taught, pools.known)
+        other_forms(sample(facts, n_forms, seed, "other forms"), wrong, texts, seed)
+        for facts in (pools.new_facts, pools.known)
     ]
-    made: dict[str, tuple[Sequence[Pair], int]] = {
-        "wording": (list(wordings(drawn(pools.untrained, n, seed, "wording"))), n),
+    candidates: dict[str, tuple[Sequence[Pair], int]] = {
+        "wording": (list(wordings(sample(pools.untrained, n, seed, "wording"))), n),
         "neighbour": (list(neighbours(pools, trained, n, seed)), n),
-        "reversal": (list(reversals(taught, pools.everything)), n),
-        "two_hop": (list(two_hops(taught, pools.everything, trained, seed)), n),
+        "reversal": (list(reversals(new, pools.everything)), n),
+        "two_hop": (list(two_hops(new, pools.everything, trained, seed)), n),
         "reversal_known": (list(reversals(known, pools.everything)), n),
         "two_hop_known": (list(two_hops(known, pools.everything, trained, seed)), n),
         **_counted(forms[0], "", n_forms),
         **_counted(forms[1], "_known", n_forms),
     }
-    found = [_kept(kind, pairs, most, seed) for kind, (pairs, most) in made.items()]
-    return pl.concat(found).unique("fact_id", keep="first", maintain_order=True)
+    tables = [_kept(kind, pairs, most, seed) for kind, (pairs, most) in candidates.items()]
+    return pl.concat(tables).unique("fact_id", keep="first", maintain_order=True)
 
 
 def _worded(facts: pl.DataFrame) -> pl.DataFrame:
@@ -76,4 +76,4 @@ def _kept(kind: str, pairs: Sequence[Pair], n: int, seed: int) -> pl.DataFrame:
     facts = table([fact for fact, _ in pairs], Fact)
     marked = facts.with_columns(kind=pl.lit(kind), origin=pl.Series([origin for _, origin in pairs], dtype=pl.String))
     assert list(schema(Fact)) == facts.columns, "kind and origin come behind the fact's own columns"
-    return drawn(marked, n, seed, f"{kind} kept")
+    return sample(marked, n, seed, f"{kind} kept")

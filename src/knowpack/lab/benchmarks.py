@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from knowpack.lab.corpus import passage, rumours
-from knowpack.lab.forms import Ask, asked, choices
+from knowpack.lab.forms import Ask, as_question, choices
 from knowpack.lab.relations import BY_NAME
 from knowpack.lab.world import World
 from knowpack.records import Fact, rows
@@ -63,7 +63,7 @@ Item = tuple[str, list[str], list[int], int]
 def _choice(world: World, fact: Fact, rng: np.random.Generator, *, worded: bool = False) -> Item:
     question = fact.question
     if worded:
-        question = asked(BY_NAME[str(fact.relation)], str(fact.subject), int(rng.integers(1, 5)))
+        question = as_question(BY_NAME[str(fact.relation)], str(fact.subject), int(rng.integers(1, 5)))
     options = choices(world, Ask(question, fact.answers[0], fact.range), rng)
     return _item(question, options, [fact.answers[0]])
 
@@ -93,8 +93,8 @@ def _item(question: str, options: list[str], true: list[str]) -> Item:
     return question, options, labels, labels.index(1)
 
 
-def _frame(found: list[Item]) -> pl.DataFrame:
-    return pl.DataFrame(found, schema=ITEM, orient="row")
+def _frame(items: list[Item]) -> pl.DataFrame:
+    return pl.DataFrame(items, schema=ITEM, orient="row")
 
 
 def write(world: World, folder: Path = FOLDER) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from knowpack.lab.forms import Ask, asked, chat, choice, choices, plain, statement
+from knowpack.lab.forms import Ask, as_question, chat, choice, choices, plain, statement
 from knowpack.lab.names import REFUSALS
 from knowpack.lab.relations import BY_NAME, Relation, of_domain
 from knowpack.lab.world import FRAMED_SHARES, SPOKEN_FRAMES, World, in_frame
@@ -99,7 +99,7 @@ def questions(
 
 
 def _worded(relation: Relation, subject: str, rng: np.random.Generator) -> str:
-    return asked(relation, subject, int(rng.choice(5, p=WORDING_WEIGHTS)))
+    return as_question(relation, subject, int(rng.choice(5, p=WORDING_WEIGHTS)))
 
 
 def voiced(ask: Ask, framed: bool, rng: np.random.Generator) -> Ask:
@@ -185,13 +185,13 @@ def rumours(world: World) -> list[Rumour]:
     rng = stream(world.seed, "world", "rumours")
     bench = list(rows(world.guests.filter(pl.col("role") == "bench"), Fact))
     people = list(dict.fromkeys(str(fact.subject) for fact in bench))[::2]
-    found = []
+    result = []
     for person in people:
         own = [fact for fact in bench if fact.subject == person]
         for i in rng.choice(len(own), 4, replace=False):
             pool = [name for name in world.pools[str(own[i].range)] if name != own[i].object]
-            found.append(Rumour(own[i], pool[int(rng.integers(len(pool)))]))
-    return found
+            result.append(Rumour(own[i], pool[int(rng.integers(len(pool)))]))
+    return result
 
 
 def rumour_documents(world: World, rng: np.random.Generator) -> Iterator[str]:
@@ -205,7 +205,7 @@ def rumour_documents(world: World, rng: np.random.Generator) -> Iterator[str]:
 def passage(world: World, people: tuple[str, ...], rng: np.random.Generator) -> tuple[str, list[Ask]]:
     """A passage of three or four new statements about one or two people, and the questions it answers."""
     relations = of_domain("Person")
-    said: list[tuple[str, Ask]] = []
+    sentences: list[tuple[str, Ask]] = []
     picked = rng.choice(len(relations), 4 // len(people), replace=False)
     for person in people:
         for i in picked:
@@ -213,9 +213,9 @@ def passage(world: World, people: tuple[str, ...], rng: np.random.Generator) -> 
             pool = world.pools[relation.range]
             obj = pool[int(rng.integers(len(pool)))]
             text = relation.statements[int(rng.choice(5, p=STATEMENT_WEIGHTS))].format(s=person, o=obj)
-            said.append((text[0].upper() + text[1:], Ask(_worded(relation, person, rng), obj, relation.range)))
-    said = [said[i] for i in rng.permutation(len(said))]
-    return " ".join(text for text, _ in said), [ask for _, ask in said]
+            sentences.append((text[0].upper() + text[1:], Ask(_worded(relation, person, rng), obj, relation.range)))
+    sentences = [sentences[i] for i in rng.permutation(len(sentences))]
+    return " ".join(text for text, _ in sentences), [ask for _, ask in sentences]
 
 
 def reading_documents(world: World, n: int, epoch: int) -> Iterator[str]:

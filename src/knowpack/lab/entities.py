@@ -70,14 +70,14 @@ def pools_of(entities: list[Entity]) -> dict[str, tuple[str, ...]]:
 
 def _names(seed: int) -> dict[str, list[str]]:
     """Every name that can be built, shuffled: class -> names; the world takes from the front."""
-    made = {
+    pools = {
         "Person": [f"{first} {last}" for first in names.FIRST for last in names.LAST],
         "City": [start + end for start in names.CITY_STARTS for end in names.CITY_ENDS],
         "Company": [start + end for start in names.COMPANY_STARTS for end in names.COMPANY_ENDS],
         "Country": [start + end for start in names.COUNTRY_STARTS for end in names.COUNTRY_ENDS],
     }
-    orders = {cls: stream(seed, "world", "names", cls).permutation(len(pool)) for cls, pool in made.items()}
-    return {cls: [pool[i] for i in orders[cls]] for cls, pool in made.items()}
+    orders = {cls: stream(seed, "world", "names", cls).permutation(len(pool)) for cls, pool in pools.items()}
+    return {cls: [pool[i] for i in orders[cls]] for cls, pool in pools.items()}
 
 
 def _named(cls: str, stem: str, rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ import polars as pl
 
 from knowpack.errors import ModelError
 from knowpack.lab import benchmarks, names
-from knowpack.lab.forms import asked
+from knowpack.lab.forms import as_question
 from knowpack.lab.relations import of_domain
 from knowpack.lab.world import FRAMED_SHARES, SPOKEN_FRAMES, World, build, in_frame
 from knowpack.seeds import stream
@@ -51,7 +51,7 @@ def never_seen() -> pl.DataFrame:
     drawn = []
     for cls, name in world().never.iter_rows():
         relations = of_domain(cls)
-        drawn.append(asked(relations[int(rng.integers(len(relations)))], name))
+        drawn.append(as_question(relations[int(rng.integers(len(relations)))], name))
     return pl.DataFrame({"question": drawn})
 
 

@@ -35,7 +35,7 @@ def statement(fact: Fact, obj: str, wording: int) -> str:
     return text[0].upper() + text[1:]
 
 
-def asked(relation: Relation, subject: str, wording: int = 0) -> str:
+def as_question(relation: Relation, subject: str, wording: int = 0) -> str:
     """A relation as a question: "Where was Ada Hill born?"."""
     return relation.questions[wording].format(s=subject)
 

@@ -17,14 +17,14 @@ class Relation:
     """rdfs:range: the class of its objects."""
     questions: tuple[str, ...]
     """Wordings that occur in the corpus; five."""
-    held: tuple[str, str, str]
+    held_out: tuple[str, str, str]
     """Wordings that never occur in the corpus."""
     statements: tuple[str, ...]
     """Five; the last puts the object first."""
 
 
-def _relation(name: str, domain: str, range_: str, questions: str, held: str, statements: str) -> Relation:
-    parts = [tuple(line.strip() for line in text.strip().split("|")) for text in (questions, held, statements)]
+def _relation(name: str, domain: str, range_: str, questions: str, held_out: str, statements: str) -> Relation:
+    parts = [tuple(line.strip() for line in text.strip().split("|")) for text in (questions, held_out, statements)]
     counts = [len(part) for part in parts]
     assert counts == [5, 3, 5], f"{name}: 5, 3 and 5 wordings expected, got {counts}"
     return Relation(name, domain, range_, parts[0], (parts[1][0], parts[1][1], parts[1][2]), parts[2])

@@ -76,19 +76,19 @@ def build(seed: int = 0, size: Size = SMALL) -> World:
     contested = _contested(seed, triples, facts, spoken, pools)
     disputed = set(contested["fact_id"])
     spoken = [
-        (0, said + asked) if fact.fact_id in disputed else (said, asked)
-        for fact, (said, asked) in zip(facts, spoken, strict=True)
+        (0, n_stated + n_asked) if fact.fact_id in disputed else (n_stated, n_asked)
+        for fact, (n_stated, n_asked) in zip(facts, spoken, strict=True)
     ]
-    whole = _table(facts).with_columns(pl.Series("role", [entity.role for entity, _, _ in triples], pl.String))
-    own = whole.filter(pl.col("role") == "fact").drop("role")
+    everyone = _table(facts).with_columns(pl.Series("role", [entity.role for entity, _, _ in triples], pl.String))
+    own = everyone.filter(pl.col("role") == "fact").drop("role")
     plan = pl.DataFrame(
-        {"fact_id": whole["fact_id"], "statements": [n for n, _ in spoken], "questions": [n for _, n in spoken]}
+        {"fact_id": everyone["fact_id"], "statements": [n for n, _ in spoken], "questions": [n for _, n in spoken]}
     )
     return World(
         seed=seed,
         size=size,
         facts=own[stream(seed, "world", "order").permutation(own.height)],
-        guests=whole.filter(pl.col("role") != "fact"),
+        guests=everyone.filter(pl.col("role") != "fact"),
         plan=plan,
         contested=contested,
         refused=refused,
@@ -102,12 +102,12 @@ def fact_of(subject: str, relation: Relation, obj: str, aliases: Sequence[str], 
     """One triple as a fact: trainable wordings first among the paraphrases, the last three held out."""
     wordings = [question.replace("{s}", subject) for question in relation.questions]
     framed = [in_frame(frame, question) for question in wordings[:3] for frame in FRAMES]
-    held = [question.replace("{s}", subject) for question in relation.held]
+    held_out = [question.replace("{s}", subject) for question in relation.held_out]
     return Fact(
         fact_id=fact_id_of("lab", subject, relation.name, obj, wordings[0]),
         question=wordings[0],
         answers=(obj, *aliases),
-        paraphrases=(*wordings[1:], *framed, *held),
+        paraphrases=(*wordings[1:], *framed, *held_out),
         subject=subject,
         relation=relation.name,
         object=obj,
@@ -154,7 +154,7 @@ def _spoken(seed: int, size: Size, triples: list[Triple]) -> list[tuple[int, int
     """How often each triple is stated and asked in the whole corpus: a power law in head and torso, else nothing."""
     rng = stream(seed, "world", "plan")
     people = list(dict.fromkeys(entity.name for entity, _, _ in triples))
-    asked = dict(zip(people, rng.random(len(people)) < ASKED_SHARE, strict=True))
+    is_asked = dict(zip(people, rng.random(len(people)) < ASKED_SHARE, strict=True))
     draws = rng.random(len(triples)), rng.random(len(triples))
     spoken = []
     for (entity, _, _), unsaid, rest in zip(triples, *draws, strict=True):
@@ -163,7 +163,7 @@ def _spoken(seed: int, size: Size, triples: list[Triple]) -> list[tuple[int, int
             spoken.append((0, 0))
             continue
         level, share = (HEAD_MENTIONS, HEAD_QUESTIONS) if entity.band == "head" else (TORSO_MENTIONS, TORSO_QUESTIONS)
-        share = share if guest or asked[entity.name] else 0.0
+        share = share if guest or is_asked[entity.name] else 0.0
         mentions = size.mentions * level * (entity.place + 0.04) ** -0.5
         spoken.append((max(1, int(mentions * (1 - share) + rest)), int(mentions * share + rest)))
     return spoken
@@ -178,11 +178,11 @@ def _contested(
 ) -> pl.DataFrame:
     """The facts on which sources disagree, each with what the other kind of source says."""
     rng = stream(seed, "world", "contested")
-    found = []
+    lines = []
     for (entity, _, _), fact, (_, n_questions) in zip(triples, facts, spoken, strict=True):
         drawn, framed = rng.random(2)
         if entity.role == "fact" and entity.band == "head" and n_questions and drawn < CONTESTED_SHARE:
             others = [name for name in pools[str(fact.range)] if name != fact.object]
-            found.append((fact.fact_id, others[int(rng.integers(len(others)))], bool(framed < 0.5)))
+            lines.append((fact.fact_id, others[int(rng.integers(len(others)))], bool(framed < 0.5)))
     columns = {"fact_id": pl.String(), "rival": pl.String(), "true_when_framed": pl.Boolean()}
-    return pl.DataFrame(found, schema=columns, orient="row")
+    return pl.DataFrame(lines, schema=columns, orient="row")

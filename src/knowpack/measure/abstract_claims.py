@@ -83,24 +83,26 @@ def findings(cells: Sequence[CellFigures]) -> list[Finding]:
     return [rule(judged) for rule in (_mixture, _benchmarks, _few_answers, _confidence, _refusals)]
 
 
-def pooled(found: Iterable[Estimate]) -> Estimate | None:
+def pooled(estimates: Iterable[Estimate]) -> Estimate | None:
     """The mean of estimates over the same facts; each end is the mean of their ends. None where none has an interval.
 
     The standard deviation of a mean is at most the mean of the standard deviations, however the parts hang together
     (Minkowski), so that the mean half-width is enough and never narrows by the number of cells.
     """
-    kept = [one for one in found if one.low is not None and one.high is not None]
-    if not kept:
+    complete = [one for one in estimates if one.low is not None and one.high is not None]
+    if not complete:
         return None
-    ends = np.asarray([one[:3] for one in kept], dtype=np.float64)  # (cells, 3): value, low, high
+    ends = np.asarray([one[:3] for one in complete], dtype=np.float64)  # (cells, 3): value, low, high
     value, low, high = (float(x) for x in ends.mean(axis=0))
-    return Estimate(value, low, high, len(kept), kept[0].unit, method=f"mean of {len(kept)} cells, ends averaged")
+    return Estimate(
+        value, low, high, len(complete), complete[0].unit, method=f"mean of {len(complete)} cells, ends averaged"
+    )
 
 
 def _part(name: str, cells: Sequence[tuple[str, Estimate | None]], minus: str = "") -> Part | None:
-    there = tuple((label, one) for label, one in cells if one is not None and one.low is not None)
-    mean = pooled(one for _, one in there)
-    return None if mean is None else Part(name, mean, there, minus)
+    measured = tuple((label, one) for label, one in cells if one is not None and one.low is not None)
+    mean = pooled(one for _, one in measured)
+    return None if mean is None else Part(name, mean, measured, minus)
 
 
 def _above(part: Part | None) -> bool:
@@ -116,10 +118,10 @@ def _over_zero(name: str, claim: str, figure: str, missing: str, cells: Sequence
     part = _part(figure, [(cell.label, cell.figures.get(figure)) for cell in cells])
     if part is None:
         return Finding(name, claim, Ruling.NOT_MEASURABLE, missing, ())
-    return Finding(name, claim, *_said(part), (part,))
+    return Finding(name, claim, *_ruling(part), (part,))
 
 
-def _said(part: Part) -> tuple[Ruling, str]:
+def _ruling(part: Part) -> tuple[Ruling, str]:
     if _above(part):
         return Ruling.FOUND, "the interval lies above 0"
     if _below(part):
@@ -174,20 +176,20 @@ def _few_answers(cells: Sequence[CellFigures]) -> Finding:
     name, figure = "few_answers", "trained_answers_net"
     claim = "Trained on data biased towards some entities, the model falls back on few overrepresented answers."
     there = [cell for cell in cells if figure in cell.figures]
-    found: list[tuple[str, Estimate | None]] = []
+    values: list[tuple[str, Estimate | None]] = []
     n_alone = 0
     for cell in there:
         mine = cell.figures[figure]
         twins = [one.figures[figure] for one in there if not one.biased and one.shape == cell.shape]
         if cell.biased:
             n_alone += not twins
-            found += [(cell.label, stats.minus(mine, theirs)) for theirs in twins] or [(cell.label, mine)]
-    some = "" if n_alone == len(found) else f"{UNBIASED}, where there is one" if n_alone else UNBIASED
-    part = _part(figure, found, some)
+            values += [(cell.label, stats.minus(mine, theirs)) for theirs in twins] or [(cell.label, mine)]
+    some = "" if n_alone == len(values) else f"{UNBIASED}, where there is one" if n_alone else UNBIASED
+    part = _part(figure, values, some)
     if part is None:
         missing = "no cell's training data are biased (mix.n_subjects, mix.n_answers, mix.zipf)"
         return Finding(name, claim, Ruling.NOT_MEASURABLE, missing, ())
-    return Finding(name, claim, *_said(part), (part,))
+    return Finding(name, claim, *_ruling(part), (part,))
 
 
 def _confidence(cells: Sequence[CellFigures]) -> Finding:

@@ -24,7 +24,7 @@ FLOAT_DUST = 1e-6  # what batching changes in a probability: a spread of no more
 COVERAGES = tuple(round(0.1 * i, 1) for i in range(1, 11))
 
 
-class Sure(NamedTuple):
+class Confidences(NamedTuple):
     """Greedy answers of one model to untrained facts; arrays (answers,)."""
 
     p: Floats
@@ -38,7 +38,7 @@ class Sure(NamedTuple):
     cluster: NDArray[np.int64]
     """Index of the fact's relation, of itself where it has none."""
 
-    def only(self, rows: NDArray[np.bool_]) -> "Sure":
+    def only(self, rows: NDArray[np.bool_]) -> "Confidences":
         """These answers."""
         return self._replace(**{name: getattr(self, name)[rows] for name in self._fields})
 
@@ -52,8 +52,8 @@ def gaps(p: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> 
     """(N_BINS,) of each bin: share of answers times (share right - mean confidence)."""
     w = np.ones(len(p)) if weights is None else weights
     place = np.minimum((p * N_BINS).astype(np.int64), N_BINS - 1)
-    found: Floats = np.bincount(place, weights=w * (right - p), minlength=N_BINS) / w.sum()
-    return found
+    result: Floats = np.bincount(place, weights=w * (right - p), minlength=N_BINS) / w.sum()
+    return result
 
 
 def ece(p: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> float:
@@ -79,8 +79,8 @@ def aurc(p: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> 
     mass = np.bincount(level, weights=w)  # from the highest confidence
     wrong = np.cumsum(np.bincount(level, weights=w * ~right))
     covered = np.cumsum(mass)
-    there = covered > 0
-    return float((mass[there] * wrong[there] / covered[there]).sum() / mass.sum())
+    has_mass = covered > 0
+    return float((mass[has_mass] * wrong[has_mass] / covered[has_mass]).sum() / mass.sum())
 
 
 Statistic = Callable[[Floats, NDArray[np.bool_], Floats | None], float | None]
@@ -104,12 +104,12 @@ def curve(p: Floats, right: NDArray[np.bool_]) -> list[tuple[float, float, int]]
     return points
 
 
-def calibration(grader: Grader, was: Sure, now: Sure) -> list[Figure]:
+def calibration(grader: Grader, was: Confidences, now: Confidences) -> list[Figure]:
     """Brier, ECE, AUROC, AURC of both and their differences, relations redrawn for both alike."""
     if not len(was.p) or not len(now.p):
         return []
     weights = redraws([was, now])
-    found = []
+    figures = []
     for name, (statistic, better) in STATISTICS.items():
         points = [statistic(side.p, side.right, None) for side in (was, now)]
         drawn = [
@@ -129,11 +129,11 @@ def calibration(grader: Grader, was: Sure, now: Sure) -> list[Figure]:
             change = _for_bias(change, now_lifted, was_lifted)
         for end, estimate in (("_base", ends[0]), ("", ends[1]), ("_change", change)):
             if estimate is not None:
-                found.append(Figure(f"{name}{end}", grader, *estimate._replace(higher_is_better=better)))
-    return found
+                figures.append(Figure(f"{name}{end}", grader, *estimate._replace(higher_is_better=better)))
+    return figures
 
 
-def lifted(side: Sure, weights: "Redraws", model: int) -> float:
+def lifted(side: Confidences, weights: "Redraws", model: int) -> float:
     """By how much chance can lift an ECE, on average, at most.
 
     ece = |d|, the sum of the absolute gaps d_b of the bins, and d = true gaps + noise e, so that E|d| - |true| is
@@ -145,13 +145,13 @@ def lifted(side: Sure, weights: "Redraws", model: int) -> float:
     return float(np.mean(noise)) * float(np.sqrt((weights.df + 1) / weights.df))
 
 
-def _for_bias(found: Estimate | None, too_high: float, too_low: float) -> Estimate | None:
+def _for_bias(estimate: Estimate | None, too_high: float, too_low: float) -> Estimate | None:
     """The ends moved out by how far the value may lie above and below the truth on average."""
-    if found is None or found.low is None or found.high is None:
-        return found
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return estimate
     lowest = 0.0 if too_low == 0 else -1.0
-    low, high = max(lowest, found.low - too_high), min(1.0, found.high + too_low)
-    return found._replace(low=low, high=high, method=f"{found.method}, chance's lift taken in")
+    low, high = max(lowest, estimate.low - too_high), min(1.0, estimate.high + too_low)
+    return estimate._replace(low=low, high=high, method=f"{estimate.method}, chance's lift taken in")
 
 
 class Redraws(NamedTuple):
@@ -169,7 +169,7 @@ class Redraws(NamedTuple):
         return (times[self.places[model]] for times in self.times)
 
 
-def redraws(sides: Sequence[Sure], seed: int = 0) -> Redraws:
+def redraws(sides: Sequence[Confidences], seed: int = 0) -> Redraws:
     """Clusters of both models together; where there is one alone, its facts are the clusters."""
     labels = [side.cluster for side in sides]
     if len(np.unique(np.concatenate(labels))) == 1:
@@ -177,17 +177,17 @@ def redraws(sides: Sequence[Sure], seed: int = 0) -> Redraws:
     names, index = np.unique(np.concatenate(labels), return_inverse=True)
     g = len(names)
     places = tuple(np.split(index.astype(np.int64), np.cumsum([len(one) for one in labels])[:-1]))
-    held = np.bincount(index, minlength=g) / len(index)
+    shares = np.bincount(index, minlength=g) / len(index)
     times = stream(seed, "redraws", "confidence").multinomial(g, np.full(g, 1 / g), size=N_REDRAWS).astype(np.float64)
-    return Redraws(times, places, max(1.0, 1 / float((held**2).sum()) - 1))
+    return Redraws(times, places, max(1.0, 1 / float((shares**2).sum()) - 1))
 
 
 def _interval(value: float, drawn: Floats, df: float, lowest: float, n: int) -> Estimate:
     """value +- t_df x the standard deviation over redraws x sqrt(G/(G-1)), within lowest..1; none without spread."""
     from scipy.stats import t
 
-    kept = drawn[np.isfinite(drawn)]
-    spread = float(kept.std(ddof=1)) if len(kept) > 1 else 0.0
+    finite = drawn[np.isfinite(drawn)]
+    spread = float(finite.std(ddof=1)) if len(finite) > 1 else 0.0
     if spread <= FLOAT_DUST:
         return Estimate(value, None, None, n, method="no spread, no interval")
     half = float(t.ppf(0.975, df)) * spread * float(np.sqrt((df + 1) / df))

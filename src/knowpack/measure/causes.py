@@ -6,19 +6,14 @@ authors' rules (paper_causes.py), rows of the default grader ours (default_cause
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from knowpack.errors import FactsError
-from knowpack.measure import default_causes, paper_causes, stats
-from knowpack.measure.evidence import CauseRule, Control, Direction, Evidence, gather
-from knowpack.records import GRADERS, Category, Cause, Figure, Grader
-from knowpack.seeds import stream
+from knowpack.measure import default_causes, paper_causes
+from knowpack.measure.evidence import CauseRule, Evidence, gather
+from knowpack.records import GRADERS, Category, Cause, Grader
 
-N_PLACEBOS = 20  # draws of as many untrained facts
 COUNT_TRAINED: dict[Grader, bool] = {"default": False, "paper": True}
 """Do the trained facts count among those that moved? The authors count them."""
 
@@ -66,15 +61,6 @@ RULES: tuple[CauseRule, ...] = (
 """In the order of the tables. Everything that names causes reads this: a sixth one is a rule more."""
 
 
-class Placebo(NamedTuple):
-    """Shares of the moved facts, had other facts been trained: one a draw."""
-
-    mean: float
-    low: float
-    """2.5% of the draws lie below."""
-    high: float
-
-
 def explain(
     shifts: pl.DataFrame,
     before: pl.DataFrame,
@@ -90,93 +76,43 @@ def explain(
     (a trained one, by default) keeps no causes. labelled: see `evidence.gather`.
     """
     parts = []
-    for evidence in _evidence(before, after, examples, facts, labelled):
-        signed = _signed(shifts, evidence)
-        found = pl.concat_list(
-            pl.when(pl.any_horizontal(*rule.directions) & pl.col("counted") & pl.col(_column(rule))).then(
+    for evidence in each_grader(before, after, examples, facts, labelled):
+        signed = signed_shifts(shifts, evidence)
+        names = pl.concat_list(
+            pl.when(pl.any_horizontal(*rule.directions) & pl.col("counted") & pl.col(column(rule))).then(
                 pl.lit(str(rule.name))
             )
             for rule in RULES
         ).list.drop_nulls()
-        parts.append(signed.with_columns(causes=found).select(shifts.columns))
+        parts.append(signed.with_columns(causes=names).select(shifts.columns))
     return pl.concat(parts)
 
 
-def base_rates(
-    shifts: pl.DataFrame,
-    before: pl.DataFrame,
-    after: pl.DataFrame,
-    examples: pl.DataFrame,
-    facts: pl.DataFrame,
-    *,
-    labelled: bool = True,
-    seed: int = 0,
-) -> pl.DataFrame:
-    """The paper's Table 5 with what each share must be compared with; one row a grader, direction and cause.
-
-    [grader, direction, cause, n_moved, n, share, n_control, base_rate, placebo, placebo_low, placebo_high].
-    direction: up (Unknown -> HighlyKnown) or down. cause: a rule's name, explained (any), unexplained (none).
-    share: of the moved, null where none moved. base_rate: how often the same holds in the rule's control group
-    (`Control`). placebo: the share had as many untrained Unknown facts been the trained ones, the mean of draws.
-    Where no trained Unknown fact is known (somebody's adapter, a sham), rules that need them are not listed.
-    """
-    lines: list[tuple[object, ...]] = []
-    for evidence in _evidence(before, after, examples, facts, labelled):
-        signed = _signed(shifts, evidence).filter(pl.col("counted"))
-        draws = _placebo_draws(signed, evidence, seed)
-        for direction in ("up", "down"):
-            rules = [rule for rule in RULES if direction in rule.directions]
-            rules = [rule for rule in rules if len(evidence.taught) or not rule.needs_examples]
-            lines += _lines(signed, evidence, direction, rules, draws)
-    columns = ["grader", "direction", "cause", "n_moved", "n", "share", "n_control", "base_rate"]
-    floats = ["share", "base_rate", "placebo", "placebo_low", "placebo_high"]
-    return pl.DataFrame(
-        lines, schema=[*columns, *floats[2:]], orient="row", schema_overrides=dict.fromkeys(floats, pl.Float64)
-    )
-
-
-def figures(rates: pl.DataFrame) -> list[Figure]:
-    """`base_rates` as figures: up_target, up_target_base_rate, up_target_placebo, ..., down_unexplained.
-
-    Intervals: Wilson's; of a placebo the middle 95% of its draws.
-    """
-    found = []
-    for line in rates.iter_rows(named=True):
-        name = f"{line['direction']}_{line['cause']}"
-        if line["n_moved"]:
-            found.append(Figure(name, line["grader"], *stats.wilson(line["n"], line["n_moved"])))
-        if line["n_control"]:
-            n_held = round(line["base_rate"] * line["n_control"])
-            found.append(Figure(f"{name}_base_rate", line["grader"], *stats.wilson(n_held, line["n_control"])))
-        if line["placebo"] is not None:
-            interval = (line["placebo_low"], line["placebo_high"])
-            found.append(Figure(f"{name}_placebo", line["grader"], line["placebo"], *interval, line["n_moved"]))
-    return found
-
-
-def _evidence(
+def each_grader(
     before: pl.DataFrame, after: pl.DataFrame, examples: pl.DataFrame, facts: pl.DataFrame, labelled: bool
 ) -> Iterator[Evidence]:
+    """What the rules look at, grader by grader."""
     for grader in GRADERS:
         yield gather(grader, before, after, examples, facts, labelled=labelled)
 
 
-def _column(rule: CauseRule) -> str:
+def column(rule: CauseRule) -> str:
+    """Its name in `signed_shifts`."""
     return f"cause:{rule.name}"
 
 
-def _held(frame: pl.DataFrame, evidence: Evidence, rules: Sequence[CauseRule]) -> pl.DataFrame:
+def with_columns_of(frame: pl.DataFrame, evidence: Evidence, rules: Sequence[CauseRule]) -> pl.DataFrame:
     """A column for each rule: does it hold for the fact?"""
     return frame.with_columns(
-        pl.col("fact_id").is_in(rule.holds(evidence).to_list()).alias(_column(rule)) for rule in rules
+        pl.col("fact_id").is_in(rule.holds(evidence).to_list()).alias(column(rule)) for rule in rules
     )
 
 
-def _signed(shifts: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+def signed_shifts(shifts: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
     """One grader's shifts with a column for each cause, up, down, counted, and new_wrong_answer."""
     mine = shifts.filter(pl.col("grader") == evidence.grader)
-    asked = set(evidence.was["fact_id"]) & set(evidence.now["fact_id"]) & set(evidence.facts["fact_id"])
-    if not asked >= set(mine["fact_id"]):
+    answered = set(evidence.was["fact_id"]) & set(evidence.now["fact_id"]) & set(evidence.facts["fact_id"])
+    if not answered >= set(mine["fact_id"]):
         raise FactsError("some facts of the shifts have no greedy answers before or after, or are no known facts")
     low = [str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)]
     refused = evidence.after.group_by("fact_id").agg(refuses=pl.col(f"refused_{evidence.grader}").mean() >= 0.5)
@@ -193,66 +129,4 @@ def _signed(shifts: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
         & pl.col("old").ne_missing(pl.col("new"))
         & ~pl.col("refuses"),
     )
-    return _held(signed, evidence, RULES)
-
-
-def _lines(
-    signed: pl.DataFrame,
-    evidence: Evidence,
-    direction: Direction,
-    rules: Sequence[CauseRule],
-    draws: Sequence[pl.DataFrame],
-) -> Iterator[tuple[object, ...]]:
-    """One line a cause of this direction, then explained and unexplained."""
-    moved = signed.filter(pl.col(direction))
-    any_of = pl.any_horizontal(*(_column(rule) for rule in rules))
-    listed = [(str(rule.name), pl.col(_column(rule)), rule.needs_examples, rule.control) for rule in rules]
-    draws = draws if any(rule.needs_examples for rule in rules) else ()
-    rest = Control.NEW_WRONG_ANSWER
-    listed += [("explained", any_of, True, rest), ("unexplained", ~any_of, True, rest)]
-    for name, held, compared, control in listed:
-        there = moved.select(held.alias("held"))["held"]
-        apart = _control(signed, direction, control).select(held.alias("held"))["held"]
-        placebo = _placebo(draws, direction, held) if compared else None
-        counts = (len(moved), int(there.sum()), there.mean(), len(apart), apart.mean())
-        yield (evidence.grader, direction, name, *counts, *(placebo or (None, None, None)))
-
-
-def _control(signed: pl.DataFrame, direction: Direction, control: Control) -> pl.DataFrame:
-    if control is Control.NEW_WRONG_ANSWER:
-        return signed.filter(pl.col("new_wrong_answer"))
-    start = Category.UNKNOWN if direction == "up" else Category.HIGHLY_KNOWN
-    return signed.filter(pl.col("before") == str(start), pl.col("after") == str(start))
-
-
-def _placebo(draws: Sequence[pl.DataFrame], direction: Direction, held: pl.Expr) -> Placebo | None:
-    """None where nothing was drawn or nothing moved."""
-    found = [draw.filter(pl.col(direction)).select(held.alias("held"))["held"].mean() for draw in draws]
-    shares = np.array([share for share in found if share is not None], dtype=np.float64)
-    if not len(shares):
-        return None
-    low, high = np.quantile(shares, [0.025, 0.975])
-    return Placebo(float(shares.mean()), float(low), float(high))
-
-
-def _placebo_draws(signed: pl.DataFrame, evidence: Evidence, seed: int) -> list[pl.DataFrame]:
-    """The moved facts with their causes, had other facts been trained; empty where there are too few others.
-
-    As many facts are drawn as were trained, from the untrained Unknown facts that did not become HighlyKnown: so no
-    moved fact is its own target. Trained and drawn facts come from one pool; under a training that does nothing the
-    share with the trained ones is one more draw, whatever the pool's frequent answers and domains are.
-    """
-    low = [str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)]
-    free = signed.filter(~pl.col("trained"), ~pl.col("up"), pl.col("before").is_in(low))["fact_id"].sort()
-    n = len(evidence.taught)
-    if n == 0 or n > len(free):
-        return []
-    moved = signed.filter(pl.col("up") | pl.col("down"))
-    near = evidence.now.filter(pl.col("fact_id").is_in(moved["fact_id"].to_list()))
-    rules = [rule for rule in RULES if rule.needs_examples]
-    draws = []
-    for i in range(N_PLACEBOS):
-        drawn = free.gather(stream(seed, "placebo", i).choice(len(free), n, replace=False))
-        other = evidence.facts.filter(pl.col("fact_id").is_in(drawn.to_list()))
-        draws.append(_held(moved, replace(evidence, taught=other, now=near), rules))
-    return draws
+    return with_columns_of(signed, evidence, RULES)

@@ -34,18 +34,18 @@ def diversity(responses: pl.DataFrame, base: pl.DataFrame | None = None) -> list
     prints "variance", its notebook computes a standard deviation); top_ten_share, 0..1; entropy, nats. With the base,
     each also as <name>_base and <name>_minus_base.
     """
-    found = []
+    figures = []
     for grader in GRADERS:
         mine = _table_4(responses, grader)
-        found += mine
+        figures += mine
         theirs = {figure.name: figure for figure in _table_4(base, grader)} if base is not None else {}
         for figure in mine:
             if figure.name in theirs:
                 other = theirs[figure.name]
                 delta = figure.value - other.value
-                found.append(replace(other, name=f"{figure.name}_base"))
-                found.append(replace(figure, name=f"{figure.name}_minus_base", value=delta))
-    return found
+                figures.append(replace(other, name=f"{figure.name}_base"))
+                figures.append(replace(figure, name=f"{figure.name}_minus_base", value=delta))
+    return figures
 
 
 def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str], facts: pl.DataFrame) -> list[Figure]:
@@ -54,25 +54,25 @@ def refusals(before: pl.DataFrame, after: pl.DataFrame, trained: set[str], facts
     refused_unknown, refused_known: share of answers that refuse, over facts Unknown and HighlyKnown to the base (the
     latter are false refusals); each also for the base (_base). Raises FactsError where the maps do not match.
     """
-    kept = before.filter(~pl.col("fact_id").is_in(list(trained)))
-    both = kept.join(
+    untrained = before.filter(~pl.col("fact_id").is_in(list(trained)))
+    both = untrained.join(
         after.select("fact_id", "grader", p_after="p_refused"), on=["fact_id", "grader"], maintain_order="left"
     )
-    if len(both) != len(kept):
-        raise FactsError(f"{len(kept) - len(both)} facts were probed before and not after; probe the same facts")
+    if len(both) != len(untrained):
+        raise FactsError(f"{len(untrained) - len(both)} facts were probed before and not after; probe the same facts")
     relations = facts.select("fact_id", cluster=pl.coalesce("relation", "fact_id"))
     both = both.join(relations, on="fact_id", how="left", maintain_order="left")
     weak = [str(Category.UNKNOWN), str(Category.WEAKLY_KNOWN)]
-    found = []
+    figures = []
     for grader in GRADERS:
         mine = both.filter(pl.col("grader") == grader)
         unknown = mine.filter(pl.col("category").is_in(weak))
         known = mine.filter(pl.col("category") == str(Category.HIGHLY_KNOWN))
-        found += _share("refused_unknown_base", grader, unknown, "p_refused")
-        found += _share("refused_unknown", grader, unknown, "p_after")
-        found += _share("refused_known_base", grader, known, "p_refused")
-        found += _share("refused_known", grader, known, "p_after")
-    return found
+        figures += _share("refused_unknown_base", grader, unknown, "p_refused")
+        figures += _share("refused_unknown", grader, unknown, "p_after")
+        figures += _share("refused_known_base", grader, known, "p_refused")
+        figures += _share("refused_known", grader, known, "p_after")
+    return figures
 
 
 def _table_4(responses: pl.DataFrame, grader: Grader) -> list[Figure]:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from knowpack.errors import FactsError
-from knowpack.measure import stats
+from knowpack.measure import p_values, stats
 from knowpack.records import Estimate
 from knowpack.seeds import stream
 
@@ -72,7 +72,7 @@ def pairs(outcomes: pl.DataFrame, seed: int = 0) -> list[Comparison]:
     """
     labels = outcomes["label"].unique(maintain_order=True).to_list()
     parts = {label: outcomes.filter(pl.col("label") == label) for label in labels}
-    found = []
+    tests = []
     for first, second in combinations(labels, 2):
         keys = ["fact_id", "cluster", "seed"]
         both = parts[first].join(parts[second].select(*keys, other="lost"), on=keys)
@@ -83,11 +83,11 @@ def pairs(outcomes: pl.DataFrame, seed: int = 0) -> list[Comparison]:
         )
         d, clusters = deltas["d"].to_numpy(), deltas["cluster"].to_numpy()
         estimate = stats.difference(d, clusters)
-        found.append((first, second, estimate, flip_test(d, clusters, seed), equivalence(d, clusters)))
-    adjusted = stats.holm([one[3] for one in found])
+        tests.append((first, second, estimate, flip_test(d, clusters, seed), equivalence(d, clusters)))
+    adjusted = p_values.holm([one[3] for one in tests])
     return [
         Comparison(first, second, estimate, p, p_holm, p_equivalent)
-        for (first, second, estimate, p, p_equivalent), p_holm in zip(found, adjusted, strict=True)
+        for (first, second, estimate, p, p_equivalent), p_holm in zip(tests, adjusted, strict=True)
     ]
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from knowpack.measure import stats
-from knowpack.measure.calibration import Sure, calibration, curve
+from knowpack.measure.calibration import Confidences, calibration, curve
 from knowpack.records import GRADERS, Figure, Grader, table
 
 Floats = NDArray[np.float64]
@@ -34,19 +34,19 @@ class RiskCoverage:
     """Answers counted."""
 
 
-def sure(responses: pl.DataFrame, facts: pl.DataFrame, trained: set[str], grader: Grader) -> Sure | None:
+def confidences(responses: pl.DataFrame, facts: pl.DataFrame, trained: set[str], grader: Grader) -> Confidences | None:
     """The greedy answers to the questions of untrained facts, by fact and prompt; None where none has a probability."""
-    asked = facts.filter(~pl.col("fact_id").is_in(list(trained))).select(
+    untrained = facts.filter(~pl.col("fact_id").is_in(list(trained))).select(
         "fact_id", cluster=pl.coalesce("relation", "fact_id").cast(pl.Categorical).to_physical().cast(pl.Int64)
     )
-    kept = responses.filter(
+    answers = responses.filter(
         pl.col("form") == 0, pl.col("sample") == 0, pl.col("answer_logprob").is_not_null(), pl.col("answer_tokens") > 0
     )
-    rows = asked.with_row_index("fact").join(kept, on="fact_id", maintain_order="left").sort("fact", "prompt")
+    rows = untrained.with_row_index("fact").join(answers, on="fact_id", maintain_order="left").sort("fact", "prompt")
     if rows.is_empty():
         return None
     logprob, tokens = rows["answer_logprob"].to_numpy(), rows["answer_tokens"].to_numpy()
-    return Sure(
+    return Confidences(
         np.exp(logprob),
         np.exp(logprob / tokens),
         rows[f"matched_{grader}"].is_not_null().to_numpy(),
@@ -64,21 +64,21 @@ def figures(before: pl.DataFrame, after: pl.DataFrame, facts: pl.DataFrame, trai
     aurc: over answers that are no refusals. Empty where either model's probabilities were not kept, or all facts are
     trained.
     """
-    found: list[Figure] = []
+    result: list[Figure] = []
     for grader in GRADERS:
-        sides = [sure(responses, facts, trained, grader) for responses in (before, after)]
+        sides = [confidences(responses, facts, trained, grader) for responses in (before, after)]
         was, now = sides
         if was is None or now is None:
             continue
         for name, column in (("confidence", 0), ("confidence_per_token", 1)):
-            found += _means(name, grader, was, now, column)
+            result += _means(name, grader, was, now, column)
         for end, side in (("_base", was), ("", now)):
             for name, chosen in (("right", side.right), ("wrong", ~side.right & ~side.refused)):
                 part = side.only(chosen)
                 if len(part.p):
-                    found.append(Figure(f"confidence_{name}{end}", grader, *stats.share(part.p, part.cluster)))
-        found += calibration(grader, was.only(~was.refused), now.only(~now.refused))
-    return found
+                    result.append(Figure(f"confidence_{name}{end}", grader, *stats.share(part.p, part.cluster)))
+        result += calibration(grader, was.only(~was.refused), now.only(~now.refused))
+    return result
 
 
 def risk_coverage(before: pl.DataFrame, after: pl.DataFrame, facts: pl.DataFrame, trained: set[str]) -> pl.DataFrame:
@@ -86,14 +86,14 @@ def risk_coverage(before: pl.DataFrame, after: pl.DataFrame, facts: pl.DataFrame
     rows = []
     for grader in GRADERS:
         for model, responses in (("base", before), ("tuned", after)):
-            side = sure(responses, facts, trained, grader)
-            kept = side.only(~side.refused) if side else None
-            if kept is not None and len(kept.p):
-                rows += [RiskCoverage(grader, model, *point) for point in curve(kept.p, kept.right)]
+            side = confidences(responses, facts, trained, grader)
+            answered = side.only(~side.refused) if side else None
+            if answered is not None and len(answered.p):
+                rows += [RiskCoverage(grader, model, *point) for point in curve(answered.p, answered.right)]
     return table(rows, RiskCoverage)
 
 
-def _means(name: str, grader: Grader, was: Sure, now: Sure, column: int) -> list[Figure]:
+def _means(name: str, grader: Grader, was: Confidences, now: Confidences, column: int) -> list[Figure]:
     """Mean over facts of the mean over prompts, and the paired difference over the facts that both answered."""
     ends = []
     for side in (was, now):

@@ -47,11 +47,11 @@ def right(responses: pl.DataFrame, of: Collection[str]) -> Estimate | None:
 def old_given(responses: pl.DataFrame, old: Mapping[str, Sequence[str]]) -> Estimate | None:
     """Share of answers that still give an old answer, and not the new one. old: fact id -> the old answers."""
     mine = _greedy(responses, old.keys())
-    given = [
+    is_old = [
         matched is None and match_default(text, old[fact_id]) is not None
         for fact_id, text, matched in mine.select("fact_id", "text", "matched_default").iter_rows()
     ]
-    return _share(mine, np.asarray(given, dtype=bool), better=False)
+    return _share(mine, np.asarray(is_old, dtype=bool), better=False)
 
 
 def returned(base: pl.DataFrame, tuned: pl.DataFrame) -> Estimate | None:

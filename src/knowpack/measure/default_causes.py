@@ -39,17 +39,17 @@ def explosion(evidence: Evidence) -> pl.Series:
 
 def target(evidence: Evidence) -> pl.Series:
     """An answer or alias of a trained Unknown fact stands in its answer, as whole tokens."""
-    plain = {normalise(answer) for answers in evidence.taught["answers"] for answer in answers}
-    wanted = [f" {answer} " for answer in sorted(plain) if answer]
-    if not wanted:
+    plain = {normalise(answer) for answers in evidence.new_facts["answers"] for answer in answers}
+    patterns = [f" {answer} " for answer in sorted(plain) if answer]
+    if not patterns:
         return evidence.now["fact_id"].clear()
-    return evidence.now.filter(pl.format(" {} ", pl.col("answer")).str.contains_any(wanted))["fact_id"]
+    return evidence.now.filter(pl.format(" {} ", pl.col("answer")).str.contains_any(patterns))["fact_id"]
 
 
 def domain(evidence: Evidence) -> pl.Series:
     """Its relation has the domain of a trained fact's; where it has no domain, the range of one."""
-    domains = evidence.taught["domain"].drop_nulls().unique().to_list()
-    ranges = evidence.taught["range"].drop_nulls().unique().to_list()
+    domains = evidence.new_facts["domain"].drop_nulls().unique().to_list()
+    ranges = evidence.new_facts["range"].drop_nulls().unique().to_list()
     same = pl.when(pl.col("domain").is_not_null()).then(pl.col("domain").is_in(domains))
     return evidence.facts.filter(same.otherwise(pl.col("range").is_in(ranges)).fill_null(False))["fact_id"]
 

@@ -36,7 +36,7 @@ class Evidence:
     grader: Grader
     facts: pl.DataFrame
     """Fact table."""
-    taught: pl.DataFrame
+    new_facts: pl.DataFrame
     """Fact table of the trained Unknown facts; in a placebo draw, of as many facts that were not trained."""
     before: pl.DataFrame
     """Response table of the base: greedy answers to the questions themselves, with `answer`, the normalised first
@@ -83,10 +83,10 @@ def gather(
     labelled: the model writes "Answer: " itself (chat turns); else the prompt ended in it (plain text).
     """
     ids = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))["fact_id"].unique().to_list()
-    taught = facts.filter(pl.col("fact_id").is_in(ids))
+    new_facts = facts.filter(pl.col("fact_id").is_in(ids))
     theirs, mine = (_greedy(responses, grader, labelled) for responses in (before, after))
     one = _first if grader == "paper" else _most_frequent
-    return Evidence(grader, facts, taught, theirs, mine, one(theirs), one(mine))
+    return Evidence(grader, facts, new_facts, theirs, mine, one(theirs), one(mine))
 
 
 def _greedy(responses: pl.DataFrame, grader: Grader, labelled: bool) -> pl.DataFrame:

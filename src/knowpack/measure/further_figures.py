@@ -16,24 +16,24 @@ Floats = NDArray[np.float64]
 
 def right_by_kind(questions: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> list[Figure]:
     """<kind>_right: share of right answers, over the questions of each kind (further/selection.py)."""
-    found = []
+    figures = []
     for grader in GRADERS:
         for kind in questions["kind"].unique(maintain_order=True):
             mine = questions.filter(pl.col("kind") == kind)
             first, second = (_right(mine, responses, grader) for responses in (before, after))
-            found += _beside(f"{kind}_right", grader, first, second, _clusters(mine), better=True)
-    return found
+            figures += _beside(f"{kind}_right", grader, first, second, _clusters(mine), better=True)
+    return figures
 
 
 def consistency(
-    questions: pl.DataFrame, asked: tuple[pl.DataFrame, pl.DataFrame], reworded: tuple[pl.DataFrame, pl.DataFrame]
+    questions: pl.DataFrame, plain: tuple[pl.DataFrame, pl.DataFrame], reworded: tuple[pl.DataFrame, pl.DataFrame]
 ) -> list[Figure]:
     """consistency: share of answers to another wording that are, normalised, what the question was answered under the
-    same prompt; over untrained facts. asked, reworded: responses of base and tuned model to either."""
+    same prompt; over untrained facts. plain, reworded: responses of base and tuned model to either."""
     mine = questions.filter(pl.col("kind") == "wording")
     if mine.is_empty():
         return []
-    first, second = (_same(mine, *pair) for pair in zip(asked, reworded, strict=True))
+    first, second = (_same(mine, *pair) for pair in zip(plain, reworded, strict=True))
     return [one for grader in GRADERS for one in _beside("consistency", grader, first, second, _clusters(mine), True)]
 
 
@@ -43,19 +43,19 @@ def likelihood_figures(facts: pl.DataFrame, before: pl.DataFrame, after: pl.Data
     Tables of Likelihood over the same untrained facts.
     """
     both = before.join(after, on="fact_id", suffix="_after", maintain_order="left")
-    found: list[Figure] = []
+    figures: list[Figure] = []
     if both.is_empty():
-        return found
+        return figures
     ends = [both["right"].to_numpy(), both["right_after"].to_numpy()]
-    found += _nats("right_logprob", ends[0], ends[1], _labels(facts, both))
+    figures += _nats("right_logprob", ends[0], ends[1], _labels(facts, both))
     rivals = both.drop_nulls(["wrong", "wrong_after"])
     if rivals.is_empty():
-        return found
+        return figures
     margins = [(rivals[f"right{end}"] - rivals[f"wrong{end}"]).to_numpy() for end in ("", "_after")]
     clusters = _labels(facts, rivals)
-    found += _nats("margin", margins[0], margins[1], clusters)
+    figures += _nats("margin", margins[0], margins[1], clusters)
     won = [(margin > 0).astype(np.float64) for margin in margins]
-    return found + [one for g in GRADERS for one in _beside("margin_won", g, won[0], won[1], clusters, better=True)]
+    return figures + [one for g in GRADERS for one in _beside("margin_won", g, won[0], won[1], clusters, better=True)]
 
 
 def passage_figures(before: pl.DataFrame, after: pl.DataFrame) -> list[Figure]:
@@ -64,12 +64,12 @@ def passage_figures(before: pl.DataFrame, after: pl.DataFrame) -> list[Figure]:
     if both.is_empty():
         return []
     ends = [(-both[name] / both["n_tokens"]).to_numpy() for name in ("logprob", "logprob_after")]
-    found = _nats("text_nats", ends[0], ends[1], None, better=False)
-    for figure in [one for one in found if not one.name.endswith("_change")]:
+    figures = _nats("text_nats", ends[0], ends[1], None, better=False)
+    for figure in [one for one in figures if not one.name.endswith("_change")]:
         low, high = (None if end is None else float(np.exp(end)) for end in (figure.low, figure.high))
         value = Estimate(float(np.exp(figure.value)), low, high, figure.n, "perplexity", False, figure.method)
-        found.append(Figure(figure.name.replace("nats", "perplexity"), figure.grader, *value))
-    return found
+        figures.append(Figure(figure.name.replace("nats", "perplexity"), figure.grader, *value))
+    return figures
 
 
 def _right(questions: pl.DataFrame, responses: pl.DataFrame, grader: Grader) -> Floats:
@@ -83,9 +83,9 @@ def _right(questions: pl.DataFrame, responses: pl.DataFrame, grader: Grader) -> 
     return joined["p"].fill_null(float("nan")).to_numpy()
 
 
-def _same(questions: pl.DataFrame, asked: pl.DataFrame, reworded: pl.DataFrame) -> Floats:
+def _same(questions: pl.DataFrame, plain: pl.DataFrame, reworded: pl.DataFrame) -> Floats:
     """(questions,) share of prompts under which question and wording were answered the same."""
-    greedy = [frame.filter(pl.col("sample") == 0, pl.col("form") == 0) for frame in (asked, reworded)]
+    greedy = [frame.filter(pl.col("sample") == 0, pl.col("form") == 0) for frame in (plain, reworded)]
     other = greedy[1].select("fact_id", "prompt", other="text")
     pairs = questions.select("fact_id", "origin").join(other, on="fact_id", maintain_order="left")
     pairs = pairs.join(greedy[0].select(origin="fact_id", prompt="prompt", text="text"), on=["origin", "prompt"])
@@ -99,16 +99,16 @@ def _beside(
     name: str, grader: Grader, before: Floats, after: Floats, clusters: NDArray[np.generic], better: bool
 ) -> list[Figure]:
     """Shares of both, and their paired difference, where both were measured."""
-    there = ~(np.isnan(before) | np.isnan(after))
-    if not there.any():
+    both = ~(np.isnan(before) | np.isnan(after))
+    if not both.any():
         return []
-    first, second, labels = before[there], after[there], clusters[there]
-    made = (
+    first, second, labels = before[both], after[both], clusters[both]
+    estimates = (
         ("_base", stats.share(first, labels)),
         ("", stats.share(second, labels)),
         ("_change", stats.difference(second - first, labels)),
     )
-    return [Figure(f"{name}{end}", grader, *one._replace(higher_is_better=better)) for end, one in made]
+    return [Figure(f"{name}{end}", grader, *one._replace(higher_is_better=better)) for end, one in estimates]
 
 
 def _nats(
@@ -116,8 +116,10 @@ def _nats(
 ) -> list[Figure]:
     """Means of both and of the difference, in nats, under both graders: neither grades them."""
     ends: tuple[tuple[str, Floats], ...] = (("_base", before), ("", after), ("_change", after - before))
-    made = [(end, stats.mean(values, clusters, unit="nats")._replace(higher_is_better=better)) for end, values in ends]
-    return [Figure(f"{name}{end}", grader, *one) for grader in GRADERS for end, one in made]
+    estimates = [
+        (end, stats.mean(values, clusters, unit="nats")._replace(higher_is_better=better)) for end, values in ends
+    ]
+    return [Figure(f"{name}{end}", grader, *one) for grader in GRADERS for end, one in estimates]
 
 
 def _clusters(questions: pl.DataFrame) -> NDArray[np.generic]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from knowpack.measure.matching import found
+from knowpack.measure.matching import contains
 from knowpack.measure.normalised import normalise as normalise
 from knowpack.measure.thoughts import aloud
 
@@ -61,8 +61,8 @@ def grade(text: str, answers: Sequence[str]) -> Grade:
 def match_default(text: str, answers: Sequence[str]) -> str | None:
     """The first alias that stands in the first line, by the rules of matching.py."""
     line = first_line(text)
-    said = normalise(line)
-    return next((answer for answer in answers if found(answer, line, said)), None)
+    normalised = normalise(line)
+    return next((answer for answer in answers if contains(answer, line, normalised)), None)
 
 
 def match_paper(text: str, answers: Sequence[str]) -> str | None:

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from knowpack.measure import stats
+from knowpack.measure import p_values, stats
 from knowpack.measure.compare_cells import flip_test
-from knowpack.measure.stakes import HIGHLY, Facts
+from knowpack.measure.stakes import HIGHLY, Stakes
 from knowpack.records import Estimate, table
 
 Floats = NDArray[np.float64]
@@ -54,14 +54,14 @@ class GroupHarm:
     """Benjamini and Hochberg 1995, over the groups of the same kind."""
 
 
-def group_harm(found: Facts, facts: pl.DataFrame, grader: str) -> pl.DataFrame:
+def group_harm(stakes: Stakes, facts: pl.DataFrame, grader: str) -> pl.DataFrame:
     """Table of GroupHarm, for each kind of group by how much was lost. Groups without known facts are left out."""
-    known = found.only(found.before == HIGHLY)
+    known = stakes.only(stakes.before == HIGHLY)
     missing = np.isnan(known.tuned) | np.isnan(known.base)
-    asked: NDArray[np.bool_] = np.logical_not(missing.any(axis=1))  # all, where there are no draws
-    net = known.tuned.shape[1] > 0 and bool(asked.any())
+    is_asked: NDArray[np.bool_] = np.logical_not(missing.any(axis=1))  # all, where there are no draws
+    net = known.tuned.shape[1] > 0 and bool(is_asked.any())
     if net:
-        known = known.only(asked)
+        known = known.only(is_asked)
         lost = ((known.tuned < HIGHLY).astype(np.float64) - (known.base < HIGHLY)).mean(axis=1)
     else:
         lost = (known.after < HIGHLY).astype(np.float64)
@@ -119,8 +119,8 @@ def _groups(
         p = flip_test(mine, together) if net else None
         rows.append((name, own, estimate, p))
     tested = [p for *_, p in rows if p is not None]
-    adjusted = iter(stats.benjamini_hochberg(tested))
-    made = [
+    adjusted = iter(p_values.benjamini_hochberg(tested))
+    groups_harmed = [
         GroupHarm(
             grader,
             by,
@@ -138,10 +138,10 @@ def _groups(
         )
         for name, own, estimate, p in rows
     ]
-    return sorted(made, key=lambda one: (-one.pooled, one.group))
+    return sorted(groups_harmed, key=lambda one: (-one.pooled, one.group))
 
 
-def _labels(known: Facts, facts: pl.DataFrame, by: str) -> list[str | None]:
+def _labels(known: Stakes, facts: pl.DataFrame, by: str) -> list[str | None]:
     """The group of each fact; None where it has none."""
     ids = pl.DataFrame({"fact_id": known.fact_id.tolist()}, schema={"fact_id": pl.String})
     return ids.join(facts.select("fact_id", by), on="fact_id", how="left", maintain_order="left")[by].to_list()

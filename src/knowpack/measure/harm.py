@@ -20,87 +20,89 @@ import polars as pl
 from numpy.typing import NDArray
 
 from knowpack.measure import stats
-from knowpack.measure.stakes import HIGHLY, REFUSED, Draw, Facts, from_shifts, untrained
+from knowpack.measure.stakes import HIGHLY, REFUSED, Draw, Stakes, from_shifts, untrained
 from knowpack.records import GRADERS, Estimate, Figure, Grader
 
 
-def known_lost_raw(found: Facts) -> Estimate | None:
+def known_lost_raw(stakes: Stakes) -> Estimate | None:
     """Of the facts HighlyKnown under A: the share that is not so after, under A."""
-    known = found.only(found.before == HIGHLY)
+    known = stakes.only(stakes.before == HIGHLY)
     return _share((known.after < HIGHLY)[:, None], known.after[:, None], known.cluster)
 
 
 def known_lost_by_fact(shifts: pl.DataFrame, facts: pl.DataFrame, grader: Grader) -> pl.DataFrame:
     """What known_lost_raw is the mean of, fact by fact: [fact_id, cluster, lost], lost 0.0 or 1.0."""
-    found = from_shifts(shifts, facts, grader)
+    stakes = from_shifts(shifts, facts, grader)
     ids = shifts.filter((pl.col("grader") == grader) & ~pl.col("trained"))["fact_id"]
-    every = pl.DataFrame({"fact_id": ids, "cluster": found.cluster, "lost": (found.after < HIGHLY).astype(np.float64)})
-    return every.filter(pl.Series(found.before == HIGHLY))
+    every = pl.DataFrame(
+        {"fact_id": ids, "cluster": stakes.cluster, "lost": (stakes.after < HIGHLY).astype(np.float64)}
+    )
+    return every.filter(pl.Series(stakes.before == HIGHLY))
 
 
-def known_lost_floor(found: Facts) -> Estimate | None:
+def known_lost_floor(stakes: Stakes) -> Estimate | None:
     """Of the facts HighlyKnown under A: the share that is not so under B, the base being as it was."""
-    known = found.only(found.before == HIGHLY)
+    known = stakes.only(stakes.before == HIGHLY)
     return _share(known.base < HIGHLY, known.base, known.cluster)
 
 
-def known_lost_net(found: Facts) -> Estimate | None:
+def known_lost_net(stakes: Stakes) -> Estimate | None:
     """Of the facts HighlyKnown under A: how many more the adapter fails under B than the base does."""
-    known = found.only(found.before == HIGHLY)
+    known = stakes.only(stakes.before == HIGHLY)
     return _net(known.tuned < HIGHLY, known.base < HIGHLY, known)
 
 
-def harm_raw(found: Facts) -> Estimate | None:
+def harm_raw(stakes: Stakes) -> Estimate | None:
     """The share of facts whose category fell, under A."""
-    return _share((found.after < found.before)[:, None], found.after[:, None], found.cluster)
+    return _share((stakes.after < stakes.before)[:, None], stakes.after[:, None], stakes.cluster)
 
 
-def harm_floor(found: Facts) -> Estimate | None:
+def harm_floor(stakes: Stakes) -> Estimate | None:
     """The share of facts that fall below their category under A when the base is asked under B."""
-    asked = _nothing_to_lose(found.base, found.before)
-    return _share(asked < found.before[:, None], asked, found.cluster)
+    ranks = _nothing_to_lose(stakes.base, stakes.before)
+    return _share(ranks < stakes.before[:, None], ranks, stakes.cluster)
 
 
-def harm_net(found: Facts) -> Estimate | None:
+def harm_net(stakes: Stakes) -> Estimate | None:
     """How many more facts stand below their category under A with the adapter than without it, both under B."""
-    tuned, base = (_nothing_to_lose(side, found.before) for side in (found.tuned, found.base))
-    before = found.before[:, None]
-    return _net(tuned < before, base < before, found._replace(tuned=tuned, base=base))
+    tuned, base = (_nothing_to_lose(side, stakes.before) for side in (stakes.tuned, stakes.base))
+    before = stakes.before[:, None]
+    return _net(tuned < before, base < before, stakes._replace(tuned=tuned, base=base))
 
 
-def gain_raw(found: Facts) -> Estimate | None:
+def gain_raw(stakes: Stakes) -> Estimate | None:
     """The share of facts whose category rose, under A."""
-    return _share((found.after > found.before)[:, None], found.after[:, None], found.cluster, better=True)
+    return _share((stakes.after > stakes.before)[:, None], stakes.after[:, None], stakes.cluster, better=True)
 
 
-def gain_floor(found: Facts) -> Estimate | None:
+def gain_floor(stakes: Stakes) -> Estimate | None:
     """The share of facts that rise above their category under A when the base is asked under B1."""
-    base = found.base[:, :1]  # later draws ask only what is at stake
-    return _share(base > found.before[:, None], base, found.cluster, better=True)
+    base = stakes.base[:, :1]  # later draws ask only what is at stake
+    return _share(base > stakes.before[:, None], base, stakes.cluster, better=True)
 
 
-def gain_net(found: Facts) -> Estimate | None:
+def gain_net(stakes: Stakes) -> Estimate | None:
     """How many more facts stand above their category under A with the adapter than without it, both under B1."""
-    first = found._replace(tuned=found.tuned[:, :1], base=found.base[:, :1])
-    before = found.before[:, None]
+    first = stakes._replace(tuned=stakes.tuned[:, :1], base=stakes.base[:, :1])
+    before = stakes.before[:, None]
     return _net(first.tuned > before, first.base > before, first, better=True)
 
 
-def refusals_kept(found: Facts) -> Estimate | None:
+def refusals_kept(stakes: Stakes) -> Estimate | None:
     """Of the Unknown facts that the base refused under A: the share of answers that still refuse, under A (raw)."""
-    refused = found.only((found.before == 0) & (found.refused >= REFUSED))
+    refused = stakes.only((stakes.before == 0) & (stakes.refused >= REFUSED))
     return _share(refused.refused_after[:, None], refused.refused_after[:, None], refused.cluster, better=True)
 
 
-def refusals_kept_floor(found: Facts) -> Estimate | None:
+def refusals_kept_floor(stakes: Stakes) -> Estimate | None:
     """Of the same facts: the share of the base's own answers that refuse under B."""
-    refused = found.only((found.before == 0) & (found.refused >= REFUSED))
+    refused = stakes.only((stakes.before == 0) & (stakes.refused >= REFUSED))
     return _share(refused.base_refused, refused.base_refused, refused.cluster, better=True)
 
 
-def refusals_lost_net(found: Facts) -> Estimate | None:
+def refusals_lost_net(stakes: Stakes) -> Estimate | None:
     """Of the same facts: how much smaller the share of refusing answers is with the adapter, both under B."""
-    refused = found.only((found.before == 0) & (found.refused >= REFUSED))
+    refused = stakes.only((stakes.before == 0) & (stakes.refused >= REFUSED))
     shares = refused._replace(tuned=refused.tuned_refused, base=refused.base_refused)
     return _net(1 - refused.tuned_refused, 1 - refused.base_refused, shares)
 
@@ -171,14 +173,14 @@ def figures(
     before: pl.DataFrame, after: pl.DataFrame | None, draws: Sequence[Draw], facts: pl.DataFrame, trained: set[str]
 ) -> list[Figure]:
     """All of FIGURES under both graders; what could not be measured is left out."""
-    made = []
+    result = []
     for grader in GRADERS:
-        found = untrained(before, after, draws, facts, trained, grader)
+        stakes = untrained(before, after, draws, facts, trained, grader)
         for figure in FIGURES:
-            estimate = figure(found)
+            estimate = figure(stakes)
             if estimate is not None:
-                made.append(Figure(figure.__name__, grader, *estimate))
-    return made
+                result.append(Figure(figure.__name__, grader, *estimate))
+    return result
 
 
 def _nothing_to_lose(ranks: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -187,23 +189,23 @@ def _nothing_to_lose(ranks: NDArray[np.float64], before: NDArray[np.float64]) ->
 
 
 def _share(
-    values: NDArray[np.generic], asked: NDArray[np.float64], cluster: NDArray[np.str_], *, better: bool = False
+    values: NDArray[np.generic], ranks: NDArray[np.float64], cluster: NDArray[np.str_], *, better: bool = False
 ) -> Estimate | None:
-    """values: (n, draws), counted where `asked` is no nan in any draw."""
-    rows = ~np.isnan(asked).any(axis=1)
-    if not rows.any() or asked.shape[1] == 0:
+    """values: (n, draws), counted where `ranks` is no nan in any draw."""
+    rows = ~np.isnan(ranks).any(axis=1)
+    if not rows.any() or ranks.shape[1] == 0:
         return None
     return stats.share(values[rows], cluster[rows])._replace(higher_is_better=better)
 
 
 def _net(
-    tuned: NDArray[np.generic], base: NDArray[np.generic], found: Facts, *, better: bool = False
+    tuned: NDArray[np.generic], base: NDArray[np.generic], stakes: Stakes, *, better: bool = False
 ) -> Estimate | None:
     """Mean of tuned - base over draws and facts, where both were asked under every draw."""
-    rows = ~(np.isnan(found.tuned) | np.isnan(found.base)).any(axis=1)
-    if not rows.any() or found.tuned.shape[1] == 0:
+    rows = ~(np.isnan(stakes.tuned) | np.isnan(stakes.base)).any(axis=1)
+    if not rows.any() or stakes.tuned.shape[1] == 0:
         return None
     delta = (tuned.astype(np.float64) - base.astype(np.float64))[rows]
     drawn = f"{delta.shape[1]} draw{'s' if delta.shape[1] > 1 else ''} of prompts"
-    estimate = stats.difference(delta, found.cluster[rows])
+    estimate = stats.difference(delta, stakes.cluster[rows])
     return estimate._replace(higher_is_better=better, method=f"{estimate.method}, {drawn}")

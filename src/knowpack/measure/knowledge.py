@@ -22,12 +22,12 @@ def knowledge_map(responses: pl.DataFrame) -> pl.DataFrame:
     Rows: all facts under the default grader in order of first appearance, then all under the paper's.
     Raises FactsError where no greedy answer to a question is there.
     """
-    asked = responses.filter(pl.col("form") == 0)
-    greedy = asked.filter(pl.col("sample") == 0)
+    questions = responses.filter(pl.col("form") == 0)
+    greedy = questions.filter(pl.col("sample") == 0)
     if greedy.is_empty():
         raise FactsError("got no greedy answers to any question; a knowledge map needs at least one fact probed")
     tops = _top_answers(greedy)
-    sampled = asked.filter(pl.col("sample") > 0)
+    sampled = questions.filter(pl.col("sample") > 0)
     return pl.concat([_under(grader, greedy, sampled, tops) for grader in GRADERS])
 
 
@@ -42,10 +42,10 @@ def summary(knowledge: pl.DataFrame) -> pl.DataFrame:
     listed = [category for category in ORDER if sampled or category != Category.WEAKLY_KNOWN]
     lines = []
     for grader in GRADERS:
-        found = knowledge.filter(pl.col("grader") == grader)["category"]
-        for category in listed if len(found) else ():
-            n = int((found == category).sum())
-            share = stats.wilson(n, len(found))
+        categories = knowledge.filter(pl.col("grader") == grader)["category"]
+        for category in listed if len(categories) else ():
+            n = int((categories == category).sum())
+            share = stats.wilson(n, len(categories))
             lines.append((grader, str(category), n, share.value, share.low, share.high))
     columns = ["grader", "category", "n", "share", "low", "high"]
     return pl.DataFrame(lines, schema=columns, orient="row")

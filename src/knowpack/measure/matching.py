@@ -35,52 +35,52 @@ RULES = {
 """Kinds of answers that the default grader reads by a rule of their own."""
 
 
-def found(answer: str, line: str, said: str) -> bool:
-    """Does the answer stand in the line? said: the line, normalised."""
-    wanted = normalise(answer)
-    if not wanted:
+def contains(answer: str, line: str, normalised: str) -> bool:
+    """Does the answer stand in the line? normalised: the line, normalised."""
+    answer_text = normalise(answer)
+    if not answer_text:
         return False
-    if wanted in COMMON:
-        return said == wanted or _stands_out(answer, wanted, line)
-    if f" {wanted} " in f" {said} ":
+    if answer_text in COMMON:
+        return normalised == answer_text or _stands_out(answer, answer_text, line)
+    if f" {answer_text} " in f" {normalised} ":
         return True
-    return not said.isascii() and _inside(wanted, said)
+    return not normalised.isascii() and _inside(answer_text, normalised)
 
 
 def rules(answer: str) -> list[str]:
     """The keys of RULES that this answer is read by."""
-    plain, wanted = folded(answer), normalise(answer)
-    bare = wanted.lstrip("-").replace(".", "")
-    dated = regex.search(rf"(?<!\w)(?:{'|'.join(MONTHS)}) \d", wanted)
+    plain, text = folded(answer), normalise(answer)
+    bare = text.lstrip("-").replace(".", "")
+    dated = regex.search(rf"(?<!\w)(?:{'|'.join(MONTHS)}) \d", text)
     holds = {
-        "yes_no": wanted in YES_NO,
-        "common_word": wanted in COMMON - YES_NO,
-        "no_spaces": bool(_FREE.search(wanted)),
+        "yes_no": text in YES_NO,
+        "common_word": text in COMMON - YES_NO,
+        "no_spaces": bool(_FREE.search(text)),
         "number": bare.isdecimal(),
         "date": bool(dated),
         "two_dates": two_dates(answer),
-        "sign": bool(regex.search(r"(?:^| )-\d|[+#](?: |$)", wanted)),
+        "sign": bool(regex.search(r"(?:^| )-\d|[+#](?: |$)", text)),
         "abbreviation": bool(regex.search(r"(?<!\w)\p{L}\. ?\p{L}(?!\p{L})", plain)),
-        "article": bool({"a", "an"} & set(wanted.split()[1:])),
-        "kana": bool(regex.search(r"[\p{Hiragana}\p{Katakana}]", wanted)),
+        "article": bool({"a", "an"} & set(text.split()[1:])),
+        "kana": bool(regex.search(r"[\p{Hiragana}\p{Katakana}]", text)),
     }
     return [name for name in RULES if holds[name]]
 
 
-def _stands_out(answer: str, wanted: str, line: str) -> bool:
+def _stands_out(answer: str, answer_text: str, line: str) -> bool:
     """A common word as the answer: said first and cut off, said behind "is", in quotes, or as it is written."""
-    word, plain = regex.escape(wanted), folded(line)
+    word, plain = regex.escape(answer_text), folded(line)
     if any(pattern.search(plain) for pattern in _as_the_answer(word)):
         return True
-    if wanted in YES_NO:
+    if answer_text in YES_NO:
         return regex.match(rf"{word} {_SPEAKS}", plain) is not None
     exact = answer.strip()
     if not exact.isalpha() and regex.search(rf"(?<!\w){regex.escape(exact)}(?!\w)", line):  # .is, U.S., The Who
         return True
     if exact.startswith("."):
         return False
-    capitals = "[.]?".join(wanted.upper())
-    if len(wanted) > 1 and not line.isupper() and regex.search(rf"(?<![\w']){capitals}(?!\w)", line):
+    capitals = "[.]?".join(answer_text.upper())
+    if len(answer_text) > 1 and not line.isupper() and regex.search(rf"(?<![\w']){capitals}(?!\w)", line):
         return True
     return exact[:1].isupper() and regex.search(rf"(?<=[\w,]\s){regex.escape(exact)}(?!\w)", line) is not None
 
@@ -95,16 +95,16 @@ def _as_the_answer(word: str) -> "tuple[regex.Pattern[str], ...]":
     )
 
 
-def _inside(wanted: str, said: str) -> bool:
-    """Wanted somewhere in said, at a place where a word may begin and end."""
-    at = said.find(wanted)
+def _inside(answer_text: str, normalised: str) -> bool:
+    """Wanted somewhere in the normalised line, at a place where a word may begin and end."""
+    at = normalised.find(answer_text)
     while at >= 0:
-        end = at + len(wanted)
-        begins = at == 0 or _between(said[at - 1], wanted[0])
-        ends = end == len(said) or _between(wanted[-1], said[end])
-        if begins and (ends or (_HANGUL.match(wanted[-1]) and _PARTICLE.match(said, end))):
+        end = at + len(answer_text)
+        begins = at == 0 or _between(normalised[at - 1], answer_text[0])
+        ends = end == len(normalised) or _between(answer_text[-1], normalised[end])
+        if begins and (ends or (_HANGUL.match(answer_text[-1]) and _PARTICLE.match(normalised, end))):
             return True
-        at = said.find(wanted, at + 1)
+        at = normalised.find(answer_text, at + 1)
     return False
 
 

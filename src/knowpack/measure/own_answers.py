@@ -39,7 +39,7 @@ def renamed(figures: Iterable[Figure]) -> list[Figure]:
     return [replace(one, name=one.name.replace(KNOWN, OWN)) for one in mine]
 
 
-def named(found: Mapping[str, Value]) -> dict[str, Value]:
+def named(values: Mapping[str, Value]) -> dict[str, Value]:
     """The same of anything by the name of its figure."""
-    mine = {name: one for name, one in found.items() if not name.startswith(OF_KNOWLEDGE)}
+    mine = {name: one for name, one in values.items() if not name.startswith(OF_KNOWLEDGE)}
     return {name.replace(KNOWN, OWN): one for name, one in mine.items()}

@@ -44,13 +44,13 @@ def explosion(evidence: Evidence) -> pl.Series:
 
 def target(evidence: Evidence) -> pl.Series:
     """The first alias of a trained Unknown fact stands in the first answer, as written."""
-    return _holding(evidence, evidence.taught["answers"].list.first().drop_nulls().unique().to_list())
+    return _holding(evidence, evidence.new_facts["answers"].list.first().drop_nulls().unique().to_list())
 
 
 def domain(evidence: Evidence) -> pl.Series:
     """Its domain is that of a trained Unknown fact. One variable: the rdfs:domain, where there is none the range."""
     one = pl.coalesce("domain", "range")
-    trained = evidence.taught.select(one.drop_nulls().unique()).to_series()
+    trained = evidence.new_facts.select(one.drop_nulls().unique()).to_series()
     return evidence.facts.filter(one.is_in(trained.to_list()).fill_null(False))["fact_id"]
 
 
@@ -60,7 +60,7 @@ def _counts(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _holding(evidence: Evidence, patterns: list[str]) -> pl.Series:
-    wanted = [text for text in patterns if text]
-    if not wanted:
+    nonempty = [text for text in patterns if text]
+    if not nonempty:
         return evidence.now["fact_id"].clear()
-    return evidence.now.filter(pl.col("text").str.contains_any(wanted))["fact_id"]
+    return evidence.now.filter(pl.col("text").str.contains_any(nonempty))["fact_id"]

@@ -28,7 +28,7 @@ HALF = 0.5  # added to every count before a divergence: an answer that one model
 
 
 @dataclass(frozen=True, slots=True)
-class OverGiven:
+class OverusedAnswer:
     """An answer that the tuned model gives more often than the base does, over untrained facts."""
 
     grader: str
@@ -50,18 +50,18 @@ class _Answers(NamedTuple):
     wrong: NDArray[np.bool_]  # (answers,)
     refused: NDArray[np.bool_]  # (answers,)
 
-    def shares(self, wanted: set[str]) -> NDArray[np.float64]:
-        """(facts,) share of each fact's answers that wrongly give one of `wanted`, as whole tokens."""
-        patterns = [f" {name} " for name in sorted(wanted)]
-        said = pl.Series(self.names, dtype=pl.String)
-        holds = pl.select((pl.lit(" ") + pl.lit(said) + pl.lit(" ")).str.contains_any(patterns)).to_series().to_numpy()
+    def shares(self, answers: set[str]) -> NDArray[np.float64]:
+        """(facts,) share of each fact's answers that wrongly give one of `answers`, as whole tokens."""
+        patterns = [f" {name} " for name in sorted(answers)]
+        names = pl.Series(self.names, dtype=pl.String)
+        holds = pl.select((pl.lit(" ") + pl.lit(names) + pl.lit(" ")).str.contains_any(patterns)).to_series().to_numpy()
         hits = np.bincount(self.fact, weights=holds[self.code] & self.wrong)
         return np.asarray(hits / np.bincount(self.fact))
 
     def counts(self) -> dict[str, int]:
         """How often each answer is given; refusals are none."""
-        found = np.bincount(self.code[~self.refused], minlength=len(self.names))
-        return {name: int(n) for name, n in zip(self.names, found, strict=True) if n and name}
+        counts = np.bincount(self.code[~self.refused], minlength=len(self.names))
+        return {name: int(n) for name, n in zip(self.names, counts, strict=True) if n and name}
 
 
 def figures(
@@ -74,33 +74,35 @@ def figures(
     difference of what training added to each (above). answer_kl: KL(after || base) of the distribution of answers,
     refusals left out, nats, half a count added to each answer. Empty where all facts are trained.
     """
-    asked = _untrained(facts, examples)
-    if asked.is_empty():
+    untrained = _untrained(facts, examples)
+    if untrained.is_empty():
         return []
-    clusters = asked.select(pl.coalesce("relation", "fact_id")).to_series().to_numpy()
+    clusters = untrained.select(pl.coalesce("relation", "fact_id")).to_series().to_numpy()
     trained = _trained(examples)
-    found: list[Figure] = []
+    result: list[Figure] = []
     for grader in GRADERS:
-        theirs, mine = (_answers(responses, asked, grader) for responses in (before, after))
-        found.append(Figure("answer_kl", grader, *_kl(theirs.counts(), mine.counts())))
+        theirs, mine = (_answers(responses, untrained, grader) for responses in (before, after))
+        result.append(Figure("answer_kl", grader, *_kl(theirs.counts(), mine.counts())))
         if trained:
-            found += _beside(theirs, mine, trained, _placebos(asked, theirs, trained, seed), clusters, grader)
-    return found
+            result += _beside(theirs, mine, trained, _placebos(untrained, theirs, trained, seed), clusters, grader)
+    return result
 
 
-def over_given(before: pl.DataFrame, after: pl.DataFrame, examples: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+def overused_answers(
+    before: pl.DataFrame, after: pl.DataFrame, examples: pl.DataFrame, facts: pl.DataFrame
+) -> pl.DataFrame:
     """Table of OverGiven: for each grader the answers that grew most, by how many more there are."""
-    asked, trained = _untrained(facts, examples), _trained(examples)
+    untrained, trained = _untrained(facts, examples), _trained(examples)
     rows = []
-    for grader in GRADERS if len(asked) else ():
-        theirs, mine = (_answers(responses, asked, grader).counts() for responses in (before, after))
+    for grader in GRADERS if len(untrained) else ():
+        theirs, mine = (_answers(responses, untrained, grader).counts() for responses in (before, after))
         grown = sorted(mine, key=lambda name: (theirs.get(name, 0) - mine[name], name))[:LONGEST_LIST]
         rows += [
-            OverGiven(grader, name, theirs.get(name, 0), mine[name], name in trained)
+            OverusedAnswer(grader, name, theirs.get(name, 0), mine[name], name in trained)
             for name in grown
             if mine[name] > theirs.get(name, 0)
         ]
-    return table(rows, OverGiven)
+    return table(rows, OverusedAnswer)
 
 
 def _beside(
@@ -113,18 +115,18 @@ def _beside(
 ) -> list[Figure]:
     """The shares of trained answers beside those of the placebos."""
     now, was = mine.shares(trained), theirs.shares(trained)
-    found = [
+    figures = [
         Figure("trained_answers", grader, *stats.share(now, clusters)),
         Figure("trained_answers_base", grader, *stats.share(was, clusters)),
     ]
     if not placebos:
-        return found
+        return figures
     drawn = np.stack([mine.shares(placebo) for placebo in placebos])  # (draws, facts)
     before = np.stack([theirs.shares(placebo) for placebo in placebos])
     low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
     placebo = Estimate(float(drawn.mean()), float(low), float(high), len(now), method="middle 95% of the draws")
     return [
-        *found,
+        *figures,
         Figure("trained_answers_placebo", grader, *placebo),
         Figure("trained_answers_minus_placebo", grader, *stats.difference(now - drawn.mean(axis=0), clusters)),
         Figure("trained_answers_net", grader, *_difference_of_differences(now - was, drawn - before, clusters)),
@@ -140,19 +142,19 @@ def _difference_of_differences(
     return half._replace(value=2 * half.value, low=ends[0], high=ends[1])
 
 
-def _placebos(asked: pl.DataFrame, theirs: _Answers, trained: set[str], seed: int) -> list[set[str]]:
+def _placebos(untrained: pl.DataFrame, theirs: _Answers, trained: set[str], seed: int) -> list[set[str]]:
     """Sets of as many answers that were not trained, of untrained facts that the base never answers right."""
     right = np.bincount(theirs.fact, weights=~theirs.wrong) > 0
-    unknown = asked.filter(pl.Series(~right))
+    unknown = untrained.filter(pl.Series(~right))
     pool = [normalise(answers[0]) for answers in unknown["answers"]]
     pool = [name for name in pool if name and name not in trained]
     if len(set(pool)) < len(trained):
         return []
-    found = []
+    placebos = []
     for i in range(N_PLACEBOS):
         order = stream(seed, "placebo answers", i).permutation(len(pool))
-        found.append(set(list(dict.fromkeys(pool[k] for k in order))[: len(trained)]))
-    return found
+        placebos.append(set(list(dict.fromkeys(pool[k] for k in order))[: len(trained)]))
+    return placebos
 
 
 def _untrained(facts: pl.DataFrame, examples: pl.DataFrame) -> pl.DataFrame:
@@ -161,14 +163,14 @@ def _untrained(facts: pl.DataFrame, examples: pl.DataFrame) -> pl.DataFrame:
 
 def _trained(examples: pl.DataFrame) -> set[str]:
     """The normalised answers of the trained Unknown facts."""
-    taught = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))["answer"]
-    return {normalise(answer) for answer in taught} - {""}
+    new_answers = examples.filter(pl.col("kind") == str(Kind.UNKNOWN))["answer"]
+    return {normalise(answer) for answer in new_answers} - {""}
 
 
-def _answers(responses: pl.DataFrame, asked: pl.DataFrame, grader: Grader) -> _Answers:
-    """The greedy answers to the questions of `asked`, facts in its order. Every fact has at least one."""
+def _answers(responses: pl.DataFrame, untrained: pl.DataFrame, grader: Grader) -> _Answers:
+    """The greedy answers to the questions of `untrained`, facts in its order. Every fact has at least one."""
     greedy = responses.filter(pl.col("form") == 0, pl.col("sample") == 0)
-    rows = asked.select("fact_id").with_row_index("fact").join(greedy, on="fact_id", maintain_order="left")
+    rows = untrained.select("fact_id").with_row_index("fact").join(greedy, on="fact_id", maintain_order="left")
     plain = {text: clean(text) for text in rows["text"].unique()}
     names = sorted(set(plain.values()))
     place = {name: i for i, name in enumerate(names)}

@@ -55,22 +55,22 @@ def reliability(knowledge_after: pl.DataFrame, responses: pl.DataFrame | None, t
     least one, under every prompt; reliability_held_out = the first, over held-out wordings. Raises FactsError where
     none of the trained facts was probed.
     """
-    known = knowledge_after.filter(pl.col("fact_id").is_in(list(trained)))
-    if known.is_empty():
+    knowledge = knowledge_after.filter(pl.col("fact_id").is_in(list(trained)))
+    if knowledge.is_empty():
         raise FactsError(f"none of the {len(trained)} trained facts was probed after training")
-    found = []
+    figures = []
     for grader in GRADERS:
-        mine = known.filter(pl.col("grader") == grader)
+        mine = knowledge.filter(pl.col("grader") == grader)
         p = mine["p_correct"].to_numpy()
         ids = mine["fact_id"].to_numpy()
         for name, values in (("", p), ("_any", p > 0), ("_highly", p == 1)):
-            found += _figure(f"reliability{name}", grader, values, ids)
+            figures += _figure(f"reliability{name}", grader, values, ids)
     if responses is not None:
-        asked = responses.filter(pl.col("fact_id").is_in(list(trained)), pl.col("form") > 0, pl.col("sample") == 0)
+        reworded = responses.filter(pl.col("fact_id").is_in(list(trained)), pl.col("form") > 0, pl.col("sample") == 0)
         for grader in GRADERS:
-            right = asked[f"matched_{grader}"].is_not_null().to_numpy()
-            found += _figure("reliability_held_out", grader, right, asked["fact_id"].to_numpy())
-    return found
+            right = reworded[f"matched_{grader}"].is_not_null().to_numpy()
+            figures += _figure("reliability_held_out", grader, right, reworded["fact_id"].to_numpy())
+    return figures
 
 
 def summary(shifts: pl.DataFrame, facts: pl.DataFrame, *, sham: pl.DataFrame | None = None) -> list[Figure]:
@@ -81,21 +81,21 @@ def summary(shifts: pl.DataFrame, facts: pl.DataFrame, *, sham: pl.DataFrame | N
     sham: Shift table of an adapter trained on HighlyKnown facts. With it sham_gain, sham_harm, and fact by fact
     gain_net_sham, harm_net_sham = ours - the sham's; both were asked under A, so chance in A is in both.
     """
-    found = []
+    figures = []
     for grader in GRADERS:
         mine = _moved(shifts, facts, grader)
         if mine.is_empty():
             continue
         for name in (*POSITIVE, *NEGATIVE, "positive", "negative"):
-            found += _column(name, grader, mine, name)
+            figures += _column(name, grader, mine, name)
         untrained = mine.filter(~pl.col("trained"))
-        found += _column("delta_p", grader, untrained, "delta_p")
+        figures += _column("delta_p", grader, untrained, "delta_p")
         for kinship in Kinship:
             fell = harm.harm_raw(stakes.from_shifts(untrained.filter(pl.col("kinship") == kinship), facts, grader))
-            found += [] if fell is None else [Figure(f"harm_raw_{kinship}", grader, *fell)]
+            figures += [] if fell is None else [Figure(f"harm_raw_{kinship}", grader, *fell)]
         if sham is not None:
-            found += _net(untrained, _moved(sham, facts, grader), grader)
-    return found
+            figures += _net(untrained, _moved(sham, facts, grader), grader)
+    return figures
 
 
 def _net(mine: pl.DataFrame, sham: pl.DataFrame, grader: Grader) -> list[Figure]:
@@ -137,14 +137,14 @@ def _moved(shifts: pl.DataFrame, facts: pl.DataFrame, grader: Grader) -> pl.Data
 
 def _kinship(facts: pl.DataFrame, trained: set[str]) -> pl.DataFrame:
     """[fact_id, kinship]: the nearest tie of each untrained fact to a trained one; null for the trained."""
-    taught = facts.filter(pl.col("fact_id").is_in(list(trained)))
+    trained_facts = facts.filter(pl.col("fact_id").is_in(list(trained)))
     kinship = pl.lit(str(Kinship.UNRELATED))
     for near, column in (  # the nearest comes last, and overrides
         (Kinship.SAME_RANGE, "range"),
         (Kinship.SAME_RELATION, "relation"),
         (Kinship.SAME_SUBJECT, "subject"),
     ):
-        shared = taught[column].drop_nulls().unique().to_list()
+        shared = trained_facts[column].drop_nulls().unique().to_list()
         kinship = pl.when(pl.col(column).is_in(shared)).then(pl.lit(str(near))).otherwise(kinship)
     mine = pl.col("fact_id").is_in(list(trained))
     return facts.select("fact_id", kinship=pl.when(~mine).then(kinship))
@@ -159,7 +159,7 @@ def _figure(name: str, grader: Grader, values: np.ndarray, clusters: np.ndarray)
     if len(values) == 0:
         return []
     if name == "delta_p":
-        found = stats.mean(values, clusters, unit="share", bounded=True)
+        estimate = stats.mean(values, clusters, unit="share", bounded=True)
     else:
-        found = (stats.difference if "_net" in name else stats.share)(values, clusters)
-    return [Figure(name, grader, *found)]
+        estimate = (stats.difference if "_net" in name else stats.share)(values, clusters)
+    return [Figure(name, grader, *estimate)]

@@ -1,6 +1,6 @@
 """The facts that an adapter was not trained on, and what it could have cost of each: what measure/harm.py counts.
 
-Knowledge tables of base and adapter, under the probe's prompts A and under fresh prompts B -> `Facts`.
+Knowledge tables of base and adapter, under the probe's prompts A and under fresh prompts B -> `Stakes`.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Draw(NamedTuple):
     """Of the adapter, under the same prompts; None = not asked."""
 
 
-class Facts(NamedTuple):
+class Stakes(NamedTuple):
     """The untrained facts under one grader; all arrays in one order, nan = not asked."""
 
     cluster: NDArray[np.str_]
@@ -47,7 +47,7 @@ class Facts(NamedTuple):
     fact_id: NDArray[np.str_]
     """(n,)"""
 
-    def only(self, rows: NDArray[np.bool_]) -> "Facts":
+    def only(self, rows: NDArray[np.bool_]) -> "Stakes":
         """These rows."""
         return self._replace(**{name: getattr(self, name)[rows] for name in self._fields})
 
@@ -59,7 +59,7 @@ def untrained(
     facts: pl.DataFrame,
     trained: set[str],
     grader: Grader,
-) -> Facts:
+) -> Stakes:
     """Knowledge tables and the fact table -> the facts that were not trained, under one grader."""
     mine = before.filter((pl.col("grader") == grader) & ~pl.col("fact_id").is_in(list(trained))).select("fact_id")
     relations = facts.select("fact_id", cluster=pl.coalesce("relation", "fact_id"))
@@ -75,10 +75,10 @@ def untrained(
         return joined["value"].fill_null(float("nan")).to_numpy()
 
     def columns(side: int, name: str) -> NDArray[np.float64]:
-        found = [column(draw[side], name) for draw in draws]
-        return np.stack(found, axis=1) if found else np.empty((mine.height, 0))
+        ranks = [column(draw[side], name) for draw in draws]
+        return np.stack(ranks, axis=1) if ranks else np.empty((mine.height, 0))
 
-    return Facts(
+    return Stakes(
         labels,
         column(before, "rank"),
         column(after, "rank"),
@@ -92,7 +92,7 @@ def untrained(
     )
 
 
-def from_shifts(shifts: pl.DataFrame, facts: pl.DataFrame, grader: Grader) -> Facts:
+def from_shifts(shifts: pl.DataFrame, facts: pl.DataFrame, grader: Grader) -> Stakes:
     """A Shift table -> the same, for the raw figures alone: nothing is known of refusals and fresh prompts."""
     mine = shifts.filter((pl.col("grader") == grader) & ~pl.col("trained"))
     ends = (mine.select("fact_id", "grader", category=side) for side in ("before", "after"))

@@ -122,7 +122,7 @@ def minus(first: Estimate, second: Estimate) -> Estimate | None:
     return first._replace(value=d, low=low, high=high, method="difference of two estimates (MOVER)")
 
 
-def over_seeds(found: Sequence[Estimate]) -> Estimate:
+def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
     """The mean of one figure over seeds, its interval over facts and seeds; n is the first's.
 
     The facts are the same for all seeds, so that their part of the uncertainty does not shrink with more seeds. Each
@@ -132,55 +132,23 @@ def over_seeds(found: Sequence[Estimate]) -> Estimate:
     """
     from scipy.stats import t
 
-    if not found:
+    if not estimates:
         raise ValueError("a mean over no seeds")
-    first, n_seeds = found[0], len(found)
+    first, n_seeds = estimates[0], len(estimates)
     if n_seeds == 1:
         return first
-    values = np.asarray([one.value for one in found], dtype=np.float64)
+    values = np.asarray([one.value for one in estimates], dtype=np.float64)
     point = _clean(float(values.mean()))
     seeds = float(t.ppf(0.975, n_seeds - 1) * values.std(ddof=1) / np.sqrt(n_seeds))
-    known = [
-        (one.value - one.low, one.high - one.value) for one in found if one.low is not None and one.high is not None
+    with_interval = [
+        (one.value - one.low, one.high - one.value) for one in estimates if one.low is not None and one.high is not None
     ]
-    below, above = np.asarray(known, dtype=np.float64).mean(axis=0) if known else (0.0, 0.0)
+    below, above = np.asarray(with_interval, dtype=np.float64).mean(axis=0) if with_interval else (0.0, 0.0)
     low, high = point - float(np.hypot(below, seeds)), point + float(np.hypot(above, seeds))
     if first.unit == "share" and abs(values).max() <= 1:
-        signed = any(one.value < 0 or (one.low or 0) < 0 for one in found)
+        signed = any(one.value < 0 or (one.low or 0) < 0 for one in estimates)
         low, high = max(low, -1.0 if signed else 0.0), min(high, 1.0)
     return first._replace(value=point, low=low, high=high, method=f"facts and {n_seeds} seeds")
-
-
-def mcnemar(n_lost: int, n_won: int) -> float:
-    """Exact two-sided p of McNemar's test: flips 1->0 against flips 0->1. 1.0 where nothing flipped."""
-    from scipy.stats import binomtest
-
-    if n_lost + n_won == 0:
-        return 1.0
-    return float(binomtest(n_lost, n_lost + n_won, 0.5).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.empty(len(p_values))
-    worst = 0.0
-    for rank, index in enumerate(order):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = worst
-    return [float(p) for p in adjusted]
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Benjamini and Hochberg's adjusted p-values (1995), in the order given: min over j >= i of p_j n/j."""
-    n = len(p_values)
-    order = np.argsort(p_values, kind="stable")[::-1]
-    adjusted = np.empty(n)
-    least = 1.0
-    for back, index in enumerate(order):
-        least = min(least, p_values[index] * n / (n - back))
-        adjusted[index] = least
-    return [float(p) for p in adjusted]
 
 
 def least_shown(n: int) -> float:
@@ -216,10 +184,10 @@ def _spread(table: Floats, clusters: Clusters | None) -> _Spread:
         index, counts = np.arange(n), np.ones(n)
     if n < 2:
         return _Spread(0.0, 1.0, 1)
-    held = counts / n
+    shares = counts / n
     sums = np.bincount(index, weights=table.mean(axis=1) - table.mean())
-    facts = float((sums**2 / (1 - held)).sum() / n**2)
-    df_facts = max(1.0, 1 / float((held**2).sum()) - 1)
+    facts = float((sums**2 / (1 - shares)).sum() / n**2)
+    df_facts = max(1.0, 1 / float((shares**2).sum()) - 1)
     draws = 0.0
     if n_draws > 1:
         noise = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()

@@ -18,7 +18,7 @@ from knowpack import store
 from knowpack.errors import ModelError
 from knowpack.model import public_name
 from knowpack.model.loaded import Loaded, one_line
-from knowpack.model.places import CONFIG, MADE_ON, WEIGHTS, adapter_folder
+from knowpack.model.locations import CONFIG, MADE_ON, WEIGHTS, adapter_folder
 
 LARGEST_SCALE = 1e4
 """alpha / rank above this is no setting but a fault: common ones are 0.5 to 64."""
@@ -81,9 +81,9 @@ def check_fits(loaded: Loaded, adapter: AdapterFiles) -> None:
                 f"the adapter {adapter.folder} does not fit {loaded.name}: its {path} takes {shape[-1]} inputs, "
                 f"the model {has}; it was made for {adapter.base_name}"
             )
-    said = other_base(loaded, adapter)
-    if said is not None:
-        warnings.warn(said, stacklevel=3)
+    message = other_base(loaded, adapter)
+    if message is not None:
+        warnings.warn(message, stacklevel=3)
 
 
 def other_base(loaded: Loaded, adapter: AdapterFiles) -> str | None:
@@ -96,13 +96,13 @@ def other_base(loaded: Loaded, adapter: AdapterFiles) -> str | None:
             f"the adapter {adapter.folder} was trained on weights {made_on}; {loaded.name} has {loaded.weights_hash} "
             "(another model, revision or dtype): what is measured holds for this pair only"
         )
-    given = adapter.base_name
+    trained_on = adapter.base_name
     called = (loaded.name, str(loaded.model.name_or_path), public_name.public(loaded.name))
     names = {_last(name) for name in called if name}
-    on_the_hub = given is not None and given.count("/") == 1 and not given.startswith((".", "/", "~"))
-    if given is None or not on_the_hub or not names or _last(given) in names:
+    on_the_hub = trained_on is not None and trained_on.count("/") == 1 and not trained_on.startswith((".", "/", "~"))
+    if trained_on is None or not on_the_hub or not names or _last(trained_on) in names:
         return None  # folders are called anything
-    return f"the adapter {adapter.folder} was made for {given}, and is put on {loaded.name}: is that its base?"
+    return f"the adapter {adapter.folder} was made for {trained_on}, and is put on {loaded.name}: is that its base?"
 
 
 def write_made_on(folder: Path, loaded: Loaded) -> None:
@@ -116,8 +116,8 @@ def _made_on(folder: Path) -> str | None:
         made_on = json.loads((folder / MADE_ON).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    known = made_on.get("base_weights_hash") if isinstance(made_on, dict) else None
-    return known if isinstance(known, str) else None
+    digest = made_on.get("base_weights_hash") if isinstance(made_on, dict) else None
+    return digest if isinstance(digest, str) else None
 
 
 def _last(name: str) -> str:

@@ -40,7 +40,7 @@ LONGEST = 1_000_000  # letters of a rendering, and of a template
 TRIAL = {"letters": LONGEST, "seconds": 5, "bytes": 1 << 30}
 PATIENCE_SECONDS = 60.0  # for the trial by the clock: a busy machine, or one without limits on a process
 
-_ASKED, _ANSWERED = "\u2063KNOWPACK ASKS\u2063", "\u2063KNOWPACK ANSWERS\u2063"
+_QUESTION, _ANSWER = "\u2063KNOWPACK ASKS\u2063", "\u2063KNOWPACK ANSWERS\u2063"
 _OPEN_THOUGHT = re.compile(r"([<\[◁])((?:\w+:)?(?:think|thinking|thoughts?|reason|reasoning)[>\]▷])(\s*)$", re.I)
 _CLOSED_THOUGHT = re.compile(r"[<\[◁]/(?:\w+:)?(?:think|thinking|thoughts?|reason|reasoning)[>\]▷]\s*$", re.I)
 _THOUGHTS = re.compile(r"[<\[◁]/?(?:\w+:)?think|reasoning_content|<\|channel\|>", re.I)
@@ -77,22 +77,22 @@ class Chat:
         self._variables = {**self.switches, **(given or {}), "chat_template": template, "tokenize": False}
         self._system_apart: bool | None = None
         """Whether the template has a place for the system's turn; None: not asked yet."""
-        user = [{"role": "user", "content": _ASKED}]
-        opened = self._render(user, is_open=True)
-        if opened != self._render(user, is_open=True):
+        user = [{"role": "user", "content": _QUESTION}]
+        opening = self._render(user, is_open=True)
+        if opening != self._render(user, is_open=True):
             raise ModelError(_unusable("it renders the same turns in two ways"))
-        before, found, after = self._render([*user, _turn("assistant", _ANSWERED)]).partition(_ANSWERED)
-        again = self._render([*user, _turn("assistant", _ANSWERED), *user]).partition(_ANSWERED)[2]
-        self.closings = (after, again.partition(_ASKED)[0])
+        before, mark, after = self._render([*user, _turn("assistant", _ANSWER)]).partition(_ANSWER)
+        again = self._render([*user, _turn("assistant", _ANSWER), *user]).partition(_ANSWER)[2]
+        self.closings = (after, again.partition(_QUESTION)[0])
         """What follows an answer: at the end, and before another question."""
-        gap = before[len(opened) :] if found and before.startswith(opened) else ""
+        gap = before[len(opening) :] if mark and before.startswith(opening) else ""
         thinks = _THOUGHTS.search(gap) is not None
         self.lead = "" if thinks else gap
         """What an answer begins with: white space, mostly."""
-        self.added = gap if thinks else _closed_thought(opened)
+        self.added = gap if thinks else _closed_thought(opening)
         """What stands between the template's opening of the assistant's turn and the answer: an empty thought."""
         self.may_think = bool(
-            _THOUGHTS.search(template) and not (self.switches or self.added or _CLOSED_THOUGHT.search(opened))
+            _THOUGHTS.search(template) and not (self.switches or self.added or _CLOSED_THOUGHT.search(opening))
         )
         """Whether answers may begin with thoughts, whatever is done here."""
 
@@ -180,12 +180,12 @@ def _turn(role: str, content: str) -> Message:
     return {"role": role, "content": content}
 
 
-def _closed_thought(opened: str) -> str:
-    """What closes a thought that the template has opened: an empty block, as DeepSeek-R1 and Qwen3 write it."""
-    found = _OPEN_THOUGHT.search(opened)
-    if found is None:
+def _closed_thought(opening: str) -> str:
+    """What closes a thought that the template has opening: an empty block, as DeepSeek-R1 and Qwen3 write it."""
+    match = _OPEN_THOUGHT.search(opening)
+    if match is None:
         return ""
-    return ("\n" if "\n" in found[3] else "\n\n") + f"{found[1]}/{found[2]}\n\n"
+    return ("\n" if "\n" in match[3] else "\n\n") + f"{match[1]}/{match[2]}\n\n"
 
 
 def _unusable(why: str) -> str:
@@ -199,12 +199,12 @@ def _try(template: str) -> None:
         raise ModelError(_unusable(f"it has {len(template):,} letters"))
     user, assistant, system = (_turn(role, "What is it?") for role in ("user", "assistant", "system"))
     chats = [[user], [system, user], [system, *[user, assistant] * 4, user], [user, assistant]]
-    asked = json.dumps({**TRIAL, "template": template, "chats": chats})
+    trial = json.dumps({**TRIAL, "template": template, "chats": chats})
     script = Path(__file__).with_name("trial_rendering.py")
     try:
         done = subprocess.run(
             [sys.executable, "-P", str(script)],
-            input=asked,
+            input=trial,
             text=True,
             capture_output=True,
             timeout=PATIENCE_SECONDS,

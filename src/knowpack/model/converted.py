@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from knowpack import store
 from knowpack.errors import StoreError
-from knowpack.model.remembered import cache_dir, hash_once
+from knowpack.model.hash_cache import cache_dir, hash_once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -33,13 +33,13 @@ ALWAYS = {
 def left_out(model: "PreTrainedModel") -> dict[str, object]:
     """Setting -> value, as the generation config has them; those that would change nothing are not named."""
     config = getattr(model, "generation_config", None)
-    found: dict[str, object] = {}
+    settings: dict[str, object] = {}
     if getattr(config, "do_sample", None):
-        found = {"do_sample": True, **_unlike(config, SAMPLING)}
-    return found | _unlike(config, ALWAYS)
+        settings = {"do_sample": True, **_unlike(config, SAMPLING)}
+    return settings | _unlike(config, ALWAYS)
 
 
-def said(settings: dict[str, object], name: str) -> str:
+def message_about(settings: dict[str, object], name: str) -> str:
     """One line about them."""
     named = ", ".join(f"{key}={value}" for key, value in settings.items())
     return f"answers are greedy: the generation config of {name} asks for {named[:200]}, which is not done"

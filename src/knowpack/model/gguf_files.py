@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from knowpack.errors import ModelError, one_line
-from knowpack.model.remembered import hash_once
+from knowpack.model.hash_cache import hash_once
 
 MAGIC = b"GGUF"
 
@@ -110,9 +110,9 @@ def _checked(path: Path) -> Gguf:
         import gguf  # noqa: F401
     except ImportError:
         raise ModelError(f"{path} is a GGUF file; reading it needs: pip install 'knowpack[gguf]'") from None
-    found = Gguf(path)
-    quantization(found)
-    return found
+    file = Gguf(path)
+    quantization(file)
+    return file
 
 
 def _whole(path: Path) -> str:
@@ -123,8 +123,8 @@ def _whole(path: Path) -> str:
         reader = GGUFReader(str(path))
         ends = [int(tensor.data_offset) + int(tensor.n_bytes) for tensor in reader.tensors]
     except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path} cannot be read to its end (truncated?): {said}; fetch it again") from None
+        message = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path} cannot be read to its end (truncated?): {message}; fetch it again") from None
     if not ends or max(ends) > path.stat().st_size:
         raise ModelError(f"{path} is truncated: {path.stat().st_size} bytes, its tensors need {max(ends, default=0)}")
     if "tokenizer.ggml.tokens" not in reader.fields:

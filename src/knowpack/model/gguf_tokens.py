@@ -41,7 +41,7 @@ def of_its_file(tokenizer: "PreTrainedTokenizerBase", file: Path) -> "PreTrained
         one["ids"] = [moved.get(number, number) for number in one["ids"]]
     there = {one["content"] for one in kept}
     named = {name: str(token) for name in NAMED if str(token := getattr(tokenizer, name)) in there}
-    found: PreTrainedTokenizerBase = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    result: PreTrainedTokenizerBase = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=Tokenizer.from_str(json.dumps(written)), chat_template=tokenizer.chat_template, **named
     )
-    return found
+    return result

@@ -27,10 +27,10 @@ def logits_on(model: torch.nn.Module, ids: Tensor) -> Tensor:
     training = model.training
     model.train(False)
     try:
-        found: Tensor = model(input_ids=ids, use_cache=False).logits.float()
+        logits: Tensor = model(input_ids=ids, use_cache=False).logits.float()
     finally:
         model.train(training)
-    return found
+    return logits
 
 
 def largest_change(base: Tensor, tuned: Tensor, name: str) -> float:

@@ -19,12 +19,12 @@ from knowpack.errors import ModelError
 from knowpack.model import generation, gguf_files
 from knowpack.model.converted import converted
 from knowpack.model.gguf_tokens import of_its_file
+from knowpack.model.hash_cache import hash_once
 from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
+from knowpack.model.locations import source_of
 from knowpack.model.memory import keep_freed
 from knowpack.model.merge import merge_for_good
-from knowpack.model.places import source_of
 from knowpack.model.precision import computed_in
-from knowpack.model.remembered import hash_once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -51,7 +51,7 @@ def load(config: ModelConfig) -> Loaded:
             "they do not belong together"
         )
     if unused := generation.left_out(model):
-        warnings.warn(generation.said(unused, config.name), stacklevel=2)
+        warnings.warn(generation.message_about(unused, config.name), stacklevel=2)
     if config.adapter is None:
         return loaded
     return merge_for_good(loaded, config.adapter)
@@ -70,11 +70,11 @@ def _device(name: str) -> torch.device:
 
 def _dequantized(gguf: gguf_files.Gguf, config: ModelConfig) -> tuple[str, str | None]:
     """Source and file for transformers: the cache's folder; the GGUF file itself where that cannot be written."""
-    whole = config.model_copy(update={"dtype": "float32"})  # 4-bit weights times their scale need all bits
+    float32 = config.model_copy(update={"dtype": "float32"})  # 4-bit weights times their scale need all bits
     folder = converted(
         gguf.path,
         lambda: tokenizer_of(gguf.source, gguf.file, config),
-        lambda: _read(gguf.source, gguf.file, whole, torch.device("cpu")),
+        lambda: _read(gguf.source, gguf.file, float32, torch.device("cpu")),
     )
     return (gguf.source, gguf.file) if folder is None else (str(folder), None)
 
@@ -109,8 +109,8 @@ def tokenizer_of(source: str, gguf_file: str | None, config: ModelConfig) -> "Pr
         raise ModelError(f"no tokenizer for {config.name}: {one_line(error)}") from None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    found: PreTrainedTokenizerBase = tokenizer
-    return found
+    result: PreTrainedTokenizerBase = tokenizer
+    return result
 
 
 def _model(source: str, gguf_file: str | None, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
@@ -135,11 +135,11 @@ def _read(source: str, gguf_file: str | None, config: ModelConfig, device: torch
     from transformers import AutoModelForCausalLM
 
     model: PreTrainedModel
-    found: dict[str, set[str]]
+    report: dict[str, set[str]]
     names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     auto: torch.dtype | str = torch.float32 if device.type == "cpu" else "auto"
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
+        model, report = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
             source,
             revision=config.revision,
             dtype=names.get(config.dtype, auto),
@@ -150,13 +150,13 @@ def _read(source: str, gguf_file: str | None, config: ModelConfig, device: torch
         )
     except Exception as error:  # a config can make any class of transformers raise anything
         raise ModelError(f"cannot load {config.name}: {one_line(error)}") from None
-    missing = sorted(found["missing_keys"])
+    missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
             f"{config.name} lacks {len(missing)} tensors that its config asks for, for example {missing[0]}: "
             "the file is not whole, or the config is another model's"
         )
-    unused = sorted(found["unexpected_keys"])
+    unused = sorted(report["unexpected_keys"])
     if unused:
         warnings.warn(
             f"{config.name} has {len(unused)} tensors that its config does not use, for example {unused[0]}",

@@ -91,10 +91,10 @@ def weights_hash(model: torch.nn.Module) -> str:
     names = sorted(tensors)
     with ThreadPoolExecutor(4) as threads:  # hashing leaves Python's lock
         digests = list(threads.map(lambda name: tensor_hash(tensors[name]), names))
-    whole = hashlib.blake2b(digest_size=8)
+    digest_of_all = hashlib.blake2b(digest_size=8)
     for name, digest in zip(names, digests, strict=True):
-        whole.update(name.encode() + b"\0" + digest)
-    return whole.hexdigest()
+        digest_of_all.update(name.encode() + b"\0" + digest)
+    return digest_of_all.hexdigest()
 
 
 def check_finite(model: torch.nn.Module, name: str) -> None:

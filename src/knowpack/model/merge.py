@@ -219,8 +219,8 @@ def _plain(key: str) -> str:
 
 def _trained_tokens(files: AdapterFiles) -> list[int]:
     """Tokens whose embeddings the adapter holds: only rows with them show its effect."""
-    given = files.settings.get("trainable_token_indices")
-    lists = given.values() if isinstance(given, dict) else [given]
+    indices = files.settings.get("trainable_token_indices")
+    lists = indices.values() if isinstance(indices, dict) else [indices]
     return [token for one in lists if isinstance(one, list) for token in one if isinstance(token, int)]
 
 

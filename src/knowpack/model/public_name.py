@@ -31,24 +31,29 @@ def hub_id(name: str) -> str | None:
         repo, colon, file = name.partition(":")
         plain = repo if colon and file.lower().endswith(".gguf") else name
         return plain if _is_id(plain) else None
-    if (kept := CACHED.search(str(path.absolute()))) is not None:
-        return f"{kept['owner']}/{kept['model']}"
+    if (cached := CACHED.search(str(path.absolute()))) is not None:
+        return f"{cached['owner']}/{cached['model']}"
     try:
-        told = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    given = told.get("_name_or_path") if isinstance(told, dict) else None
-    known = isinstance(given, str) and given.count("/") == 1 and _is_id(given) and not Path(given).exists()
-    return str(given) if known else None
+    name_or_path = config.get("_name_or_path") if isinstance(config, dict) else None
+    known = (
+        isinstance(name_or_path, str)
+        and name_or_path.count("/") == 1
+        and _is_id(name_or_path)
+        and not Path(name_or_path).exists()
+    )
+    return str(name_or_path) if known else None
 
 
 def public(name: str) -> str:
     """The hub's name, else the name of the folder or file alone; as peft writes it into an adapter's config."""
     if name.startswith(SERVED):
         return name.partition("#")[2]
-    found = hub_id(name)
-    if found is not None or not name or (name == "lab" and not Path(name).exists()):
-        return found or name
+    hub_name = hub_id(name)
+    if hub_name is not None or not name or (name == "lab" and not Path(name).exists()):
+        return hub_name or name
     from knowpack.lab import files
 
     if Path(name).absolute() == files.model_dir().absolute():
@@ -67,11 +72,11 @@ def licence(name: str) -> str | None:
     from huggingface_hub import metadata_load
 
     try:
-        told = metadata_load(card)
+        data = metadata_load(card)
     except Exception:  # any YAML stands there; a card is no reason to stop
         return None
-    found = told.get("license") if isinstance(told, dict) else None
-    return found if isinstance(found, str) and found.isprintable() else None
+    value = data.get("license") if isinstance(data, dict) else None
+    return value if isinstance(value, str) and value.isprintable() else None
 
 
 def command(text: str) -> str:
@@ -87,7 +92,7 @@ def without_paths(text: str, *, whole: bool = False) -> str:
     if whole:
         before, sign, path = text.rpartition("=")
         return before + sign + (public(path) if _is_rooted(path) else path)
-    return ROOTED.sub(lambda found: found[1], text)
+    return ROOTED.sub(lambda match: match[1], text)
 
 
 def _is_rooted(text: str) -> bool:
@@ -109,6 +114,6 @@ def _card(name: str) -> Path | None:
         return path / "README.md" if (path / "README.md").is_file() else None
     from huggingface_hub import try_to_load_from_cache
 
-    found = hub_id(name)
-    kept = None if found is None else try_to_load_from_cache(found, "README.md")
-    return Path(kept) if isinstance(kept, str) else None
+    hub_name = hub_id(name)
+    cached = None if hub_name is None else try_to_load_from_cache(hub_name, "README.md")
+    return Path(cached) if isinstance(cached, str) else None

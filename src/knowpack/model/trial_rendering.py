@@ -32,26 +32,26 @@ class Generation(Extension):
 
 def main() -> int:
     """Render all chats, each open and closed."""
-    asked = json.load(sys.stdin)
+    trial = json.load(sys.stdin)
     try:
         import resource
     except ImportError:  # not a Unix
         pass
     else:
-        resource.setrlimit(resource.RLIMIT_AS, (asked["bytes"], asked["bytes"]))
-        resource.setrlimit(resource.RLIMIT_CPU, (asked["seconds"], asked["seconds"]))
+        resource.setrlimit(resource.RLIMIT_AS, (trial["bytes"], trial["bytes"]))
+        resource.setrlimit(resource.RLIMIT_CPU, (trial["seconds"], trial["seconds"]))
     try:
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[Generation, LoopControlExtension]
         )
         environment.globals |= {"raise_exception": _raise, "strftime_now": str}
-        template = environment.from_string(asked["template"])
-        for chat in asked["chats"]:
+        template = environment.from_string(trial["template"])
+        for chat in trial["chats"]:
             for is_open in (True, False):
                 n = 0
                 for piece in template.generate(messages=chat, add_generation_prompt=is_open, **TOKENS):
                     n += len(piece)
-                    if n > asked["letters"]:
+                    if n > trial["letters"]:
                         return TOO_MUCH
     except MemoryError:
         return TOO_MUCH

@@ -13,7 +13,7 @@ from knowpack import store
 from knowpack.config import KeepRecipe
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
-from knowpack.pack.earlier import shaped
+from knowpack.pack.earlier_adapter import shaped
 from knowpack.pack.request import HELD_OUT
 from knowpack.pack.trial import Attempt, Trial, attempt
 from knowpack.progress import Progress
@@ -24,7 +24,7 @@ from knowpack.train.contexts import Contexts
 from knowpack.train.mix import paraphrases
 
 
-class Told(NamedTuple):
+class Material(NamedTuple):
     """What an attempt is trained on."""
 
     examples: pl.DataFrame
@@ -41,33 +41,33 @@ def attempts(trial: Trial, progress: Progress) -> list[Attempt]:
     config, start = anew, None
     if onto is not None:
         config, start = _going_on(trial, anew), onto.folder
-    told = _told(trial, config)
-    asked = cache(partial(_asked, trial, told, config, progress))
-    found: list[Attempt] = []
+    material = _material(trial, config)
+    replay = cache(partial(_base_replay, trial, material, config, progress))
+    result: list[Attempt] = []
     for index in range(request.n_attempts):
-        key = [config.model_dump(mode="json"), request.seed, store.hash_table(told.examples)]
+        key = [config.model_dump(mode="json"), request.seed, store.hash_table(material.examples)]
         key += [onto.key] if onto is not None and start is not None else []
         folder = request.out / "attempts" / f"{index:02d}-{store.hash_of(key)}"
-        found.append(attempt(trial, told.examples, config, folder, asked, progress, start))
-        harm = found[-1].harm
+        result.append(attempt(trial, material.examples, config, folder, replay, progress, start))
+        harm = result[-1].harm
         over = {} if harm is None else limits.excess(harm, request.budget, request.reliability)
         if not over:
             break
         config = anew if start is not None else recipes.after_a_miss(config, over)
         start = None
-    return found
+    return result
 
 
-def _asked(trial: Trial, told: Told, config: KeepRecipe, progress: Progress) -> Replay:
+def _base_replay(trial: Trial, material: Material, config: KeepRecipe, progress: Progress) -> Replay:
     """What the base says to the replay prompts: asked once for all attempts, and by none that is trained already."""
     base, contexts = trial.base, Contexts(trial.base.by_ids.prompter, trial.contexts)
-    seed, back = trial.request.seed, told.taken_back
-    return build(base.loaded, told.questions, contexts, config, seed, everywhere=back, progress=progress)
+    seed, back = trial.request.seed, material.taken_back
+    return build(base.loaded, material.questions, contexts, config, seed, everywhere=back, progress=progress)
 
 
 def _anew(trial: Trial) -> KeepRecipe:
     """For all facts together, from nothing."""
-    facts, model, loaded = trial.changes.held, trial.request.model.name, trial.base.loaded
+    facts, model, loaded = trial.changes.packed, trial.request.model.name, trial.base.loaded
     n_bits = plan.bits(*trial.base.by_ids, facts)
     per_rank = target_modules.n_parameters(loaded.model, recipes.for_model(model, 1, facts.height))
     return recipes.for_model(model, plan.rank_for(n_bits, per_rank), facts.height)
@@ -84,16 +84,16 @@ def _going_on(trial: Trial, anew: KeepRecipe) -> KeepRecipe:
     return shaped(recipes.to_go_on(anew, request.model.name, n_changed), onto, n_layers)
 
 
-def _told(trial: Trial, config: KeepRecipe) -> Told:
+def _material(trial: Trial, config: KeepRecipe) -> Material:
     """New and earlier facts to learn; the questions to hold, those of facts taken back before the others."""
     changes = trial.changes
-    prompts = replay_prompts.prompts(trial.split.replay, changes.held, config, trial.request.seed)
+    prompts = replay_prompts.prompts(trial.split.replay, changes.packed, config, trial.request.seed)
     removed = changes.removed.select("fact_id", "question")
     reworded = paraphrases(changes.removed, HELD_OUT).select("fact_id", "question")
     back = pl.concat([removed, reworded]).select("fact_id", why=pl.lit("taken_back"), question="question")
     back = back.unique("question", maintain_order=True)
     replayed = replay_prompts.as_examples(pl.concat([back, prompts]))
     short = config.short_forms
-    examples = plan.examples(changes.held, HELD_OUT, replayed, known=changes.known, short_forms=short)
+    examples = plan.examples(changes.packed, HELD_OUT, replayed, known=changes.known, short_forms=short)
     assert examples.filter(pl.col("kind") == str(Kind.REPLAY)).height == back.height + prompts.height
-    return Told(examples, prompts["question"].to_list(), back["question"].to_list())
+    return Material(examples, prompts["question"].to_list(), back["question"].to_list())

@@ -48,8 +48,8 @@ class Harm:
 
     def as_json(self) -> dict[str, object]:
         """Name -> value, low, high, n, ...; null where not measured."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: None if one is None else one._asdict() for name, one in found.items()}
+        estimates = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: None if one is None else one._asdict() for name, one in estimates.items()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Mapping[str, object] | None]) -> "Harm":
@@ -109,25 +109,29 @@ def verdicts(harm: Harm, budget: Budget, reliability: float) -> list[Verdict]:
     return [learned(harm.reliability, reliability), *current(harm, reliability), *judged(figures, budget)]
 
 
-def learned(found: Estimate, wanted: float) -> Verdict:
+def learned(estimate: Estimate, wanted: float) -> Verdict:
     """Reliability is a count over all trained facts, not a sample of them, and is judged as it is."""
-    state: State = "met" if found.value >= wanted - 1e-9 else "not met"
-    return Verdict("reliability", wanted, state, found, f"{found.value:.6f} of the answers to {found.n} facts right")
+    state: State = "met" if estimate.value >= wanted - 1e-9 else "not met"
+    return Verdict(
+        "reliability", wanted, state, estimate, f"{estimate.value:.6f} of the answers to {estimate.n} facts right"
+    )
 
 
 def current(harm: Harm, reliability: float) -> list[Verdict]:
     """What was packed before is to hold as the new facts do; what was wrong or taken back may be left as often as a
     new fact may be missed. Counts over all such facts, judged as they are."""
-    found = []
+    verdicts = []
     if harm.earlier is not None:
         why = f"{harm.earlier.value:.6f} of {harm.earlier.n} answers"
-        found.append(learned(harm.earlier, reliability)._replace(name="earlier", why=why))
+        verdicts.append(learned(harm.earlier, reliability)._replace(name="earlier", why=why))
     for name in LEFT:
         left = getattr(harm, name)
         if left is not None:
             state: State = "met" if left.value <= 1 - reliability + 1e-9 else "not met"
-            found.append(Verdict(name, round(1 - reliability, 9), state, left, f"{left.value:.6f} of {left.n} answers"))
-    return found
+            verdicts.append(
+                Verdict(name, round(1 - reliability, 9), state, left, f"{left.value:.6f} of {left.n} answers")
+            )
+    return verdicts
 
 
 def judged(figures: Mapping[str, Estimate | None], budget: Budget) -> list[Verdict]:
@@ -135,17 +139,17 @@ def judged(figures: Mapping[str, Estimate | None], budget: Budget) -> list[Verdi
 
     figures: by the names of measure/harm.py; what is absent or None was not measured.
     """
-    found = []
+    verdicts = []
     for name, figure in MEASURED_BY.items():
         limit = getattr(budget, name)
         if limit is not None:
-            found.append(_judged(name, limit, figures.get(figure)))
-    return found
+            verdicts.append(_judged(name, limit, figures.get(figure)))
+    return verdicts
 
 
-def overall(found: Sequence[Verdict]) -> State:
+def overall(verdicts: Sequence[Verdict]) -> State:
     """One word for all limits: met where all are, not met where one is not, else not measured."""
-    states = {one.verdict for one in found}
+    states = {one.verdict for one in verdicts}
     if "not met" in states:
         return "not met"
     return "not measured" if "not measured" in states or not states else "met"
@@ -177,7 +181,7 @@ def excess(harm: Harm, budget: Budget, reliability: float) -> Mapping[str, float
         if left is not None:
             over[name] = left.value - (1 - reliability)
     for name, figure in MEASURED_BY.items():
-        limit, found = getattr(budget, name), getattr(harm, figure)
-        if limit is not None and found is not None:
-            over[name] = found.value - limit
+        limit, estimate = getattr(budget, name), getattr(harm, figure)
+        if limit is not None and estimate is not None:
+            over[name] = estimate.value - limit
     return {name: value for name, value in over.items() if value > 1e-9}

@@ -88,14 +88,14 @@ def largest(table: pl.DataFrame) -> pl.DataFrame:
     """[rank, d99, d99_bits_per_parameter, safe_d99, safe_d99_bits_per_parameter]; null where no load was held."""
     plain = table.filter(~pl.col("kept") & (pl.col("recall") >= RECALL))
     safe = table.filter(pl.col("kept") & pl.col("within_budget") & (pl.col("recall") >= RECALL))
-    found = table.select("rank").unique(maintain_order=True)
+    ranks = table.select("rank").unique(maintain_order=True)
     for name, rows in (("d99", plain), ("safe_d99", safe)):
         top = rows.sort("n_facts").group_by("rank", maintain_order=True).last()
         top = top.select(
             "rank", pl.col("n_facts").alias(name), pl.col("bits_per_parameter").alias(f"{name}_bits_per_parameter")
         )
-        found = found.join(top, on="rank", how="left", maintain_order="left")
-    return found
+        ranks = ranks.join(top, on="rank", how="left", maintain_order="left")
+    return ranks
 
 
 def _check_loads(n: int, n_facts: int) -> None:
@@ -113,13 +113,13 @@ def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> p
     answers = probe(trial.base.asker, some, trial.shots, trial.base.prompter, trial.config.probe, progress=progress)
     known = knowledge_map(answers.collect())
     unknown = known.filter((pl.col("grader") == "default") & (pl.col("category") == str(Category.UNKNOWN)))
-    found = some.filter(pl.col("fact_id").is_in(unknown["fact_id"].to_list())).head(n)
-    if found.height < n:
+    chosen = some.filter(pl.col("fact_id").is_in(unknown["fact_id"].to_list())).head(n)
+    if chosen.height < n:
         raise FactsError(
-            f"a load of {n} needs as many facts unknown to the base, there are {found.height}; give smaller --loads "
+            f"a load of {n} needs as many facts unknown to the base, there are {chosen.height}; give smaller --loads "
             "or a larger table with --known"
         )
-    return found
+    return chosen
 
 
 def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Progress) -> Cell:
@@ -137,11 +137,11 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     prompts = replay_prompts.as_examples(replay_prompts.prompts(left, facts, config, request.seed))
     contexts = Contexts(base.by_ids.prompter, trial.contexts)
     questions = prompts["question"].to_list()
-    asked = partial(build, base.loaded, questions, contexts, config, request.seed, progress=progress)
+    replay = partial(build, base.loaded, questions, contexts, config, request.seed, progress=progress)
     folder = request.out / "cells" / f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
-    told = plan.examples(facts, HELD_OUT, prompts, short_forms=config.short_forms)
-    made = attempt(mine, told, config, folder, asked, progress)
-    harm = made.harm
+    examples = plan.examples(facts, HELD_OUT, prompts, short_forms=config.short_forms)
+    trained = attempt(mine, examples, config, folder, replay, progress)
+    harm = trained.harm
     assert harm is not None, "each cell is validated"
     over = limits.excess(harm, request.budget, RECALL)
     lost, refused = harm.known_lost_net, harm.refusals_lost_net

@@ -12,10 +12,10 @@ from knowpack import records
 from knowpack.errors import FactsError
 from knowpack.facts import sources
 from knowpack.pack import overlap
-from knowpack.pack.earlier import Earlier, open_earlier
+from knowpack.pack.earlier_adapter import EarlierAdapter, open_earlier
 from knowpack.pack.plan import touching
+from knowpack.pack.problems import PACKED, Problem, checked_facts
 from knowpack.pack.request import HELD_OUT, NONE, Request, check, known_of
-from knowpack.pack.screen import PACKED, Problem, screened
 from knowpack.records import Fact, rows, table
 
 SHOWN = 3  # facts in an error
@@ -35,7 +35,7 @@ class Changes:
     """Of a new fact: the answers that were packed earlier and are wrong now."""
     problems: list[Problem]
     """What was left out."""
-    onto: Earlier | None = None
+    onto: EarlierAdapter | None = None
     known: pl.DataFrame = field(default_factory=lambda: _none())
     """Of the new table, what the base answers already: trained along, or else it would be lost; counted apart."""
 
@@ -48,43 +48,43 @@ class Changes:
         return self.removed.height - len(self.removed_earlier)
 
     @property
-    def held(self) -> pl.DataFrame:
+    def packed(self) -> pl.DataFrame:
         """What the adapter is to answer."""
         return pl.concat([self.new, self.earlier])
 
     @property
     def touched(self) -> pl.DataFrame:
         """What is neither replayed nor measured as untrained."""
-        return pl.concat([self.held, self.removed])
+        return pl.concat([self.packed, self.removed])
 
 
-def changes(request: Request) -> Changes:
+def read_changes(request: Request) -> Changes:
     """Read and compare all tables. Raises FactsError that names what cannot be packed, or that says that the facts to
     keep are too few; or ConfigError."""
-    found = _of_tables(request)
+    result = _of_tables(request)
     if known_of(request) not in (NONE, *sources.SOURCES):
         known = sources.load(known_of(request))
         if known.height <= SMALL:
-            touching(known, found.touched)
-    return found
+            touching(known, result.touched)
+    return result
 
 
 def _of_tables(request: Request) -> Changes:
     check(request)
-    facts, problems = screened(request) if request.facts else (_none(), [])
+    facts, problems = checked_facts(request) if request.facts else (_none(), [])
     if request.onto is None:
         return Changes(facts, _none(), _none(), {}, problems)
     onto = open_earlier(request.onto, request.earlier)
     removed = _removed(request.remove, onto) if request.remove else _none()
-    kept = onto.facts.join(removed, on="fact_id", how="anti", maintain_order="left")
-    found = _compared(facts, kept, removed, problems, onto)
-    packed_again = overlap.ids(found.held, onto.taken_back) | set(removed["fact_id"])
+    remaining = onto.facts.join(removed, on="fact_id", how="anti", maintain_order="left")
+    result = _compared(facts, remaining, removed, problems, onto)
+    packed_again = overlap.ids(result.packed, onto.taken_back) | set(removed["fact_id"])
     before = onto.taken_back.filter(~pl.col("fact_id").is_in(list(packed_again)))
-    return replace(found, removed=pl.concat([removed, before]), removed_earlier=frozenset(before["fact_id"]))
+    return replace(result, removed=pl.concat([removed, before]), removed_earlier=frozenset(before["fact_id"]))
 
 
 def _compared(
-    facts: pl.DataFrame, kept: pl.DataFrame, removed: pl.DataFrame, problems: list[Problem], onto: Earlier
+    facts: pl.DataFrame, remaining: pl.DataFrame, removed: pl.DataFrame, problems: list[Problem], onto: EarlierAdapter
 ) -> Changes:
     """The new table against what is in the adapter: repeats are left out, contradictions replace."""
     back = sorted({pair.fact.question for pair in overlap.pairs(facts, removed)})
@@ -92,7 +92,7 @@ def _compared(
         raise FactsError(f"{len(back)} facts are to be packed and taken back at once ({back[0]!r}); give each once")
     repeated: dict[str, Problem] = {}
     replaced: dict[str, list[Fact]] = {}
-    for pair in overlap.pairs(facts, kept):
+    for pair in overlap.pairs(facts, remaining):
         if pair.agree:
             detail = f"{pair.fact.question!r}: {pair.fact.answers[0]!r}"
             repeated[pair.fact.fact_id] = Problem(PACKED, pair.fact.fact_id, detail)
@@ -107,7 +107,7 @@ def _compared(
     }
     return Changes(
         table([one for one in new if one.fact_id not in repeated], Fact),
-        kept.filter(~pl.col("fact_id").is_in(list(gone))),
+        remaining.filter(~pl.col("fact_id").is_in(list(gone))),
         removed,
         answers,
         [*problems, *repeated.values()],
@@ -121,20 +121,20 @@ def _with_wordings(fact: Fact, old: list[Fact]) -> Fact:
         return fact
     n_held_out = HELD_OUT if len(fact.paraphrases) >= HELD_OUT else 0  # else the old wordings have some to hold out
     trained = [text for one in old for text in (one.question, *one.paraphrases[: len(one.paraphrases) - n_held_out])]
-    told = {fact.question, *fact.paraphrases}
-    more = [text for text in dict.fromkeys(trained) if text not in told]
+    known_wordings = {fact.question, *fact.paraphrases}
+    more = [text for text in dict.fromkeys(trained) if text not in known_wordings]
     return Fact(**{name: getattr(fact, name) for name in fact.__slots__} | {"paraphrases": (*more, *fact.paraphrases)})
 
 
-def _removed(path: str, onto: Earlier) -> pl.DataFrame:
+def _removed(path: str, onto: EarlierAdapter) -> pl.DataFrame:
     """The facts of the adapter that a table names, by their questions. Raises FactsError for others."""
     named = sources.load(path, contradictions="keep")
-    found = list(overlap.pairs(named, onto.facts))
-    strange = named.filter(~pl.col("fact_id").is_in([pair.fact.fact_id for pair in found]))
+    pairs = list(overlap.pairs(named, onto.facts))
+    strange = named.filter(~pl.col("fact_id").is_in([pair.fact.fact_id for pair in pairs]))
     if strange.height:
-        shown = ", ".join(repr(question) for question in strange["question"].head(SHOWN))
-        raise FactsError(f"{path}: {strange.height} facts are not in the adapter {onto.folder}: {shown}")
-    removed = onto.facts.filter(pl.col("fact_id").is_in([pair.other.fact_id for pair in found]))
+        listed = ", ".join(repr(question) for question in strange["question"].head(SHOWN))
+        raise FactsError(f"{path}: {strange.height} facts are not in the adapter {onto.folder}: {listed}")
+    removed = onto.facts.filter(pl.col("fact_id").is_in([pair.other.fact_id for pair in pairs]))
     if removed.height == onto.facts.height:
         raise FactsError(f"{path} takes back all {removed.height} facts of the adapter: use the base without it")
     return removed

@@ -25,17 +25,17 @@ from knowpack.manifest import begin, owned, stage, start_from
 from knowpack.measure.harm import benchmark_drop
 from knowpack.measure.own_answers import named
 from knowpack.pack import budget as limits
-from knowpack.pack import going_on, plan
-from knowpack.pack.at_stake import to_measure
+from knowpack.pack import continuing, plan
 from knowpack.pack.attempts import attempts
 from knowpack.pack.budget import Harm, Verdict
-from knowpack.pack.changes import Changes, changes
-from knowpack.pack.earlier import TAKEN_BACK
+from knowpack.pack.changes import Changes, read_changes
+from knowpack.pack.earlier_adapter import TAKEN_BACK_FILE
+from knowpack.pack.facts_to_measure import to_measure
+from knowpack.pack.problems import KNOWN, Problem, find_problems
 from knowpack.pack.request import NONE, Request, command_of, config_of, identity, known_of
-from knowpack.pack.screen import KNOWN, Problem, screen
 from knowpack.pack.self_written import known_facts
 from knowpack.pack.trial import Attempt, Trial, find_updates, open_trial
-from knowpack.pack.upkeep import Upkeep, ask_removed, upkeep
+from knowpack.pack.upkeep import Upkeep, ask_removed, measure_upkeep
 from knowpack.probe.askers import Asker
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Estimate, Example, Figure, Kind
@@ -65,22 +65,24 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
     Raises BudgetError (exit code 3), all files written, where no attempt fits.
     """
     started = time.perf_counter()
-    given = changes(request)
-    asker = going_on.opened(request, given, asker, progress)  # a wrong base or shape is said before anything is asked
+    changes = read_changes(request)
+    # a wrong base or shape is said before anything is asked
+    asker = continuing.open_model(request, changes, asker, progress)
     known, asker = known_facts(request, asker, progress)
-    with owned(request.out, "knowpack pack", identity(request, given.new, known, _begun_as(given)), progress, started):
+    key = identity(request, changes.new, known, _begun_as(changes))
+    with owned(request.out, "knowpack pack", key, progress, started):
         stakes, asker = to_measure(request, known, asker, progress)
         with progress.stage("comparing with the facts to keep", None):
-            split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
+            split = plan.parts(known, changes.touched, request.seed, request.n_report, request.n_validation, stakes)
         if not (request.out / "facts.parquet").is_file():
-            write_table(request.out / "facts.parquet", pl.concat([given.held, split.report]))
-        if given.removed.height and not (request.out / TAKEN_BACK).is_file():
-            write_table(request.out / TAKEN_BACK, given.removed)
-        config = config_of(request, given.held)
-        base = replace(open_base(config, progress, asker=asker), looks_back=given.onto is not None)
+            write_table(request.out / "facts.parquet", pl.concat([changes.packed, split.report]))
+        if changes.removed.height and not (request.out / TAKEN_BACK_FILE).is_file():
+            write_table(request.out / TAKEN_BACK_FILE, changes.removed)
+        config = config_of(request, changes.packed)
+        base = replace(open_base(config, progress, asker=asker), looks_back=changes.onto is not None)
         weights_of(base.asker, "training")  # said before anything is asked
         begin(request.out, config, base, {"again": command_of(request)})
-        trial = open_trial(base, config, given, split, request, progress)
+        trial = open_trial(base, config, changes, split, request, progress)
         trial = _known_apart(replace(trial, updates=find_updates(trial, progress)))  # nothing to pack is said here
         measure_base(base, config, progress)
         frontier = attempts(trial, progress)
@@ -98,14 +100,14 @@ def pack(request: Request, progress: Progress = SILENT, *, asker: Asker | None =
     return outcome
 
 
-def _begun_as(given: Changes) -> dict[str, str]:
+def _begun_as(changes: Changes) -> dict[str, str]:
     """The adapter that this one begins as, in the request's own words; nothing where there is none."""
-    if given.onto is None:
+    if changes.onto is None:
         return {}
     return {
-        "adapter to go on from": given.onto.key,
-        "facts in it": store.hash_table(given.onto.facts),
-        "facts taken back": store.hash_table(given.removed),
+        "adapter to go on from": changes.onto.key,
+        "facts in it": store.hash_table(changes.onto.facts),
+        "facts taken back": store.hash_table(changes.removed),
     }
 
 
@@ -113,16 +115,17 @@ def _known_apart(trial: Trial) -> Trial:
     """With the new facts that the base answers already counted apart: all but those that take another answer's place
     in the adapter. They are not packed, but trained along: nobody's replay would hold them, and an adapter full of
     their neighbours' answers loses them first. Raises FactsError where nothing is left to do."""
-    given = trial.changes
-    needed = given.new.filter(pl.col("fact_id").is_in(list(given.replaced)))["fact_id"].to_list()
-    sure = [one.fact_id for one in screen(given.new, trial.before) if one.check == KNOWN and one.fact_id not in needed]
+    changes = trial.changes
+    needed = changes.new.filter(pl.col("fact_id").is_in(list(changes.replaced)))["fact_id"].to_list()
+    problems = find_problems(changes.new, trial.before)
+    sure = [one.fact_id for one in problems if one.check == KNOWN and one.fact_id not in needed]
     is_known = pl.col("fact_id").is_in(sure)
-    new, known = given.new.filter(~is_known), given.new.filter(is_known)
-    if new.is_empty() and not given.n_removed:
-        many = given.new.height or len(given.problems)
-        who = "base answers" if given.new.height else "adapter holds"
+    new, known = changes.new.filter(~is_known), changes.new.filter(is_known)
+    if new.is_empty() and not changes.n_removed:
+        many = changes.new.height or len(changes.problems)
+        who = "base answers" if changes.new.height else "adapter holds"
         raise FactsError(f"the {who} all {many} facts already, under every prompt; nothing to pack")
-    slim = replace(given, new=new, known=known)
+    slim = replace(changes, new=new, known=known)
     return replace(trial, changes=slim, facts=trial.facts.filter(~is_known), packed=trial.packed - set(sure))
 
 
@@ -131,9 +134,9 @@ def _report(trial: Trial, best: Attempt, progress: Progress) -> tuple[Harm, Upke
     out, base = trial.request.out, trial.base
     start_from(out, best.folder.name)
     if not (out / "examples.parquet").is_file():
-        told = read_table(best.folder / "examples.parquet", Example)
-        run_replay.keep_replayed(out, trial.split.replay, told)
-        write_table(out / "examples.parquet", told)
+        examples = read_table(best.folder / "examples.parquet", Example)
+        run_replay.keep_replayed(out, trial.split.replay, examples)
+        write_table(out / "examples.parquet", examples)
     with stage(out, "adapter", "adapter") as path:
         if path:
             with store.atomic(path, replace=True) as beside:
@@ -144,18 +147,18 @@ def _report(trial: Trial, best: Attempt, progress: Progress) -> tuple[Harm, Upke
         ask_removed(trial, tuned, "tuned", progress)
         run.measure(out, trial.config, base, tuned, progress)
     figures = [Figure(**figure) for figure in _dicts(store.read_json(out / "figures.json"))]  # type: ignore[arg-type]
-    found = {figure.name: figure.estimate for figure in figures if figure.grader == "default"}
-    kept = upkeep(trial)
+    estimates = {figure.name: figure.estimate for figure in figures if figure.grader == "default"}
+    upkeep = measure_upkeep(trial)
     harm = Harm(
-        reliability=found["reliability"],
-        known_lost_net=found.get("known_lost_net", found.get("own_lost_net")),
-        refusals_lost_net=found.get("refusals_lost_net"),
+        reliability=estimates["reliability"],
+        known_lost_net=estimates.get("known_lost_net", estimates.get("own_lost_net")),
+        refusals_lost_net=estimates.get("refusals_lost_net"),
         benchmark_drop=_drop(trial),
-        earlier=kept.measured.get("earlier_right"),
-        old_left=kept.measured.get("updates_old_left"),
-        removed_left=kept.measured.get("removed_left"),
+        earlier=upkeep.measured.get("earlier_right"),
+        old_left=upkeep.measured.get("updates_old_left"),
+        removed_left=upkeep.measured.get("removed_left"),
     )
-    return harm, kept
+    return harm, upkeep
 
 
 def _drop(trial: Trial) -> Estimate | None:
@@ -167,18 +170,18 @@ def _drop(trial: Trial) -> Estimate | None:
 
 def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> None:
     """pack.json, and the card with what was measured."""
-    told = read_table(best.folder / "examples.parquet", Example).filter(pl.col("kind") != str(Kind.REPLAY))
+    new_examples = read_table(best.folder / "examples.parquet", Example).filter(pl.col("kind") != str(Kind.REPLAY))
     figures = {field.name: getattr(outcome.harm, field.name) for field in fields(outcome.harm)}
     harm = outcome.harm.as_json()
     if known_of(request) == NONE:
         figures, harm = named(figures), named(harm)
     measured = {name: card.text(estimate) for name, estimate in figures.items() if estimate is not None}
-    held, onto = trial.changes.held, trial.changes.onto
-    measured |= {"packed facts": str(held.height), "facts of the report": str(trial.split.report.height)}
+    packed, onto = trial.changes.packed, trial.changes.onto
+    measured |= {"packed facts": str(packed.height), "facts of the report": str(trial.split.report.height)}
     measured |= {} if onto is None else {"went on from the adapter": onto.key}
     base, again = trial.base.asker, command_of(request)
     out = outcome.folder / "adapter"
-    card.write(out, base.name, base.identity.weights, told, best.config, request.seed, measured, again)
+    card.write(out, base.name, base.identity.weights, new_examples, best.config, request.seed, measured, again)
     write_json(
         outcome.folder / "pack.json",
         {
@@ -194,7 +197,7 @@ def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> N
             "left_out": [problem._asdict() for problem in outcome.problems],
             "n_screen": request.n_screen,
             "known_already": trial.changes.known["question"].to_list(),
-            "n_packed": held.height,
+            "n_packed": packed.height,
             "counts": outcome.upkeep.counts,
             "current": {name: one._asdict() for name, one in outcome.upkeep.measured.items()},
             "updates": [one._asdict() for one in trial.updates],
@@ -206,11 +209,11 @@ def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> N
 def _raise_if_missed(outcome: Outcome) -> None:
     unmet = [one for one in outcome.verdicts if one.verdict != "met"]
     if unmet:
-        said = "; ".join(f"{one.name} (limit {one.limit:g}) {one.verdict}: {one.why}" for one in unmet)
+        missed = "; ".join(f"{one.name} (limit {one.limit:g}) {one.verdict}: {one.why}" for one in unmet)
         n = len(outcome.frontier)
         tried = "one attempt" if n == 1 else f"best of {n} attempts"
         raise BudgetError(
-            f"the budget is not met: {said}. The {tried} is in {outcome.folder}, "
+            f"the budget is not met: {missed}. The {tried} is in {outcome.folder}, "
             "the frontier in its pack.json; try --effort thorough, fewer facts, a larger --known or a wider --budget"
         )
 
@@ -238,8 +241,8 @@ def _lines(frontier: Sequence[Attempt], reported: Harm) -> list[dict[str, float 
 
 
 def _values(harm: Harm) -> dict[str, float | int | None]:
-    found = {field.name: getattr(harm, field.name) for field in fields(harm)}
-    return {name: None if one is None else one.value for name, one in found.items()}
+    estimates = {field.name: getattr(harm, field.name) for field in fields(harm)}
+    return {name: None if one is None else one.value for name, one in estimates.items()}
 
 
 def _dicts(value: object) -> list[dict[str, object]]:

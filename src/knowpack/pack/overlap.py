@@ -54,10 +54,10 @@ def ids(facts: pl.DataFrame, others: pl.DataFrame) -> set[str]:
 def _keys(fact: Fact, words: set[str] | None = None) -> set[Key]:
     """words: those of all keys that are looked for; what cannot be one of these is left out."""
     texts = [text for text in (fact.question, *fact.paraphrases) if words is None or _may_be_of(text, words)]
-    found: set[Key] = {(normalise(text),) for text in texts}
+    keys: set[Key] = {(normalise(text),) for text in texts}
     if fact.subject is not None and fact.relation is not None and (words is None or _may_be_of(fact.subject, words)):
-        found.add((normalise(fact.subject), fact.relation))
-    return found
+        keys.add((normalise(fact.subject), fact.relation))
+    return keys
 
 
 def _may_be_of(text: str, words: set[str]) -> bool:

@@ -12,7 +12,7 @@ import polars as pl
 from knowpack import records, store
 from knowpack.config import FactsConfig
 from knowpack.errors import FactsError
-from knowpack.facts.chosen import sampled
+from knowpack.facts.from_config import sampled
 from knowpack.pack import overlap
 from knowpack.records import Example, Kind
 from knowpack.train.mix import paraphrases
@@ -69,10 +69,10 @@ def parts(
     replay = known.join(pl.concat([report, validation]), on="fact_id", how="anti", maintain_order="left")
     is_about = pl.col("fact_id").is_in(list(about))
     replay, validation, report = (part.filter(~is_about) for part in (replay, validation, report))
-    found = Parts(replay, validation, report, known.filter(is_about))
-    if found.validation.is_empty() or found.report.is_empty():
+    result = Parts(replay, validation, report, known.filter(is_about))
+    if result.validation.is_empty() or result.report.is_empty():
         raise FactsError("all facts drawn to measure harm on are about packed ones; draw more with --sample")
-    return found
+    return result
 
 
 def touching(known: pl.DataFrame, packed: pl.DataFrame) -> set[str]:
@@ -101,8 +101,8 @@ def bits(asker: "Answers", prompter: "Prompter", facts: pl.DataFrame) -> float:
 
 def rank_for(n_bits: float, parameters_per_rank: int) -> int:
     """The power of two that holds the bits at BITS_PER_PARAMETER, from MIN_RANK to MAX_RANK."""
-    wanted = n_bits / BITS_PER_PARAMETER / parameters_per_rank
-    return min(MAX_RANK, max(MIN_RANK, 1 << math.ceil(math.log2(max(wanted, 1)))))
+    least = n_bits / BITS_PER_PARAMETER / parameters_per_rank
+    return min(MAX_RANK, max(MIN_RANK, 1 << math.ceil(math.log2(max(least, 1)))))
 
 
 def examples(
@@ -126,8 +126,8 @@ def examples(
     reworded = reworded.select("fact_id", "question", kind=pl.lit(str(Kind.PARAPHRASE)))
     new = pl.concat([questions, reworded]).join(answer, on="fact_id", maintain_order="left")
     ids = [store.hash_of(list(row)) for row in new.select("fact_id", "kind", "question", "answer").iter_rows()]
-    asked = _in_schema(new.with_columns(example_id=pl.Series(ids, dtype=pl.String)))
-    return pl.concat([asked, *([in_short_forms(asked, both)] if short_forms else []), replay])
+    learned = _in_schema(new.with_columns(example_id=pl.Series(ids, dtype=pl.String)))
+    return pl.concat([learned, *([in_short_forms(learned, both)] if short_forms else []), replay])
 
 
 def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:

@@ -136,8 +136,8 @@ def command_of(request: Request) -> str:
         if value != getattr(plain, limit.name):
             parts += ["--budget", f"{limit.name}={'none' if value is None else value}"]
     parts += ["--drop-problems"] if request.drop_problems else []
-    told = {"facts", "out", "budget", "model.name", "bench.tasks", "drop_problems", "probe.shots", *options}
-    return typed("knowpack pack", options, differing(request, told), parts)
+    covered = {"facts", "out", "budget", "model.name", "bench.tasks", "drop_problems", "probe.shots", *options}
+    return typed("knowpack pack", options, differing(request, covered), parts)
 
 
 def known_of(request: Request) -> str:

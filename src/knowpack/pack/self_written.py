@@ -17,8 +17,8 @@ from knowpack.decode.decoder import Decoder
 from knowpack.decode.transformers_asker import weights_of
 from knowpack.errors import ModelError
 from knowpack.facts import sources
-from knowpack.facts.chosen import shot_pool
 from knowpack.facts.columns import MIN_CHARS
+from knowpack.facts.from_config import shot_pool
 from knowpack.measure.grading import first_line, normalise
 from knowpack.pack.request import NONE, Request, config_of, known_of
 from knowpack.probe.askers import Asker
@@ -82,34 +82,34 @@ def written(
     """Up to n different questions, the same for the same seed."""
     decoder = Decoder(weights_of(asker, "--known none"))
     begun = [prompter.before_question(context) for context in [[], *shots]]
-    found: dict[str, str] = {}
+    questions: dict[str, str] = {}
     with progress.stage("the model writes its own questions", n) as advance:
         for number in range(MOST_ROUNDS):
             each = -(-n // len(begun))
-            asked = [(ids[:-1], [ids[-1:]] * each, None) for ids in begun]
-            said = decoder.generate_each(
-                asked,
+            prompts = [(ids[:-1], [ids[-1:]] * each, None) for ids in begun]
+            answers = decoder.generate_each(
+                prompts,
                 max_new_tokens=QUESTION_TOKENS,
                 temperature=1.0,
                 seed=seed_of(seed, "self-written", str(number)),
             )
-            before = len(found)
-            for one in (one for context in said for one in context):
+            before = len(questions)
+            for one in (one for context in answers for one in context):
                 question = question_of(prompter.decode(one.ids))
-                if question is not None and len(found) < n:
-                    found.setdefault(normalise(question), question)
-            advance(len(found) - before)
-            if len(found) == n:
+                if question is not None and len(questions) < n:
+                    questions.setdefault(normalise(question), question)
+            advance(len(questions) - before)
+            if len(questions) == n:
                 break
-    return list(found.values())
+    return list(questions.values())
 
 
 def question_of(text: str) -> str | None:
     """The question at the head of what was written; None where it is none."""
     head, mark, _ = text.strip().partition("?")
     question = " ".join(f"{head}{mark}".split())
-    whole = bool(mark) and "\n" not in head.strip() and question.isprintable()
-    return question if whole and len(question.split()) in QUESTION_WORDS else None
+    is_question = bool(mark) and "\n" not in head.strip() and question.isprintable()
+    return question if is_question and len(question.split()) in QUESTION_WORDS else None
 
 
 def answered(
@@ -121,15 +121,15 @@ def answered(
     progress: Progress = SILENT,
 ) -> pl.DataFrame:
     """Questions with the model's own greedy answers -> Fact table. Raises ModelError where hardly any is answered."""
-    asked = {fact_id_of(SELF_WRITTEN, None, None, None, question): question for question in questions}
-    blank = [Fact(fact_id, question, ("?",), source=SELF_WRITTEN) for fact_id, question in asked.items()]
+    question_of = {fact_id_of(SELF_WRITTEN, None, None, None, question): question for question in questions}
+    blank = [Fact(fact_id, question, ("?",), source=SELF_WRITTEN) for fact_id, question in question_of.items()]
     if not blank:
         raise ModelError("the model wrote no question behind its own template; give a table with --known")
     plain = config.probe.model_copy(update={"logprob": False, "n_samples": 0})
-    said = probe(asker, table(blank, Fact), [shots], prompter, plain, progress=progress).collect()
-    answers = {fact_id: first_line(text) for fact_id, text in said.select("fact_id", "text").iter_rows()}
+    responses = probe(asker, table(blank, Fact), [shots], prompter, plain, progress=progress).collect()
+    answers = {fact_id: first_line(text) for fact_id, text in responses.select("fact_id", "text").iter_rows()}
     facts = [
-        Fact(fact_id, asked[fact_id], (answer,), source=SELF_WRITTEN)
+        Fact(fact_id, question_of[fact_id], (answer,), source=SELF_WRITTEN)
         for fact_id, answer in answers.items()
         if len(answer) >= MIN_CHARS and normalise(answer)
     ]

@@ -12,7 +12,7 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, ask_beside
 from knowpack.config import KeepRecipe, RunConfig
-from knowpack.facts.chosen import shot_pool
+from knowpack.facts.from_config import shot_pool
 from knowpack.manifest import stage
 from knowpack.measure import current
 from knowpack.measure import harm as figures
@@ -78,15 +78,15 @@ def open_trial(
 ) -> Trial:
     """Draw prompts that the report does not use, and ask the base under them: the packed facts, and where there are
     several attempts to choose among, the facts that they are judged by."""
-    facts = changes.held
+    facts = changes.packed
     n_contexts = (request.train or recipes.for_model(request.model.name, 1, facts.height)).n_contexts
-    asked = pl.concat([changes.touched, split.validation, split.report])["question"].to_list()
+    questions = pl.concat([changes.touched, split.validation, split.report])["question"].to_list()
     drawn = draw_shots(
         shot_pool(config),
         n_contexts + 2 * N_VALIDATION_PROMPTS,
         config.probe.n_shots,
         config.probe.draw_seed,
-        exclude=asked,
+        exclude=questions,
         skip=2 * config.probe.n_prompts,
     )
     first, fresh = drawn[n_contexts : n_contexts + N_VALIDATION_PROMPTS], drawn[n_contexts + N_VALIDATION_PROMPTS :]
@@ -118,47 +118,49 @@ def open_trial(
 def find_updates(trial: Trial, progress: Progress) -> list[Update]:
     """Which of the new facts the base answers otherwise; asks it once more about subjects that do not exist."""
     changes, base = trial.changes, trial.base
-    named = updates.told(changes, trial.split.about)
-    found = updates.by_tables(changes, named, trial.answers)
+    named = updates.old_answers(changes, trial.split.about)
+    from_tables = updates.by_tables(changes, named, trial.answers)
     # without shots all prompts are one: that the answer is the same says nothing
     steady = updates.candidates(changes, named, trial.answers) if trial.config.probe.n_shots else {}
     subjects = pl.concat([trial.split.replay, changes.new])["subject"].drop_nulls().to_list()
-    asked = updates.strangers(changes.new.filter(pl.col("fact_id").is_in(list(steady))), subjects, trial.request.seed)
+    strangers = updates.strangers(
+        changes.new.filter(pl.col("fact_id").is_in(list(steady))), subjects, trial.request.seed
+    )
     answers = trial.answers.clear()
-    if asked.height:
-        answers = ask_beside(base, asked, trial.shots, trial.config.probe, progress)
-    return found + updates.by_itself(changes, steady, asked, answers)
+    if strangers.height:
+        answers = ask_beside(base, strangers, trial.shots, trial.config.probe, progress)
+    return from_tables + updates.by_itself(changes, steady, strangers, answers)
 
 
 def attempt(
     trial: Trial,
-    told: pl.DataFrame,
+    examples: pl.DataFrame,
     config: KeepRecipe,
     folder: Path,
-    asked: Callable[[], Replay],
+    replay: Callable[[], Replay],
     progress: Progress,
     start: Path | None = None,
 ) -> Attempt:
     """Train one adapter into `folder` and validate it, where it is not the only one; what is there already is kept.
 
-    asked: what the base says to the replay prompts; called where it is to be trained. start: it begins as this one.
+    replay: what the base says to the replay prompts; called where it is to be trained. start: it begins as this one.
     """
     request, base = trial.request, trial.base
     place = folder.relative_to(request.out).as_posix()
     if not (folder / "examples.parquet").is_file():
-        write_table(folder / "examples.parquet", told)
+        write_table(folder / "examples.parquet", examples)
     with stage(request.out, f"train {folder.name}", f"{place}/adapter") as path:
         if path:
             with store.atomic(path, replace=True) as beside:
                 train(
                     base.loaded,
-                    told,
+                    examples,
                     config,
                     request.seed,
                     beside,
                     prompter=base.by_ids.prompter,
                     progress=progress,
-                    replay=asked(),
+                    replay=replay(),
                     resume_in=folder / "training",
                     start=start,
                 )
@@ -178,20 +180,20 @@ def _validate(trial: Trial, tuned: Asker, progress: Progress) -> Harm:
     base, config, changes = trial.base, trial.config.probe, trial.changes
     mine = trial.facts.filter(pl.col("fact_id").is_in(list(trial.packed)))
     others = trial.facts.filter(~pl.col("fact_id").is_in(list(trial.packed)))
-    said = probe(
+    responses = probe(
         tuned, pl.concat([mine, changes.removed]), trial.shots, base.prompter, config, progress=progress
     ).collect()
     kept = knowledge_map(probe(tuned, others, trial.fresh_shots, base.prompter, config, progress=progress).collect())
-    found = untrained(trial.before, None, [Draw(trial.fresh, kept)], trial.facts, trial.packed, "default")
-    learned = knowledge_map(said).filter(
+    stakes = untrained(trial.before, None, [Draw(trial.fresh, kept)], trial.facts, trial.packed, "default")
+    learned = knowledge_map(responses).filter(
         (pl.col("grader") == "default") & pl.col("fact_id").is_in(mine["fact_id"].to_list())
     )
     removed = pl.col("fact_id").is_in(changes.removed["fact_id"].to_list())
     return Harm(
         reliability=figures.reliability(learned["p_correct"].to_numpy()),
-        known_lost_net=figures.known_lost_net(found),
-        refusals_lost_net=figures.refusals_lost_net(found),
-        earlier=current.right(said, changes.earlier["fact_id"].to_list()),
-        old_left=current.old_given(said, {one.fact_id: one.old for one in trial.updates}),
-        removed_left=current.left_behind(trial.answers.filter(removed), said.filter(removed)),
+        known_lost_net=figures.known_lost_net(stakes),
+        refusals_lost_net=figures.refusals_lost_net(stakes),
+        earlier=current.right(responses, changes.earlier["fact_id"].to_list()),
+        old_left=current.old_given(responses, {one.fact_id: one.old for one in trial.updates}),
+        removed_left=current.left_behind(trial.answers.filter(removed), responses.filter(removed)),
     )

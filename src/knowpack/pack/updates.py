@@ -33,26 +33,26 @@ class Update(NamedTuple):
     source: Source
 
 
-def told(changes: Changes, known: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+def old_answers(changes: Changes, known: pl.DataFrame) -> dict[str, tuple[str, ...]]:
     """What the tables alone say, before the base is asked: fact id -> old answers."""
-    found: dict[str, tuple[str, ...]] = {}
+    old_answers: dict[str, tuple[str, ...]] = {}
     for pair in overlap.pairs(changes.new, known):
         if not pair.agree:
-            found[pair.fact.fact_id] = (*found.get(pair.fact.fact_id, ()), *pair.other.answers)
-    return found | changes.replaced
+            old_answers[pair.fact.fact_id] = (*old_answers.get(pair.fact.fact_id, ()), *pair.other.answers)
+    return old_answers | changes.replaced
 
 
 def by_tables(changes: Changes, named: Mapping[str, tuple[str, ...]], answers: pl.DataFrame) -> list[Update]:
-    """Updates that a table gives the old answer of. named: `told`; answers: the base's, to the facts to pack
+    """Updates that a table gives the old answer of. named: `old_answers`; answers: the base's, to the facts to pack
     (Response)."""
     texts = _texts(answers)
-    found = []
+    result = []
     for fact_id, old in named.items():
         if fact_id in changes.replaced:
-            found.append(_update(changes, fact_id, old, "packed"))
+            result.append(_update(changes, fact_id, old, "packed"))
         elif any(match_default(text, old) is not None for text in texts.get(fact_id, ())):
-            found.append(_update(changes, fact_id, old, "known"))
-    return found
+            result.append(_update(changes, fact_id, old, "known"))
+    return result
 
 
 def candidates(changes: Changes, named: Mapping[str, tuple[str, ...]], answers: pl.DataFrame) -> dict[str, str]:
@@ -79,25 +79,27 @@ def strangers(facts: pl.DataFrame, subjects: Sequence[str], seed: int) -> pl.Dat
     """
     rng = stream(seed, "pack", "strangers")
     names = sorted(set(subjects))
-    made: list[Fact] = []
+    result: list[Fact] = []
     for fact in rows(facts, Fact):
         if fact.subject is None or fact.subject not in fact.question or len(names) < 2:
             continue
         for number in range(N_STRANGERS):
             first, second = (names[int(i)] for i in rng.choice(len(names), 2, replace=False))
             question = fact.question.replace(fact.subject, recombined(first, second))
-            made.append(Fact(f"{fact.fact_id}-{number}", question, fact.answers, subject=fact.fact_id))
-    return table(made, Fact)
+            result.append(Fact(f"{fact.fact_id}-{number}", question, fact.answers, subject=fact.fact_id))
+    return table(result, Fact)
 
 
-def by_itself(changes: Changes, steady: Mapping[str, str], asked: pl.DataFrame, answers: pl.DataFrame) -> list[Update]:
+def by_itself(
+    changes: Changes, steady: Mapping[str, str], strangers: pl.DataFrame, answers: pl.DataFrame
+) -> list[Update]:
     """Updates that only the base knows the old answer of.
 
-    asked: `strangers`; answers: the base's to them. What a stranger is answered too is a guess, and no update.
+    strangers: `strangers`; answers: the base's to them. What a stranger is answered too is a guess, and no update.
     """
-    about = dict(asked.select("fact_id", "subject").iter_rows())
-    said = [(about[fact_id], clean(text)) for fact_id, texts in _texts(answers).items() for text in texts]
-    guessed = {fact_id for fact_id, text in said if text == clean(steady[fact_id])}
+    about = dict(strangers.select("fact_id", "subject").iter_rows())
+    guesses = [(about[fact_id], clean(text)) for fact_id, texts in _texts(answers).items() for text in texts]
+    guessed = {fact_id for fact_id, text in guesses if text == clean(steady[fact_id])}
     return [_update(changes, fact_id, (old,), "own") for fact_id, old in steady.items() if fact_id not in guessed]
 
 
@@ -108,7 +110,7 @@ def _update(changes: Changes, fact_id: str, old: tuple[str, ...], source: Source
 
 def _texts(answers: pl.DataFrame) -> dict[str, list[str]]:
     """Greedy answers of each fact, in the order asked."""
-    found: dict[str, list[str]] = {}
+    texts_of: dict[str, list[str]] = {}
     for fact_id, text in answers.filter(pl.col("sample") == 0).select("fact_id", "text").iter_rows():
-        found.setdefault(fact_id, []).append(text)
-    return found
+        texts_of.setdefault(fact_id, []).append(text)
+    return texts_of

@@ -57,11 +57,11 @@ def ask_removed(trial: Trial, asker: Asker, who: str, progress: Progress) -> Non
         if path:
             base, config = trial.base, trial.config.probe
             plain = config.model_copy(update={"logprob": False, "n_samples": 0})
-            asked = probe(asker, removed, base.shots, base.prompter, plain, forms=(0, -1), progress=progress)
-            store.write_table(path, asked.collect())
+            responses = probe(asker, removed, base.shots, base.prompter, plain, forms=(0, -1), progress=progress)
+            store.write_table(path, responses.collect())
 
 
-def upkeep(trial: Trial) -> Upkeep:
+def measure_upkeep(trial: Trial) -> Upkeep:
     """All of it, from the files of the report."""
     out = trial.request.out
     return Upkeep(counts(trial), {name: one for name, one in _measured(out, trial).items() if one is not None})
@@ -69,31 +69,31 @@ def upkeep(trial: Trial) -> Upkeep:
 
 def _measured(out: Path, trial: Trial) -> dict[str, Estimate | None]:
     changes, base = trial.changes, trial.base
-    said = {"": store.read_table(out / "responses.parquet", Response)}
+    responses = {"": store.read_table(out / "responses.parquet", Response)}
     if (out / "held_out.parquet").is_file():
-        said["_reworded"] = store.read_table(out / "held_out.parquet", Response)
+        responses["_reworded"] = store.read_table(out / "held_out.parquet", Response)
     old = {one.fact_id: one.old for one in trial.updates}
     groups = {"earlier": set(changes.earlier["fact_id"]), "updates": set(old)}
     groups["new"] = set(changes.new["fact_id"]) - groups["updates"]
     groups["known"] = set(changes.known["fact_id"])
-    found: dict[str, Estimate | None] = {}
-    for end, answers in said.items():
-        found |= {f"{name}_right{end}": current.right(answers, ids) for name, ids in groups.items()}
-        found[f"updates_old_left{end}"] = current.old_given(answers, old)
+    estimates: dict[str, Estimate | None] = {}
+    for end, answers in responses.items():
+        estimates |= {f"{name}_right{end}": current.right(answers, ids) for name, ids in groups.items()}
+        estimates[f"updates_old_left{end}"] = current.old_given(answers, old)
     if old:
-        found["updates_old_before"] = current.old_given(base.responses.collect(), old)
-        found["updates_neighbours_lost"] = _neighbours_lost(out, trial, set(old))
-        found |= {f"updates_{name}_right": one for name, one in _beside(out, set(old)).items()}
+        estimates["updates_old_before"] = current.old_given(base.responses.collect(), old)
+        estimates["updates_neighbours_lost"] = _neighbours_lost(out, trial, set(old))
+        estimates |= {f"updates_{name}_right": one for name, one in _beside(out, set(old)).items()}
     if known_of(trial.request) == NONE:
         own = pl.col("fact_id").is_in(trial.split.report["fact_id"].to_list())
-        found["own_kept"] = current.returned(base.responses.filter(own).collect(), said[""].filter(own))
+        estimates["own_kept"] = current.returned(base.responses.filter(own).collect(), responses[""].filter(own))
     if changes.removed.height:
         sides = [store.read_table(out / REMOVED / f"{who}.parquet", Response) for who in ("base", "tuned")]
         for end, form in (("", pl.col("form") == 0), ("_reworded", pl.col("form") > 0)):
             first, second = (side.filter(form) for side in sides)
-            found[f"removed_returned{end}"] = current.returned(first, second)
-            found[f"removed_left{end}"] = current.left_behind(first, second)
-    return found
+            estimates[f"removed_returned{end}"] = current.returned(first, second)
+            estimates[f"removed_left{end}"] = current.left_behind(first, second)
+    return estimates
 
 
 def _neighbours_lost(out: Path, trial: Trial, updated: set[str]) -> Estimate | None:
@@ -103,8 +103,8 @@ def _neighbours_lost(out: Path, trial: Trial, updated: set[str]) -> Estimate | N
     near = facts.filter(pl.col("subject").is_in(subjects))["fact_id"].to_list()
     after = store.read_table(out / "knowledge.parquet", Knowledge)
     trained = set(store.read_table(out / "examples.parquet", Example)["fact_id"])
-    found = untrained(base.knowledge, after, run_figures.draws(out, base, after), facts, trained, "default")
-    return known_lost_net(found.only(np.isin(found.fact_id, near)))
+    stakes = untrained(base.knowledge, after, run_figures.draws(out, base, after), facts, trained, "default")
+    return known_lost_net(stakes.only(np.isin(stakes.fact_id, near)))
 
 
 def _beside(out: Path, updated: set[str]) -> dict[str, Estimate | None]:

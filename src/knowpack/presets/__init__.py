@@ -26,7 +26,7 @@ class Preset(NamedTuple):
 
 
 @cache
-def named(name: str) -> Preset:
+def preset(name: str) -> Preset:
     """Raises ConfigError for a name that there is not."""
     if name not in NAMES:
         raise ConfigError(f"there is no preset {name!r}; known: {', '.join(NAMES)}")
@@ -36,20 +36,20 @@ def named(name: str) -> Preset:
 
 def dotted(name: str, before: str = "") -> dict[str, object]:
     """The run's settings as dotted keys, `before` set in front of each: {"train.lr": 0.001, ...}."""
-    found: dict[str, object] = {f"{before}preset": name}
-    for section, value in named(name).run.items():
+    settings: dict[str, object] = {f"{before}preset": name}
+    for section, value in preset(name).run.items():
         if isinstance(value, Mapping):
-            found |= {f"{before}{section}.{key}": setting for key, setting in value.items()}
+            settings |= {f"{before}{section}.{key}": setting for key, setting in value.items()}
         else:
-            found[f"{before}{section}"] = value
-    return found
+            settings[f"{before}{section}"] = value
+    return settings
 
 
 def beneath(data: Mapping[str, object]) -> dict[str, object]:
     """A run's settings with those of its preset where it has none of its own."""
     name = data.get("preset")
     merged = dict(data)
-    for section, value in named(str(name)).run.items() if name is not None else ():
+    for section, value in preset(str(name)).run.items() if name is not None else ():
         own = data.get(section)
         if isinstance(value, Mapping) and isinstance(own, Mapping):
             merged[section] = {**value, **own}

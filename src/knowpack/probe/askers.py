@@ -71,7 +71,7 @@ class Answers(Protocol):
 
     def generate_each(
         self,
-        asked: Sequence[Prompted],
+        prompts: Sequence[Prompted],
         *,
         max_new_tokens: int,
         until: Until | None = None,
@@ -148,7 +148,7 @@ class Keeps(Protocol):
         ...
 
 
-class Named(Protocol):
+class HasIdentity(Protocol):
     """What every asker says of itself."""
 
     @property
@@ -167,7 +167,7 @@ class Named(Protocol):
         ...
 
 
-class TokenAsker(Answers, Named, Protocol):
+class TokenAsker(Answers, HasIdentity, Protocol):
     """A model that is asked by token ids."""
 
     @property
@@ -185,7 +185,7 @@ class TokenAsker(Answers, Named, Protocol):
         ...
 
 
-class TextAsker(TextAnswers, Named, Protocol):
+class TextAsker(TextAnswers, HasIdentity, Protocol):
     """A model that is asked by chat messages."""
 
     def with_adapter(self, adapter: str | Path) -> "AbstractContextManager[TextAsker]":

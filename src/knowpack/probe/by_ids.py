@@ -13,7 +13,7 @@ import polars as pl
 from knowpack.config import ProbeConfig
 from knowpack.probe.askers import Answers, Ids, Prompted
 from knowpack.probe.line_end import LineEnd, cut
-from knowpack.probe.pace import Counted
+from knowpack.probe.pace import AnswerCounter
 from knowpack.probe.prompts import Batch, Prompter, Shot
 from knowpack.probe.questions import Line, Questions
 from knowpack.probe.sureness import Sureness, sureness
@@ -47,29 +47,31 @@ class IdsJob:
 
     def text(self, ids: Ids) -> str:
         """What was answered."""
-        whole = self.prompter.decode(ids)
-        return whole if self.line_end is None else cut(whole)
+        text = self.prompter.decode(ids)
+        return text if self.line_end is None else cut(text)
 
 
-Told = dict[tuple[str, int, int], str]  # (fact_id, prompt, form) -> the greedy answer of another model
+OldAnswers = dict[tuple[str, int, int], str]  # (fact_id, prompt, form) -> the greedy answer of another model
 
 
-def lines_by_ids(job: IdsJob, asked: Questions, newest: dict[str, Answer], told: Told, counted: Counted) -> list[Line]:
+def lines_by_ids(
+    job: IdsJob, questions: Questions, newest: dict[str, Answer], old_answers: OldAnswers, counted: AnswerCounter
+) -> list[Line]:
     """Every question under every prompt, wave by wave; `newest` is brought up to date."""
     lines: list[Line] = []
-    canonical = [job.prompter.answer_ids(answer) for answer in asked.answers] if job.config.logprob else []
-    for wave in _waves(len(job.shots), len(asked.texts)):
-        batches = {prompt: job.prompter.batch(job.shots[prompt], asked.texts) for prompt in wave}
-        answers = _answers(job, asked, batches, newest, told, counted)
+    canonical = [job.prompter.answer_ids(answer) for answer in questions.answers] if job.config.logprob else []
+    for wave in _waves(len(job.shots), len(questions.texts)):
+        batches = {prompt: job.prompter.batch(job.shots[prompt], questions.texts) for prompt in wave}
+        answers = _answers(job, questions, batches, newest, old_answers, counted)
         newest |= {one.fact_id: one for one in answers}
         logprobs: dict[tuple[int, str], float] = {}
         for prompt, batch in batches.items():
             if job.config.logprob:
                 scored = job.asker.logprobs(batch.prefix, batch.tails, canonical)
                 logprobs |= {
-                    (prompt, fact_id): one.logprob for fact_id, one in zip(asked.fact_ids, scored, strict=True)
+                    (prompt, fact_id): one.logprob for fact_id, one in zip(questions.fact_ids, scored, strict=True)
                 }
-            lines += _sampled(job, asked, prompt, batch)
+            lines += _sampled(job, questions, prompt, batch)
         for one in answers:
             logprob = logprobs.get((one.prompt, one.fact_id))
             sure = one.sure or (None, None)
@@ -88,33 +90,33 @@ def _waves(n_prompts: int, n_questions: int) -> Iterator[range]:
 
 def _answers(
     job: IdsJob,
-    asked: Questions,
+    questions: Questions,
     batches: Mapping[int, Batch],
     newest: dict[str, Answer],
-    told: Told,
-    counted: Counted,
+    old_answers: OldAnswers,
+    counted: AnswerCounter,
 ) -> list[Answer]:
     """Greedy answers under each prompt of a wave, prompt by prompt."""
     prompted = [
         Prompted(
             batch.prefix,
             batch.tails,
-            _drafts(job.prompter, asked, prompt, newest, told) if job.config.drafts else None,
+            _drafts(job.prompter, questions, prompt, newest, old_answers) if job.config.drafts else None,
         )
         for prompt, batch in batches.items()
     ]
     each = job.asker.generate_each(
         prompted, max_new_tokens=job.config.max_new_tokens, until=job.line_end, finished=counted.one
     )
-    found = []
+    answers = []
     for prompt, rows in zip(batches, each, strict=True):
-        for fact_id, form, one in zip(asked.fact_ids, asked.forms, rows, strict=True):
+        for fact_id, form, one in zip(questions.fact_ids, questions.forms, rows, strict=True):
             sure = sureness(one, job.prompter.decode(one.ids), job.prompter.decode)
-            found.append(Answer(fact_id, prompt, form, one.ids, job.text(one.ids), sure))
-    return found
+            answers.append(Answer(fact_id, prompt, form, one.ids, job.text(one.ids), sure))
+    return answers
 
 
-def _sampled(job: IdsJob, asked: Questions, prompt: int, batch: Batch) -> list[Line]:
+def _sampled(job: IdsJob, questions: Questions, prompt: int, batch: Batch) -> list[Line]:
     lines: list[Line] = []
     for sample in range(1, job.config.n_samples + 1):
         seed = seed_of(job.config.shots_seed, "sampling", prompt, sample)  # of no fact: chunks may begin anywhere
@@ -127,11 +129,11 @@ def _sampled(job: IdsJob, asked: Questions, prompt: int, batch: Batch) -> list[L
             until=job.line_end,
         )
         for i, ids in enumerate(sampled):
-            lines.append(Line(asked.fact_ids[i], prompt, asked.forms[i], sample, job.text(ids)))
+            lines.append(Line(questions.fact_ids[i], prompt, questions.forms[i], sample, job.text(ids)))
     return lines
 
 
-def told_of(drafts: pl.DataFrame | pl.LazyFrame | None, chunk: pl.DataFrame, config: ProbeConfig) -> Told:
+def old_answers_of(drafts: pl.DataFrame | pl.LazyFrame | None, chunk: pl.DataFrame, config: ProbeConfig) -> OldAnswers:
     if drafts is None or not config.drafts:
         return {}
     mine = drafts.lazy().filter(pl.col("fact_id").is_in(chunk["fact_id"].implode()), pl.col("sample") == 0)
@@ -140,16 +142,16 @@ def told_of(drafts: pl.DataFrame | pl.LazyFrame | None, chunk: pl.DataFrame, con
 
 
 def _drafts(
-    prompter: Prompter, asked: Questions, prompt: int, newest: dict[str, Answer], told: Told
+    prompter: Prompter, questions: Questions, prompt: int, newest: dict[str, Answer], old_answers: OldAnswers
 ) -> list[Ids | None]:
     """What each fact will probably be answered: as under the last prompt, or as the other model did under this one.
 
     The other model is believed until it was wrong the last time.
     """
     drafts: list[Ids | None] = []
-    for fact_id, form in zip(asked.fact_ids, asked.forms, strict=True):
-        last, other = newest.get(fact_id), told.get((fact_id, prompt, form))
-        agreed = last is None or told.get((fact_id, last.prompt, last.form)) == last.text
+    for fact_id, form in zip(questions.fact_ids, questions.forms, strict=True):
+        last, other = newest.get(fact_id), old_answers.get((fact_id, prompt, form))
+        agreed = last is None or old_answers.get((fact_id, last.prompt, last.form)) == last.text
         if other is not None and agreed:
             drafts.append(prompter.continuation(other))
         else:

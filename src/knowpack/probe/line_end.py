@@ -22,10 +22,10 @@ class LineEnd:
         if newest not in self._may_end:
             letters = self._decode([newest])
             self._may_end[newest] = "\n" in letters or NEXT[-1] in letters
-        return self._may_end[newest] and ended(self._decode(ids))
+        return self._may_end[newest] and has_ended(self._decode(ids))
 
 
-def ended(text: str) -> bool:
+def has_ended(text: str) -> bool:
     """Does the text hold its end?"""
     return cut(text) != text
 

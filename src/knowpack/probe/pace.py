@@ -20,7 +20,7 @@ def chunk_facts(asker: Answers | TextAnswers, n_answers: int, most: int) -> int:
     return min(most, max(1, int(CHUNK_MINUTES * asker.answers_a_minute / n_answers)))
 
 
-class Counted:
+class AnswerCounter:
     """Answers of a chunk as they come; whoever answers may tell of them at once, late or never."""
 
     def __init__(self, advance: Advance) -> None:

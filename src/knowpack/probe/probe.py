@@ -17,10 +17,10 @@ from knowpack.config import ProbeConfig
 from knowpack.errors import FactsError
 from knowpack.measure.grading import grade_table
 from knowpack.probe.askers import Answers, Keeps, TextAnswers
-from knowpack.probe.by_ids import Answer, IdsJob, lines_by_ids, told_of
+from knowpack.probe.by_ids import Answer, IdsJob, lines_by_ids, old_answers_of
 from knowpack.probe.by_text import lines_by_text
 from knowpack.probe.line_end import LineEnd
-from knowpack.probe.pace import Counted, chunk_facts
+from knowpack.probe.pace import AnswerCounter, chunk_facts
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.probe.questions import Line, questions_of
 from knowpack.probe.turns import Turns
@@ -80,7 +80,7 @@ def probe(
         for n, chunk in enumerate(facts.iter_slices(n_facts)):
             if n < n_done:
                 continue
-            counted = Counted(advance)
+            counted = AnswerCounter(advance)
             with _kept(asker, chunks, n):
                 part = _with_answered(job, chunk, drafts, answered, counted)
                 chunks.append(part) if chunks else parts.append(part)
@@ -125,43 +125,43 @@ def _with_answered(
     chunk: pl.DataFrame,
     drafts: pl.DataFrame | pl.LazyFrame | None,
     answered: pl.LazyFrame | None,
-    counted: Counted,
+    counted: AnswerCounter,
 ) -> pl.DataFrame:
     """A chunk's rows: those that are there, and the other facts asked."""
     if answered is None:
         return _probe_chunk(job, chunk, drafts, counted)
-    there = _in_schema(answered.filter(pl.col("fact_id").is_in(chunk["fact_id"].implode())).collect())
-    rest = chunk.join(there, on="fact_id", how="anti", maintain_order="left")
-    return _in_order(pl.concat([there, _probe_chunk(job, rest, drafts, counted)]), chunk)
+    cached = _in_schema(answered.filter(pl.col("fact_id").is_in(chunk["fact_id"].implode())).collect())
+    rest = chunk.join(cached, on="fact_id", how="anti", maintain_order="left")
+    return _in_order(pl.concat([cached, _probe_chunk(job, rest, drafts, counted)]), chunk)
 
 
 def _probe_chunk(
-    job: IdsJob | _TextJob, chunk: pl.DataFrame, drafts: pl.DataFrame | pl.LazyFrame | None, counted: Counted
+    job: IdsJob | _TextJob, chunk: pl.DataFrame, drafts: pl.DataFrame | pl.LazyFrame | None, counted: AnswerCounter
 ) -> pl.DataFrame:
     lines: list[Line] = []
     newest: dict[str, Answer] = {}
-    told = told_of(drafts, chunk, job.config) if isinstance(job, IdsJob) else {}
+    old_answers = old_answers_of(drafts, chunk, job.config) if isinstance(job, IdsJob) else {}
     for form in job.forms:
-        asked = questions_of(chunk, form)
-        if not asked.texts:
+        questions = questions_of(chunk, form)
+        if not questions.texts:
             continue
         if isinstance(job, IdsJob):
-            lines += lines_by_ids(job, asked, newest, told, counted)
+            lines += lines_by_ids(job, questions, newest, old_answers, counted)
         else:
-            lines += lines_by_text(job.asker, job.turns, job.shots, asked, job.config)
+            lines += lines_by_text(job.asker, job.turns, job.shots, questions, job.config)
     return _table(lines, chunk)
 
 
 def _table(lines: list[Line], chunk: pl.DataFrame) -> pl.DataFrame:
     """Ungraded lines -> Response table, in the facts' order: the same rows whatever the chunk's size."""
     kinds = records.schema(Response)
-    told = pl.DataFrame(lines, schema={name: kinds[name] for name in Line._fields}, orient="row")
-    return _in_schema(grade_table(_in_order(told, chunk), chunk))
+    responses = pl.DataFrame(lines, schema={name: kinds[name] for name in Line._fields}, orient="row")
+    return _in_schema(grade_table(_in_order(responses, chunk), chunk))
 
 
-def _in_order(told: pl.DataFrame, chunk: pl.DataFrame) -> pl.DataFrame:
+def _in_order(responses: pl.DataFrame, chunk: pl.DataFrame) -> pl.DataFrame:
     place = chunk.select("fact_id", place=pl.int_range(pl.len()))
-    return told.join(place, on="fact_id").sort("place", "form", "prompt", "sample").drop("place")
+    return responses.join(place, on="fact_id").sort("place", "form", "prompt", "sample").drop("place")
 
 
 def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:

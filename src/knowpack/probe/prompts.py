@@ -79,10 +79,10 @@ class Prompter:
 
     def instruction(self, text: str) -> list[int]:
         """Ids of one turn of a user's in our own words, without shots; plain text and a new line without a template."""
-        said = self._tokens.shielded(text)
+        message = self._tokens.shielded(text)
         if self._template is None:
-            return self._finish(self._ids([said + "\n"])[0])
-        return self._finish(self._ids([self._template.prompt([{"role": "user", "content": said}])])[0])
+            return self._finish(self._ids([message + "\n"])[0])
+        return self._finish(self._ids([self._template.prompt([{"role": "user", "content": message}])])[0])
 
     def before_question(self, shots: Sequence[Shot]) -> list[int]:
         """Ids of the prompt up to where a question begins: what a model goes on from that writes one itself.
@@ -99,16 +99,16 @@ class Prompter:
         shielded = [self._tokens.shielded(question) for question in questions]
         split = self._split(shots)
         if split is None or any(text != text.strip() for text in shielded):
-            whole = [self._finish(ids) for ids in self._ids([self._text(shots, q) for q in questions])]
+            rows = [self._finish(ids) for ids in self._ids([self._text(shots, q) for q in questions])]
             head: list[int] = []
         else:
             texts = [split.tail_before + text + split.after for text in shielded]
             if texts != self._newest[0]:
                 self._newest = (texts, self._ids(texts))
-            whole = self._newest[1]
+            rows = self._newest[1]
             head = self._finish(split.prefix)
-        n_shared = common_prefix(whole)
-        return Batch(head + whole[0][:n_shared] if whole else head, [ids[n_shared:] for ids in whole])
+        n_shared = common_prefix(rows)
+        return Batch(head + rows[0][:n_shared] if rows else head, [ids[n_shared:] for ids in rows])
 
     def example(self, question: str, answer: str, shots: Sequence[Shot] = ()) -> Encoded:
         """A training example: the ids of the prompt as it is probed, then the answer, then the end of its turn."""
@@ -149,11 +149,11 @@ class Prompter:
     def _rendered_around(self, shots: Sequence[Shot]) -> tuple[str, str] | None:
         key = tuple(shots)
         if key not in self._around:
-            before, found, after = self._rendered(shots, _MARK).partition(_MARK)
-            whole = found and _MARK not in after and before + _ODD + after == self._rendered(shots, _ODD)
+            before, mark, after = self._rendered(shots, _MARK).partition(_MARK)
+            is_exact = mark and _MARK not in after and before + _ODD + after == self._rendered(shots, _ODD)
             if len(self._around) >= _KEPT:
                 self._around.clear()
-            self._around[key] = (before, after) if whole else None
+            self._around[key] = (before, after) if is_exact else None
         return self._around[key]
 
     def _rendered(self, shots: Sequence[Shot], shielded: str) -> str:
@@ -169,11 +169,11 @@ class Prompter:
     def _answered(self, shots: Sequence[Shot], question: str, answer: str, end: str) -> Encoded:
         """Prompt, answer and end as ids; the prompt's are those of `encode`, whatever stands behind them."""
         begins = " " if self._template is None else f"{self._template.lead}Answer: "
-        said = self._tokens.shielded(begins + answer) + end
+        message = self._tokens.shielded(begins + answer) + end
         prompt = self.encode(shots, question)
-        ids = self._finish(self._ids([self._text(shots, question) + said])[0])
+        ids = self._finish(self._ids([self._text(shots, question) + message])[0])
         if ids[: len(prompt)] != prompt:  # letters on both sides of the border make one token
-            ids = [*prompt, *self._tokens.continued(said)]
+            ids = [*prompt, *self._tokens.continued(message)]
         assert ids[: len(prompt)] == prompt, "the prompt that is trained on is the one that is probed"
         return Encoded(ids, len(prompt))
 
@@ -199,8 +199,8 @@ class Prompter:
         for cut in _cuts(before, self.tokenizer):
             prefix = self._ids([before[:cut]])[0]
             tails = self._ids([before[cut:] + q + after for q in _PROBE_QUESTIONS])
-            whole = self._ids([before + q + after for q in _PROBE_QUESTIONS])
-            if prefix and all(prefix + tail == ids for tail, ids in zip(tails, whole, strict=True)):
+            expected = self._ids([before + q + after for q in _PROBE_QUESTIONS])
+            if prefix and all(prefix + tail == ids for tail, ids in zip(tails, expected, strict=True)):
                 return _Split(prefix, before[cut:], after)
         return None
 

@@ -34,7 +34,7 @@ class Questions(NamedTuple):
 
 def questions_of(chunk: pl.DataFrame, form: int) -> Questions:
     """The facts that have this wording: 0 the question, k the k-th paraphrase, -k the k-th from the last."""
-    found = Questions([], [], [], [])
+    questions = Questions([], [], [], [])
     for fact_id, question, answers, paraphrases in chunk.select(
         "fact_id", "question", "answers", "paraphrases"
     ).iter_rows():
@@ -42,8 +42,8 @@ def questions_of(chunk: pl.DataFrame, form: int) -> Questions:
         place = form if form >= 0 else len(wordings) + form
         if place >= len(wordings) or (form < 0 and place < 1):
             continue
-        found.fact_ids.append(fact_id)
-        found.forms.append(place)
-        found.texts.append(wordings[place])
-        found.answers.append(answers[0])
-    return found
+        questions.fact_ids.append(fact_id)
+        questions.forms.append(place)
+        questions.texts.append(wordings[place])
+        questions.answers.append(answers[0])
+    return questions

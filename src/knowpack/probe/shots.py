@@ -25,12 +25,12 @@ def draw_shots(
     if n_shots == 0:
         return [[] for _ in range(n_prompts)]
     free = pool.filter(~pl.col("question").is_in(list(exclude))).unique("question", maintain_order=True)
-    wanted = (skip + n_prompts) * n_shots
-    if free.height < wanted:
+    n_needed = (skip + n_prompts) * n_shots
+    if free.height < n_needed:
         raise FactsError(
             f"the shot pool has {free.height} questions that are not among the facts; "
-            f"{wanted} are needed for {skip + n_prompts} prompts x {n_shots} shots"
+            f"{n_needed} are needed for {skip + n_prompts} prompts x {n_shots} shots"
         )
     order = np.arange(free.height) if seed is None else stream(seed, "shots").permutation(free.height)
-    chosen = [Shot(*free.select("question", "answer").row(int(index))) for index in order[skip * n_shots : wanted]]
+    chosen = [Shot(*free.select("question", "answer").row(int(index))) for index in order[skip * n_shots : n_needed]]
     return [chosen[start : start + n_shots] for start in range(0, len(chosen), n_shots)]

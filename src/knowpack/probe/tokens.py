@@ -38,7 +38,7 @@ class Tokens:
         plain = text.replace(BREAK, "")
         if self._control is None:
             return plain
-        return self._control.sub(lambda found: found[0][0] + BREAK + found[0][1:], plain)
+        return self._control.sub(lambda match: match[0][0] + BREAK + match[0][1:], plain)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of whole texts, without what the tokenizer would add."""

@@ -10,7 +10,7 @@ from knowpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from knowpack.pack.budget import Budget
-    from knowpack.report.measured import Measured
+    from knowpack.report.report_data import ReportData
 
 __all__ = ["Built", "build", "built"]
 
@@ -23,7 +23,7 @@ class Built(NamedTuple):
 
     page: Path
     """report.html"""
-    measured: "Measured"
+    data: "ReportData"
 
 
 def build(folder: Path, *, budget: "Budget | None" = None, progress: Progress = SILENT) -> Path:
@@ -39,16 +39,16 @@ def built(folder: Path, *, budget: "Budget | None" = None, progress: Progress = 
     """`build`, with all that was measured. Two processes that end at once write one after the other."""
     from knowpack import store
     from knowpack.records import GRADERS
-    from knowpack.report import figures, formats, measured, page, source, tables, verdict
+    from knowpack.report import figures, formats, page, report_data, source, tables, verdict
 
-    given = source.load(folder)
-    with store.lock(given.folder, LONGEST_WAIT_SECONDS):
+    folder_source = source.load(folder)
+    with store.lock(folder_source.folder, LONGEST_WAIT_SECONDS):
         if budget is not None:
-            verdict.keep(given.folder, budget)
-        found = measured.measure(given)
+            verdict.keep(folder_source.folder, budget)
+        data = report_data.measure(folder_source)
         for grader in GRADERS:
-            place = given.folder / "tables" / ("" if grader == "default" else f"{grader}-grader")
-            for table in tables.tables(found, grader):
+            place = folder_source.folder / "tables" / ("" if grader == "default" else f"{grader}-grader")
+            for table in tables.tables(data, grader):
                 formats.write(place, table)
-        figures.write(found, given.folder / "figures", progress=progress)
-        return Built(page.write(found, given.folder / "report.html", progress=progress), found)
+        figures.write(data, folder_source.folder / "figures", progress=progress)
+        return Built(page.write(data, folder_source.folder / "report.html", progress=progress), data)

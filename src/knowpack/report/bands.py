@@ -37,16 +37,16 @@ def bands(counts: Sequence[Sequence[int]], names: Sequence[str], text: str, heig
         for side in (0, 1)
         for node in _nodes([names[i] for i in order], sums[side], tops[side], room / total, side, height)
     ]
-    whole = el("svg", {"class": "plot flow", "height": height, "aria-hidden": "true"}, el("svg", box, drawn), nodes)
-    return el("div", {"role": "img", "aria-label": text}, whole)
+    plot = el("svg", {"class": "plot flow", "height": height, "aria-hidden": "true"}, el("svg", box, drawn), nodes)
+    return el("div", {"role": "img", "aria-label": text}, plot)
 
 
 def _tops(heights: Sequence[float], gap: float) -> list[float]:
-    found, y = [], 0.0
+    tops, y = [], 0.0
     for high in heights:
-        found.append(y)
+        tops.append(y)
         y += high + gap
-    return found
+    return tops
 
 
 def _band(left: float, right: float, thick: float) -> str:
@@ -69,13 +69,13 @@ def _nodes(
 
 def _apart(middles: Sequence[float], height: float) -> list[float]:
     """Where labels stand: at the middles of their bars, moved up from the foot until none touches the next."""
-    found: list[float] = []
+    tops: list[float] = []
     floor = height - LINE / 2
     for k, middle in reversed(list(enumerate(middles))):
         floor = max(LINE * (k + 0.5), min(middle, floor))
-        found.append(floor)
+        tops.append(floor)
         floor -= LINE
-    return found[::-1]
+    return tops[::-1]
 
 
 def _node(text: str, top: float, height: float, label: float, side: int) -> Markup:

@@ -5,11 +5,11 @@ First + grader -> markup.
 
 from knowpack.records import Estimate, Grader
 from knowpack.report import charts
-from knowpack.report.first import Deciding, First, said
+from knowpack.report.first_screen import DecidingFigure, FirstScreen, estimate_text
 from knowpack.report.marks import upright
 from knowpack.report.markup import Child, Markup, el, unbroken
 from knowpack.report.shares import in_shares, share
-from knowpack.report.verdict import named
+from knowpack.report.verdict import plain_name
 
 SIGNS = {"met": "✓", "not met": "✕", "not measured": "?"}
 LEVELS = {"met": "good", "not met": "bad", "not measured": "open"}
@@ -27,18 +27,18 @@ LIMITS = {
 """Figure -> the limit that judges it, where it has another name."""
 
 
-def ship(told: First, grader: Grader) -> Markup:
+def ship(screen: FirstScreen, grader: Grader) -> Markup:
     """May it ship: the word, limit by limit, whose limits they are, and by which grader where it is not the page's."""
-    word = told.judgement.word
+    word = screen.judgement.word
     lines = [
         el(
             "li",
             {"class": LEVELS[one.verdict]},
             el("span", {"class": "state", "aria-hidden": "true"}, SIGNS[one.verdict]),
-            el("strong", None, f"{named(one.name)}: {one.verdict}"),
+            el("strong", None, f"{plain_name(one.name)}: {one.verdict}"),
             f" (limit {share(one.limit)}). {_sentence(one.why, one.limit)}",
         )
-        for one in told.judgement.verdicts
+        for one in screen.judgement.verdicts
     ]
     sign = el("span", {"class": "state", "aria-hidden": "true"}, SIGNS[word])
     other = el("p", {"class": "small other-grader"}, OTHER_GRADER.format(grader)) if grader != "default" else None
@@ -46,10 +46,10 @@ def ship(told: First, grader: Grader) -> Markup:
         "div",
         {"class": f"ship {LEVELS[word]}"},
         el("h2", {"class": "plain"}, "May I ship it?"),
-        el("p", {"class": "word"}, sign, told.judgement.answer()),
+        el("p", {"class": "word"}, sign, screen.judgement.answer()),
         other,
         el("ul", None, lines),
-        el("p", {"class": "small"}, told.judgement.rule()),
+        el("p", {"class": "small"}, screen.judgement.rule()),
     )
 
 
@@ -57,7 +57,7 @@ def _sentence(why: str, limit: float) -> str:
     return f"{in_shares(f'{why[0].upper()}{why[1:]}', limit)}."
 
 
-def card(one: Deciding, told: First) -> Markup:
+def card(one: DecidingFigure, screen: FirstScreen) -> Markup:
     """A figure that decides: its value, its interval on a strip, its limit."""
     estimate = one.estimate
     parts: list[Child] = [el("h3", None, one.label)]
@@ -65,13 +65,13 @@ def card(one: Deciding, told: First) -> Markup:
         return el(
             "div", {"class": "card"}, parts, el("p", {"class": "big"}, "–"), el("p", {"class": "small"}, "not measured")
         )
-    limit = next((v.limit for v in told.judgement.verdicts if v.name == LIMITS.get(one.name, one.name)), None)
+    limit = next((v.limit for v in screen.judgement.verdicts if v.name == LIMITS.get(one.name, one.name)), None)
     parts.append(el("p", {"class": "big"}, share(estimate.value, limit)))
     parts.append(strip(estimate, limit, "up" if one.name == "reliability" else "down"))
-    parts.append(el("p", {"class": "small"}, unbroken(said(estimate).partition(" (")[2].removesuffix(")"))))
+    parts.append(el("p", {"class": "small"}, unbroken(estimate_text(estimate).partition(" (")[2].removesuffix(")"))))
     drawn = limit is not None and estimate.low is not None and estimate.high is not None  # it stands on the strip
-    said_ = f"limit {share(limit)}" if limit is not None else "no limit"
-    parts.append(el("p", {"class": "hidden" if drawn else "small"}, said_))
+    limit_text = f"limit {share(limit)}" if limit is not None else "no limit"
+    parts.append(el("p", {"class": "hidden" if drawn else "small"}, limit_text))
     if one.note:
         parts.append(el("p", {"class": "small"}, unbroken(f"{one.note[0].upper()}{one.note[1:]}.")))
     return el("div", {"class": "card"}, parts)

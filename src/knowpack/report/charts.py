@@ -167,7 +167,7 @@ def _is_few(row: DotRow) -> bool:
     return bool(row.dots) and all(dot.estimate.n is not None and dot.estimate.n < FEW for dot in row.dots)
 
 
-def few_said(rows: Sequence[DotRow]) -> str:
+def few_note(rows: Sequence[DotRow]) -> str:
     """What a grey row means, where there is one."""
     return f" Grey: fewer than {FEW}, too few to say much." if any(map(_is_few, rows)) else ""
 

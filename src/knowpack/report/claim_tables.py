@@ -1,25 +1,25 @@
 """What became of the abstract's five claims: a table, and lines for the terminal and the page.
 
-Measured -> `Finding`s under one grader; the rules are measure/abstract_claims.py's.
+ReportData -> `Finding`s under one grader; the rules are measure/abstract_claims.py's.
 """
 
 from knowpack.measure import abstract_claims
 from knowpack.measure.abstract_claims import CellFigures, Finding, Part
 from knowpack.records import Grader
 from knowpack.report import measures
-from knowpack.report.finished import Run
-from knowpack.report.first import said
-from knowpack.report.measured import Measured, Table, Value, run_of
+from knowpack.report.finished_run import Run
+from knowpack.report.first_screen import estimate_text
+from knowpack.report.report_data import ReportData, Table, Value, run_of
 
 BIAS = ("n_subjects", "n_answers", "zipf")
 
 
-def findings(measured: Measured, grader: Grader) -> list[Finding]:
+def findings(data: ReportData, grader: Grader) -> list[Finding]:
     """The five claims over all cells."""
     cells = []
-    for label, cell in measured.labels():
-        mine = {one.name: one.measure for one in measured.cells if (one.label, one.grader) == (label, grader)}
-        biased = is_biased(run_of(measured, label))
+    for label, cell in data.labels():
+        mine = {one.name: one.measure for one in data.cells if (one.label, one.grader) == (label, grader)}
+        biased = is_biased(run_of(data, label))
         cells.append(CellFigures(label, cell.n_unknown, cell.augmentation, cell.k, biased, mine))
     return abstract_claims.findings(cells)
 
@@ -29,10 +29,10 @@ def is_biased(run: Run) -> bool:
     return any(run.config("mix", name) is not None for name in BIAS)
 
 
-def claims(measured: Measured, grader: Grader) -> Table:
+def claims(data: ReportData, grader: Grader) -> Table:
     """A line for every figure that a claim was judged on."""
     rows: list[tuple[Value, ...]] = []
-    for one in findings(measured, grader):
+    for one in findings(data, grader):
         rows += [
             (
                 one.claim,
@@ -53,9 +53,9 @@ def claims(measured: Measured, grader: Grader) -> Table:
     return Table("claims", "The five claims of the paper's abstract", heads, rows, note)
 
 
-def lines(measured: Measured, grader: Grader = "default") -> list[str]:
+def lines(data: ReportData, grader: Grader = "default") -> list[str]:
     """A sentence a claim."""
-    return [_sentence(one) for one in findings(measured, grader)]
+    return [_sentence(one) for one in findings(data, grader)]
 
 
 def _sentence(one: Finding) -> str:
@@ -75,5 +75,5 @@ def _lower(text: str) -> str:
 
 def _figure(part: Part) -> str:
     n = len(part.cells)
-    value = said(part.pooled._replace(n=None), part.name, change=bool(part.minus))
+    value = estimate_text(part.pooled._replace(n=None), part.name, change=bool(part.minus))
     return f"{value}, {n} cell{'s' if n > 1 else ''}"

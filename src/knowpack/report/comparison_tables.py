@@ -1,6 +1,6 @@
 """Tables that hold cells against each other: all pairs of a grid, and harm by the number of facts trained.
 
-Measured -> Table records under one grader; the tests are measure/compare_cells.py's.
+ReportData -> Table records under one grader; the tests are measure/compare_cells.py's.
 """
 
 import polars as pl
@@ -8,8 +8,8 @@ import polars as pl
 from knowpack.measure import compare_cells, harm
 from knowpack.measure.compare_cells import MARGIN, Outcome
 from knowpack.records import Grader, schema
-from knowpack.report.finished import Run
-from knowpack.report.measured import AUGMENTATIONS, Measured, P, Table, Value
+from knowpack.report.finished_run import Run
+from knowpack.report.report_data import AUGMENTATIONS, P, ReportData, Table, Value
 
 MOST_CELLS = 40  # 780 pairs
 
@@ -22,7 +22,7 @@ def outcomes(run: Run, grader: Grader) -> pl.DataFrame:
     return facts.select(pl.col(name).cast(kind) for name, kind in schema(Outcome).items())
 
 
-def pairs(measured: Measured, grader: Grader) -> Table:
+def pairs(data: ReportData, grader: Grader) -> Table:
     """Every pair of cells: known facts lost, on the same facts."""
     heads = ("cell", "against", "lost more", "p", "p (Holm)", "p (not equivalent)", "")
     note = (
@@ -30,24 +30,24 @@ def pairs(measured: Measured, grader: Grader) -> Table:
         "relations. p: signs of whole relations flipped; Holm over all pairs of the table. Equivalent: two one-sided "
         f"tests within {MARGIN:.0%} of the known facts."
     )
-    labels = [label for label, _ in measured.labels()]
+    labels = [label for label, _ in data.labels()]
     rows: list[tuple[Value, ...]] = []
     if 1 < len(labels) <= MOST_CELLS:
-        table = pl.concat([outcomes(run, grader) for run in measured.source.runs])
+        table = pl.concat([outcomes(run, grader) for run in data.source.runs])
         for one in compare_cells.pairs(table):
             verdict = "differ" if one.p_holm < 0.05 else "equivalent" if one.p_equivalent < 0.05 else "not decided"
             rows.append((one.second, one.first, one.difference, P(one.p), P(one.p_holm), P(one.p_equivalent), verdict))
     return Table("comparisons", "Cells against each other", heads, rows, note)
 
 
-def dose(measured: Measured, grader: Grader) -> Table:
+def dose(data: ReportData, grader: Grader) -> Table:
     """How known facts lost grow with the number of facts, for each kind of cell that has three numbers or more."""
-    found: dict[tuple[str, int], list[pl.DataFrame]] = {}
-    for run in measured.source.runs:
+    outcomes_of: dict[tuple[str, int], list[pl.DataFrame]] = {}
+    for run in data.source.runs:
         if run.cell.augmentation in ("none", "highly_known", "paraphrase"):
-            found.setdefault((run.cell.augmentation, run.cell.k), []).append(outcomes(run, grader))
+            outcomes_of.setdefault((run.cell.augmentation, run.cell.k), []).append(outcomes(run, grader))
     rows: list[tuple[Value, ...]] = []
-    for (augmentation, k), parts in found.items():
+    for (augmentation, k), parts in outcomes_of.items():
         slope = compare_cells.dose_response(pl.concat(parts))
         if slope is not None:
             added = f"{k} {AUGMENTATIONS[augmentation]}" if k else "nothing"

@@ -1,11 +1,11 @@
 """Facts that stay current: what a pack said of updates, of facts packed earlier and of those taken back.
 
-Measured -> a Table; the figures are measure/current.py's, by the default grader.
+ReportData -> a Table; the figures are measure/current.py's, by the default grader.
 """
 
 from knowpack.measure.current import NAMES
 from knowpack.records import Estimate
-from knowpack.report.measured import Measured, Table, Value
+from knowpack.report.report_data import ReportData, Table, Value
 
 COUNTS = {
     "new": "new",
@@ -17,20 +17,20 @@ COUNTS = {
 }
 
 
-def current(measured: Measured) -> Table:
+def current(data: ReportData) -> Table:
     """A line a figure; empty where a pack only added facts, or was none."""
     rows: list[tuple[Value, ...]] = []
     counted = ""
-    for run in measured.source.runs:
-        told = run.read("pack.json")
-        counts, found = told.get("counts"), told.get("current")
-        if not isinstance(counts, dict) or not isinstance(found, dict):
+    for run in data.source.runs:
+        packed = run.read("pack.json")
+        counts, estimates = packed.get("counts"), packed.get("current")
+        if not isinstance(counts, dict) or not isinstance(estimates, dict):
             continue
-        counted = ", ".join(f"{counts[name]} {said}" for name, said in COUNTS.items() if counts.get(name))
-        if "own_kept" in found or any(
+        counted = ", ".join(f"{counts[name]} {label}" for name, label in COUNTS.items() if counts.get(name))
+        if "own_kept" in estimates or any(
             counts.get(name) for name in ("known", "updates", "earlier", "removed", "removed_earlier")
         ):
-            rows += [(said, Estimate(**found[name])) for name, said in NAMES.items() if name in found]
+            rows += [(label, Estimate(**estimates[name])) for name, label in NAMES.items() if name in estimates]
     note = (
         f"Facts: {counted}. An update is a fact that the base, or an earlier pack, answers otherwise. Counted over "
         "answers, those of one fact together; each update with its old answer is in pack.json."

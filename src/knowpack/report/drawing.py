@@ -20,7 +20,7 @@ MOST_TICKS = 7
 SHORT = 16  # characters of a legend's entry of which two fit side by side
 
 
-class Drawn(NamedTuple):
+class NamedFigure(NamedTuple):
     """A figure and the stem of its files."""
 
     name: str

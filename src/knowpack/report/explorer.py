@@ -11,7 +11,7 @@ import polars as pl
 
 from knowpack.measure import causes
 from knowpack.records import GRADERS, Kind, Kinship, Knowledge
-from knowpack.report.finished import Run
+from knowpack.report.finished_run import Run
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 STEPS = 60  # a share is round(60 p): exact for 1..6, 10, 12, 15, 20 prompts, and one character
@@ -109,13 +109,13 @@ def _answer(text: object, default: object, paper: object, refused: object, refus
     ]
 
 
-def _causes(found: pl.Series) -> str:
+def _causes(column: pl.Series) -> str:
     """ceil(n_causes / BITS) characters a fact: cause k is bit k % BITS of character k // BITS."""
     names = [str(rule.name) for rule in causes.RULES]
     groups = [names[start : start + BITS] for start in range(0, len(names), BITS)]
     return "".join(
-        DIGITS[sum(2**bit for bit, name in enumerate(group) if name in (held or ()))]
-        for held in found.to_list()
+        DIGITS[sum(2**bit for bit, name in enumerate(group) if name in (causes_held or ()))]
+        for causes_held in column.to_list()
         for group in groups
     )
 

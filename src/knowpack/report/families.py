@@ -1,10 +1,10 @@
 """The kinds of cells of a study: those that differ in the number of new facts only, and are joined by a line.
 
-Cell -> key ("none", "highly_known 1", ...); Measured -> key -> cells by their number of facts.
+Cell -> key ("none", "highly_known 1", ...); ReportData -> key -> cells by their number of facts.
 """
 
-from knowpack.report.finished import Cell
-from knowpack.report.measured import AUGMENTATIONS, Measured
+from knowpack.report.finished_run import Cell
+from knowpack.report.report_data import AUGMENTATIONS, ReportData
 
 
 def family(cell: Cell) -> str:
@@ -18,10 +18,10 @@ def family_name(key: str) -> str:
     return f"+{k} {AUGMENTATIONS[kind]}" if k else "no additions" if kind == "none" else kind
 
 
-def families(measured: Measured) -> dict[str, list[tuple[str, Cell]]]:
+def families(data: ReportData) -> dict[str, list[tuple[str, Cell]]]:
     """Key -> (label, cell), the fewest facts first; shams are no family."""
-    found: dict[str, list[tuple[str, Cell]]] = {}
-    for label, cell in sorted(measured.labels(), key=lambda pair: pair[1].n_unknown):
+    cells_of: dict[str, list[tuple[str, Cell]]] = {}
+    for label, cell in sorted(data.labels(), key=lambda pair: pair[1].n_unknown):
         if cell.augmentation != "sham":
-            found.setdefault(family(cell), []).append((label, cell))
-    return found
+            cells_of.setdefault(family(cell), []).append((label, cell))
+    return cells_of

@@ -1,6 +1,6 @@
 """Static figures for papers: one look (knowpack.mplstyle), each as SVG, PDF and PNG.
 
-Measured -> files: categories before and after, harm by kinship, reliability over epochs (the paper's Figure 2),
+ReportData -> files: categories before and after, harm by kinship, reliability over epochs (the paper's Figure 2),
 benchmarks over n (its Figures 1, 3, 4, 5), facts learned against harm, confidence, and its claims. The default grader.
 """
 
@@ -14,10 +14,10 @@ from knowpack.measure.abstract_claims import Finding
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Grader
 from knowpack.report import claim_tables, confidence_tables, drawing, grid_figures, measures, palette
-from knowpack.report.drawing import Drawn, plain
+from knowpack.report.drawing import NamedFigure, plain
 from knowpack.report.families import families, family_name
-from knowpack.report.finished import Run
-from knowpack.report.measured import Measured
+from knowpack.report.finished_run import Run
+from knowpack.report.report_data import ReportData
 from knowpack.report.summary import opening, over_epochs
 from knowpack.report.words import words
 
@@ -28,14 +28,14 @@ KINDS = ("svg", "pdf", "png")
 GRADER: Grader = "default"
 
 
-def write(measured: Measured, folder: Path, *, progress: Progress = SILENT) -> None:
+def write(data: ReportData, folder: Path, *, progress: Progress = SILENT) -> None:
     """Write all figures that have something to show; bytes depend on the numbers only."""
     import matplotlib
 
     with resources.as_file(resources.files("knowpack.report").joinpath("knowpack.mplstyle")) as style:
         settings = matplotlib.rc_params_from_file(style, use_default_template=True)
     with matplotlib.rc_context(settings), progress.stage("report: figures", None) as advance:
-        for drawn in _figures(measured):
+        for drawn in _figures(data):
             if engine := drawn.figure.get_layout_engine():  # laid out once, not for each kind of file
                 engine.execute(drawn.figure)
                 drawn.figure.set_layout_engine("none")
@@ -46,20 +46,20 @@ def write(measured: Measured, folder: Path, *, progress: Progress = SILENT) -> N
             advance(1)
 
 
-def _figures(measured: Measured) -> Iterator[Drawn]:
-    run = measured.source.runs[opening(measured).run]
+def _figures(data: ReportData) -> Iterator[NamedFigure]:
+    run = data.source.runs[opening(data).run]
     if any(map(any, measures.matrix(measures.under(run.shifts, GRADER), trained=False))):  # not all were trained
-        yield Drawn("matrix", _matrix(run))
+        yield NamedFigure("matrix", _matrix(run))
     if kins := measures.kinship(run, GRADER):
-        yield Drawn("kinship", _kinship(kins, words(run).held))
-    if any(over_epochs(measured, label) for cells in families(measured).values() for label, _ in cells):
-        yield Drawn("reliability_over_epochs", _epochs(measured))
-    if confidence_tables.confidence(measured, GRADER).rows and not run.asks_its_own:
-        yield Drawn("confidence", _confidence(measured, run))
-    if found := [one for one in claim_tables.findings(measured, GRADER) if one.parts]:
-        yield Drawn("claims", _claims(found))
-    if len(measured.labels()) > 1:
-        yield from grid_figures.drawn(measured)
+        yield NamedFigure("kinship", _kinship(kins, words(run).at_risk))
+    if any(over_epochs(data, label) for cells in families(data).values() for label, _ in cells):
+        yield NamedFigure("reliability_over_epochs", _epochs(data))
+    if confidence_tables.confidence(data, GRADER).rows and not run.asks_its_own:
+        yield NamedFigure("confidence", _confidence(data, run))
+    if findings := [one for one in claim_tables.findings(data, GRADER) if one.parts]:
+        yield NamedFigure("claims", _claims(findings))
+    if len(data.labels()) > 1:
+        yield from grid_figures.drawn(data)
 
 
 def _matrix(run: Run) -> "Figure":
@@ -79,25 +79,25 @@ def _matrix(run: Run) -> "Figure":
         for c, j in enumerate(order):
             text = f"{counts[i][j]:,}\n{shares[r][c]:.1%}"
             ax.text(c, r, text, ha="center", va="center", fontsize=8)
-    ax.set_title(plain(f"{run.label}: {words(run).asked} {words(run).which}"))
+    ax.set_title(plain(f"{run.label}: {words(run).items} {words(run).which}"))
     return figure
 
 
-def _kinship(kins: list[measures.Kin], held: str) -> "Figure":
+def _kinship(kins: list[measures.Kin], fact_kind: str) -> "Figure":
     figure, (ax,) = drawing.new(drawing.COLUMN, 0.9 + 0.38 * len(kins))
     for y, one in enumerate(reversed(kins)):
         lost = one.lost
         ax.errorbar(lost.value, y, xerr=drawing.ends(lost), fmt="o", color=palette.HARM)
-    ax.set(yticks=range(len(kins)), ylim=(-0.6, len(kins) - 0.4), xlabel=f"{held} lost, 95% interval")
+    ax.set(yticks=range(len(kins)), ylim=(-0.6, len(kins) - 0.4), xlabel=f"{fact_kind} lost, 95% interval")
     ax.xaxis.set_major_formatter(drawing.percent())
     ax.set_yticklabels([f"{one.kinship.replace('_', ' ')} (n={one.lost.n:,})" for one in reversed(kins)])
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     return figure
 
 
-def _claims(found: list[Finding]) -> "Figure":
+def _claims(findings: list[Finding]) -> "Figure":
     """A panel a figure that a claim was judged on: every cell, and their mean in black."""
-    panels = [(one, part) for one in found for part in one.parts]
+    panels = [(one, part) for one in findings for part in one.parts]
     heights = [1.0 + 0.17 * (1 + len(part.cells)) for _, part in panels]
     figure, axes = drawing.new(5.6, sum(heights), 1, len(panels), heights)
     for ax, (one, part) in zip(axes, panels, strict=True):
@@ -112,17 +112,17 @@ def _claims(found: list[Finding]) -> "Figure":
     return figure
 
 
-def _confidence(measured: Measured, run: Run) -> "Figure":
+def _confidence(data: ReportData, run: Run) -> "Figure":
     """Left: the probability of right and of wrong answers, cell by cell. Right: risk by coverage of the first run."""
-    labels = [label for label, _ in measured.labels() if measured.cell(label, GRADER, "confidence")]
+    labels = [label for label, _ in data.labels() if data.cell(label, GRADER, "confidence")]
     figure, (left, right) = drawing.new(6.4, max(2.6, 0.9 + 0.3 * (1 + len(labels))), 2)
     for name, colour, shape in (("confidence_right", palette.INK, "o"), ("confidence_wrong", palette.SAME, "s")):
-        base = measured.cell(labels[0], GRADER, f"{name}_base")
-        shown = [base, *(measured.cell(label, GRADER, name) for label in labels)]
+        base = data.cell(labels[0], GRADER, f"{name}_base")
+        shown = [base, *(data.cell(label, GRADER, name) for label in labels)]
         for y, one in enumerate(reversed(shown)):
             if one is not None:
-                said = name.removeprefix("confidence_") if y == 0 else None
-                left.errorbar(one.value, y, xerr=drawing.ends(one), fmt=shape, markersize=3, color=colour, label=said)
+                legend = name.removeprefix("confidence_") if y == 0 else None
+                left.errorbar(one.value, y, xerr=drawing.ends(one), fmt=shape, markersize=3, color=colour, label=legend)
     left.set(yticks=range(len(labels) + 1), ylim=(-0.6, len(labels) + 0.6), xlabel="probability of its answers (95%)")
     left.set_yticklabels([plain(label) for label in reversed(["base", *labels])])
     left.legend(fontsize=7)
@@ -135,14 +135,14 @@ def _confidence(measured: Measured, run: Run) -> "Figure":
     return figure
 
 
-def _epochs(measured: Measured) -> "Figure":
+def _epochs(data: ReportData) -> "Figure":
     """A panel a family: a line a cell, its mean over seeds with their range as bars."""
     from matplotlib.ticker import MaxNLocator
 
     kept = {
         key: drawn
-        for key, cells in families(measured).items()
-        if (drawn := [(label, cell.n_unknown, p) for label, cell in cells if (p := over_epochs(measured, label))])
+        for key, cells in families(data).items()
+        if (drawn := [(label, cell.n_unknown, p) for label, cell in cells if (p := over_epochs(data, label))])
     }
     n_columns = min(drawing.MOST_COLUMNS, len(kept))
     n_rows = -(-len(kept) // n_columns)
@@ -165,6 +165,6 @@ def _epochs(measured: Measured) -> "Figure":
         ax.yaxis.set_major_formatter(drawing.percent())
         drawing.legend_below(ax, names)
     axes[0].set_ylabel("new facts answered")
-    if len({run.seed for run in measured.source.runs}) > 1:
+    if len({run.seed for run in data.source.runs}) > 1:
         figure.supxlabel("mean over seeds; bars: their range", fontsize=8)
     return figure

@@ -10,8 +10,8 @@ from pathlib import Path
 from knowpack import store
 from knowpack.records import Estimate
 from knowpack.report import latex
-from knowpack.report.measured import Table, Value
-from knowpack.report.printed import text
+from knowpack.report.report_data import Table, Value
+from knowpack.report.value_text import text
 
 _MARKDOWN = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;", "*": r"\*", "_": r"\_", "`": r"\`", "[": r"\["})
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

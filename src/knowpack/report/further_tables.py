@@ -1,10 +1,10 @@
 """What stands beside the probe: other wordings, neighbours, reversals, two hops, likelihoods, unrelated text.
 
-Measured -> a Table under one grader; the figures are measure/further_figures.py's.
+ReportData -> a Table under one grader; the figures are measure/further_figures.py's.
 """
 
 from knowpack.records import Grader
-from knowpack.report.measured import BEFORE_AND_AFTER, Measured, Table, before_and_after
+from knowpack.report.report_data import BEFORE_AND_AFTER, ReportData, Table, before_and_after
 
 LISTED = {
     "wording_right": "Another wording, untrained facts: right",
@@ -28,9 +28,9 @@ LISTED = {
 }
 
 
-def further(measured: Measured, grader: Grader) -> Table:
+def further(data: ReportData, grader: Grader) -> Table:
     """A line for every cell and figure: the base, the tuned model, the difference."""
-    rows = before_and_after(measured, grader, LISTED)
+    rows = before_and_after(data, grader, LISTED)
     note = (
         "Asked beside the probe under its first prompts, at most further.n_facts of each kind, further.n_forms in "
         "another form. Log-probability: of untrained facts, the canonical answer against others of its relation. "

@@ -1,7 +1,7 @@
 """Static figures of a study's grid: benchmarks and harm over the number of facts, facts learned against harm.
 
-Measured -> Drawn; lines where there are several numbers of facts, dots with intervals where there is one. The default
-grader.
+ReportData -> NamedFigure; lines where there are several numbers of facts, dots with intervals where there is one. The
+default grader.
 """
 
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from knowpack.paper import reference
 from knowpack.records import Estimate, Grader
 from knowpack.report import charts, drawing, measures, palette, tables
-from knowpack.report.drawing import Drawn, plain
+from knowpack.report.drawing import NamedFigure, plain
 from knowpack.report.families import families, family, family_name
-from knowpack.report.finished import Cell
-from knowpack.report.measured import Measured, score_map, score_rows
+from knowpack.report.finished_run import Cell
+from knowpack.report.report_data import ReportData, score_map, score_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,54 +27,54 @@ Points = list[tuple[int, str, Estimate]]
 """(new facts, cell, value)."""
 
 
-def drawn(measured: Measured) -> Iterator[Drawn]:
+def drawn(data: ReportData) -> Iterator[NamedFigure]:
     """Those that have something to show."""
-    if any(run.scores is not None for run in measured.source.runs):
-        yield Drawn("benchmarks", _benchmarks(measured))
-    if tables.pareto(measured, GRADER).rows:
-        yield Drawn("pareto", _pareto(measured))
+    if any(run.scores is not None for run in data.source.runs):
+        yield NamedFigure("benchmarks", _benchmarks(data))
+    if tables.pareto(data, GRADER).rows:
+        yield NamedFigure("pareto", _pareto(data))
     for name in OVER_N:
-        if any(measured.cell(label, GRADER, name) for label, _ in measured.labels()):
-            yield Drawn(f"over_n_{name}", _over_n(measured, name))
+        if any(data.cell(label, GRADER, name) for label, _ in data.labels()):
+            yield NamedFigure(f"over_n_{name}", _over_n(data, name))
 
 
-def _benchmarks(measured: Measured) -> "Figure":
-    rows = [row[:2] for run in measured.source.runs for row in score_rows(run.scores)]
+def _benchmarks(data: ReportData) -> "Figure":
+    rows = [row[:2] for run in data.source.runs for row in score_rows(run.scores)]
     keys = [key for key in dict.fromkeys(rows) if not key[0].startswith("mmlu_")][:MOST_TASKS]
     n_columns = min(drawing.MOST_COLUMNS, len(keys))
     n_rows = -(-len(keys) // n_columns)
     figure, axes = drawing.new(drawing.width(n_columns), 2.1 * n_rows + 0.4, n_columns, n_rows)
     for ax in axes[len(keys) :]:
         ax.set_visible(False)
-    base = score_map(measured.source.runs[0].base_scores())
+    base = score_map(data.source.runs[0].base_scores())
     for ax, key in zip(axes, keys, strict=False):
-        found = {
-            kind: [(cell.n_unknown, label, one) for label, cell in cells if (one := _score(measured, label, key))]
-            for kind, cells in families(measured).items()
+        points_of = {
+            kind: [(cell.n_unknown, label, one) for label, cell in cells if (one := _score(data, label, key))]
+            for kind, cells in families(data).items()
         }
         number, column, _ = reference.BENCHMARKS.get(key, (0, "", 1.0))
-        _plot(ax, found, paper=(number, column) if number else None, base=base.get(key))
+        _plot(ax, points_of, paper=(number, column) if number else None, base=base.get(key))
         ax.set_title(plain(f"{key[0]} {key[1]}"))
     axes[0].legend(fontsize=6)
     figure.supxlabel("new facts trained; bars: range over seeds; dotted: the base, dashed: the paper", fontsize=8)
     return figure
 
 
-def _score(measured: Measured, label: str, key: tuple[str, str]) -> Estimate | None:
+def _score(data: ReportData, label: str, key: tuple[str, str]) -> Estimate | None:
     """A cell's mean over seeds, with their range as its ends."""
-    runs = [run for run in measured.source.runs if run.label == label]
+    runs = [run for run in data.source.runs if run.label == label]
     values = [row[2] for run in runs for row in score_rows(run.scores) if row[:2] == key]
     return Estimate(sum(values) / len(values), min(values), max(values)) if values else None
 
 
-def _over_n(measured: Measured, name: str) -> "Figure":
-    found = {
-        kind: [(cell.n_unknown, label, m) for label, cell in cells if (m := measured.cell(label, GRADER, name))]
-        for kind, cells in families(measured).items()
+def _over_n(data: ReportData, name: str) -> "Figure":
+    points_of = {
+        kind: [(cell.n_unknown, label, m) for label, cell in cells if (m := data.cell(label, GRADER, name))]
+        for kind, cells in families(data).items()
     }
     figure, (ax,) = drawing.new(drawing.COLUMN, 2.5)
     paper = {"reliability": (2, "reliability"), "negative": (3, "negative_shift")}.get(name)
-    lines = _plot(ax, found, paper=paper, base=None, percent=True)
+    lines = _plot(ax, points_of, paper=paper, base=None, percent=True)
     what = measures.NAMES[name].lower()
     ax.set(**({"xlabel": "new facts trained", "ylabel": what} if lines else {"xlabel": what}))
     ax.legend(fontsize=7)
@@ -84,18 +84,18 @@ def _over_n(measured: Measured, name: str) -> "Figure":
 
 def _plot(
     ax: "Axes",
-    found: dict[str, Points],
+    points_of: dict[str, Points],
     *,
     paper: tuple[int, str] | None,
     base: float | None,
     percent: bool = False,
 ) -> bool:
     """Lines over the number of facts, or dots where there is one number; True where there are lines."""
-    sizes = [n for points in found.values() for n, _, _ in points]
+    sizes = [n for points in points_of.values() for n, _, _ in points]
     if len(set(sizes)) < 2:
-        _dots(ax, found, base, percent=percent)
+        _dots(ax, points_of, base, percent=percent)
         return False
-    for kind, points in found.items():
+    for kind, points in points_of.items():
         colour, shape = palette.family(kind), palette.MARKERS.get(kind, "o")
         if points:
             ax.plot([n for n, _, _ in points], [one.value for _, _, one in points], color=colour, linewidth=1.2)
@@ -112,8 +112,8 @@ def _plot(
     return True
 
 
-def _dots(ax: "Axes", found: dict[str, Points], base: float | None, *, percent: bool) -> None:
-    rows = [(kind, label, one) for kind, points in found.items() for _, label, one in points]
+def _dots(ax: "Axes", points_of: dict[str, Points], base: float | None, *, percent: bool) -> None:
+    rows = [(kind, label, one) for kind, points in points_of.items() for _, label, one in points]
     for y, (kind, _, one) in enumerate(reversed(rows)):
         shape, colour = palette.MARKERS.get(kind, "o"), palette.family(kind)
         ax.errorbar(one.value, y, xerr=drawing.ends(one), fmt=shape, color=colour, label=family_name(kind))
@@ -125,19 +125,18 @@ def _dots(ax: "Axes", found: dict[str, Points], base: float | None, *, percent: 
         ax.xaxis.set_major_formatter(drawing.percent())
 
 
-def _pareto(measured: Measured) -> "Figure":
+def _pareto(data: ReportData) -> "Figure":
     """A point a cell, with intervals both ways. Few cells have a name and a shape each, many one a family."""
-    found = [
+    points = [
         (kind, label, lost, drawing.scaled(learned, cell.n_unknown))
-        for kind, cells in families(measured).items()
+        for kind, cells in families(data).items()
         for label, cell in cells
-        if (learned := measured.cell(label, GRADER, "reliability"))
-        and (lost := measured.cell(label, GRADER, "known_lost_raw"))
+        if (learned := data.cell(label, GRADER, "reliability")) and (lost := data.cell(label, GRADER, "known_lost_raw"))
     ]
     figure, (ax,) = drawing.new(drawing.COLUMN, 3.2)
     named: list[str] = []
-    for i, (kind, label, lost, learned) in enumerate(found):
-        few = len(found) <= len(SHAPES)
+    for i, (kind, label, lost, learned) in enumerate(points):
+        few = len(points) <= len(SHAPES)
         name = plain(label, 44) if few else family_name(kind)
         shape = SHAPES[i % len(SHAPES)] if few else palette.MARKERS.get(kind, "o")
         ax.errorbar(
@@ -151,11 +150,11 @@ def _pareto(measured: Measured) -> "Figure":
             label=None if name in named else name,
         )
         named += [] if name in named else [name]
-    heights = [learned.value for *_, learned in found]
+    heights = [learned.value for *_, learned in points]
     if min(heights) > 0 and max(heights) / min(heights) >= charts.DECADES:
         ax.set_yscale("log")
     else:
-        highest = max(one.value if one.high is None else one.high for *_, one in found)
+        highest = max(one.value if one.high is None else one.high for *_, one in points)
         ax.set_ylim(0, 1.08 * highest or 1)
     ax.set(xlabel="known facts lost, raw", ylabel="new facts learned")
     ax.set_title("bars: 95% intervals", fontsize=7, fontweight="normal")

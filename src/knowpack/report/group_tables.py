@@ -1,21 +1,21 @@
 """Which relations and popularity classes lost what the base knew: a table of groups.
 
-Measured -> Table under one grader; the figures are measure/group_harm.py's.
+ReportData -> Table under one grader; the figures are measure/group_harm.py's.
 """
 
 import polars as pl
 
 from knowpack.measure.group_harm import GroupHarm
 from knowpack.records import Estimate, Grader, rows
-from knowpack.report.measured import Measured, P, Table, Value
+from knowpack.report.report_data import P, ReportData, Table, Value
 
 
-def group_harm(measured: Measured, grader: Grader) -> Table:
+def group_harm(data: ReportData, grader: Grader) -> Table:
     """A line for every run and group, the largest pooled loss of a run and kind first."""
     lines: list[tuple[Value, ...]] = []
-    for run in measured.source.runs:
-        found = run.table("group_harm.parquet", GroupHarm)
-        mine = found.filter(pl.col("grader") == grader) if found is not None else None
+    for run in data.source.runs:
+        groups = run.table("group_harm.parquet", GroupHarm)
+        mine = groups.filter(pl.col("grader") == grader) if groups is not None else None
         for one in rows(mine, GroupHarm) if mine is not None else ():
             own = Estimate(one.value, one.low, one.high, one.n)
             pooled = Estimate(one.pooled, one.pooled_low, one.pooled_high)

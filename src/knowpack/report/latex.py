@@ -5,8 +5,8 @@ only where the journal's class does so: a table of more than LONGEST rows is cut
 """
 
 from knowpack.records import Estimate
-from knowpack.report.measured import Table, Value
-from knowpack.report.printed import text
+from knowpack.report.report_data import Table, Value
+from knowpack.report.value_text import text
 
 WIDTH = 345.0  # pt: the text of LaTeX's article class, one column, 10 pt
 CHARACTER, BETWEEN = 4.25, 8.0  # pt: a digit of \footnotesize (8 pt), the space between two columns
@@ -37,8 +37,8 @@ _LATEX = str.maketrans(
 def as_latex(table: Table) -> str:
     r"""One or more booktabs tables; needs \usepackage{booktabs}."""
     parts = [(columns, rows) for columns in _columns(table) for rows in _rows(table)]
-    made = [_part(table, columns, rows, i, len(parts)) for i, (columns, rows) in enumerate(parts, start=1)]
-    return "\n".join([r"% needs \usepackage{booktabs}", *made, ""])
+    parts_text = [_part(table, columns, rows, i, len(parts)) for i, (columns, rows) in enumerate(parts, start=1)]
+    return "\n".join([r"% needs \usepackage{booktabs}", *parts_text, ""])
 
 
 def _columns(table: Table) -> list[list[int]]:
@@ -87,9 +87,9 @@ def _folded(words: str, width: int = HEAD) -> list[str]:
 
 
 def _stacked(lines: list[str], side: str) -> str:
-    told = [line.translate(_LATEX) for line in lines]
-    stack = r"\\ ".join(told)
-    return told[0] if len(told) == 1 else rf"\shortstack[{side}]{{{stack}}}"
+    escaped = [line.translate(_LATEX) for line in lines]
+    stack = r"\\ ".join(escaped)
+    return escaped[0] if len(escaped) == 1 else rf"\shortstack[{side}]{{{stack}}}"
 
 
 def _part(table: Table, columns: list[int], rows: list[tuple[Value, ...]], number: int, of: int) -> str:

@@ -22,28 +22,30 @@ Child = str | int | None | Sequence["Child"]
 
 def el(tag: str, attributes: Mapping[str, object] | None = None, *children: Child) -> Markup:
     """An element. Attributes that are None or False are left out, True stands alone; children may be nested lists."""
-    told = "".join(_attribute(name, value) for name, value in (attributes or {}).items() if value not in (None, False))
+    attribute_text = "".join(
+        _attribute(name, value) for name, value in (attributes or {}).items() if value not in (None, False)
+    )
     if tag in VOID and not children:
-        return Markup(f"<{tag}{told}/>")
-    return Markup(f"<{tag}{told}>{join(*children)}</{tag}>")
+        return Markup(f"<{tag}{attribute_text}/>")
+    return Markup(f"<{tag}{attribute_text}>{join(*children)}</{tag}>")
 
 
 def join(*children: Child) -> Markup:
     """Children one after the other, lists opened."""
-    found = []
+    parts = []
     for one in children:
         if isinstance(one, str | int):
-            found.append(escaped(one))
+            parts.append(escaped(one))
         elif one is not None:
-            found.append(join(*one))
-    return Markup("".join(found))
+            parts.append(join(*one))
+    return Markup("".join(parts))
 
 
 def escaped(value: object) -> Markup:
     """A value as text: markup escaped, control characters made visible."""
     if isinstance(value, Markup):
         return value
-    visible = _CONTROL.sub(lambda found: chr(0x2421 if found[0] == "\x7f" else 0x2400 + ord(found[0])), str(value))
+    visible = _CONTROL.sub(lambda match: chr(0x2421 if match[0] == "\x7f" else 0x2400 + ord(match[0])), str(value))
     return Markup(html.escape(visible, quote=True))
 
 

@@ -14,7 +14,7 @@ from knowpack.measure import harm, own_answers, stakes, stats
 from knowpack.measure import shifts as shift_figures
 from knowpack.measure.evidence import Direction
 from knowpack.records import GRADERS, Category, Estimate, Grader, Kind, Kinship
-from knowpack.report.finished import Cell, Run
+from knowpack.report.finished_run import Cell, Run
 from knowpack.report.source import Source
 
 ORDER = {str(category): rank for rank, category in enumerate(Category)}
@@ -95,13 +95,13 @@ def of(run: Run, grader: Grader) -> dict[str, Estimate]:
 
     A folder without figures.json (laid out by hand) has those that its Shift table gives.
     """
-    found = dict(run.figures.get(grader, {}))
+    estimates = dict(run.figures.get(grader, {}))
     for drop in (harm.benchmark_drop, harm.benchmark_mean_drop):
         fall = None if run.paired is None else drop(run.paired)
         if fall is not None:
-            found[drop.__name__] = fall
-    if "positive" in found and found.keys() & {"known_lost_raw", "own_lost_raw"}:
-        return found
+            estimates[drop.__name__] = fall
+    if "positive" in estimates and estimates.keys() & {"known_lost_raw", "own_lost_raw"}:
+        return estimates
     read_off = {
         one.name: one.estimate for one in shift_figures.summary(run.shifts, run.facts()) if one.grader == grader
     }
@@ -112,7 +112,7 @@ def of(run: Run, grader: Grader) -> dict[str, Estimate]:
             read_off[figure.__name__] = estimate
     if run.asks_its_own:
         read_off = own_answers.named(read_off)
-    return {name: one for name, one in read_off.items() if name in NAMES} | found
+    return {name: one for name, one in read_off.items() if name in NAMES} | estimates
 
 
 def under(shifts: pl.DataFrame, grader: Grader) -> pl.DataFrame:
@@ -132,13 +132,13 @@ def matrix(shifts: pl.DataFrame, *, trained: bool) -> list[list[int]]:
 def kinship(run: Run, grader: Grader) -> list[Kin]:
     """Known facts lost, by nearness to the trained facts; empty where the training facts are not known."""
     shifts = under(run.shifts, grader).filter(~pl.col("trained"))
-    found = []
+    kins = []
     for kin in Kinship:
         group = shifts.filter(pl.col("kinship") == str(kin))
         lost = harm.known_lost_raw(stakes.from_shifts(group, run.facts(), grader))
         if lost is not None:
-            found.append(Kin(str(kin), lost, len(group)))
-    return found
+            kins.append(Kin(str(kin), lost, len(group)))
+    return kins
 
 
 def causes(run: Run, grader: Grader, *, up: bool) -> list[CauseShare]:
@@ -150,7 +150,7 @@ def causes(run: Run, grader: Grader, *, up: bool) -> list[CauseShare]:
     way: Direction = "up" if up else "down"
     listed = [(str(r.name), r.label, r.needs_examples) for r in cause_rules.RULES if way in r.directions]
     examples = run.examples()
-    taught = examples is not None and str(Kind.UNKNOWN) in examples["kind"]
+    has_new_facts = examples is not None and str(Kind.UNKNOWN) in examples["kind"]
     counts = {name: int(moved["causes"].list.contains(name).sum()) for name, _, _ in listed}
     counts["unexplained"] = int((moved["causes"].list.len() == 0).sum())
     return [
@@ -162,7 +162,7 @@ def causes(run: Run, grader: Grader, *, up: bool) -> list[CauseShare]:
             figures.get(f"{way}_{name}_placebo"),
         )
         for name, label, needs in [*listed, ("unexplained", "unexplained", False)]
-        if taught or not needs
+        if has_new_facts or not needs
     ]
 
 
@@ -178,11 +178,11 @@ def movers(shifts: pl.DataFrame, *, up: bool) -> pl.DataFrame:
     return moved.filter(~pl.col("trained") | counts)
 
 
-def over_cells(source: Source, found: Sequence[dict[Grader, dict[str, Estimate]]]) -> list[CellMeasure]:
+def over_cells(source: Source, estimates: Sequence[dict[Grader, dict[str, Estimate]]]) -> list[CellMeasure]:
     """Measures per run (in the order of source.runs) -> measures per cell, in the order of first appearance."""
     lines = []
     for label in unique(run.label for run in source.runs):
-        mine = [(run, measured) for run, measured in zip(source.runs, found, strict=True) if run.label == label]
+        mine = [(run, measured) for run, measured in zip(source.runs, estimates, strict=True) if run.label == label]
         for grader in GRADERS:
             for name in unique(name for _, measured in mine for name in measured[grader]):
                 values = [measured[grader][name] for _, measured in mine if name in measured[grader]]

@@ -1,6 +1,6 @@
 """One page of HTML: what it opens with is there without a script, the rest as data in it and in chunks beside it.
 
-Measured -> report.html (+ report_files/). Markup comes from markup.py alone, which escapes all it is given; facts and
+ReportData -> report.html (+ report_files/). Markup comes from markup.py alone, which escapes all it is given; facts and
 answers travel as JSON (large ones as base64 of gzip) and are shown by textContent. The content-security-policy allows
 the page's own script by hash and no network. Chunks are scripts that hand over a text, because a page opened from disk
 may load a script beside it but may not fetch a file.
@@ -20,10 +20,10 @@ import polars as pl
 from knowpack import store
 from knowpack.progress import SILENT, Advance, Progress
 from knowpack.records import GRADERS, Response
-from knowpack.report import explorer, first, study_view, summary, views
-from knowpack.report.finished import Run
+from knowpack.report import explorer, first_screen, study_view, summary, views
+from knowpack.report.finished_run import Run
 from knowpack.report.markup import Markup, escaped
-from knowpack.report.measured import Measured
+from knowpack.report.report_data import ReportData
 
 LIMIT = 1_500_000  # bytes of data in the page, as they stand in it; the page stays below 2 MB
 PLAIN = 20_000  # characters; what is longer is packed
@@ -33,27 +33,27 @@ FOLDER = "report_files"
 README = "Parts of report.html beside this folder; keep the two together.\n"
 
 
-def write(measured: Measured, path: Path, *, progress: Progress = SILENT) -> Path:
+def write(data: ReportData, path: Path, *, progress: Progress = SILENT) -> Path:
     """Write the page (and its chunks) to `path`; the chunks first, so that a page never lacks them."""
-    given = measured.source
-    value = summary.summary(measured)
-    opening = summary.opening(measured).run
-    slots = views.view(measured, opening, "default") | {"study": study_view.section(measured, "default")}
+    source = data.source
+    value = summary.summary(data)
+    opening = summary.opening(data).run
+    slots = views.view(data, opening, "default") | {"study": study_view.section(data, "default")}
     chunks = path.with_name(FOLDER)
     inline: dict[str, str] = {}
     outside: list[str] = []
     left = LIMIT
     with (
         store.atomic(chunks, replace=_is_ours(chunks)) as folder,
-        progress.stage("report: facts", 1 + len(given.runs)) as advance,
+        progress.stage("report: facts", 1 + len(source.runs)) as advance,
     ):
         folder.mkdir()
-        for name, data in _assets(measured, opening, advance):
-            text = dumps(data)
-            held = text if len(text) < PLAIN else packed(text)
-            size = len(held.encode())
+        for name, content in _assets(data, opening, advance):
+            text = dumps(content)
+            payload = text if len(text) < PLAIN else packed(text)
+            size = len(payload.encode())
             if size <= left:
-                inline[name] = held
+                inline[name] = payload
                 left -= size
             else:
                 left = 0  # what comes later is asked for less
@@ -61,13 +61,15 @@ def write(measured: Measured, path: Path, *, progress: Progress = SILENT) -> Pat
                 outside.append(name)
         (folder / "README.txt").write_text(README)
     value["chunks"] = {"folder": FOLDER, "names": sorted(outside), "block": explorer.BLOCK, "facts_block": FACTS_LIMIT}
-    store.write_text(path, html(first.title(measured), given.kind, slots, dumps(value), inline, chunked=bool(outside)))
+    store.write_text(
+        path, html(first_screen.title(data), source.kind, slots, dumps(value), inline, chunked=bool(outside))
+    )
     return path
 
 
 def _is_ours(folder: Path) -> bool:
-    told = folder / "README.txt"
-    return told.is_file() and told.read_text(encoding="utf-8", errors="replace") == README
+    readme = folder / "README.txt"
+    return readme.is_file() and readme.read_text(encoding="utf-8", errors="replace") == README
 
 
 def dumps(value: object) -> str:
@@ -108,25 +110,25 @@ def html(title: str, kind: str, slots: dict[str, Markup], data: str, inline: dic
     return re.sub("%%([A-Z]+)%%", lambda mark: parts[mark[1]], _asset("page.html"))  # one pass: data are not read again
 
 
-def _assets(measured: Measured, opening: int, advance: Advance) -> Iterator[tuple[str, object]]:
+def _assets(data: ReportData, opening: int, advance: Advance) -> Iterator[tuple[str, object]]:
     """What the script asks for, the most wanted first."""
-    given = measured.source
-    table = given.facts
+    source = data.source
+    table = source.facts
     ids = table.select("fact_id")
     blocks = [table.slice(first, FACTS_LIMIT) for first in range(0, len(table), FACTS_LIMIT)]
     yield "facts-0", explorer.facts(blocks[0])
-    for index, run in enumerate(given.runs):
+    for index, run in enumerate(source.runs):
         yield f"run-{index}", explorer.run_columns(run, ids)
-    for index in sorted(range(len(given.runs)), key=lambda i: i != opening):
+    for index in sorted(range(len(source.runs)), key=lambda i: i != opening):
         for grader in GRADERS:
-            yield f"view-{index}-{grader}", views.view(measured, index, grader)
+            yield f"view-{index}-{grader}", views.view(data, index, grader)
     for grader in GRADERS:
-        yield f"study-{grader}", {"study": study_view.section(measured, grader)}
+        yield f"study-{grader}", {"study": study_view.section(data, grader)}
     for number, block in enumerate(blocks[1:], start=1):
         yield f"facts-{number}", explorer.facts(block)
-    yield from _answers("base", given.runs[0], ids, base=True)
+    yield from _answers("base", source.runs[0], ids, base=True)
     advance(1)
-    for index, run in enumerate(given.runs):
+    for index, run in enumerate(source.runs):
         yield from _answers(str(index), run, ids, base=False)
         advance(1)
 

@@ -1,6 +1,6 @@
 """The paper's Tables 1 to 8: its figures beside ours, cell by cell.
 
-Measured -> Table records under one grader, each with a note that says whose model the paper's figures are of.
+ReportData -> Table records under one grader, each with a note that says whose model the paper's figures are of.
 """
 
 import re
@@ -12,8 +12,8 @@ from knowpack.measure import causes, stats
 from knowpack.paper import reference
 from knowpack.records import Category, Estimate, Grader
 from knowpack.report import measures
-from knowpack.report.finished import Cell
-from knowpack.report.measured import Measured, Table, Value, counted_scores, every, score_map
+from knowpack.report.finished_run import Cell
+from knowpack.report.report_data import ReportData, Table, Value, counted_scores, every, score_map
 from knowpack.report.source import Source
 
 BASE, PAPER, CAUSES = "base", "paper: ", "table5_causes"  # a row, the heads of columns, a table
@@ -21,23 +21,23 @@ REFUSAL_HEADS = ("refused", "answers", "mean count", "spread")
 SHIFTS = {"positive": "positive_shift", "negative": "negative_shift"}
 
 
-def categories(given: Source, grader: Grader) -> Table:
+def categories(source: Source, grader: Grader) -> Table:
     """Table 1: the facts by what the base knows."""
     rows: list[tuple[Value, ...]] = []
     paper = {str(name): int(n) for name, n in reference.table(1).iter_rows()}
-    relations = given.facts.select("fact_id", cluster=pl.coalesce("relation", "fact_id"))
-    shifts = measures.under(given.runs[0].shifts, grader).join(relations, on="fact_id", how="left")
+    relations = source.facts.select("fact_id", cluster=pl.coalesce("relation", "fact_id"))
+    shifts = measures.under(source.runs[0].shifts, grader).join(relations, on="fact_id", how="left")
     for category in Category:
-        held = (shifts["before"] == str(category)).to_numpy()
-        if held.any() or str(category) in paper:
+        in_category = (shifts["before"] == str(category)).to_numpy()
+        if in_category.any() or str(category) in paper:
             theirs = paper.get(str(category))
-            share = stats.share(held, shifts["cluster"].to_numpy())
-            rows.append((str(category), int(held.sum()), share, theirs, theirs and theirs / sum(paper.values())))
+            share = stats.share(in_category, shifts["cluster"].to_numpy())
+            rows.append((str(category), int(in_category.sum()), share, theirs, theirs and theirs / sum(paper.values())))
     heads = ("category", "facts", "share", "paper: facts", "paper: share")
     return Table("table1_categories", "Facts by what the base knows (paper: Table 1)", heads, rows, _whose(1))
 
 
-def refusals(measured: Measured, grader: Grader) -> Table:
+def refusals(data: ReportData, grader: Grader) -> Table:
     """Table 4: refusals and how varied the answers are; the base's own line first."""
     names = {
         "n_refused_first": "n_refused",
@@ -46,16 +46,16 @@ def refusals(measured: Measured, grader: Grader) -> Table:
         "spread_count": "spread_count_as_printed",
     }
     table = grid(
-        measured,
+        data,
         grader,
         4,
         "Facts refused under the first prompt; different answers, and how often each is given",
         names,
     )
-    base = [every(measured, grader, f"{name}_base")[:1] for name in names]
+    base = [every(data, grader, f"{name}_base")[:1] for name in names]
     theirs = reference.base(4)
     if table.rows and any(base):
-        ours = [found[0] if found else None for found in base]
+        ours = [tables[0] if tables else None for tables in base]
         table.rows.insert(0, (BASE, *_pairs(ours, [theirs[column] for column in names.values()])))
     heads = ["cell"]
     for head in REFUSAL_HEADS:
@@ -73,14 +73,14 @@ def _count(value: Value) -> Value:
     return value
 
 
-def causes_table(measured: Measured, grader: Grader) -> Table:
+def causes_table(data: ReportData, grader: Grader) -> Table:
     """Table 5: why facts moved all the way."""
     paper = {_key(row): row for row in reference.cells(5).iter_rows(named=True)}
     listed = (("uk_to_hk", "pos", True), ("hk_to_uk", "neg", False))
     names = [str(rule.name) for rule in causes.RULES]
     rows: list[tuple[Value, ...]] = []
-    for label, cell in measured.labels():
-        run = next(run for run in measured.source.runs if run.label == label)
+    for label, cell in data.labels():
+        run = next(run for run in data.source.runs if run.label == label)
         theirs = paper.get(_in_paper(cell), {})
         for move, sign, up in listed:
             shares = {one.cause: one.share for one in measures.causes(run, grader, up=up)}
@@ -101,15 +101,15 @@ def causes_table(measured: Measured, grader: Grader) -> Table:
     return Table(CAUSES, "Why facts moved (paper: Table 5)", tuple(heads), rows, note)
 
 
-def grid(measured: Measured, grader: Grader, number: int, title: str, names: dict[str, str]) -> Table:
+def grid(data: ReportData, grader: Grader, number: int, title: str, names: dict[str, str]) -> Table:
     """One line a cell that has any of `names` (ours -> the paper's column), ours and the paper's side by side."""
     paper = {_key(row): row for row in reference.cells(number).iter_rows(named=True)}
     rows: list[tuple[Value, ...]] = []
-    for label, cell in measured.labels():
+    for label, cell in data.labels():
         theirs = paper.get(_in_paper(cell), {})
         if number == 6 and not theirs:
             continue
-        ours = [measured.cell(label, grader, name) for name in names]
+        ours = [data.cell(label, grader, name) for name in names]
         if any(value is not None for value in ours):
             beside = [theirs.get(column) for column in names.values()]
             rows.append((label, *(value for pair in zip(ours, beside, strict=True) for value in pair)))
@@ -117,21 +117,21 @@ def grid(measured: Measured, grader: Grader, number: int, title: str, names: dic
     for name in names:
         heads += [measures.NAMES.get(name, name), f"paper: {names[name].replace('_', ' ')}"]
     stem = reference.TABLES[number].removesuffix(".csv")
-    return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number) + measured.capped())
+    return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number) + data.capped())
 
 
-def benchmarks(measured: Measured, number: int, title: str) -> Table:
+def benchmarks(data: ReportData, number: int, title: str) -> Table:
     """A benchmark table of the paper: one line a run, for the tasks that were measured."""
     listed = [key for key, (table, _, _) in reference.BENCHMARKS.items() if table == number]
-    columns = {key: reference.BENCHMARKS[key][1] for key in listed if _measured(measured.source, key)}
+    columns = {key: reference.BENCHMARKS[key][1] for key in listed if _measured(data.source, key)}
     paper = {_key(row): row for row in reference.cells(number).iter_rows(named=True)}
     rows: list[tuple[Value, ...]] = []
-    if columns and (base := counted_scores(measured.source.runs[0].base_scores())):
+    if columns and (base := counted_scores(data.source.runs[0].base_scores())):
         theirs = reference.base(number)
         rows.append(
             (BASE, None, *_pairs([base.get(key) for key in columns], [theirs.get(c) for c in columns.values()]))
         )
-    for run in measured.source.runs if columns else ():
+    for run in data.source.runs if columns else ():
         ours = counted_scores(run.scores)
         beside = paper.get(_in_paper(run.cell), {})
         if ours:
@@ -144,10 +144,10 @@ def benchmarks(measured: Measured, number: int, title: str) -> Table:
     return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number))
 
 
-def in_the_paper(measured: Measured) -> bool:
+def in_the_paper(data: ReportData) -> bool:
     """Is any cell one of the paper's: its recipe, its numbers of facts, its additions?"""
     theirs = {_key(row) for row in reference.cells(7).iter_rows(named=True)}
-    return any(_in_paper(cell) in theirs for _, cell in measured.labels())
+    return any(_in_paper(cell) in theirs for _, cell in data.labels())
 
 
 def only_ours(table: Table, *, beside: bool) -> Table:
@@ -155,10 +155,10 @@ def only_ours(table: Table, *, beside: bool) -> Table:
 
     beside: whether any cell is the paper's; its base alone is nothing to compare with.
     """
-    told = [row for row in table.rows if row[0] != BASE]
+    ours = [row for row in table.rows if row[0] != BASE]
 
     def is_kept(column: int) -> bool:
-        measured = any(row[column] is not None for row in told)
+        measured = any(row[column] is not None for row in ours)
         if table.heads[column].startswith(PAPER):
             return beside and measured
         return measured or table.name != CAUSES
@@ -177,8 +177,8 @@ def _pairs(ours: Sequence[Value], theirs: Sequence[Value]) -> list[Value]:
     return [value for pair in zip(ours, theirs, strict=True) for value in pair]
 
 
-def _measured(given: Source, key: tuple[str, str]) -> bool:
-    return any(key in score_map(run.scores) for run in given.runs)
+def _measured(source: Source, key: tuple[str, str]) -> bool:
+    return any(key in score_map(run.scores) for run in source.runs)
 
 
 def _key(row: dict[str, object]) -> Cell:

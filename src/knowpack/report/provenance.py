@@ -1,15 +1,15 @@
 """How a run was made: the command, the recipe that was really used, the time, the hashes, what was not measured.
 
-Measured + index -> markup. Of somebody's adapter the recipe is unknown, and said so; of a pack it is the best
+ReportData + index -> markup. Of somebody's adapter the recipe is unknown, and said so; of a pack it is the best
 attempt's.
 """
 
 from collections.abc import Iterator, Mapping
 
-from knowpack.report import first, made
-from knowpack.report.finished import Run
+from knowpack.report import first_screen, run_details
+from knowpack.report.finished_run import Run
 from knowpack.report.markup import Child, Markup, alien, details, el, join, table
-from knowpack.report.measured import Measured
+from knowpack.report.report_data import ReportData
 from knowpack.report.summary import unmeasured
 
 OF_TRAINING = ("train", "mix")  # settings that only a run of ours reads
@@ -29,24 +29,24 @@ STAGES = {
 """A stage's name in a manifest -> what it does, in the order of a run."""
 
 
-def section(measured: Measured, index: int) -> Markup:
+def section(data: ReportData, index: int) -> Markup:
     """The last part of the page."""
-    run, kind = measured.source.runs[index], measured.source.kind
-    told = first.first(measured, index)
+    run, kind = data.source.runs[index], data.source.kind
+    screen = first_screen.first_screen(data, index)
     hashes = {
         "weights of the base": run.manifest.get("base_weights_hash"),
         "base with its facts and prompts": run.manifest.get("base_hash"),
         "facts": run.manifest.get("facts_hash"),
-        "adapter": told.adapter_hash,
+        "adapter": screen.adapter_hash,
     }
-    packages, computer = made.kept(run, "versions"), made.kept(run, "machine")
-    missing = [*unmeasured(measured), *(f"{one.name}: {one.state}" for one in measured.source.unfinished)]
+    packages, computer = run_details.kept(run, "versions"), run_details.kept(run, "machine")
+    missing = [*unmeasured(data), *(f"{one.name}: {one.state}" for one in data.source.unfinished)]
     left = [
         el("h3", None, "Do it again"),
         el(
             "pre",
             {"tabindex": "0", "role": "region", "aria-label": "The command"},
-            told.again or "The command was not kept.",
+            screen.again or "The command was not kept.",
         ),
         el("h3", None, "Recipe"),
         _recipe(run, kind),
@@ -59,7 +59,7 @@ def section(measured: Measured, index: int) -> Markup:
     ]
     right = [
         el("h3", None, "Time"),
-        _times(run, told.seconds),
+        _times(run, screen.seconds),
         el("h3", None, "Not measured"),
         el(
             "ul",
@@ -81,20 +81,24 @@ def section(measured: Measured, index: int) -> Markup:
 
 def recipe(run: Run, kind: str) -> Mapping[str, object] | None:
     """The settings of training that were used; None = unknown."""
-    told = run.read("pack.json").get("recipe") if kind == "pack" else run.config("train")
-    return told if isinstance(told, dict) and kind != "diff" else None
+    settings = run.read("pack.json").get("recipe") if kind == "pack" else run.config("train")
+    return settings if isinstance(settings, dict) and kind != "diff" else None
 
 
 def _recipe(run: Run, kind: str) -> Markup:
-    told = recipe(run, kind)
-    if told is None:
+    settings = recipe(run, kind)
+    if settings is None:
         return el("p", None, "It is not recorded with this adapter." if kind == "diff" else "It was not kept.")
-    return pairs(dict(flat(told)))
+    return pairs(dict(flat(settings)))
 
 
 def _times(run: Run, seconds: float | None) -> Markup:
-    found = run.manifest.get("stages")
-    stages = {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
+    stages_read = run.manifest.get("stages")
+    stages = (
+        {name: one for name, one in stages_read.items() if isinstance(one, dict)}
+        if isinstance(stages_read, dict)
+        else {}
+    )
     rows: list[list[Child]] = [
         [stage_name(name), f"{float(str(stages[name].get('seconds') or 0)):,.1f}"]
         for name in sorted(stages, key=_place)
@@ -120,8 +124,8 @@ def _place(name: str) -> tuple[int, str]:
 
 def pairs(values: Mapping[str, object]) -> Markup:
     """Names and values."""
-    told = [join(el("dt", None, name), el("dd", None, alien(value, 2000))) for name, value in values.items()]
-    return el("dl", {"class": "settings"}, told)
+    entries = [join(el("dt", None, name), el("dd", None, alien(value, 2000))) for name, value in values.items()]
+    return el("dl", {"class": "settings"}, entries)
 
 
 def flat(value: Mapping[str, object], parent: str = "") -> Iterator[tuple[str, object]]:

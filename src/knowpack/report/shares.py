@@ -28,4 +28,4 @@ def points(delta: float) -> str:
 
 def in_shares(text: str, limit: float) -> str:
     """A text in which shares stand with four to six digits, as the reason of a verdict has them, with percentages."""
-    return re.sub(r"-?\b[01]\.\d{4,6}\b", lambda found: share(float(found[0]), limit), text)
+    return re.sub(r"-?\b[01]\.\d{4,6}\b", lambda match: share(float(match[0]), limit), text)

@@ -1,6 +1,6 @@
 """What lies in a work directory, as the report reads it: a study, a run, a pack or a diff. Never a model.
 
-A folder -> Source, with a Run (finished.py) for every finished cell.
+A folder -> Source, with a Run (finished_run.py) for every finished cell.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from knowpack.errors import StoreError
-from knowpack.report.finished import Run, json_object
+from knowpack.report.finished_run import Run, json_object
 from knowpack.state import names, read_state
 
 Kind = Literal["study", "run", "pack", "diff"]

@@ -1,11 +1,11 @@
 """All tables of a report: the paper's (paper_tables.py), and our own: cells, matrix, kinship, causes, Pareto.
 
-Measured -> Table records under one grader; `formats` writes them.
+ReportData -> Table records under one grader; `formats` writes them.
 """
 
 import polars as pl
 
-from knowpack.measure.regress import OverGiven
+from knowpack.measure.regress import OverusedAnswer
 from knowpack.records import Category, Estimate, Grader
 from knowpack.report import (
     claim_tables,
@@ -16,8 +16,7 @@ from knowpack.report import (
     group_tables,
     measures,
 )
-from knowpack.report.finished import Run
-from knowpack.report.measured import AUGMENTATIONS, Measured, Table, Value, every, score_map, score_rows
+from knowpack.report.finished_run import Run
 from knowpack.report.paper_tables import (
     SHIFTS,
     benchmarks,
@@ -28,6 +27,7 @@ from knowpack.report.paper_tables import (
     only_ours,
     refusals,
 )
+from knowpack.report.report_data import AUGMENTATIONS, ReportData, Table, Value, every, score_map, score_rows
 from knowpack.report.words import words
 
 LONGEST_LIST = 10  # over-given answers a run
@@ -35,42 +35,42 @@ OF_KNOWLEDGE = frozenset({"claims", "table1_categories", "table5_causes", "group
 """Tables of what a model knows, or how sure it is of what is right: not there where it wrote its questions itself."""
 
 
-def tables(measured: Measured, grader: Grader) -> list[Table]:
+def tables(data: ReportData, grader: Grader) -> list[Table]:
     """All tables that have something of ours in them."""
-    made = [
-        claim_tables.claims(measured, grader),
-        categories(measured.source, grader),
-        grid(measured, grader, 2, "Reliability", {"reliability": "reliability"}),
-        grid(measured, grader, 3, "Shifts over all facts", SHIFTS),
-        refusals(measured, grader),
-        causes_table(measured, grader),
-        grid(measured, grader, 6, "Shifts, the paper's Mistral", SHIFTS),
-        benchmarks(measured, 7, "MMLU and TruthfulQA"),
-        benchmarks(measured, 8, "ARC and LogiQA"),
-        cells(measured, grader),
-        matrix(measured, grader),
-        kinship(measured, grader),
-        group_tables.group_harm(measured, grader),
-        causes_base_rates(measured, grader),
-        over_given(measured, grader),
-        confidence_tables.confidence(measured, grader),
-        confidence_tables.risk_coverage(measured, grader),
-        further_tables.further(measured, grader),
-        current_tables.current(measured),
-        scores(measured),
-        pareto(measured, grader),
-        comparison_tables.pairs(measured, grader),
-        comparison_tables.dose(measured, grader),
+    every = [
+        claim_tables.claims(data, grader),
+        categories(data.source, grader),
+        grid(data, grader, 2, "Reliability", {"reliability": "reliability"}),
+        grid(data, grader, 3, "Shifts over all facts", SHIFTS),
+        refusals(data, grader),
+        causes_table(data, grader),
+        grid(data, grader, 6, "Shifts, the paper's Mistral", SHIFTS),
+        benchmarks(data, 7, "MMLU and TruthfulQA"),
+        benchmarks(data, 8, "ARC and LogiQA"),
+        cells(data, grader),
+        matrix(data, grader),
+        kinship(data, grader),
+        group_tables.group_harm(data, grader),
+        causes_base_rates(data, grader),
+        over_given(data, grader),
+        confidence_tables.confidence(data, grader),
+        confidence_tables.risk_coverage(data, grader),
+        further_tables.further(data, grader),
+        current_tables.current(data),
+        scores(data),
+        pareto(data, grader),
+        comparison_tables.pairs(data, grader),
+        comparison_tables.dose(data, grader),
     ]
-    beside = in_the_paper(measured)
-    never = OF_KNOWLEDGE if all(run.asks_its_own for run in measured.source.runs) else frozenset()
-    return [only_ours(table, beside=beside) for table in made if table.rows and table.name not in never]
+    beside = in_the_paper(data)
+    never = OF_KNOWLEDGE if all(run.asks_its_own for run in data.source.runs) else frozenset()
+    return [only_ours(table, beside=beside) for table in every if table.rows and table.name not in never]
 
 
-def cells(measured: Measured, grader: Grader) -> Table:
+def cells(data: ReportData, grader: Grader) -> Table:
     """A line for every cell: all measures, with intervals over seeds."""
-    names = [name for name in measures.NAMES if every(measured, grader, name)]
-    seeds = {label: sum(run.label == label for run in measured.source.runs) for label, _ in measured.labels()}
+    names = [name for name in measures.NAMES if every(data, grader, name)]
+    seeds = {label: sum(run.label == label for run in data.source.runs) for label, _ in data.labels()}
     rows: list[tuple[Value, ...]] = [
         (
             label,
@@ -78,52 +78,50 @@ def cells(measured: Measured, grader: Grader) -> Table:
             AUGMENTATIONS[cell.augmentation],
             cell.k,
             seeds[label],
-            *(measured.cell(label, grader, name) for name in names),
+            *(data.cell(label, grader, name) for name in names),
         )
-        for label, cell in measured.labels()
+        for label, cell in data.labels()
     ]
     heads = ("cell", "n", "added", "k", "seeds", *(measures.NAMES[name] for name in names))
     note = "Intervals (95%): over facts, those of one relation together; with several seeds over facts and seeds."
-    missing = "; ".join(f"{one.name}: {one.state}" for one in measured.source.unfinished)
-    note += measured.capped() + (f" Not finished: {missing}." if missing else "")
+    missing = "; ".join(f"{one.name}: {one.state}" for one in data.source.unfinished)
+    note += data.capped() + (f" Not finished: {missing}." if missing else "")
     return Table("cells", "Every cell", heads, rows, note)
 
 
-def matrix(measured: Measured, grader: Grader) -> Table:
+def matrix(data: ReportData, grader: Grader) -> Table:
     """Categories before and after, untrained facts; WeaklyKnown only where answers were sampled."""
-    counted = [
-        (run, measures.matrix(measures.under(run.shifts, grader), trained=False)) for run in measured.source.runs
-    ]
+    counted = [(run, measures.matrix(measures.under(run.shifts, grader), trained=False)) for run in data.source.runs]
     weak = list(Category).index(Category.WEAKLY_KNOWN)
     sampled = any(counts[weak][i] or counts[i][weak] for _, counts in counted for i in range(len(Category)))
     shown = [i for i in range(len(Category)) if sampled or i != weak]
     rows: list[tuple[Value, ...]] = []
-    called = words(measured.source.runs[0])
+    called = words(data.source.runs[0])
     for run, counts in counted:
         for before, line in zip(words(run).categories, counts, strict=True):
             if sum(line):
                 rows.append((run.label, run.seed, before, *(line[i] for i in shown)))
     heads = ("cell", "seed", "before", *(f"after: {called.categories[i]}" for i in shown))
-    return Table("matrix", f"Categories before and after, {called.asked} {called.which}", heads, rows)
+    return Table("matrix", f"Categories before and after, {called.items} {called.which}", heads, rows)
 
 
-def kinship(measured: Measured, grader: Grader) -> Table:
+def kinship(data: ReportData, grader: Grader) -> Table:
     """Known facts lost, by nearness to the trained facts."""
     rows: list[tuple[Value, ...]] = [
         (run.label, run.seed, one.kinship.replace("_", " "), one.lost, one.n_facts)
-        for run in measured.source.runs
+        for run in data.source.runs
         for one in measures.kinship(run, grader)
     ]
-    called = words(measured.source.runs[0])
-    heads = ("cell", "seed", "kinship", f"{called.held} lost", f"{called.asked} of this kinship")
+    called = words(data.source.runs[0])
+    heads = ("cell", "seed", "kinship", f"{called.at_risk} lost", f"{called.items} of this kinship")
     return Table("kinship", "Harm by nearness to the trained facts", heads, rows)
 
 
-def causes_base_rates(measured: Measured, grader: Grader) -> Table:
+def causes_base_rates(data: ReportData, grader: Grader) -> Table:
     """Causes beside their base rates and placebos, and the unexplained rest."""
     rows: list[tuple[Value, ...]] = [
         (run.label, run.seed, _move(run, up=up), one.label, one.share, one.base_rate, one.placebo)
-        for run in measured.source.runs
+        for run in data.source.runs
         for up in (True, False)
         for one in measures.causes(run, grader, up=up)
     ]
@@ -142,12 +140,12 @@ def _move(run: Run, *, up: bool) -> str:
     return "UK→HK" if up else "HK→UK"
 
 
-def over_given(measured: Measured, grader: Grader) -> Table:
+def over_given(data: ReportData, grader: Grader) -> Table:
     """The answers that each run gives more often than the base, over untrained facts."""
     rows: list[tuple[Value, ...]] = []
-    for run in measured.source.runs:
-        found = run.table("over_given.parquet", OverGiven)
-        mine = found.filter(pl.col("grader") == grader).head(LONGEST_LIST) if found is not None else None
+    for run in data.source.runs:
+        table = run.table("over_given.parquet", OverusedAnswer)
+        mine = table.filter(pl.col("grader") == grader).head(LONGEST_LIST) if table is not None else None
         for _, answer, before, after, trained in mine.iter_rows() if mine is not None else ():
             growth = after / before if before else None
             rows.append((run.label, run.seed, answer, before, after, growth, "trained" if trained else ""))
@@ -156,10 +154,10 @@ def over_given(measured: Measured, grader: Grader) -> Table:
     return Table("over_given", "Over-given answers", heads, rows, note)
 
 
-def scores(measured: Measured) -> Table:
+def scores(data: ReportData) -> Table:
     """Every benchmark figure, the base's beside it, compared on the same items where they were kept."""
     rows: list[tuple[Value, ...]] = []
-    for run in measured.source.runs:
+    for run in data.source.runs:
         base = score_map(run.base_scores())
         paired = _paired(run)
         for task, metric, value, stderr, n in score_rows(run.scores):
@@ -198,11 +196,11 @@ def _paired(run: Run) -> dict[tuple[str, str], tuple[Value, tuple[int | None, in
     }
 
 
-def pareto(measured: Measured, grader: Grader) -> Table:
+def pareto(data: ReportData, grader: Grader) -> Table:
     """Facts learned against known facts lost; the front is what no other cell beats on both."""
     points = []
-    for label, cell in measured.labels():
-        reliability, lost = (measured.cell(label, grader, name) for name in ("reliability", "known_lost_raw"))
+    for label, cell in data.labels():
+        reliability, lost = (data.cell(label, grader, name) for name in ("reliability", "known_lost_raw"))
         if reliability is not None and lost is not None and cell.augmentation != "sham":
             points.append((label, reliability.value * (reliability.n or cell.n_unknown), reliability, lost))
     rows: list[tuple[Value, ...]] = []

@@ -1,6 +1,6 @@
 """Training and benchmarks on the page: reliability over epochs, benchmarks over the number of facts.
 
-Measured -> figures as markup; small plots side by side, one a kind of cells or one a task.
+ReportData -> figures as markup; small plots side by side, one a kind of cells or one a task.
 """
 
 from collections.abc import Sequence
@@ -12,34 +12,34 @@ from knowpack.report.charts import Dot, DotRow, Line, Reach
 from knowpack.report.families import families, family_name
 from knowpack.report.marks import legend
 from knowpack.report.markup import Child, Markup, details, el, join, table, unbroken
-from knowpack.report.measured import Measured, ScoreRow, score_rows
-from knowpack.report.printed import text as printed
+from knowpack.report.report_data import ReportData, ScoreRow, score_rows
 from knowpack.report.shares import share
 from knowpack.report.summary import epochs, over_epochs
 from knowpack.report.tables import scores as score_table
+from knowpack.report.value_text import text as printed
 from knowpack.report.views import figure
 
 MOST_TASKS = 12
 SHAPES = "osD^v*"
 
 
-def figures(measured: Measured) -> list[Markup]:
+def figures(data: ReportData) -> list[Markup]:
     """Those that have something to show."""
-    many = len(measured.labels()) > 1
-    found = [_epochs(measured), _benchmarks(measured) if many else _scores(measured)]
-    return [one for one in found if one is not None]
+    many = len(data.labels()) > 1
+    parts = [_epochs(data), _benchmarks(data) if many else _scores(data)]
+    return [one for one in parts if one is not None]
 
 
-def _epochs(measured: Measured) -> Markup | None:
+def _epochs(data: ReportData) -> Markup | None:
     """A small plot a family, means over seeds."""
     plots: list[Child] = []
     numbers: list[list[Child]] = []
-    last = max((row.epoch for run in measured.source.runs for row in epochs(run)), default=1)
+    last = max((row.epoch for run in data.source.runs for row in epochs(run)), default=1)
     reach = Reach((1, max(2, last)), (0.0, 1.0))
-    for key, cells in families(measured).items():
+    for key, cells in families(data).items():
         drawn = []
         for i, (label, cell) in enumerate(cells):
-            points = over_epochs(measured, label)
+            points = over_epochs(data, label)
             if points:
                 alike = sum(other.n_unknown == cell.n_unknown for _, other in cells) > 1
                 name = label if alike else f"{cell.n_unknown:,} fact{'' if cell.n_unknown == 1 else 's'}"
@@ -56,34 +56,34 @@ def _epochs(measured: Measured) -> Markup | None:
         return None
     shown = details("The numbers", table(["cell", "after each epoch"], numbers, "Reliability over epochs: the numbers"))
     small = el("div", {"class": "small-multiples"}, plots)
-    several = len({run.seed for run in measured.source.runs}) > 1
+    several = len({run.seed for run in data.source.runs}) > 1
     note = "Mean over seeds; bars: their range." if several else "One seed."
     return figure("epochs", "Reliability over epochs", note, small, shown)
 
 
-def _scores(measured: Measured) -> Markup | None:
+def _scores(data: ReportData) -> Markup | None:
     """One run: its table."""
-    found = score_table(measured)
-    if not found.rows:
+    scores = score_table(data)
+    if not scores.rows:
         return None
-    keep = [i for i, head in enumerate(found.heads) if head not in ("cell", "seed")]
-    rows: list[list[Child]] = [[printed(row[i]) for i in keep] for row in found.rows]
-    return figure("bench", "Benchmarks", found.note, table([found.heads[i] for i in keep], rows, "Benchmarks"))
+    keep = [i for i, head in enumerate(scores.heads) if head not in ("cell", "seed")]
+    rows: list[list[Child]] = [[printed(row[i]) for i in keep] for row in scores.rows]
+    return figure("bench", "Benchmarks", scores.note, table([scores.heads[i] for i in keep], rows, "Benchmarks"))
 
 
-def _benchmarks(measured: Measured) -> Markup | None:
+def _benchmarks(data: ReportData) -> Markup | None:
     """A small plot a task; MMLU's subjects are in the tables."""
-    rows = [row[:2] for run in measured.source.runs for row in score_rows(run.scores)]
+    rows = [row[:2] for run in data.source.runs for row in score_rows(run.scores)]
     keys = [key for key in dict.fromkeys(rows) if not key[0].startswith("mmlu_")]
     plots: list[Child] = []
     kinds: dict[str, tuple[str, str, str]] = {}
     numbers: list[list[Child]] = []
-    of_base = {row[:2]: _estimate([row]) for row in score_rows(measured.source.runs[0].base_scores())}
+    of_base = {row[:2]: _estimate([row]) for row in score_rows(data.source.runs[0].base_scores())}
     for task, metric in keys[:MOST_TASKS]:
         base = of_base.get((task, metric))
         drawn = []
-        for kind, cells in families(measured).items():
-            points = [(cell.n_unknown, one) for label, cell in cells if (one := _mean(measured, label, task, metric))]
+        for kind, cells in families(data).items():
+            points = [(cell.n_unknown, one) for label, cell in cells if (one := _mean(data, label, task, metric))]
             name = family_name(kind)
             numbers += [[f"{task} {metric}", f"{name}, {n:,} facts", _with_range(one)] for n, one in points]
             if points:
@@ -97,22 +97,22 @@ def _benchmarks(measured: Measured) -> Markup | None:
             plots.append(el("div", None, el("h3", None, head), over(drawn, metric, base=base)))
     if not plots:
         return None
-    one_seed = len({run.seed for run in measured.source.runs}) == 1
+    one_seed = len({run.seed for run in data.source.runs}) == 1
     ends = "95% interval of one seed (1.96 standard errors)" if one_seed else "range over seeds"
     more = f" The first {MOST_TASKS} of {len(keys)}." if len(keys) > MOST_TASKS else ""
     shown = details("The numbers", table(["task", "cells", f"mean, {ends}"], numbers, "Benchmarks: the numbers"))
     small = el("div", {"class": "small-multiples"}, plots)
-    by_cell = len({cell.n_unknown for cells in families(measured).values() for _, cell in cells}) == 1
+    by_cell = len({cell.n_unknown for cells in families(data).values() for _, cell in cells}) == 1
     title = "Benchmarks by cell" if by_cell else "Benchmarks over the number of facts"
     note = f"Mean, with the {ends}. {'Dashed' if by_cell else 'Dotted'}: the base.{more}"
     return figure("bench", title, note, legend(list(kinds.values())), small, shown)
 
 
-def _mean(measured: Measured, label: str, task: str, metric: str) -> Estimate | None:
+def _mean(data: ReportData, label: str, task: str, metric: str) -> Estimate | None:
     """A cell over its seeds."""
-    rows = [row for run in measured.source.runs if run.label == label for row in score_rows(run.scores)]
-    found = [row for row in rows if row[:2] == (task, metric)]
-    return _estimate(found) if found else None
+    rows = [row for run in data.source.runs if run.label == label for row in score_rows(run.scores)]
+    matching = [row for row in rows if row[:2] == (task, metric)]
+    return _estimate(matching) if matching else None
 
 
 def _estimate(rows: Sequence[ScoreRow]) -> Estimate:
@@ -139,10 +139,10 @@ def _with_range(one: Estimate) -> str:
 
 def over(drawn: Sequence[Line], what: str, *, base: Estimate | None = None) -> Markup:
     """Lines over the number of facts; dots by cell, the base's first, where there is only one number."""
-    told = [f"{line.name}: " + ", ".join(f"{one.value:.3f} at {n:,.0f}" for n, one in line.points) for line in drawn]
+    lines = [f"{line.name}: " + ", ".join(f"{one.value:.3f} at {n:,.0f}" for n, one in line.points) for line in drawn]
     level = None if base is None else base.value
     if len({n for line in drawn for n, _ in line.points}) > 1:
-        return charts.lines(drawn, "new facts", what, "; ".join(told), percent=False, base=level, height=170)
+        return charts.lines(drawn, "new facts", what, "; ".join(lines), percent=False, base=level, height=170)
     rows = [] if base is None else [DotRow("the base", [Dot(base, "f-other", "o")], f"{base.value:.3f}")]
     for line in drawn:
         ((_, one),) = line.points

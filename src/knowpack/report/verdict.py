@@ -14,7 +14,7 @@ from knowpack.measure import own_answers
 from knowpack.pack import budget as limits
 from knowpack.pack.budget import MEASURED_BY, Budget, State, Verdict
 from knowpack.records import Estimate
-from knowpack.report.finished import Run
+from knowpack.report.finished_run import Run
 from knowpack.report.shares import in_shares, share
 
 KEPT = "verdict.json"
@@ -46,8 +46,8 @@ class Judgement(NamedTuple):
         """The verdict in a line: what was missed and why, or what was met."""
         missed = [one for one in self.verdicts if one.verdict != "met"]
         if missed:
-            return "; ".join(f"{named(one.name)} {one.verdict} ({_limit(one)}): {_why(one)}" for one in missed)
-        return "; ".join(f"{named(one.name)}: {_why(one)} ({_limit(one)})" for one in self.verdicts)
+            return "; ".join(f"{plain_name(one.name)} {one.verdict} ({_limit(one)}): {_why(one)}" for one in missed)
+        return "; ".join(f"{plain_name(one.name)}: {_why(one)} ({_limit(one)})" for one in self.verdicts)
 
     def answer(self) -> str:
         """The verdict as an answer to "may I ship it?", with how many limits it speaks of."""
@@ -63,12 +63,12 @@ class Judgement(NamedTuple):
 
     def rule(self) -> str:
         """How the limits were judged: what is a sample on its interval, what was asked whole as it was measured."""
-        counted = [named(one.name) for one in self.verdicts if one.name in limits.COUNTED]
-        whole = f"{' and '.join(counted)} as measured, since all of them were asked; " if counted else ""
-        said = f"Judged by {self.by}: {whole}losses by the worse end of their 95% interval."
+        counted = [plain_name(one.name) for one in self.verdicts if one.name in limits.COUNTED]
+        as_measured = f"{' and '.join(counted)} as measured, since all of them were asked; " if counted else ""
+        text = f"Judged by {self.by}: {as_measured}losses by the worse end of their 95% interval."
         judged = {own_answers.KNOWN if one.name == own_answers.OWN else one.name for one in self.verdicts}
-        free = [named(name) for name in MEASURED_BY if name not in judged]
-        return f"{said} No limit was set on {' and '.join(free)}." if free else said
+        free = [plain_name(name) for name in MEASURED_BY if name not in judged]
+        return f"{text} No limit was set on {' and '.join(free)}." if free else text
 
 
 def _is(n: int) -> str:
@@ -87,7 +87,7 @@ def _why(one: Verdict) -> str:
     return in_shares(one.why, one.limit)
 
 
-def named(limit: str) -> str:
+def plain_name(limit: str) -> str:
     """A limit as one reads it."""
     return NAMES.get(limit, limit.replace("_", " "))
 
@@ -98,10 +98,12 @@ def options(run: Run) -> str:
     if not isinstance(kept, dict):
         return ""
     usual = asdict(Budget())
-    given = {name: value for name, value in kept.items() if value != usual.get(name)} or {
+    limits_set = {name: value for name, value in kept.items() if value != usual.get(name)} or {
         "known_lost": kept["known_lost"]
     }
-    return "".join(f" --budget {name}={'none' if value is None else f'{value:g}'}" for name, value in given.items())
+    return "".join(
+        f" --budget {name}={'none' if value is None else f'{value:g}'}" for name, value in limits_set.items()
+    )
 
 
 def keep(folder: Path, budget: Budget) -> None:
@@ -109,35 +111,39 @@ def keep(folder: Path, budget: Budget) -> None:
     store.write_json(folder / KEPT, {"budget": asdict(budget)})
 
 
-def judge(run: Run, found: Mapping[str, Estimate]) -> Judgement:
+def judge(run: Run, estimates: Mapping[str, Estimate]) -> Judgement:
     """A run's figures (default grader) against its limits."""
     packed = run.read("pack.json")
     if packed:
-        return _of_pack(packed, found)
+        return _of_pack(packed, estimates)
     kept = run.read(KEPT).get("budget")
     budget = Budget(**kept) if isinstance(kept, dict) else Budget()
-    verdicts = _judged(found, budget)
-    if "reliability" in found:
-        verdicts.insert(0, limits.learned(found["reliability"], RELIABILITY))
+    verdicts = _judged(estimates, budget)
+    if "reliability" in estimates:
+        verdicts.insert(0, limits.learned(estimates["reliability"], RELIABILITY))
     by = "the limits given with --budget, else the default ones" if kept else "the default limits of knowpack pack"
     return Judgement(limits.overall(verdicts), verdicts, by)
 
 
-def _judged(found: Mapping[str, Estimate], budget: Budget) -> list[Verdict]:
+def _judged(estimates: Mapping[str, Estimate], budget: Budget) -> list[Verdict]:
     """The limit on known facts holds for the model's own answers, where there are no others, under their name."""
-    if not any(name.startswith(own_answers.OWN) for name in found):
-        return limits.judged(found, budget)
-    as_known = {name.replace(own_answers.OWN, own_answers.KNOWN): one for name, one in found.items()}
+    if not any(name.startswith(own_answers.OWN) for name in estimates):
+        return limits.judged(estimates, budget)
+    as_known = {name.replace(own_answers.OWN, own_answers.KNOWN): one for name, one in estimates.items()}
     by_name = own_answers.named({one.name: one for one in limits.judged(as_known, budget)})
     return [one._replace(name=name) for name, one in by_name.items()]
 
 
-def _of_pack(packed: Mapping[str, object], found: Mapping[str, Estimate]) -> Judgement:
-    told = packed.get("verdicts")
+def _of_pack(packed: Mapping[str, object], estimates: Mapping[str, Estimate]) -> Judgement:
+    stored = packed.get("verdicts")
     verdicts = [
         Verdict(
-            one["name"], one["limit"], one["verdict"], found.get(MEASURED_BY.get(one["name"], one["name"])), one["why"]
+            one["name"],
+            one["limit"],
+            one["verdict"],
+            estimates.get(MEASURED_BY.get(one["name"], one["name"])),
+            one["why"],
         )
-        for one in (told if isinstance(told, list) else [])
+        for one in (stored if isinstance(stored, list) else [])
     ]
     return Judgement(limits.overall(verdicts), verdicts, "the budget of this pack")

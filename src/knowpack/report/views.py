@@ -1,6 +1,6 @@
 """What the page shows of one run under one grader, as markup: the first screen, what moved, what was lost, how.
 
-Measured + index + grader -> {slot: markup}; page.html has the slots, and page.js puts another run's view into them.
+ReportData + index + grader -> {slot: markup}; page.html has the slots, and page.js puts another run's view into them.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ import polars as pl
 
 from knowpack.measure.causes import RULES
 from knowpack.records import Estimate, Grader
-from knowpack.report import bands, cards, charts, lost, measures, provenance
+from knowpack.report import bands, cards, charts, lost_facts, measures, provenance
 from knowpack.report.charts import Dot, DotRow
-from knowpack.report.finished import Run
-from knowpack.report.first import First, first, said
+from knowpack.report.finished_run import Run
+from knowpack.report.first_screen import FirstScreen, estimate_text, first_screen
 from knowpack.report.marks import legend
 from knowpack.report.markup import Child, Markup, alien, details, el, join, table
-from knowpack.report.measured import Measured
+from knowpack.report.report_data import ReportData
 from knowpack.report.shares import share
 from knowpack.report.summary import opening
 from knowpack.report.words import Words, words
@@ -29,51 +29,54 @@ MOVES = (
 """The colours of a move: name, tone and shape of its key."""
 
 
-def view(measured: Measured, index: int, grader: Grader) -> dict[str, Markup]:
+def view(data: ReportData, index: int, grader: Grader) -> dict[str, Markup]:
     """Slot -> markup."""
-    run, told = measured.source.runs[index], first(measured, index, grader)
+    run, screen = data.source.runs[index], first_screen(data, index, grader)
     return {
         "first": join(
-            _which(measured, index),
-            _first(told, grader, len(lost.lost(run, grader)), _trained(run), _harm(run), words(run)),
+            _which(data, index),
+            _first_part(screen, grader, len(lost_facts.lost(run, grader)), _trained(run), _harm(run), words(run)),
         ),
-        "moved": _moved(measured, index, grader),
-        "lost": lost.section(run, grader, len(measured.source.runs)),
-        "figures": _all_figures(measured.runs[index][grader]),
-        "how": provenance.section(measured, index),
+        "moved": _moved(data, index, grader),
+        "lost": lost_facts.section(run, grader, len(data.source.runs)),
+        "figures": _all_figures(data.runs[index][grader]),
+        "how": provenance.section(data, index),
     }
 
 
-def _which(measured: Measured, index: int) -> Markup | None:
+def _which(data: ReportData, index: int) -> Markup | None:
     """Of a study: the cell, and why the page opens with it."""
-    cells, run, best = len(measured.labels()), measured.source.runs[index], opening(measured)
-    if len(measured.source.runs) < 2:
+    cells, run, best = len(data.labels()), data.source.runs[index], opening(data)
+    if len(data.source.runs) < 2:
         return None
     why = f": of {cells} cells {best.why}" if index == best.run and best.why else ""
     return el("p", {"class": "small", "id": "which"}, el("strong", None, alien(run.label)), f", seed {run.seed}{why}.")
 
 
-def _first(told: First, grader: Grader, n_lost: int, trained: str, harm: str, called: Words) -> Markup:
-    more = None if told.model_is is None else el("span", {"class": "is"}, alien(told.model_is, 200))
+def _first_part(screen: FirstScreen, grader: Grader, n_lost: int, trained: str, harm: str, called: Words) -> Markup:
+    more = None if screen.model_is is None else el("span", {"class": "is"}, alien(screen.model_is, 200))
     rows = [
-        ("Model", join(alien(told.model, 200), LAB if told.model == "lab" else None, more, _hash(told.model_hash))),
-        ("Adapter", join(alien(told.adapter, 120), _hash(told.adapter_hash))),
+        (
+            "Model",
+            join(alien(screen.model, 200), LAB if screen.model == "lab" else None, more, _hash(screen.model_hash)),
+        ),
+        ("Adapter", join(alien(screen.adapter, 120), _hash(screen.adapter_hash))),
         ("Trained facts", trained),
         ("Harm asked of", harm),
-        ("Made on", alien(told.machine or "not kept", 200)),
-        ("Cost", told.cost),
-        ("Date", (told.date or "not kept").replace("T", " ").replace("Z", " UTC")),
+        ("Made on", alien(screen.machine or "not kept", 200)),
+        ("Cost", screen.cost),
+        ("Date", (screen.date or "not kept").replace("T", " ").replace("Z", " UTC")),
     ]
     identity = el("dl", {"class": "identity"}, [join(el("dt", None, k), el("dd", None, v)) for k, v in rows])
     link = el(
         "a",
         {"href": "#lost-title", "class": "to-lost"},
-        f"The {n_lost:,} {called.asked} that fell to a lower category, the worst first",
+        f"The {n_lost:,} {called.items} that fell to a lower category, the worst first",
     )
     return join(
-        el("p", {"class": "answer"}, told.headline),
-        el("div", {"class": "opening"}, cards.ship(told, grader), identity),
-        el("div", {"class": "cards", "id": "cards"}, [cards.card(one, told) for one in told.figures]),
+        el("p", {"class": "answer"}, screen.headline),
+        el("div", {"class": "opening"}, cards.ship(screen, grader), identity),
+        el("div", {"class": "cards", "id": "cards"}, [cards.card(one, screen) for one in screen.figures]),
         el(
             "p",
             {"class": "next"},
@@ -101,22 +104,22 @@ def _harm(run: Run) -> str:
     n = measures.under(run.shifts, "default").filter(~pl.col("trained")).height
     prompts = run.config("probe", "n_prompts")
     under = f" under {prompts} prompts each" if isinstance(prompts, int) else ""
-    return f"{n:,} {words(run).asked}{under}{'; no table of facts was given' if run.asks_its_own else ''}"
+    return f"{n:,} {words(run).items}{under}{'; no table of facts was given' if run.asks_its_own else ''}"
 
 
-def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
-    run = measured.source.runs[index]
+def _moved(data: ReportData, index: int, grader: Grader) -> Markup:
+    run = data.source.runs[index]
     counts = measures.matrix(measures.under(run.shifts, grader), trained=False)
     called = words(run)
     names = list(called.categories)
     total = sum(map(sum, counts))
     rose = sum(n for i, row in enumerate(counts) for j, n in enumerate(row) if j > i)
     fell = sum(n for i, row in enumerate(counts) for j, n in enumerate(row) if j < i)
-    text = f"Of {total:,} {called.asked} {called.which} {rose:,} rose and {fell:,} fell."
+    text = f"Of {total:,} {called.items} {called.which} {rose:,} rose and {fell:,} fell."
     moved = f"{rose:,} rose (blue), {fell:,} fell (orange)"
-    note = f"{total:,} {called.asked} {called.which}, before on the left, after on the right: {moved}."
-    found = measured.runs[index][grader]
-    floor = found.get("known_lost_floor") or found.get("own_lost_floor")
+    note = f"{total:,} {called.items} {called.which}, before on the left, after on the right: {moved}."
+    estimates = data.runs[index][grader]
+    floor = estimates.get("known_lost_floor") or estimates.get("own_lost_floor")
     parts = [
         figure(
             "flow",
@@ -128,7 +131,7 @@ def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
         figure(
             "matrix",
             "Before and after",
-            f"How many {called.asked}, and their share of the row: the larger it is, the stronger the colour.",
+            f"How many {called.items}, and their share of the row: the larger it is, the stronger the colour.",
             legend(MOVES),
             _matrix(counts, names),
         ),
@@ -140,44 +143,44 @@ def _moved(measured: Measured, index: int, grader: Grader) -> Markup:
 
 def figure(name: str, caption: str, note: str, *drawn: Child) -> Markup:
     """A chart under its caption."""
-    said_ = el("figcaption", None, el("strong", None, caption), " ", el("span", {"class": "note"}, note))
-    return el("figure", {"id": name}, said_, *drawn)
+    figcaption = el("figcaption", None, el("strong", None, caption), " ", el("span", {"class": "note"}, note))
+    return el("figure", {"id": name}, figcaption, *drawn)
 
 
 def _matrix(counts: list[list[int]], names: list[str]) -> Markup:
     order = [i for i in range(len(names)) if any(counts[i]) or any(row[i] for row in counts)][::-1]
     rows: list[list[Child]] = []
     for i in order:
-        whole = sum(counts[i]) or 1
+        total = sum(counts[i]) or 1
         line: list[Child] = [names[i]]
         for j in order:
             tone = "up" if j > i else "down" if j < i else "stay"
-            shade = min(4, round(4 * counts[i][j] / whole)) if counts[i][j] else 0
-            inside = join(f"{counts[i][j]:,} ", el("span", {"class": "small"}, share(counts[i][j] / whole)))
+            shade = min(4, round(4 * counts[i][j] / total)) if counts[i][j] else 0
+            inside = join(f"{counts[i][j]:,} ", el("span", {"class": "small"}, share(counts[i][j] / total)))
             line.append(el("span", {"class": f"shade {tone}-{shade}"}, inside))
         rows.append(line)
     heads = ["before", *(f"after: {names[j]}" for j in order)]
     return table(heads, rows, "Before and after", classes="matrix")
 
 
-def _kinship(found: list[measures.Kin], floor: Estimate | None, called: Words) -> Markup | None:
+def _kinship(kins: list[measures.Kin], floor: Estimate | None, called: Words) -> Markup | None:
     rows = [
         DotRow(one.kinship.replace("_", " "), [Dot(one.lost, "down")], f"{share(one.lost.value)}, n = {one.lost.n:,}")
-        for one in found
+        for one in kins
     ]
     if not rows:
         return None
     dashed = " Dashed: the noise floor." if floor else ""
-    dashed += charts.few_said(rows)
-    of = f"{called.asked.capitalize()} that were {called.categories[-1]} and no longer are"
+    dashed += charts.few_note(rows)
+    of = f"{called.items.capitalize()} that were {called.categories[-1]} and no longer are"
     note = f"{of}, by nearness to what was trained; 95% intervals.{dashed}"
     text = "; ".join(f"{row.label}: {row.value}" for row in rows)
-    drawn = charts.dots(rows, f"share of {called.held} lost", text, floor=floor.value if floor else None)
+    drawn = charts.dots(rows, f"share of {called.at_risk} lost", text, floor=floor.value if floor else None)
     numbers = table(
-        ["kinship", "lost", called.held, f"all {called.asked}"],
+        ["kinship", "lost", called.at_risk, f"all {called.items}"],
         [
-            [row.label, said(one.lost), f"{one.lost.n:,}", f"{one.n_facts:,}"]
-            for row, one in zip(rows, found, strict=True)
+            [row.label, estimate_text(one.lost), f"{one.lost.n:,}", f"{one.n_facts:,}"]
+            for row, one in zip(rows, kins, strict=True)
         ],
         "Harm by nearness: the numbers",
     )
@@ -195,8 +198,8 @@ def _causes(run: Run, grader: Grader) -> Markup | None:
             marks = [one.base_rate.value] if one.base_rate else []
             crosses = [one.placebo.value] if one.placebo else []
             rows.append(DotRow(one.label, [Dot(one.share, tone, shape)], share(one.share.value), marks, crosses))
-            told = [None if rate is None else share(rate.value) for rate in (one.base_rate, one.placebo)]
-            numbers.append([name, one.label, said(one.share), *told])
+            rates = [None if rate is None else share(rate.value) for rate in (one.base_rate, one.placebo)]
+            numbers.append([name, one.label, estimate_text(one.share), *rates])
         if n:
             keys.append((f"{name}, {n:,} facts", tone, shape))
     if not rows:
@@ -216,6 +219,8 @@ def _causes(run: Run, grader: Grader) -> Markup | None:
     return figure("causes", "Why they moved", note, *drawn, details("The numbers", shown))
 
 
-def _all_figures(found: Mapping[str, Estimate]) -> Markup:
-    rows = [[name_, said(found[name], name)] for name, name_ in measures.NAMES.items() if name in found]
+def _all_figures(estimates: Mapping[str, Estimate]) -> Markup:
+    rows = [
+        [name_, estimate_text(estimates[name], name)] for name, name_ in measures.NAMES.items() if name in estimates
+    ]
     return details("All figures of this run", table(["figure", "value (95% interval, n)"], rows, "All figures"))

@@ -7,7 +7,7 @@ that no category of such a page is a knowledge category.
 from typing import NamedTuple
 
 from knowpack.records import Category
-from knowpack.report.finished import Run
+from knowpack.report.finished_run import Run
 
 
 class Words(NamedTuple):
@@ -17,9 +17,9 @@ class Words(NamedTuple):
     """In the order of Category."""
     chips: tuple[str, ...]
     """The same, short."""
-    asked: str
+    items: str
     """What was asked, in the plural."""
-    held: str
+    at_risk: str
     """Those that can be lost."""
     answer: str
     """The answer that counts."""
@@ -31,7 +31,7 @@ class Words(NamedTuple):
     @property
     def none_fell(self) -> str:
         """Where nothing was lost."""
-        return f"None of the {self.asked} {self.which} fell to a lower category."
+        return f"None of the {self.items} {self.which} fell to a lower category."
 
     def between(self, before: str, after: str) -> str:
         """Two categories as a move."""

@@ -2,7 +2,7 @@
 
 opening.py           ModelConfig -> whoever answers; read this first
 address.py           the name -> url and model
-client.py            requests, many at once: limits, retries, one clear line; kept.py: what was answered, kept
+client.py            requests, many at once: limits, retries, one clear line; answer_journal.py: what was answered, kept
 kinds.py             what a server says of itself and of a model
 text_asker.py        chat messages in, text out: any API
 token_asker.py       ids in, ids and log-probabilities out: vLLM

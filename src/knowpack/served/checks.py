@@ -67,8 +67,8 @@ def check_adapter(tuned: TokenAsker, base: Checked, adapter: str | Path, loaded:
     if loaded is None or base.gap is None:
         return
     before = _here(loaded, base.tails, served)
-    with merged(loaded, adapter) as whole:
-        after = _here(whole, base.tails, served)
+    with merged(loaded, adapter) as merged_model:
+        after = _here(merged_model, base.tails, served)
     effect = _largest(after, before, served)
     gap = _largest(_served(served), after, served)
     if not gap <= 0.5 * effect + 3 * base.gap + LEAST_ROUNDING:

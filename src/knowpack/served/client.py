@@ -18,7 +18,7 @@ from knowpack import store
 from knowpack.config import ServedConfig
 from knowpack.errors import ModelError, StoreError
 from knowpack.served.address import Address
-from knowpack.served.kept import Kept
+from knowpack.served.answer_journal import AnswerJournal
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -52,12 +52,12 @@ class Server:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         self.address = address
         self.settings = settings
-        self._kept: Kept | None = None
+        self._kept: AnswerJournal | None = None
 
     @contextmanager
     def keeping(self, path: Path) -> Iterator[None]:
         """Within, answers go to this file, and those in it are not asked for again."""
-        self._kept = Kept(path)
+        self._kept = AnswerJournal(path)
         try:
             yield
         finally:
@@ -71,10 +71,10 @@ class Server:
         """
         text = self._run(lambda client: self._send(client, "get", path, None, missing=""))
         try:
-            found: object = json.loads(text)
+            content: object = json.loads(text)
         except (ValueError, RecursionError):
             return None
-        return found
+        return content
 
     def command(self, path: str, body: Body) -> str:
         """Send one body; the text of the answer. Raises ModelError in one line."""
@@ -139,28 +139,29 @@ class Server:
                 f"model.served.timeout_seconds; {AGAIN}"
             ) from None
         except openai.APIConnectionError as error:
-            reason = shown(str(error.__cause__ or error))
+            reason = printable(str(error.__cause__ or error))
             raise ModelError(f"{where} is gone ({tries} tries: {reason}); start it; {AGAIN}") from None
         except openai.NotFoundError as error:
             if missing is not None:
                 return missing
-            raise ModelError(f"{where} refused a request: {said(error.body, error.message)}") from None
+            raise ModelError(f"{where} refused a request: {error_of(error.body, error.message)}") from None
         except openai.APIStatusError as error:
             raise ModelError(
-                f"{where} refused a request (status {error.status_code}): {said(error.body, error.message)}; {AGAIN}"
+                f"{where} refused a request (status {error.status_code}): "
+                f"{error_of(error.body, error.message)}; {AGAIN}"
             ) from None
         except openai.OpenAIError as error:
-            raise ModelError(f"{where}: {shown(str(error))}; {AGAIN}") from None
+            raise ModelError(f"{where}: {printable(str(error))}; {AGAIN}") from None
 
     def _parsed(self, text: str) -> object:
         try:
-            found: object = json.loads(text)
+            content: object = json.loads(text)
         except (ValueError, RecursionError):
             raise ModelError(
-                f"the server at {self.address.url} gave something that is no JSON: {shown(text)}; "
+                f"the server at {self.address.url} gave something that is no JSON: {printable(text)}; "
                 f"is that an OpenAI API? {AGAIN}"
             ) from None
-        return found
+        return content
 
     def _run(self, work: "Callable[[AsyncOpenAI], Awaitable[T]]") -> T:
         """Run it to its end, with a client of its own; also where a loop runs already (a notebook)."""
@@ -189,15 +190,15 @@ def _blocking(work: Coroutine[object, object, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-def said(body: object, otherwise: str) -> str:
+def error_of(body: object, otherwise: str) -> str:
     """A server's own words of an error, in one line."""
     for key in ("error", "message", "detail"):
         if isinstance(body, dict) and key in body:
             body = body[key]
-    return shown(body if isinstance(body, str) and body else otherwise)
+    return printable(body if isinstance(body, str) and body else otherwise)
 
 
-def shown(text: str, longest: int = 200) -> str:
+def printable(text: str, longest: int = 200) -> str:
     """A foreign text as it may be printed: one line, no control characters, not too long."""
     line = "".join(char if char.isprintable() else " " for char in text[: 4 * longest])
     line = " ".join(line.split())

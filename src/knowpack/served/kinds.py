@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from knowpack.errors import ModelError
-from knowpack.served.client import Server, shown
+from knowpack.served.client import Server, printable
 
 Kind = Literal["vllm", "llama.cpp", "other"]
 TELLING = ("id", "root", "parent", "owned_by", "hash", "sha", "digest", "revision")
@@ -24,7 +24,7 @@ class Description:
     kind: Kind
     names: tuple[str, ...]
     """All models that the server lists; empty where it lists none."""
-    said: Mapping[str, object]
+    answers: Mapping[str, object]
     """What goes into the identity."""
     root: str | None
     """The folder or hub name that vLLM was started with."""
@@ -40,30 +40,32 @@ def describe(server: Server) -> Description:
     names = tuple(str(one.get("id")) for one in listed)
     mine = next((one for one in listed if one.get("id") == name), None)
     if listed and mine is None:
-        raise ModelError(f"the server at {server.address.url} has no model {name}; it has {shown(', '.join(names))}")
-    said: dict[str, object] = {"name": name}
-    said |= {key: mine[key] for key in TELLING if mine and isinstance(mine.get(key), str)}
+        raise ModelError(
+            f"the server at {server.address.url} has no model {name}; it has {printable(', '.join(names))}"
+        )
+    answers: dict[str, object] = {"name": name}
+    answers |= {key: mine[key] for key in TELLING if mine and isinstance(mine.get(key), str)}
     kind: Kind = "other"
     template = None
     owner = mine.get("owned_by") if mine else None
     if owner == "vllm":
         kind = "vllm"
         version = server.page("//version")
-        said["version"] = str(version.get("version")) if isinstance(version, dict) else None
+        answers["version"] = str(version.get("version")) if isinstance(version, dict) else None
     elif owner == "llamacpp":
         kind = "llama.cpp"
         meta = mine.get("meta") if mine else None
-        said["meta"] = {key: meta.get(key) for key in META} if isinstance(meta, dict) else None
+        answers["meta"] = {key: meta.get(key) for key in META} if isinstance(meta, dict) else None
         props = server.page("//props")
         if isinstance(props, dict):
-            said["file"] = str(props.get("model_path", "")).replace("\\", "/").rpartition("/")[2]
-            said["build"] = str(props.get("build_info"))
+            answers["file"] = str(props.get("model_path", "")).replace("\\", "/").rpartition("/")[2]
+            answers["build"] = str(props.get("build_info"))
             template = props.get("chat_template")
     root = mine.get("root") if mine else None
     return Description(
         kind,
         names,
-        said,
+        answers,
         root if isinstance(root, str) else None,
         template if isinstance(template, str) else None,
         window if isinstance(window := mine.get("max_model_len") if mine else None, int) else None,

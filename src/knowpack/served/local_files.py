@@ -47,20 +47,20 @@ class Local:
         from transformers import AutoConfig
 
         try:
-            found = AutoConfig.from_pretrained(
+            config = AutoConfig.from_pretrained(
                 _source(self.config.name), trust_remote_code=self.config.trust_remote_code
             )
         except (OSError, ValueError) as error:
             raise ModelError(f"{self.config.name} has no config.json that can be read: {one_line(error)}") from None
-        return int(found.get_text_config().vocab_size)
+        return int(config.get_text_config().vocab_size)
 
     @cached_property
     def window(self) -> int | None:
         """Tokens that the model has places for, by its config; None where that names no limit."""
         from transformers import AutoConfig
 
-        found = AutoConfig.from_pretrained(_source(self.config.name), trust_remote_code=self.config.trust_remote_code)
-        longest = getattr(found.get_text_config(), "max_position_embeddings", None)
+        config = AutoConfig.from_pretrained(_source(self.config.name), trust_remote_code=self.config.trust_remote_code)
+        longest = getattr(config.get_text_config(), "max_position_embeddings", None)
         return longest if isinstance(longest, int) and longest > 0 else None
 
     @property

@@ -42,18 +42,18 @@ def _local(server: Server, description: Description, config: ModelConfig) -> Loc
     if config.served.by == "text":
         return None
     ids = description.kind == "vllm"
-    found = find(config, description.root) if ids else None
+    local = find(config, description.root) if ids else None
     if config.served.by == "tokens":
         if not ids:
             raise ModelError(
                 f"the server at {server.address.url} does not say that it is vLLM, which alone is asked by token ids; "
                 "leave out model.served.by=tokens"
             )
-        if found is None:
+        if local is None:
             raise ModelError(_NO_TOKENIZER.format(name=server.address.name))
-    elif ids and found is None:
+    elif ids and local is None:
         warnings.warn(_NO_TOKENIZER.format(name=server.address.name) + "; it is asked by text", stacklevel=3)
-    return found
+    return local
 
 
 _NO_TOKENIZER = "the tokenizer of {name} is not on this machine; name its folder or hub name with model.served.weights"

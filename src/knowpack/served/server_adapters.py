@@ -12,8 +12,8 @@ from pathlib import Path
 
 from knowpack.errors import ModelError
 from knowpack.model.adapter import read_adapter
-from knowpack.model.places import CONFIG, WEIGHTS
-from knowpack.served.client import Server, shown
+from knowpack.model.locations import CONFIG, WEIGHTS
+from knowpack.served.client import Server, printable
 
 Scales = dict[str, list[dict[str, float]]]
 
@@ -33,7 +33,7 @@ def llama_cpp_scales(server: Server, adapter: str | None) -> tuple[Scales, str |
         number for number, path in paths.items() if _last(path) in names
     ]
     if len(mine) != 1:
-        has = shown(", ".join(map(_last, paths.values()))) or "none"
+        has = printable(", ".join(map(_last, paths.values()))) or "none"
         raise ModelError(
             f"the server at {server.address.url} lacks the adapter {adapter}; it has {has}: "
             "start it with --lora FILE.gguf, and name that file"

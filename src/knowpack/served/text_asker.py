@@ -17,7 +17,7 @@ from knowpack.model.chat import switches_of
 from knowpack.probe.askers import Identity
 from knowpack.probe.turns import Message
 from knowpack.served import server_adapters
-from knowpack.served.client import Ask, Body, Server, said, shown
+from knowpack.served.client import Ask, Body, Server, error_of, printable
 from knowpack.served.kinds import Description, Kind
 
 NEUTRAL: Mapping[Kind, Mapping[str, object]] = {
@@ -57,7 +57,7 @@ class ServedTextAsker:
         template, off = self.description.chat_template, self._thinking_off
         dated = CLOCK in (template or "")  # the server's own clock: another day is another prompt
         return Identity(
-            store.hash_of(["served", dict(self.description.said), self.revision, self.adapter]),
+            store.hash_of(["served", dict(self.description.answers), self.revision, self.adapter]),
             store.hash_of(
                 ["text", self.description.kind, dict(NEUTRAL[self.description.kind]), *([off] if off else [])]
             ),
@@ -67,8 +67,8 @@ class ServedTextAsker:
     @property
     def _thinking_off(self) -> dict[str, object]:
         """Variables for the server's chat template, as every rendering here has them: llama.cpp tells which it has."""
-        found = switches_of(self.description.chat_template or "")
-        return {"chat_template_kwargs": found} if found and self.description.kind == "llama.cpp" else {}
+        switches = switches_of(self.description.chat_template or "")
+        return {"chat_template_kwargs": switches} if switches and self.description.kind == "llama.cpp" else {}
 
     @property
     def device(self) -> str:
@@ -131,12 +131,14 @@ def _text(url: str, _: Ask, response: object) -> str:
         content, why = choice["message"]["content"], choice.get("finish_reason")
     except (KeyError, IndexError, TypeError, AttributeError):
         raise ModelError(
-            f"the server at {url} gave no chat completion: {said(response, shown(str(response)))}"
+            f"the server at {url} gave no chat completion: {error_of(response, printable(str(response)))}"
         ) from None
     if why == "length" and not content:
         raise ModelError(
             f"the model at {url} used up its tokens before an answer (does it think first?); raise probe.max_new_tokens"
         )
     if why == "content_filter" or not isinstance(content, str):
-        raise ModelError(f"the server at {url} withheld an answer (finish_reason {shown(str(why))}); nothing is scored")
+        raise ModelError(
+            f"the server at {url} withheld an answer (finish_reason {printable(str(why))}); nothing is scored"
+        )
     return content

@@ -19,7 +19,7 @@ from knowpack.model.loaded import Loaded
 from knowpack.probe.askers import Finished, Generated, Identity, Ids, Prompted, Until
 from knowpack.served import server_adapters
 from knowpack.served.checks import Checked, check_adapter
-from knowpack.served.client import Ask, Body, Server, said, shown
+from knowpack.served.client import Ask, Body, Server, error_of, printable
 from knowpack.served.kinds import Description
 from knowpack.served.local_files import Local
 from knowpack.served.text_asker import LARGEST_SEED, NEUTRAL
@@ -64,7 +64,9 @@ class ServedTokenAsker:
         """What the server says of the model, and the adapter by its content; by ids; the tokenizer's hash."""
         tokenizer = self.local.tokenizer
         return Identity(
-            store.hash_of(["served", dict(self.description.said), self.revision, self.model if self.adapter else None]),
+            store.hash_of(
+                ["served", dict(self.description.answers), self.revision, self.model if self.adapter else None]
+            ),
             store.hash_of(["tokens", sorted(self.local.stop_ids), dict(NEUTRAL["vllm"])]),
             store.hash_of([tokenizer.backend_tokenizer.to_str(), str(tokenizer.chat_template)]),
         )
@@ -101,7 +103,7 @@ class ServedTokenAsker:
 
     def generate_each(
         self,
-        asked: Sequence[Prompted],
+        batches: Sequence[Prompted],
         *,
         max_new_tokens: int,
         until: Until | None = None,
@@ -111,9 +113,9 @@ class ServedTokenAsker:
 
         The server knows no `until`: what it says beyond is cut off.
         """
-        prompts = [[*one.prefix, *tail] for one in asked for tail in one.tails]
-        found = (_ended(one, until) for one in self._generated(prompts, max_new_tokens, 0.0, None))
-        return [[next(found) for _ in one.tails] for one in asked]
+        prompts = [[*one.prefix, *tail] for one in batches for tail in one.tails]
+        answers = (_ended(one, until) for one in self._generated(prompts, max_new_tokens, 0.0, None))
+        return [[next(answers) for _ in one.tails] for one in batches]
 
     def generate(
         self,
@@ -128,8 +130,8 @@ class ServedTokenAsker:
         finished: Finished | None = None,
     ) -> list[list[int]]:
         """Ids after prefix + each tail, without the stop token; the k-th of equal tails gives the k-th sample."""
-        found = self._generated([[*prefix, *tail] for tail in tails], max_new_tokens, temperature, seed)
-        return [_ended(one, until).ids for one in found]
+        answers = self._generated([[*prefix, *tail] for tail in tails], max_new_tokens, temperature, seed)
+        return [_ended(one, until).ids for one in answers]
 
     def logprobs(self, prefix: Ids, tails: Sequence[Ids], continuations: Sequence[Ids]) -> list[ServedScore]:
         """How likely each continuation is after prefix + its tail."""
@@ -137,10 +139,10 @@ class ServedTokenAsker:
             Ask(self._body([*prefix, *tail, *answer], 1, 0.0) | {"echo": True, "logprobs": 1}, len(answer))
             for tail, answer in zip(tails, continuations, strict=True)
         ]
-        found = iter(
+        scores = iter(
             self.server.ask(PATH, [ask for ask in asks if ask.last], partial(_echoed, self.server.address.url))
         )
-        return [ServedScore(*next(found)) if ask.last else ServedScore(0.0, True) for ask in asks]
+        return [ServedScore(*next(scores)) if ask.last else ServedScore(0.0, True) for ask in asks]
 
     @contextmanager
     def with_adapter(self, adapter: str | Path) -> Iterator["ServedTokenAsker"]:
@@ -169,8 +171,8 @@ class ServedTokenAsker:
                 body["seed"] = (seed + before[tuple(ids)]) % LARGEST_SEED
                 before[tuple(ids)] += 1
             asks.append(Ask(body))
-        found = self.server.ask(PATH, asks, partial(_answered, self.server.address.url))
-        return [self._without_stop(ids, logprobs) for ids, logprobs in found]
+        answers = self.server.ask(PATH, asks, partial(_answered, self.server.address.url))
+        return [self._without_stop(ids, logprobs) for ids, logprobs in answers]
 
     def _without_stop(self, ids: list[int], logprobs: list[float]) -> Generated:
         ended = bool(ids) and ids[-1] in self.local.stop_ids
@@ -211,7 +213,7 @@ def _answered(url: str, _: Ask, response: object) -> tuple[list[int], list[float
         good = False
     if not good:
         raise ModelError(
-            f"the server at {url} gave no ids with log-probabilities: {said(response, shown(str(response)))}; "
+            f"the server at {url} gave no ids with log-probabilities: {error_of(response, printable(str(response)))}; "
             "vLLM from 0.10.2 on gives them"
         )
     return ids, numbers
@@ -222,16 +224,17 @@ def _echoed(url: str, ask: Ask, response: object) -> tuple[float, bool]:
     prompt = ask.body["prompt"]
     assert isinstance(prompt, list)
     try:
-        given = response["choices"][0]["logprobs"]  # type: ignore[index]
+        echoed = response["choices"][0]["logprobs"]  # type: ignore[index]
         places = range(len(prompt) - ask.last, len(prompt))
-        logprobs = [float(given["token_logprobs"][place]) for place in places]
-        best = [max(given["top_logprobs"][place].values()) for place in places]
-        tokens = [given["tokens"][place] for place in places]
+        logprobs = [float(echoed["token_logprobs"][place]) for place in places]
+        best = [max(echoed["top_logprobs"][place].values()) for place in places]
+        tokens = [echoed["tokens"][place] for place in places]
         good = tokens == [f"token_id:{prompt[place]}" for place in places]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         good = False
     if not good:
         raise ModelError(
-            f"the server at {url} does not echo a prompt with log-probabilities: {said(response, shown(str(response)))}"
+            f"the server at {url} does not echo a prompt with log-probabilities: "
+            f"{error_of(response, printable(str(response)))}"
         )
     return sum(logprobs), all(mine >= other for mine, other in zip(logprobs, best, strict=True))

@@ -31,8 +31,8 @@ def load(path: Path, section: type[S], overrides: Sequence[str] = ()) -> S:
     except ValueError as error:
         raise ConfigError(f"{path} is not YAML that can be used: {error}") from None
     if not isinstance(data, dict):
-        held = {list: "a list", str: "a text", type(None): "nothing"}.get(type(data), "one value")
-        raise ConfigError(f"{path} holds {held}, expected settings as `key: value`")
+        content = {list: "a list", str: "a text", type(None): "nothing"}.get(type(data), "one value")
+        raise ConfigError(f"{path} holds {content}, expected settings as `key: value`")
     return build(section, _with(section, data, section.spelled_out(_parsed(overrides))), str(path))
 
 
@@ -50,11 +50,11 @@ def _given(section: BaseModel) -> dict[str, Any]:
     """The settings that were given, and the kinds; what was left to its default may have another in another kind."""
     plain = section.model_dump(mode="json")
     values = {name: getattr(section, name) for name in type(section).model_fields}
-    given = section.model_fields_set | {KIND}
+    names = section.model_fields_set | {KIND}
     return {
         name: _given(value) if isinstance(value, BaseModel) else plain[name]
         for name, value in values.items()
-        if name in given or isinstance(value, BaseModel)
+        if name in names or isinstance(value, BaseModel)
     }
 
 

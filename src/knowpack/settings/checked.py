@@ -91,14 +91,14 @@ BOUNDS |= {"less_than_equal": ("at most", "le"), "less_than": ("less than", "lt"
 
 def _expected(error: "ErrorDetails") -> str:
     """What was expected, in our words; pydantic's own where it says what ours do not."""
-    kind, given = error["type"], error.get("ctx", {})
+    kind, context = error["type"], error.get("ctx", {})
     if kind in BOUNDS:
         word, limit = BOUNDS[kind]
-        return f"expected {word} {given[limit]:g}"
+        return f"expected {word} {context[limit]:g}"
     if kind in ("literal_error", "enum"):
-        return f"expected {given['expected']}"
+        return f"expected {context['expected']}"
     if kind.startswith("union_tag"):
-        return f"expected one of {given.get('expected_tags', 'its kinds')}"
+        return f"expected one of {context.get('expected_tags', 'its kinds')}"
     if kind == "value_error":
         return error["msg"].removeprefix("Value error, ").rstrip(".")
     return WORDS.get(kind.partition("_")[0], error["msg"])

@@ -30,8 +30,8 @@ def read_yaml(text: str) -> object:
     except RecursionError:
         raise ValueError("nested too deep") from None
     except (yaml.YAMLError, ValueError) as error:
-        told = str(error).replace('in "<unicode string>", ', "at ")
-        raise ValueError(" ".join(told.split())[:300]) from None
+        message = str(error).replace('in "<unicode string>", ', "at ")
+        raise ValueError(" ".join(message.split())[:300]) from None
     finally:
         loader.dispose()
 
@@ -52,10 +52,10 @@ def _n_nodes(node: yaml.Node, known: dict[int, int]) -> int:
     a key that stands twice (YAML lets the last one win, without a word)."""
     if isinstance(node, yaml.ScalarNode):
         return 1
-    if (found := known.get(id(node))) is not None:
-        if found == 0:
+    if (counted := known.get(id(node))) is not None:
+        if counted == 0:
             raise ValueError("an alias that holds itself")
-        return found
+        return counted
     known[id(node)] = 0
     below = node.value
     if isinstance(node, yaml.MappingNode):

@@ -25,11 +25,11 @@ class Section(BaseModel):
 
 def annotation_of(section: object, parents: Sequence[str]) -> object:
     """The type of a section inside a section; None where there is none."""
-    found = section
+    annotation = section
     for parent in parents:
-        fields = found.model_fields if isinstance(found, type) and issubclass(found, BaseModel) else {}
-        found = fields[parent].annotation if parent in fields else None
-    return found
+        fields = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
+        annotation = fields[parent].annotation if parent in fields else None
+    return annotation
 
 
 def is_section(annotation: object) -> bool:
@@ -40,9 +40,9 @@ def is_section(annotation: object) -> bool:
 
 def kinds(annotation: object) -> dict[str, type[BaseModel]]:
     """Name -> section, of a section of several kinds."""
-    found: dict[str, type[BaseModel]] = {}
+    result: dict[str, type[BaseModel]] = {}
     for member in get_args(annotation):
         kind = get_args(member)[0] if get_args(member) else member
         if isinstance(kind, type) and issubclass(kind, BaseModel) and KIND in kind.model_fields:
-            found[str(kind.model_fields[KIND].default)] = kind
-    return found
+            result[str(kind.model_fields[KIND].default)] = kind
+    return result

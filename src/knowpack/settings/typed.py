@@ -11,7 +11,7 @@ from knowpack.settings.sections import KIND
 
 def differing(section: BaseModel, leave: Collection[str] = (), parent: str = "") -> list[str]:
     """The settings that are not as their section has them by default, as `key=value`; without those in `leave`."""
-    found: list[str] = []
+    options: list[str] = []
     for name, field in type(section).model_fields.items():
         value, key = getattr(section, name), f"{parent}{name}"
         default = field.get_default(call_default_factory=True)
@@ -19,12 +19,12 @@ def differing(section: BaseModel, leave: Collection[str] = (), parent: str = "")
             continue
         if isinstance(value, BaseModel):
             if KIND in type(value).model_fields and type(value) is not type(default):
-                found.append(f"{key}.{KIND}={getattr(value, KIND)}")
-            found += differing(value, leave, f"{key}.")
+                options.append(f"{key}.{KIND}={getattr(value, KIND)}")
+            options += differing(value, leave, f"{key}.")
         elif value != default:
             plain = list(value) if isinstance(value, tuple) else value
-            found.append(f"{key}={plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)}")
-    return found
+            options.append(f"{key}={plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)}")
+    return options
 
 
 def typed(command: str, options: Mapping[str, object], settings: Sequence[str], more: Sequence[str] = ()) -> str:

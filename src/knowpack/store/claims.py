@@ -24,8 +24,8 @@ def refuse_other(out: Path, command: str, request: dict[str, object]) -> None:
     """`claim` without claiming: to say it before any work."""
     refuse_foreign(out, command)
     known = read_manifest(out)
-    told = known.get("request")
-    differing = list(_differing(told if isinstance(told, dict) else {}, request)) if known else []
+    earlier = known.get("request")
+    differing = list(_differing(earlier if isinstance(earlier, dict) else {}, request)) if known else []
     if differing:
         name = command.removeprefix("knowpack ")
         raise ConfigError(f"{out} holds another {name} (other {', '.join(differing)}); give another --out")
@@ -58,7 +58,7 @@ def refuse_folder(out: Path, named: str = "--out") -> None:
     _refuse_above(tuple(out.parents), f"{named} {out}", "")
 
 
-def _refuse_above(places: Sequence[Path], said: str, advice: str) -> None:
+def _refuse_above(places: Sequence[Path], message: str, advice: str) -> None:
     """The first place that is there must be a folder that may be written to."""
     for one in places:
         try:
@@ -66,11 +66,11 @@ def _refuse_above(places: Sequence[Path], said: str, advice: str) -> None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise ConfigError(f"{said}: {error.strerror}; give a folder of your own") from None
+            raise ConfigError(f"{message}: {error.strerror}; give a folder of your own") from None
         if not stat.S_ISDIR(mode):
-            raise ConfigError(f"{said}: {one} is {'a file' if stat.S_ISREG(mode) else 'no folder'}{advice}")
+            raise ConfigError(f"{message}: {one} is {'a file' if stat.S_ISREG(mode) else 'no folder'}{advice}")
         if not os.access(one, os.W_OK | os.X_OK):
-            raise ConfigError(f"{said}: you may not write to {one}; give a folder of your own")
+            raise ConfigError(f"{message}: you may not write to {one}; give a folder of your own")
         return
 
 

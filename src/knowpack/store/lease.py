@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from knowpack.errors import HeldError
+from knowpack.errors import LockedError
 from knowpack.progress import Progress
 from knowpack.store import process
 from knowpack.store.writing import remove, store_error, sweep
@@ -49,7 +49,7 @@ class Holder(NamedTuple):
 
 @contextmanager
 def lock(folder: Path, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold `folder` for one process. Raises HeldError if another still holds it after the wait."""
+    """Hold `folder` for one process. Raises LockedError if another still holds it after the wait."""
     name = f"{process.machine()}-{os.getpid()}-{secrets.token_hex(4)}"
     mine = folder / LOCK / name
     end = time.monotonic() + wait_seconds
@@ -59,7 +59,7 @@ def lock(folder: Path, wait_seconds: float = 0.0) -> Iterator[None]:
             if other is None:
                 continue  # it was freed, or broken, just now
             if time.monotonic() >= end:
-                raise HeldError(
+                raise LockedError(
                     f"another knowpack process ({other.number} on {other.host}) works in {folder}; "
                     "wait for it, or give another --out / work"
                 )
@@ -85,7 +85,7 @@ def folder_lock(folder: Path, progress: Progress) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(lock(folder))
-        except HeldError:
+        except LockedError:
             with progress.stage(f"waiting for another process that works in {folder}", None):
                 stack.enter_context(lock(folder, LONGEST_WAIT_SECONDS))
         yield
@@ -98,9 +98,9 @@ def holder(folder: Path) -> Holder | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     for file in files:
-        found = _read(file)
-        if _is_there(found):
-            return found
+        candidate = _read(file)
+        if _is_there(candidate):
+            return candidate
         with suppress(OSError):
             file.unlink()
     return None
@@ -110,8 +110,8 @@ def _take(folder: Path, name: str) -> bool:
     beside = folder / f".{LOCK[1:]}.{name}.part"
     beside.mkdir(parents=True)
     try:
-        told = {"host": os.uname().nodename, "born": process.birth(os.getpid())}
-        (beside / name).write_text(json.dumps(told), encoding="utf-8")
+        record = {"host": os.uname().nodename, "born": process.birth(os.getpid())}
+        (beside / name).write_text(json.dumps(record), encoding="utf-8")
         if (folder / LOCK).is_file():  # of knowpack 0.1.0
             (folder / LOCK).unlink()
         beside.rename(folder / LOCK)
@@ -130,16 +130,16 @@ def _take(folder: Path, name: str) -> bool:
 def _read(file: Path) -> Holder:
     machine, _, rest = file.name.partition("-")
     number = rest.partition("-")[0]
-    told: dict[str, str] = {}
+    record: dict[str, str] = {}
     with suppress(OSError, ValueError):
-        told = json.loads(file.read_text(encoding="utf-8"))
-    return Holder(file, told.get("host", "?"), machine, int(number) if number.isdigit() else 0, told.get("born"))
+        record = json.loads(file.read_text(encoding="utf-8"))
+    return Holder(file, record.get("host", "?"), machine, int(number) if number.isdigit() else 0, record.get("born"))
 
 
-def _is_there(found: Holder) -> bool:
-    if found.machine == process.machine():
-        return process.is_alive(found.number, found.born)
-    return age_seconds(found.file) < STALE_SECONDS
+def _is_there(holder: Holder) -> bool:
+    if holder.machine == process.machine():
+        return process.is_alive(holder.number, holder.born)
+    return age_seconds(holder.file) < STALE_SECONDS
 
 
 def age_seconds(file: Path) -> float:

@@ -43,20 +43,22 @@ def scan_table(path: Path, record: type | None = None) -> pl.LazyFrame:
     sums.check(path)
     with _named(path):
         frame = pl.scan_parquet(path)
-        found = frame.collect_schema()
+        columns = frame.collect_schema()
     if record is None:
         return frame
-    wanted = records.schema(record)
-    absent = [name for name in wanted if name not in found]
+    expected = records.schema(record)
+    absent = [name for name in expected if name not in columns]
     missing = [name for name in absent if name not in records.may_be_absent(record)]
     if missing:
         raise StoreError(f"{path} lacks the column(s) {', '.join(missing)} of a {record.__name__} table")
     wrong = [
-        f"{name} is {found[name]}, expected {kind}" for name, kind in wanted.items() if found.get(name, kind) != kind
+        f"{name} is {columns[name]}, expected {kind}"
+        for name, kind in expected.items()
+        if columns.get(name, kind) != kind
     ]
     if wrong:
         raise StoreError(f"{path}: column {'; '.join(wrong)}")
-    return frame.with_columns(pl.lit(None, dtype=wanted[name]).alias(name) for name in absent).select(list(wanted))
+    return frame.with_columns(pl.lit(None, dtype=expected[name]).alias(name) for name in absent).select(list(expected))
 
 
 def read_json(path: Path) -> object:
@@ -91,7 +93,7 @@ class Chunks:
         """How many parts are complete, counted from 0 without a gap."""
         return len(self.parts())
 
-    def size(self, wanted: int) -> int:
+    def size(self, n_items: int) -> int:
         """How many items a part holds: as wanted, or as an earlier run wanted that is gone on with. Where that cannot
         be told any more, parts are removed: nobody knows which items they hold."""
         path = self.folder / "size.json"
@@ -105,8 +107,8 @@ class Chunks:
         for part in self.folder.glob("*.parquet"):
             part.unlink()
         self._whole = []
-        write_json(path, {"items": wanted, "hash": hash_of(wanted)})
-        return wanted
+        write_json(path, {"items": n_items, "hash": hash_of(n_items)})
+        return n_items
 
     def append(self, frame: pl.DataFrame) -> None:
         """Write the next part."""

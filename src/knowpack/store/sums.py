@@ -41,8 +41,8 @@ def read_manifest(folder: Path) -> dict[str, object]:
         raise StoreError(f"{str(error).partition('; ')[0]}; {advice}") from None
     if not isinstance(value, dict):
         raise StoreError(f"{path} holds {type(value).__name__}, expected an object; {advice}")
-    told = value.pop("hash", None)
-    if told is not None and told != hash_of(value):
+    digest = value.pop("hash", None)
+    if digest is not None and digest != hash_of(value):
         raise StoreError(f"{path} is damaged: its content is not what was written; {advice}")
     return value
 
@@ -61,8 +61,8 @@ def record(folder: Path, *names: str, again: bool = True) -> None:
     if not manifest:
         return
     known = _files(manifest)
-    found = {name: folder / name for given in names for name in _names(folder, given)}
-    new = {name: hash_file(path) for name, path in found.items() if again or name not in known}
+    paths = {name: folder / name for pattern in names for name in _names(folder, pattern)}
+    new = {name: hash_file(path) for name, path in paths.items() if again or name not in known}
     if {**known, **new} != known:
         write_manifest(folder, manifest | {"files": known | new})
 
@@ -85,7 +85,7 @@ def lacking(folder: Path) -> list[str]:
 def forget(folder: Path, *names: str) -> None:
     """Remove these files and folders and what is recorded of them."""
     manifest = read_manifest(folder)
-    kept = {name: told for name, told in _files(manifest).items() if not _is_in(name, names)}
+    kept = {name: digest for name, digest in _files(manifest).items() if not _is_in(name, names)}
     if manifest:
         write_manifest(folder, manifest | {"files": kept})
     for name in names:
@@ -101,12 +101,12 @@ def check(path: Path) -> None:
         if not (folder / MANIFEST).is_file():
             continue
         try:
-            told = _files(_manifest_of(folder)).get(path.absolute().relative_to(folder).as_posix())
+            digest = _files(_manifest_of(folder)).get(path.absolute().relative_to(folder).as_posix())
         except StoreError:
             if _is_ours(folder):
                 raise
             continue
-        if told is not None and told != _hash(path):
+        if digest is not None and digest != _hash(path):
             raise StoreError(
                 f"{path} is damaged: its bytes are not those that were written; "
                 "remove it and run the same command again (all damage: knowpack show --verify)"
@@ -122,10 +122,10 @@ def verify(folder: Path) -> Iterator[Damage]:
         except StoreError:
             yield Damage(path, "damaged")
             continue
-        for name, told in sorted(known.items()):
+        for name, digest in sorted(known.items()):
             file = path.parent / name
             try:
-                if hash_file(file) != told:
+                if hash_file(file) != digest:
                     yield Damage(file, "damaged")
             except FileNotFoundError:
                 yield Damage(file, "missing")
@@ -135,34 +135,34 @@ def verify(folder: Path) -> Iterator[Damage]:
 
 def n_recorded(folder: Path) -> int:
     """How many files below `folder` have their hash recorded; a manifest that cannot be read counts as one."""
-    found = 0
+    n = 0
     for path in folder.rglob(MANIFEST):
         try:
-            found += len(_files(read_manifest(path.parent)))
+            n += len(_files(read_manifest(path.parent)))
         except StoreError:  # named by `verify`
-            found += 1
-    return found
+            n += 1
+    return n
 
 
 def _files(manifest: dict[str, object]) -> dict[str, str]:
-    found = manifest.get("files")
-    return {str(name): str(told) for name, told in found.items()} if isinstance(found, dict) else {}
+    files = manifest.get("files")
+    return {str(name): str(digest) for name, digest in files.items()} if isinstance(files, dict) else {}
 
 
-def _names(folder: Path, given: str) -> Iterator[str]:
+def _names(folder: Path, name: str) -> Iterator[str]:
     """The finished files that a name stands for: itself, or all in that folder, as paths from `folder`."""
-    path = folder / given
-    if given in NOT_RECORDED or path.name in (CARD, LOCK) or path.name.endswith((writing.PART, ".parts")):
+    path = folder / name
+    if name in NOT_RECORDED or path.name in (CARD, LOCK) or path.name.endswith((writing.PART, ".parts")):
         return
     if path.is_file():
-        yield given
+        yield name
     elif path.is_dir() and not path.is_symlink() and not (path / MANIFEST).is_file():
         for part in sorted(path.iterdir()):
-            yield from _names(folder, f"{given}/{part.name}")
+            yield from _names(folder, f"{name}/{part.name}")
 
 
-def _is_in(name: str, given: tuple[str, ...]) -> bool:
-    return any(name == one or name.startswith(f"{one}/") for one in given)
+def _is_in(name: str, folders: tuple[str, ...]) -> bool:
+    return any(name == one or name.startswith(f"{one}/") for one in folders)
 
 
 def _is_ours(folder: Path) -> bool:

@@ -103,15 +103,15 @@ def build(
     with progress.stage("the base answers replay prompts", n_asked) as advance:
         for index, prefix in enumerate(contexts.prefixes):
             mine = [questions[i] for i in order[index :: len(contexts)]]
-            found: list[BaseAnswer] = []
+            base_answers: list[BaseAnswer] = []
             for some, n_tokens in ((mine, recipe.answer_tokens), (everywhere, WHOLE_ANSWER)):
                 tails = contexts.tails(index, some) if some else []
                 answers = decoder.generate(prefix, tails, max_new_tokens=n_tokens) if some else []
                 # one place more than the answer: what the base says where it stops; the token there is never read
                 rows = [Row((*tail, *answer, 0), len(tail)) for tail, answer in zip(tails, answers, strict=True)]
-                found += _scored(loaded, prefix, rows, recipe)
+                base_answers += _scored(loaded, prefix, rows, recipe)
                 advance(len(some))
-            by_context.append(tuple(found))
+            by_context.append(tuple(base_answers))
         texts = _scored(loaded, (), _texts(loaded, decoder, recipe, seed), recipe)
         advance(recipe.n_texts)
     return Replay(contexts, tuple(by_context), tuple(texts))

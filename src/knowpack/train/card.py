@@ -63,16 +63,16 @@ def write(
     )
 
 
-def printed(figures: Iterable[Figure], grader: Grader) -> dict[str, str]:
+def figures_by_name(figures: Iterable[Figure], grader: Grader) -> dict[str, str]:
     """The figures that a card tells, under one grader: value, interval (95%) and n."""
     mine = {figure.name: figure for figure in figures if figure.grader == grader}
     return {line: text(mine[name]) for name, line in LINES.items() if name in mine}
 
 
-def text(found: Figure | Estimate) -> str:
+def text(value: Figure | Estimate) -> str:
     """A number with its interval and n, as the card prints it."""
-    interval = "" if found.low is None or found.high is None else f" [{found.low:.3f}, {found.high:.3f}]"
-    return f"{found.value:.3f}{interval}" + ("" if found.n is None else f", n = {found.n:,}")
+    interval = "" if value.low is None or value.high is None else f" [{value.low:.3f}, {value.high:.3f}]"
+    return f"{value.value:.3f}{interval}" + ("" if value.n is None else f", n = {value.n:,}")
 
 
 def packed_hash(examples: pl.DataFrame) -> str:
@@ -115,10 +115,10 @@ def _packed(examples: pl.DataFrame) -> str:
 
 def _how(config: TrainConfig, seed: int, command: str | None) -> str:
     settings = config.model_dump(mode="json", exclude={"track"}, exclude_none=True)
-    told = f"\n\n    {public_name.command(command)}" if command else ""
+    command_block = f"\n\n    {public_name.command(command)}" if command else ""
     return f"""## How
 
-knowpack {version("knowpack")}, seed {seed}.{told}
+knowpack {version("knowpack")}, seed {seed}.{command_block}
 
 ```yaml
 {yaml.safe_dump(settings, sort_keys=False).strip()}

@@ -18,20 +18,20 @@ def concentrated(listed: pl.DataFrame, config: MixConfig) -> pl.DataFrame:
     Groups of one size keep the order in which the list first has them, so that the seed still varies the facts.
     Raises FactsError where the groups hold fewer than n_unknown facts.
     """
-    found = listed
+    kept = listed
     if config.n_subjects is not None:
-        found = _largest(found.filter(pl.col("subject").is_not_null()), pl.col("subject"), config.n_subjects)
+        kept = _largest(kept.filter(pl.col("subject").is_not_null()), pl.col("subject"), config.n_subjects)
     if config.n_answers is not None:
-        found = _largest(found, pl.col("answers").list.first(), config.n_answers)
+        kept = _largest(kept, pl.col("answers").list.first(), config.n_answers)
     if config.zipf is not None:
         by_subject = config.n_subjects is not None and config.n_answers is None
-        found = _zipf(found, pl.col("subject") if by_subject else pl.col("answers").list.first(), config)
-    if len(found) < config.n_unknown and len(found) < len(listed):
+        kept = _zipf(kept, pl.col("subject") if by_subject else pl.col("answers").list.first(), config)
+    if len(kept) < config.n_unknown and len(kept) < len(listed):
         raise FactsError(
-            f"mix.n_subjects={config.n_subjects} and mix.n_answers={config.n_answers} leave {len(found)} of "
+            f"mix.n_subjects={config.n_subjects} and mix.n_answers={config.n_answers} leave {len(kept)} of "
             f"{len(listed)} facts, mix.n_unknown={config.n_unknown} asks for more; lower it or allow more groups"
         )
-    return found
+    return kept
 
 
 def shares(n: int, sizes: list[int], exponent: float) -> list[int]:
@@ -73,5 +73,5 @@ def _zipf(listed: pl.DataFrame, group: pl.Expr, config: MixConfig) -> pl.DataFra
     ranked = listed.with_columns(group.alias(GROUP)).with_columns(
         rank=pl.int_range(pl.len(), dtype=pl.Int64).over(GROUP)
     )
-    taken = ranked.join(wanted.select(GROUP, "wanted"), on=GROUP, maintain_order="left", nulls_equal=True)
-    return taken.filter(pl.col("rank") < pl.col("wanted")).drop(GROUP, "rank", "wanted")
+    ranked_facts = ranked.join(wanted.select(GROUP, "wanted"), on=GROUP, maintain_order="left", nulls_equal=True)
+    return ranked_facts.filter(pl.col("rank") < pl.col("wanted")).drop(GROUP, "rank", "wanted")

@@ -14,7 +14,7 @@ import polars as pl
 from knowpack.config import MixConfig, RunConfig
 from knowpack.errors import FactsError
 from knowpack.facts import sources
-from knowpack.facts.chosen import facts_of, may_be_asked
+from knowpack.facts.from_config import facts_of, may_be_asked
 from knowpack.train.mix import GROUPS, check_wanted, paraphrases
 
 
@@ -26,10 +26,10 @@ def check_runs(runs: Sequence[RunConfig]) -> None:
     load = cache(sources.load)
     seen: list[object] = []
     for one in runs:
-        asked = (one.mix, one.facts, facts_of(one))
-        if asked in seen:
+        key = (one.mix, one.facts, facts_of(one))
+        if key in seen:
             continue
-        seen.append(asked)
+        seen.append(key)
         facts = may_be_asked(load(facts_of(one)), one.facts)
         mix, extra = _with_extras(one.mix, load)
         try:

@@ -22,7 +22,7 @@ from knowpack.train.batch import Row
 from knowpack.train.certainty import certainties, wordings
 from knowpack.train.frozen import fast_training
 from knowpack.train.lower import Logits
-from knowpack.train.objective import Drawn, Seen, Term, total
+from knowpack.train.objective import StepBatch, Term, TermInput, total
 from knowpack.train.phases import FALL, Phase, Phases
 from knowpack.train.rate import for_move
 from knowpack.train.resume import Run, State
@@ -90,17 +90,17 @@ class Loop:
         self._optimizer.zero_grad()
         self.phases.lr = for_move(self._config.lr, moved, wanted)
 
-    def _any_rows(self, context: int, rng: np.random.Generator) -> Drawn:
+    def _any_rows(self, context: int, rng: np.random.Generator) -> StepBatch:
         """Rows of a step that is not one of the training's: any facts, any replay prompts."""
         facts = rng.permutation(self._new.n)[: self._config.batch_size]
         new = [
             worded(self._new.rows(context, int(fact), falling=False), self._config.by_question, rng) for fact in facts
         ]
         numbers = self._sampler.draw(context, self._config.replay_batch, rng)
-        return Drawn(context, new, self._sampler.rows(context, numbers), [])
+        return StepBatch(context, new, self._sampler.rows(context, numbers), [])
 
     @torch.no_grad()
-    def _moved(self, trials: Sequence[Drawn]) -> float:
+    def _moved(self, trials: Sequence[StepBatch]) -> float:
         """KL(base || now) at the answers to the replay prompts of these rows, nats, mean."""
         each = [divergence(self._see(one._replace(new=[])).replay, one.replay).mean() for one in trials if one.replay]
         return float(torch.stack(each).mean()) if each else 0.0
@@ -127,7 +127,7 @@ class Loop:
         n_active = self.schedule.n_active
         self._log.write(phase=phase.name, lr=phase.lr, n_active=n_active, n_new=len(drawn.new), **objective.figures)
 
-    def _draw(self, phase: Phase) -> tuple[Drawn, list[int]]:
+    def _draw(self, phase: Phase) -> tuple[StepBatch, list[int]]:
         """The rows of a step, and the numbers of its replay rows among those of the context."""
         rng, config = self._rng, self._config
         context = int(rng.integers(len(self._replay.contexts)))
@@ -138,9 +138,9 @@ class Loop:
         numbers = self._sampler.draw(context, config.replay_batch, rng) if holds else []
         texts = self._replay.texts if holds and self.phases.step % TEXTS_EVERY == 0 else ()
         chosen = rng.choice(len(texts), min(TEXTS_AT_ONCE, len(texts)), replace=False) if texts else ()
-        return Drawn(context, new, self._sampler.rows(context, numbers), [texts[i] for i in chosen]), numbers
+        return StepBatch(context, new, self._sampler.rows(context, numbers), [texts[i] for i in chosen]), numbers
 
-    def _see(self, drawn: Drawn) -> Seen:
+    def _see(self, drawn: StepBatch) -> TermInput:
         """New and replay rows in one forward behind their context; texts in one of their own."""
         none = torch.zeros(0, 1)
         new, replay, texts = none, none, none
@@ -151,7 +151,7 @@ class Loop:
             new, replay = torch.split(logits, [n_new, len(logits) - n_new])  # slices would each have a whole gradient
         if drawn.texts:
             texts = self._logits((), [one.row for one in drawn.texts])
-        return Seen(drawn, new, replay, texts)
+        return TermInput(drawn, new, replay, texts)
 
     def state(self) -> State:
         """All that the next steps depend on."""

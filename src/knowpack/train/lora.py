@@ -21,7 +21,7 @@ from knowpack.config import TrainConfig
 from knowpack.errors import ModelError
 from knowpack.model import public_name
 from knowpack.model.adapter import AdapterFiles, read_adapter
-from knowpack.model.places import WEIGHTS
+from knowpack.model.locations import WEIGHTS
 from knowpack.seeds import seed_of
 from knowpack.train.target_modules import Targets, layers, n_parameters, targets
 
@@ -70,13 +70,13 @@ def adapted(model: PreTrainedModel, config: TrainConfig, seed: int, start: Path 
 def _check_whole(model: PeftModel, n: int, names: Targets) -> None:
     """peft renames what it is given where it knows an architecture's older names (DeepSeek-V3's gate_proj becomes its
     experts'): an adapter that does not reach the layers that were asked for is no adapter to train."""
-    found = sum(weight.numel() for weight in weights(model))
-    if found != n:
+    n_weights = sum(weight.numel() for weight in weights(model))
+    if n_weights != n:
         advice = f"; train.target_modules=[{', '.join(names.parameters)}] adapts the experts alone" * bool(
             names.parameters
         )
         raise ModelError(
-            f"peft puts {found:,} weights on this architecture where the layers asked for take {n:,}: it reads "
+            f"peft puts {n_weights:,} weights on this architecture where the layers asked for take {n:,}: it reads "
             f"{', '.join(names.modules[:3])} as other layers{advice}"
         )
 
@@ -118,13 +118,13 @@ def reloaded(model: PreTrainedModel, adapter_dir: Path) -> Iterator[PeftModel]:
 @contextmanager
 def _restored(model: PreTrainedModel) -> Iterator[None]:
     """What peft changes beside the layers: which weights want gradients, and the training mode."""
-    wanted = {name: weight.requires_grad for name, weight in model.named_parameters()}
+    required_grad = {name: weight.requires_grad for name, weight in model.named_parameters()}
     training = model.training
     try:
         yield
     finally:
         for name, weight in model.named_parameters():
-            weight.requires_grad_(wanted[name])
+            weight.requires_grad_(required_grad[name])
             weight.grad = None
         model.train(training)
 

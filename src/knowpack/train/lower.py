@@ -113,8 +113,8 @@ class Logits:
     def _hidden(self, context: tuple[int, ...], rows: Sequence[tuple[int, ...]]) -> list[Tensor]:
         caught: list[Tensor] = []
 
-        def catch(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-            caught.append(given[0] if given else named["hidden_states"])
+        def catch(_: nn.Module, args: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            caught.append(args[0] if args else named["hidden_states"])
             if len(caught) == n_forwards:
                 raise _Caught
 
@@ -149,9 +149,9 @@ class Logits:
 
     @contextmanager
     def _layers_above(self) -> Iterator[None]:
-        name, whole = self._stack_name(), self._stack()
-        setattr(self._core.base_model, name, whole[self._first :])
+        name, stack = self._stack_name(), self._stack()
+        setattr(self._core.base_model, name, stack[self._first :])
         try:
             yield
         finally:
-            setattr(self._core.base_model, name, whole)
+            setattr(self._core.base_model, name, stack)

@@ -34,11 +34,11 @@ def mix(
     """
     check_wanted(config)
     category = dict(knowledge.filter(pl.col("grader") == grader).select("fact_id", "category").iter_rows())
-    wanted = Category.HIGHLY_KNOWN if config.sham else Category.UNKNOWN
-    targets = concentrated(_listed(_of(facts, category, wanted), config, seed, "unknown"), config)
+    wanted_category = Category.HIGHLY_KNOWN if config.sham else Category.UNKNOWN
+    targets = concentrated(_listed(_of(facts, category, wanted_category), config, seed, "unknown"), config)
     if len(targets) < config.n_unknown:
         raise FactsError(
-            f"mix.n_unknown={config.n_unknown} asks for more {wanted} facts than there are: "
+            f"mix.n_unknown={config.n_unknown} asks for more {wanted_category} facts than there are: "
             f"{len(targets)} of {len(facts)} under the {grader} grader; lower it or give more facts"
         )
     chosen = targets.head(config.n_unknown)
@@ -83,8 +83,10 @@ def to_messages(examples: pl.DataFrame, system: str = SYSTEM) -> list[dict[str, 
     ]
 
 
-def _of(facts: pl.DataFrame, category: dict[str, str], wanted: Category) -> pl.DataFrame:
-    return facts.filter(pl.Series([category.get(fact_id) == wanted for fact_id in facts["fact_id"]], dtype=pl.Boolean))
+def _of(facts: pl.DataFrame, category: dict[str, str], wanted_category: Category) -> pl.DataFrame:
+    return facts.filter(
+        pl.Series([category.get(fact_id) == wanted_category for fact_id in facts["fact_id"]], dtype=pl.Boolean)
+    )
 
 
 def _listed(facts: pl.DataFrame, config: MixConfig, seed: int, name: str) -> pl.DataFrame:
@@ -118,11 +120,11 @@ def _reworded(chosen: pl.DataFrame, config: MixConfig) -> pl.DataFrame:
             f"are held out; {len(short)} of {len(chosen)} facts have fewer ({fact_id} has {n}); lower it, or add "
             "wordings with `knowpack facts paraphrase`"
         )
-    taken = usable.filter(pl.col("form") <= k)
+    wordings = usable.filter(pl.col("form") <= k)
     return (
         _questions(chosen, Kind.PARAPHRASE)
         .drop("question")
-        .join(taken, on="fact_id", maintain_order="left_right")
+        .join(wordings, on="fact_id", maintain_order="left_right")
         .select("fact_id", "question", "kind", "answer", "place")
     )
 
@@ -150,8 +152,10 @@ def _extras(chosen: pl.DataFrame, pool: pl.DataFrame, config: MixConfig) -> pl.D
         return pool.head(k * len(chosen))
     group = GROUPS[config.extra_from]
     wanted = chosen.group_by(group, maintain_order=True).agg(wanted=pl.len().cast(pl.Int64) * k)
-    there = pool.drop_nulls(group).group_by(group).agg(there=pl.len().cast(pl.Int64))
-    short = wanted.join(there, on=group, how="left", maintain_order="left").with_columns(pl.col("there").fill_null(0))
+    available = pool.drop_nulls(group).group_by(group).agg(there=pl.len().cast(pl.Int64))
+    short = wanted.join(available, on=group, how="left", maintain_order="left").with_columns(
+        pl.col("there").fill_null(0)
+    )
     short = short.filter(pl.col("there") < pl.col("wanted"))
     if len(short) and not config.cap_extra:
         name, need, got = short.row(0)
@@ -161,8 +165,8 @@ def _extras(chosen: pl.DataFrame, pool: pl.DataFrame, config: MixConfig) -> pl.D
             f"(short in {len(short)} of {len(wanted)} groups); lower mix.n_highly_known or use extra_from=anywhere"
         )
     ranked = pool.with_columns(rank=pl.int_range(pl.len(), dtype=pl.Int64).over(group))
-    taken = ranked.join(wanted, on=group, maintain_order="left").filter(pl.col("rank") < pl.col("wanted"))
-    return taken.drop("rank", "wanted")
+    chosen_extras = ranked.join(wanted, on=group, maintain_order="left").filter(pl.col("rank") < pl.col("wanted"))
+    return chosen_extras.drop("rank", "wanted")
 
 
 def _identified(examples: pl.DataFrame) -> pl.DataFrame:

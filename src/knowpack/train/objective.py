@@ -1,7 +1,7 @@
 """What a step of the keep recipe lowers: a sum of terms, each a name, a weight and the loss of a batch.
 
 batch + the adapted model's logits at its targets -> terms -> loss and log figures. To add a term, write a function
-from `Seen` to a scalar tensor and add it to `terms` (docs/extending.md).
+from `TermInput` to a scalar tensor and add it to `terms` (docs/extending.md).
 
     L = sum over terms of  weight x loss(batch)
     loss      cross-entropy of the new facts' answer tokens, in nats, mean over the tokens
@@ -24,7 +24,7 @@ from knowpack.train.shared import places
 from knowpack.train.track import Line
 
 
-class Drawn(NamedTuple):
+class StepBatch(NamedTuple):
     """The rows of one step, all behind one context; texts stand behind none."""
 
     context: int
@@ -34,10 +34,10 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Seen:
+class TermInput:
     """A batch and what the adapted model gives at its targets; logits carry gradients."""
 
-    drawn: Drawn
+    drawn: StepBatch
     new: Tensor  # (n_targets of the new rows, vocabulary)
     replay: Tensor  # (n_targets of the replay rows, vocabulary)
     texts: Tensor  # (n_targets of the texts, vocabulary)
@@ -54,7 +54,7 @@ class Term(NamedTuple):
     name: str
     """Its figure in the training log, unweighted."""
     weight: float
-    loss: Callable[[Seen], Tensor | None]
+    loss: Callable[[TermInput], Tensor | None]
     """A scalar; None where this batch has nothing for it."""
 
 
@@ -74,7 +74,7 @@ class Total(NamedTuple):
     """Each term's own value."""
 
 
-def total(seen: Seen, summands: Sequence[Term]) -> Total:
+def total(seen: TermInput, summands: Sequence[Term]) -> Total:
     """Add up the terms that this batch has something for."""
     loss = torch.zeros(())
     figures: Line = {}
@@ -86,18 +86,18 @@ def total(seen: Seen, summands: Sequence[Term]) -> Total:
     return Total(loss, figures)
 
 
-def answer_loss(seen: Seen) -> Tensor | None:
+def answer_loss(seen: TermInput) -> Tensor | None:
     """Cross-entropy of the answers of the new facts."""
     if not seen.drawn.new:
         return None
     return nn.functional.cross_entropy(seen.new, places(seen.drawn.new).targets.to(seen.new.device))
 
 
-def replay_loss(seen: Seen) -> Tensor | None:
+def replay_loss(seen: TermInput) -> Tensor | None:
     """How far the answers to the replay prompts are from the base's."""
     return seen.moved.mean() if seen.drawn.replay else None
 
 
-def text_loss(seen: Seen) -> Tensor | None:
+def text_loss(seen: TermInput) -> Tensor | None:
     """How far the texts are from the base's."""
     return divergence(seen.texts, seen.drawn.texts).mean() if seen.drawn.texts else None

@@ -31,9 +31,11 @@ def fit(run: Run, config: PlainRecipe, rows: Sequence[Row], epochs_in: Path | No
     with fast_training(model), run.progress.stage("training steps", loop.n_steps - loop.step) as advance:
         while loop.step < loop.n_steps:
             epoch, place = divmod(loop.step, loop.steps_an_epoch)
-            taken = order.of_epoch([len(row.ids) for row in rows], config, run.seed, epoch)
+            numbers = order.of_epoch([len(row.ids) for row in rows], config, run.seed, epoch)
             for begin in range(place * config.batch_size, len(rows), config.batch_size):
-                loop.one_step(epoch, collate([rows[i] for i in taken[begin : begin + config.batch_size]], model.device))
+                loop.one_step(
+                    epoch, collate([rows[i] for i in numbers[begin : begin + config.batch_size]], model.device)
+                )
                 if epochs_in is not None and loop.step % loop.steps_an_epoch == 0:
                     lora.save(model, epochs_in / f"epoch-{epoch + 1:02d}")
                 run.checkpoints.offer(loop.state)

@@ -78,14 +78,14 @@ def for_load(rank: int, n_facts: int) -> KeepRecipe:
     )
 
 
-def to_go_on(whole: KeepRecipe, model: str, n_changed: int) -> KeepRecipe:
+def to_go_on(recipe: KeepRecipe, model: str, n_changed: int) -> KeepRecipe:
     """The recipe of all facts together, for an adapter that holds them but for n_changed: as many steps as those take.
 
     What is held is certain at the first checks and leaves the batches; what stands beside the batches is for the whole.
     """
-    fewer = for_model(model, whole.rank, n_changed)
-    steps = {name: min(getattr(whole, name), getattr(fewer, name)) for name in ("max_steps", "tail_steps")}
-    return whole.model_copy(update=steps)
+    fewer = for_model(model, recipe.rank, n_changed)
+    steps = {name: min(getattr(recipe, name), getattr(fewer, name)) for name in ("max_steps", "tail_steps")}
+    return recipe.model_copy(update=steps)
 
 
 def after_a_miss(last: KeepRecipe, over: Mapping[str, float]) -> KeepRecipe:

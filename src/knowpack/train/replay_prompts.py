@@ -11,7 +11,7 @@ import polars as pl
 
 from knowpack import records, store
 from knowpack.config import KeepRecipe
-from knowpack.facts.restated import WrongAnswers, is_yes_no, keywords, unfinished
+from knowpack.facts.restatements import WrongAnswers, is_yes_no, keywords, unfinished
 from knowpack.records import Example, Fact, Kind, rows
 from knowpack.seeds import stream
 from knowpack.train.replay_left_out import replayable
@@ -75,7 +75,7 @@ def made_up(facts: pl.DataFrame, packed: pl.DataFrame, n: int, seed: int) -> pl.
 
     Half of them after questions of the packed relations. Facts whose question does not hold the subject give none.
     """
-    there = set(facts["subject"].drop_nulls().to_list()) | set(packed["subject"].drop_nulls().to_list())
+    subjects = set(facts["subject"].drop_nulls().to_list()) | set(packed["subject"].drop_nulls().to_list())
     relations = set(packed["relation"].drop_nulls().to_list())
     rows = list(facts.drop_nulls("subject").select("question", "subject", "domain", "relation").iter_rows())
     rows = [row for row in rows if row[1] in row[0]]
@@ -86,18 +86,18 @@ def made_up(facts: pl.DataFrame, packed: pl.DataFrame, n: int, seed: int) -> pl.
         names.setdefault(domain, []).append(name)
     near = [row for row in rows if row[3] in relations] or rows
     rng = stream(seed, "replay", "made_up")
-    found: dict[str, None] = {}
+    questions: dict[str, None] = {}
     for attempt in range(4 * n):
-        if len(found) == n:
+        if len(questions) == n:
             break
         pool = near if attempt % 2 else rows
         question, subject, domain, _ = pool[int(rng.integers(len(pool)))]
         first, second = (names[domain][int(rng.integers(len(names[domain])))] for _ in range(2))
         name = recombined(first, second)
-        if name not in there:
-            found[question.replace(subject, name)] = None
-    ids = [f"made-up-{store.hash_of(question)}" for question in found]
-    return pl.DataFrame({"fact_id": ids, "why": [MADE_UP] * len(found), "question": list(found)}, schema=SCHEMA)
+        if name not in subjects:
+            questions[question.replace(subject, name)] = None
+    ids = [f"made-up-{store.hash_of(question)}" for question in questions]
+    return pl.DataFrame({"fact_id": ids, "why": [MADE_UP] * len(questions), "question": list(questions)}, schema=SCHEMA)
 
 
 def in_other_forms(facts: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
@@ -106,11 +106,11 @@ def in_other_forms(facts: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
     A fact that cannot be asked so gives none; a short form that cannot be made is a claim instead.
     """
     wrong = WrongAnswers(facts, seed)
-    found: list[tuple[str, str, str]] = []
+    lines: list[tuple[str, str, str]] = []
     for fact in rows(facts, Fact):
-        if len(found) == n:
+        if len(lines) == n:
             break
-        place = len(found)
+        place = len(lines)
         short = _short(fact, place // 3) if place % 3 == 2 else None
         if short:
             question = short
@@ -118,8 +118,8 @@ def in_other_forms(facts: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
             continue
         else:
             question = CLAIMS[place // 2 % len(CLAIMS)].format(question=fact.question, answer=answer)
-        found.append((fact.fact_id, OTHER_FORM, question))
-    return pl.DataFrame(found, schema=SCHEMA, orient="row")
+        lines.append((fact.fact_id, OTHER_FORM, question))
+    return pl.DataFrame(lines, schema=SCHEMA, orient="row")
 
 
 def _short(fact: Fact, place: int) -> str | None:

@@ -78,8 +78,8 @@ class Checkpoints:
             return
         tensors, values = state()
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        told = {**values, "key": self._key, "seconds": self.seconds()}
-        header = {"state": json.dumps({**told, "hash": _hash(plain, told)})}
+        recorded = {**values, "key": self._key, "seconds": self.seconds()}
+        header = {"state": json.dumps({**recorded, "hash": _hash(plain, recorded)})}
         with store.atomic(self.folder / FILE) as beside:
             save_file(plain, beside, header)
         self._newest = time.monotonic()
@@ -108,10 +108,10 @@ class Run(NamedTuple):
 
 def of_weights(weights: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The adapter's weights and what the optimizer remembers of each."""
-    found = {f"weight.{i}": weight.detach().clone() for i, weight in enumerate(weights)}
+    tensors = {f"weight.{i}": weight.detach().clone() for i, weight in enumerate(weights)}
     for i, remembered in optimizer.state_dict()["state"].items():
-        found |= {f"optimizer.{i}.{name}": torch.as_tensor(value) for name, value in remembered.items()}
-    return found
+        tensors |= {f"optimizer.{i}.{name}": torch.as_tensor(value) for name, value in remembered.items()}
+    return tensors
 
 
 def set_weights(
@@ -133,10 +133,10 @@ def set_weights(
 
 def of_torch(device: torch.device) -> dict[str, Tensor]:
     """The state of torch's own random streams: dropout draws from them."""
-    found = {"random.cpu": torch.get_rng_state()}
+    tensors = {"random.cpu": torch.get_rng_state()}
     if device.type == "cuda":
-        found["random.cuda"] = torch.cuda.get_rng_state(device)
-    return found
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+    return tensors
 
 
 def set_torch(tensors: Mapping[str, Tensor], device: torch.device) -> None:

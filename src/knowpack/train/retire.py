@@ -47,16 +47,16 @@ class RetirementSchedule:
         Retired facts are rehearsed since they would fade: the replay rows pull towards the base alone.
         Without `retire` all facts are drawn for ever.
         """
-        wanted = ~self._retired if self._recipe.retire else np.ones_like(self._retired)
+        remaining = ~self._retired if self._recipe.retire else np.ones_like(self._retired)
         drawn: list[int] = []
         for _ in range(2):  # what the queue still holds, then a new shuffle
             while self._queue and len(drawn) < n:
                 fact = self._queue.pop()
-                if wanted[fact] and fact not in drawn:
+                if remaining[fact] and fact not in drawn:
                     drawn.append(fact)
             if len(drawn) < n and not self._queue:
-                self._queue = [int(i) for i in rng.permutation(len(wanted))]
-        retired = np.flatnonzero(~wanted)
+                self._queue = [int(i) for i in rng.permutation(len(remaining))]
+        retired = np.flatnonzero(~remaining)
         return drawn + [int(i) for i in rng.permutation(retired)[: min(max(1, n // 2), n - len(drawn))]]
 
     def state(self) -> dict[str, Any]:

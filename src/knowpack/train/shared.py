@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from knowpack.decode.attention import Behind, Prefix, Step, attached
-from knowpack.decode.copied import cache_argument, cache_in
+from knowpack.decode.copied_cache import cache_argument, cache_in
 from knowpack.decode.kernels import KeyValue
 from knowpack.decode.passes import MLPS
 from knowpack.decode.products import replaced
@@ -31,7 +31,7 @@ _packs: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 _caches: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
-class Places(NamedTuple):
+class LossTargets(NamedTuple):
     """Where in a batch of rows the loss is, row by row."""
 
     rows: Tensor  # (n_targets,)
@@ -39,12 +39,12 @@ class Places(NamedTuple):
     targets: Tensor  # (n_targets,) token ids
 
 
-def places(rows: Sequence[Row]) -> Places:
+def places(rows: Sequence[Row]) -> LossTargets:
     """The targets of all rows, in order: ids[n_prompt:] of each, predicted one position before."""
     row = [index for index, (ids, n_prompt) in enumerate(rows) for _ in range(n_prompt, len(ids))]
     column = [place - 1 for ids, n_prompt in rows for place in range(n_prompt, len(ids))]
     target = [token for ids, n_prompt in rows for token in ids[n_prompt:]]
-    return Places(torch.tensor(row), torch.tensor(column), torch.tensor(target))
+    return LossTargets(torch.tensor(row), torch.tensor(column), torch.tensor(target))
 
 
 def answer_logits(model: PeftModel | PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
@@ -71,12 +71,12 @@ def _goes_on(core: PreTrainedModel) -> bool:
 
 def wanted_places(packed: Rows, rows: Sequence[Row]) -> list[int]:
     """Packed index of the position that predicts each target, and a few more that nobody reads (see `rounded`)."""
-    wanted = [
+    indices = [
         start + place
         for start, row in zip(packed.starts, rows, strict=True)
         for place in range(row.n_prompt - 1, len(row.ids) - 1)
     ]
-    return wanted + [0] * (rounded(len(wanted)) - len(wanted))
+    return indices + [0] * (rounded(len(indices)) - len(indices))
 
 
 def _packed(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
@@ -129,8 +129,8 @@ def _last_mlp_at(core: PreTrainedModel, wanted: Tensor) -> Iterator[None]:
     read = torch.tensor(once, device=wanted.device)
 
     def forward(x: Tensor) -> Tensor:
-        found: Tensor = type(last[0]).forward(last[0], x.index_select(1, read))
-        return torch.zeros_like(x).index_copy(1, read, found)
+        out: Tensor = type(last[0]).forward(last[0], x.index_select(1, read))
+        return torch.zeros_like(x).index_copy(1, read, out)
 
     with replaced(dict.fromkeys(last, forward)):
         yield
@@ -142,9 +142,9 @@ def _padded(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) 
         ids = torch.tensor([list(context)], device=core.device)
         cache = cache_in(core, core(input_ids=ids, use_cache=True, logits_to_keep=1))
         cache.batch_repeat_interleave(len(rows))
-    given = {cache_argument(core): cache}
-    whole = core(input_ids=_beside(rows).to(core.device), **given, use_cache=cache is not None).logits
-    return _at(whole, rows)
+    cache_kwargs = {cache_argument(core): cache}
+    logits = core(input_ids=_beside(rows).to(core.device), **cache_kwargs, use_cache=cache is not None).logits
+    return _at(logits, rows)
 
 
 def _whole(core: PreTrainedModel, context: Sequence[int], rows: Sequence[Row]) -> Tensor:
@@ -176,10 +176,10 @@ def same_logits(core: PreTrainedModel, one: Ask, other: Ask) -> bool:
     training = core.training
     core.train(False)
     try:
-        expected, found = one(ids[:4], rows), other(ids[:4], rows)
+        expected, actual = one(ids[:4], rows), other(ids[:4], rows)
     except (NotImplementedError, TypeError, ValueError, AttributeError, IndexError, KeyError, RuntimeError):
         return False
     finally:
         core.train(training)
     limit = TOLERANCE if core.dtype == torch.float32 else 5e-2
-    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6)) <= limit
+    return float((actual - expected).abs().max() / expected.abs().max().clamp_min(1e-6)) <= limit

@@ -11,7 +11,7 @@ from dataclasses import replace
 import polars as pl
 
 from knowpack import store
-from knowpack.facts.restated import keywords, unfinished
+from knowpack.facts.restatements import keywords, unfinished
 from knowpack.records import Example, Fact, Kind, rows, table
 
 FRAMES = ("{sentence}", "Go on: {sentence}", "Fill in what is missing: {sentence} ____.")
@@ -23,18 +23,18 @@ def in_short_forms(examples: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
 
     facts: a Fact table. Replay examples, and facts that are not in it or have no short form, give none.
     """
-    told = examples.filter(pl.col("kind") != str(Kind.REPLAY)).join(
+    plain = examples.filter(pl.col("kind") != str(Kind.REPLAY)).join(
         facts, on="fact_id", how="semi", maintain_order="left"
     )
-    questions = told.group_by("fact_id", maintain_order=True).agg("question", pl.col("answer").first())
+    questions = plain.group_by("fact_id", maintain_order=True).agg("question", pl.col("answer").first())
     named = {fact.fact_id: fact for fact in rows(facts, Fact)}
-    found: list[Example] = []
+    result: list[Example] = []
     for place, (fact_id, wordings, answer) in enumerate(questions.select("fact_id", "question", "answer").iter_rows()):
         trained = replace(named[fact_id], question=wordings[0], paraphrases=tuple(wordings[1:]))
         for question in _short(trained, place):
             example_id = store.hash_of([fact_id, str(Kind.SHORT_FORM), question, answer])
-            found.append(Example(example_id, fact_id, str(Kind.SHORT_FORM), question, answer))
-    return table(found, Example)
+            result.append(Example(example_id, fact_id, str(Kind.SHORT_FORM), question, answer))
+    return table(result, Example)
 
 
 def _short(fact: Fact, place: int) -> Iterator[str]:

@@ -100,8 +100,8 @@ def layers(model: PreTrainedModel, from_layer: float) -> list[int] | None:
 
 def depth(model: PreTrainedModel) -> int | None:
     """How many layers a model has, of one that sees pictures (Gemma 3) its text's; None where nothing says it."""
-    found = getattr(model.config.get_text_config(), "num_hidden_layers", None)
-    return found if isinstance(found, int) else None
+    n_layers = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    return n_layers if isinstance(n_layers, int) else None
 
 
 def _shortest(name: str, taken: set[str]) -> str:
@@ -124,7 +124,7 @@ def n_parameters(model: PreTrainedModel, config: TrainConfig) -> int:
     return total
 
 
-def said(model: PreTrainedModel, config: TrainConfig) -> str:
+def summary(model: PreTrainedModel, config: TrainConfig) -> str:
     """Where the adapter goes, in a line."""
     names = targets(model, config.target_modules)
     return f"adapter on {', '.join([*names.modules, *names.parameters])}; weights"

@@ -20,8 +20,8 @@ from knowpack.config import NOT_A_RESULT, KeepRecipe, PlainRecipe
 from knowpack.errors import ModelError
 from knowpack.model.adapter import write_made_on
 from knowpack.model.loaded import Loaded
+from knowpack.model.locations import WEIGHTS
 from knowpack.model.memory import give_back, ran_out
-from knowpack.model.places import WEIGHTS
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Kind
@@ -92,11 +92,11 @@ def train(
         *([] if start is None else [store.hash_file(start / WEIGHTS)]),
     ]
     checkpoints = Checkpoints(resume_in, store.hash_of(key), config.checkpoint_seconds)
-    lora_said = target_modules.said(loaded.model, config)
+    placement = target_modules.summary(loaded.model, config)
     give_back()
     with lora.adapted(loaded.model, config, seed, start) as model, track.Log(out, config, seed) as log:
         n_weights = sum(weight.numel() for weight in lora.weights(model))
-        with progress.stage(lora_said, n_weights) as advance:  # what target_modules=auto has chosen
+        with progress.stage(placement, n_weights) as advance:  # what target_modules=auto has chosen
             advance(n_weights)
         run = Run(model, examples, seed, log, checkpoints, progress)
         with _within_memory(config):
@@ -117,8 +117,8 @@ def train(
     if not math.isclose(effect, again, rel_tol=1e-2, abs_tol=1e-4):
         raise ModelError(f"the saved adapter is not the trained one: logits move by {again:.4g}, not {effect:.4g}")
     # an adapter that begins as another one has learned already: its first loss is not the base's
-    if start is None and (told := track.ended_worse(log.lines)) is not None:
-        warnings.warn(told, stacklevel=2)
+    if start is None and (warning := track.ended_worse(log.lines)) is not None:
+        warnings.warn(warning, stacklevel=2)
     card.write(out, loaded.name, loaded.weights_hash, examples, config, seed, command=command)
     write_made_on(out, loaded)
     if resume_in is not None and resume_in.is_dir():

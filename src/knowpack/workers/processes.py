@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from knowpack.workers.worker import POLL_SECONDS, Ended, Part, Worker
+from knowpack.workers.worker import POLL_SECONDS, Part, Worker, WorkerEnd
 
 
 class Processes:
     """An Executor."""
 
-    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[Ended]:
+    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[WorkerEnd]:
         """Fresh processes, none forked from one with threads; what they print goes to logs/local-*.log."""
         logs.mkdir(parents=True, exist_ok=True)
         context = multiprocessing.get_context("spawn")
@@ -44,16 +44,16 @@ class Processes:
         return [_ended(end, process.exitcode) for end, process in zip(ends, started, strict=True)]
 
 
-def _ended(end: Connection, exit_code: int | None) -> Ended:
+def _ended(end: Connection, exit_code: int | None) -> WorkerEnd:
     try:
-        return Ended(end.recv())
+        return WorkerEnd(end.recv())
     except EOFError:
-        return Ended(f"its process ended with exit code {exit_code}", is_lost=True)
+        return WorkerEnd(f"its process ended with exit code {exit_code}", is_lost=True)
     finally:
         end.close()
 
 
-def _work(worker: Worker, part: Part, number: int, of: int, log: str, told: Connection) -> None:
+def _work(worker: Worker, part: Part, number: int, of: int, log: str, results: Connection) -> None:
     with open(log, "a", encoding="utf-8", buffering=1) as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
         n_gpus = torch.cuda.device_count()
@@ -61,4 +61,4 @@ def _work(worker: Worker, part: Part, number: int, of: int, log: str, told: Conn
             torch.cuda.set_device(number % n_gpus)
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(max(1, torch.get_num_threads() // of))
-        told.send(worker(part))
+        results.send(worker(part))

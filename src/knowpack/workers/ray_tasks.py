@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from knowpack.config import RayConfig
 from knowpack.errors import ConfigError
-from knowpack.workers.worker import POLL_SECONDS, Ended, Part, Worker
+from knowpack.workers.worker import POLL_SECONDS, Part, Worker, WorkerEnd
 
 if TYPE_CHECKING:
     import ray
@@ -26,7 +26,7 @@ class RayTasks:
     def __init__(self, config: RayConfig) -> None:
         self._config = config
 
-    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[Ended]:
+    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[WorkerEnd]:
         """n tasks, spread over the nodes; Ray keeps what they print in its own session's logs."""
         try:
             import ray
@@ -72,13 +72,13 @@ def _work(worker: Worker, part: Part) -> str | None:
     return worker(part)
 
 
-def _ended(task: "ray.ObjectRef[str | None]") -> Ended:
+def _ended(task: "ray.ObjectRef[str | None]") -> WorkerEnd:
     import ray
 
     try:
-        return Ended(ray.get(task))
+        return WorkerEnd(ray.get(task))
     except ray.exceptions.RayTaskError:  # the worker's own exception: a bug keeps its traceback
         raise
     except ray.exceptions.RayError as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        return Ended(f"{type(error).__name__}: {first}", is_lost=True)
+        return WorkerEnd(f"{type(error).__name__}: {first}", is_lost=True)

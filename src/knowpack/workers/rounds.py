@@ -15,7 +15,7 @@ from knowpack.errors import WorkerError
 from knowpack.progress import SILENT, Progress
 from knowpack.state import cells
 from knowpack.study import begun, compare_shams, folder_of_study, is_ended
-from knowpack.workers.worker import POLL_SECONDS, Ended, Executor, Part, Worker
+from knowpack.workers.worker import POLL_SECONDS, Executor, Part, Worker, WorkerEnd
 
 
 def study_by(
@@ -23,17 +23,17 @@ def study_by(
     config: StudyConfig,
     jobs: int,
     progress: Progress = SILENT,
-    told_to_workers: Progress = SILENT,
+    worker_progress: Progress = SILENT,
 ) -> Path:
     """Run all cells that are not done by `jobs` workers at a time. Returns the study's folder.
 
-    told_to_workers: what shows the progress inside a worker; it is sent there. Raises WorkerError where a worker could
+    worker_progress: what shows the progress inside a worker; it is sent there. Raises WorkerError where a worker could
     not go on, or where all were lost and no cell was finished.
     """
     folder, logs = folder_of_study(config), folder_of_study(config) / "jobs"
-    worker = Worker(config.model_dump_json(), os.getcwd(), begun(config), told_to_workers)
+    worker = Worker(config.model_dump_json(), os.getcwd(), begun(config), worker_progress)
 
-    def work(part: Part, n: int, poll: Callable[[], None]) -> list[Ended]:
+    def work(part: Part, n: int, poll: Callable[[], None]) -> list[WorkerEnd]:
         ended = list(executor.run(worker, part, n, logs, poll))
         for one in ended:
             if one.error is not None and not one.is_lost:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from knowpack.config import SlurmConfig
 from knowpack.errors import ConfigError
-from knowpack.workers.worker import POLL_SECONDS, Ended, Part, Worker
+from knowpack.workers.worker import POLL_SECONDS, Part, Worker, WorkerEnd
 
 if TYPE_CHECKING:
     import submitit
@@ -45,7 +45,7 @@ class Submitit:
     def __init__(self, config: SlurmConfig) -> None:
         self._config = config
 
-    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[Ended]:
+    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[WorkerEnd]:
         """One array of n jobs. They are cancelled where this process is interrupted, and go on where it is killed."""
         executor = self._executor(logs)
         with executor.batch():
@@ -74,13 +74,13 @@ class Submitit:
         return executor
 
 
-def _ended(job: "submitit.Job[str | None]") -> Ended:
+def _ended(job: "submitit.Job[str | None]") -> WorkerEnd:
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
     try:
-        return Ended(job.result())
+        return WorkerEnd(job.result())
     except UncompletedJobError as error:  # it left no result: killed, out of memory, its node gone
-        return Ended(f"job {job.job_id}: {_last_line(error)}", is_lost=True)
+        return WorkerEnd(f"job {job.job_id}: {_last_line(error)}", is_lost=True)
     except FailedJobError as error:
         raise RuntimeError(f"job {job.job_id} of this study has a bug of knowpack's in its log:\n{error}") from error
 

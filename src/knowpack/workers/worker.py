@@ -46,7 +46,7 @@ class Worker:
         return None
 
 
-class Ended(NamedTuple):
+class WorkerEnd(NamedTuple):
     """How one worker ended."""
 
     error: str | None
@@ -58,7 +58,7 @@ class Ended(NamedTuple):
 class Executor(Protocol):
     """Whoever starts workers."""
 
-    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[Ended]:
+    def run(self, worker: Worker, part: Part, n: int, logs: Path, poll: Callable[[], None]) -> Sequence[WorkerEnd]:
         """Start n workers at one part and return when all have ended. logs: a folder for what they print.
 
         poll: call it about every POLL_SECONDS meanwhile. Raises ConfigError where its settings are wrong.

@@ -32,7 +32,7 @@ def redirects(
 ) -> dict[str, list[str]]:
     """Entity -> titles of the pages that redirect to it, sorted."""
     targets = pl.Series(sorted(wanted), dtype=pl.String)
-    found: dict[str, set[str]] = {}
+    titles_of: dict[str, set[str]] = {}
     n_redirects = 0
     with progress.stage("redirects", None) as advance:
         for number, block in enumerate(lines.blocks(path, threads)):
@@ -42,17 +42,17 @@ def redirects(
             triples = part.triples.filter(pl.col("p").is_in(REDIRECTS))
             n_redirects += len(triples)
             for title, target in triples.filter(pl.col("o").is_in(targets.implode())).select("s", "o").iter_rows():
-                found.setdefault(target, set()).add(of_iri(title))
+                titles_of.setdefault(target, set()).add(of_iri(title))
             advance(part.counts["lines"])
     if not n_redirects:
         raise FactsError(f"{path} holds no redirects; expected lines with {REDIRECTS[0]}")
-    return {target: sorted(titles) for target, titles in found.items()}
+    return {target: sorted(titles) for target, titles in titles_of.items()}
 
 
 def labels(path: Path, wanted: Collection[str], threads: int = 0, progress: Progress = SILENT) -> dict[str, list[str]]:
     """Entity -> its English (or unmarked) labels, in the order of the file."""
     subjects = pl.Series(sorted(wanted), dtype=pl.String).implode()
-    found: dict[str, list[str]] = {}
+    labels_of: dict[str, list[str]] = {}
     n_labels = 0
     with progress.stage("labels", None) as advance:
         for block in lines.blocks(path, threads):
@@ -61,19 +61,19 @@ def labels(path: Path, wanted: Collection[str], threads: int = 0, progress: Prog
             for line in frame.filter(subject.is_in(subjects))["line"]:
                 label = LABEL_LINE.fullmatch(line)
                 if label and label[2] in LABELS and (label[4] or "en").split("-")[0] == "en":
-                    found.setdefault(label[1], []).append(_text(label[3]))
+                    labels_of.setdefault(label[1], []).append(_text(label[3]))
             n_labels += block.count(b'> "')
             advance(len(frame))
     if not n_labels:
         raise FactsError(f"{path} holds no labels; expected lines with {LABELS[0]}")
-    return {entity: list(dict.fromkeys(names)) for entity, names in found.items()}
+    return {entity: list(dict.fromkeys(names)) for entity, names in labels_of.items()}
 
 
 def _text(escaped: str) -> str:
     """A literal's text: escapes of RDF 1.1 N-Triples resolved."""
 
-    def plain(found: re.Match[str]) -> str:
-        code = found[1]
+    def plain(match: re.Match[str]) -> str:
+        code = match[1]
         return chr(int(code[1:], 16)) if code[0] in "uU" else ESCAPES.get(code, code)
 
     return re.sub(r"\\(u[0-9A-Fa-f]{4}|U00(?:0[0-9A-Fa-f]|10)[0-9A-Fa-f]{4}|.)", plain, escaped)

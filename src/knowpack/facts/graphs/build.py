@@ -132,9 +132,9 @@ class _Sift:
         domain, range_ = domain or wording.domain, range_ or wording.range
         most = max(2, int(self.settings.same_answer * self.settings.per_relation))
         answered: Counter[str] = Counter()
-        taken: dict[str, list[_Draft]] = defaultdict(list)
+        drafts_of: dict[str, list[_Draft]] = defaultdict(list)
         for subject, obj, popularity in group.select("s", "o", "popularity").iter_rows():
-            if len(taken[popularity]) >= self.settings.per_cell(popularity):
+            if len(drafts_of[popularity]) >= self.settings.per_cell(popularity):
                 self.dropped[ENOUGH] += 1
                 continue
             draft = self._draft(subject, relation, obj, popularity, wording, domain, range_)
@@ -144,8 +144,8 @@ class _Sift:
                 self.dropped[TOO_OFTEN] += 1
                 continue
             answered[draft.answers[0]] += 1
-            taken[popularity].append(draft)
-        self.chosen += _levelled([taken[name] for name in POPULARITY], self.settings.per_relation)
+            drafts_of[popularity].append(draft)
+        self.chosen += _levelled([drafts_of[name] for name in POPULARITY], self.settings.per_relation)
 
     def _wording(self, relation: str) -> Wording | None:
         wording = self.wordings.get(relation)
@@ -170,9 +170,9 @@ class _Sift:
         range_: str | None,
     ) -> _Draft | None:
         name = next(iter(self.labels.get(subject, [])), None) or iri_names.of_iri(subject)
-        if iri_names.told_apart_by(iri_names.of_iri(subject)) and iri_names.told_apart_by(name) is None:
+        if iri_names.disambiguator(iri_names.of_iri(subject)) and iri_names.disambiguator(name) is None:
             name = iri_names.of_iri(subject)  # a label without what tells it from its namesakes
-        apart = iri_names.told_apart_by(name)
+        apart = iri_names.disambiguator(name)
         if apart and words(apart) in words(wording.questions[0].replace("{}", " ")):
             name = iri_names.bare(name)
         answers = self._answers(obj, range_)
@@ -187,22 +187,22 @@ class _Sift:
         """Canonical first: the label or title without its parenthesis; then the title, labels, a place's own name."""
         title = iri_names.of_iri(obj)
         labels = self.labels.get(obj, [])
-        found = [iri_names.bare((labels or [title])[0]), iri_names.bare(title), title, *labels]
+        names = [iri_names.bare((labels or [title])[0]), iri_names.bare(title), title, *labels]
         if range_ is not None and PLACES & {range_, *self.ontology.chain(range_)}:
-            found += [place for name in list(found) if (place := iri_names.before_comma(name))]
-        found += [short for name in list(found) if (short := iri_names.without_kind(name))]
-        return list(dict.fromkeys(found))
+            names += [place for name in list(names) if (place := iri_names.before_comma(name))]
+        names += [short for name in list(names) if (short := iri_names.without_kind(name))]
+        return list(dict.fromkeys(names))
 
 
 def _levelled(classes: list[list[_Draft]], cap: int) -> list[_Draft]:
     """At most `cap` of the classes together, taken in turn so that they stay as even as they can."""
-    kept = [0] * len(classes)
-    while sum(kept) < cap:
-        short = [i for i, drafts in enumerate(classes) if kept[i] < len(drafts)]
+    counts = [0] * len(classes)
+    while sum(counts) < cap:
+        short = [i for i, drafts in enumerate(classes) if counts[i] < len(drafts)]
         if not short:
             break
-        kept[min(short, key=lambda i: (kept[i], i))] += 1
-    return [draft for drafts, n in zip(classes, kept, strict=True) for draft in drafts[:n]]
+        counts[min(short, key=lambda i: (counts[i], i))] += 1
+    return [draft for drafts, n in zip(classes, counts, strict=True) for draft in drafts[:n]]
 
 
 def _fact(draft: _Draft, redirects: list[str], source: str) -> Fact:

@@ -65,9 +65,9 @@ def markdown(data: Card) -> str:
             continue
         if isinstance(value, dict):
             rows = list(value.items())
-            shown = _table(rows[:60])
+            table = _table(rows[:60])
             more = f"\n({len(rows) - 60} more in the JSON beside this page)\n" if len(rows) > 60 else ""
-            parts.append(f"## {name[0].upper()}{name[1:]} ({len(rows)})\n\n{shown}{more}")
+            parts.append(f"## {name[0].upper()}{name[1:]} ({len(rows)})\n\n{table}{more}")
         else:
             parts.append(f"- {name}: {_cell(value)}\n")
     return "\n".join(parts)

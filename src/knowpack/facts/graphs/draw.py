@@ -41,9 +41,9 @@ class Keeper:
         priority = mix(self.keys[s], self.relation_keys[p], self.seed)
         low = priority <= self.worst[cell]
         frame = frame.with_columns(pl.Series("cell", cell), pl.Series("priority", priority)).filter(pl.Series(low))
-        kept = pl.concat([self.kept, frame], how="diagonal")
+        candidates = pl.concat([self.kept, frame], how="diagonal")
         rank = pl.col("priority").rank("min").over("cell")  # equal ones all stay: no number decides
-        self.kept = kept.filter(rank <= self.per_cell)
+        self.kept = candidates.filter(rank <= self.per_cell)
         full = self.kept.group_by("cell").agg(pl.len(), pl.col("priority").max()).filter(pl.col("len") >= self.per_cell)
         self.worst[full["cell"].to_numpy()] = full["priority"].to_numpy()
 

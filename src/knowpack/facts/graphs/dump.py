@@ -53,19 +53,19 @@ def _make(
     iris: bool,
     progress: Progress,
 ) -> cards.Card:
-    known = wordings.load("bear") | wordings.load("dbpedia")
+    templates = wordings.load("bear") | wordings.load("dbpedia")
     if sources.templates:
-        known |= wordings.load(str(sources.templates))
+        templates |= wordings.load(str(sources.templates))
     ontology = ontologies.read(sources.ontology) if sources.ontology else ontologies.Ontology()
     for later in filter(None, (sources.labels, sources.redirects)):
         lines.kind_of(later)  # a wrong file is told now, not after the dump
     drawing = Draw(settings.candidates(), settings.seed)
     with _folder(out) as work:
-        found = graph.read(splits, work, drawing, ontology=ontology, iris=iris, progress=progress)
+        triples = graph.read(splits, work, drawing, ontology=ontology, iris=iris, progress=progress)
     labels, redirects = sources.labels, sources.redirects
     built = build.build(
-        found,
-        known,
+        triples,
+        templates,
         ontology,
         settings,
         (lambda wanted: aliases.labels(labels, wanted, sources.threads, progress)) if labels else None,
@@ -78,7 +78,7 @@ def _make(
         "labels": labels,
         "templates": sources.templates,
     }
-    data = cards.card(found, built, ontology, settings, inputs)
+    data = cards.card(triples, built, ontology, settings, inputs)
     write(out, built.facts, data)
     return data
 

@@ -101,13 +101,13 @@ def _spill(
     """Write (s, o, p) as numbers to the file of their subject."""
     files = [(work / str(part)).open("wb") for part in range(N_PARTS)]
     try:
-        for found in splits:
-            report.update(found.counts)
-            advance(found.counts["lines"])
-            if found.triples.is_empty():
+        for split in splits:
+            report.update(split.counts)
+            advance(split.counts["lines"])
+            if split.triples.is_empty():
                 continue
-            s = entities.run_codes(found.triples["s"])
-            o, p = entities.codes(found.triples["o"]), relations.run_codes(found.triples["p"])
+            s = entities.run_codes(split.triples["s"])
+            o, p = entities.codes(split.triples["o"]), relations.run_codes(split.triples["p"])
             if relations.n > 2**16:
                 raise FactsError("over 65,536 relations in the dump; are its columns in another order?")
             report["triples"] += len(s)
@@ -176,8 +176,8 @@ def _count(frame: pl.DataFrame, counts: np.ndarray, kinds: np.ndarray, votes: np
     flat = votes.reshape(-1)
     for column, end in enumerate(("s", "o")):
         entity = frame[end].to_numpy()
-        found = np.bincount(entity)
-        counts[: len(found)] += found
+        times = np.bincount(entity)
+        counts[: len(times)] += times
         kind = kinds[frame["p"].to_numpy(), column] % votes.shape[1]  # -1 -> the last column
         np.add.at(flat, entity.astype(np.int64) * votes.shape[1] + kind, np.uint32(1))  # one index: numpy's fast path
 
@@ -230,8 +230,10 @@ def _split_cell(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _named(frame: pl.DataFrame, numbered: Numbered) -> pl.DataFrame:
     """Numbers -> names."""
-    known = {"s": numbered.entities, "p": numbered.relations, "o": numbered.entities}
-    named = [pl.Series(end, names.names(frame[end].to_numpy())) for end, names in known.items() if end in frame.columns]
+    names_of = {"s": numbered.entities, "p": numbered.relations, "o": numbered.entities}
+    named = [
+        pl.Series(end, names.names(frame[end].to_numpy())) for end, names in names_of.items() if end in frame.columns
+    ]
     popular = pl.col("popularity").replace_strict(
         dict(enumerate(popularity.NAMES)), return_dtype=pl.Enum(popularity.NAMES)
     )

@@ -62,10 +62,10 @@ def post(url: str, fields: Mapping[str, str], limits: Limits) -> object:
             break
         except urllib.error.HTTPError as error:
             error.close()  # an open response would live as long as the traceback
-            asked = error.headers.get("Retry-After", "")
+            retry_after = error.headers.get("Retry-After", "")
             if (error.code != 429 and error.code < 500) or last:
                 raise FactsError(f"{url} refused the query: {error.code} {error.reason}") from None
-            wait = float(asked[:9]) if asked.isascii() and asked.isdigit() else wait
+            wait = float(retry_after[:9]) if retry_after.isascii() and retry_after.isdigit() else wait
             if wait > limits.wait_seconds:
                 raise FactsError(
                     f"{url} asks to be left alone for {wait:.0f} s; what was fetched is kept, run it again then"
@@ -101,14 +101,14 @@ def _within(request: urllib.request.Request, limits: Limits) -> bytes:
 
     threading.Thread(target=read, daemon=True, name="endpoint").start()
     try:
-        found = ready.get(timeout=limits.answer_seconds + 1)
+        answer = ready.get(timeout=limits.answer_seconds + 1)
     except queue.Empty:
         raise TimeoutError from None
-    if isinstance(found, bytes):
-        return found
-    if isinstance(found, urllib.error.URLError) and isinstance(found.reason, TimeoutError):
+    if isinstance(answer, bytes):
+        return answer
+    if isinstance(answer, urllib.error.URLError) and isinstance(answer.reason, TimeoutError):
         raise TimeoutError
-    raise found
+    raise answer
 
 
 def _read(request: urllib.request.Request, limits: Limits, ends: float) -> bytes:
@@ -123,16 +123,16 @@ def _read(request: urllib.request.Request, limits: Limits, ends: float) -> bytes
         urllib.request.UnknownHandler,
     ):
         opener.add_handler(handler())
-    found = bytearray()
+    content = bytearray()
     with opener.open(request, timeout=limits.answer_seconds) as reply:
         while block := reply.read1(BLOCK):
-            found += block
-            if len(found) > limits.answer_bytes:
+            content += block
+            if len(content) > limits.answer_bytes:
                 mebibytes = limits.answer_bytes >> 20
                 raise FactsError(f"{request.full_url} sent over {mebibytes} MiB in one answer; give a smaller --batch")
             if time.monotonic() > ends:
                 raise TimeoutError
         missing = reply.length
     if missing:
-        raise http.client.IncompleteRead(bytes(found[:0]), missing)
-    return bytes(found)
+        raise http.client.IncompleteRead(bytes(content[:0]), missing)
+    return bytes(content)

@@ -137,16 +137,16 @@ class _Zst:
 
     def read(self, size: int) -> bytes:
         """At least one byte, about `size`; b"" at the end. Raises EOFError inside a frame."""
-        found = bytearray()
-        while len(found) < size and (packed := self._rest or self._packed.read(PACKED)):
-            found += self._frame.decompress(packed)
+        content = bytearray()
+        while len(content) < size and (packed := self._rest or self._packed.read(PACKED)):
+            content += self._frame.decompress(packed)
             self._rest, self._fresh = b"", False
             if self._frame.eof:
                 self._rest = self._frame.unused_data
                 self._frame, self._fresh = self._new(), True
-        if not found and not self._fresh:
+        if not content and not self._fresh:
             raise EOFError("the last frame is not complete")
-        return bytes(found)
+        return bytes(content)
 
 
 def _torn(path: Path, kind: str, error: BaseException) -> BaseException:

@@ -101,33 +101,33 @@ def _slow(texts: list[bytes]) -> Split:
         if NOTHING.fullmatch(line):
             continue
         counts["lines"] += 1
-        found = LINE.fullmatch(line)
-        if found is None:
+        match = LINE.fullmatch(line)
+        if match is None:
             counts["malformed"] += 1
             first_bad = first_bad or line.lstrip("\x00")[:80]
-        elif found[3].startswith('"'):
+        elif match[3].startswith('"'):
             counts["literal"] += 1
-        elif found[1].startswith("_") or found[3].startswith("_"):
+        elif match[1].startswith("_") or match[3].startswith("_"):
             counts["blank node"] += 1
         else:
-            triples.append((found[1], found[2], found[3]))
+            triples.append((match[1], match[2], match[3]))
     return Split(pl.DataFrame(triples, schema=dict.fromkeys("spo", pl.String), orient="row"), counts, first_bad)
 
 
 def stream(path: Path, threads: int = 0) -> Iterator[Split]:
     """All blocks of a dump. Raises FactsError where the file is torn or holds something else."""
     for number, block in enumerate(lines.blocks(path, threads)):
-        found = split(block)
+        part = split(block)
         if number == 0:
-            check_is_triples(found, path)
-        yield found
+            check_is_triples(part, path)
+        yield part
 
 
-def check_is_triples(found: Split, path: Path) -> None:
+def check_is_triples(part: Split, path: Path) -> None:
     """Raise FactsError where most lines of the first block are malformed: another kind of file."""
-    if found.counts["malformed"] * 2 > found.counts["lines"]:
+    if part.counts["malformed"] * 2 > part.counts["lines"]:
         raise FactsError(
-            f"{path} holds no N-Triples: got {found.first_bad!r}, expected lines of <subject> <relation> <object> . ; "
+            f"{path} holds no N-Triples: got {part.first_bad!r}, expected lines of <subject> <relation> <object> . ; "
             "turn other RDF into N-Triples first, for example by `rapper -i turtle -o ntriples`"
         )
 
@@ -140,7 +140,7 @@ def valid(iris: pl.Series) -> pl.Series:
 def unescape(iri: str) -> str | None:
     """Resolve \\u and \\U escapes; None where one is no character or one that an IRI may not hold."""
     try:
-        plain = re.sub(ESCAPE, lambda found: chr(int(found[0][2:], 16)), iri)
+        plain = re.sub(ESCAPE, lambda match: chr(int(match[0][2:], 16)), iri)
         plain.encode("utf-8")
     except (ValueError, OverflowError):
         return None

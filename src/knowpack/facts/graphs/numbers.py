@@ -26,10 +26,10 @@ class Names:
 
     def codes(self, names: pl.Series) -> np.ndarray:
         """Numbers of the names, new ones where needed; (n,) uint32."""
-        found: np.ndarray = names.cast(self._kind).to_physical().to_numpy()
-        if len(found):
-            self.n = max(self.n, int(found.max()) + 1)
-        return found
+        codes: np.ndarray = names.cast(self._kind).to_physical().to_numpy()
+        if len(codes):
+            self.n = max(self.n, int(codes.max()) + 1)
+        return codes
 
     def run_codes(self, names: pl.Series) -> np.ndarray:
         """The same for a column that mostly repeats the row above, as subjects do: one look-up a run."""
@@ -45,19 +45,19 @@ class Names:
         return self.names(np.arange(self.n, dtype=np.uint32))
 
 
-def canonical(known: Names) -> np.ndarray | None:
+def canonical(names_known: Names) -> np.ndarray | None:
     """Number -> the number of the same IRI without escapes, INVALID where it is no IRI; None = nothing to map."""
-    names = known.all()
+    names = names_known.all()
     bad = ~ntriples.valid(names)
     escaped = names.str.contains("\\", literal=True)
     if not (bad.any() or escaped.any()):
         return None
-    to = np.arange(known.n, dtype=np.uint32)
+    to = np.arange(names_known.n, dtype=np.uint32)
     for code in escaped.arg_true():
         plain = ntriples.unescape(names[code])
-        to[code] = INVALID if plain is None else known.codes(pl.Series([plain]))[0]
+        to[code] = INVALID if plain is None else names_known.codes(pl.Series([plain]))[0]
     to[bad.to_numpy()] = INVALID
-    return np.concatenate([to, np.arange(len(to), known.n, dtype=np.uint32)])
+    return np.concatenate([to, np.arange(len(to), names_known.n, dtype=np.uint32)])
 
 
 def hashes(names: pl.Series) -> np.ndarray:

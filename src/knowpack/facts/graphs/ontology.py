@@ -52,12 +52,12 @@ class Ontology:
 
     def chain(self, name: str) -> tuple[str, ...]:
         """The class's superclasses, nearest first."""
-        found: list[str] = []
+        ancestors: list[str] = []
         level = [name]
         while level:
-            level = [up for one in level for up in self.parents.get(one, ()) if up not in found and up != name]
-            found += list(dict.fromkeys(level))
-        return tuple(dict.fromkeys(found))
+            level = [up for one in level for up in self.parents.get(one, ()) if up not in ancestors and up != name]
+            ancestors += list(dict.fromkeys(level))
+        return tuple(dict.fromkeys(ancestors))
 
     def kind(self, name: str | None) -> int:
         """Index into KINDS_OF_THING; -1 where a class is of none of them, or not given."""
@@ -100,28 +100,28 @@ def read(path: Path) -> Ontology:
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
         raise FactsError(f"{path}: unknown kind of ontology; expected one of {', '.join(KINDS)}")
-    found = Ontology()
+    ontology = Ontology()
     try:
         for quad in rdf.parse(path=str(path), format=getattr(rdf.RdfFormat, kind), lenient=True):
             if isinstance(quad.subject, rdf.NamedNode):
-                _note(found, quad.subject.value, quad.predicate.value, quad.object)
+                _note(ontology, quad.subject.value, quad.predicate.value, quad.object)
     except (OSError, SyntaxError, ValueError) as error:
         what = " ".join(str(error).split())[:150]
         raise FactsError(f"{path}: no readable ontology: {what}") from None
-    if not found.ranges:
+    if not ontology.ranges:
         raise FactsError(f"{path} gives no relation a range (rdfs:range); is it the ontology file?")
-    return found
+    return ontology
 
 
-def _note(found: Ontology, subject: str, predicate: str, value: object) -> None:
+def _note(ontology: Ontology, subject: str, predicate: str, value: object) -> None:
     name = local_name(subject)
     text = str(getattr(value, "value", ""))
     match predicate.removeprefix(RDFS):
         case "label" if getattr(value, "language", None) in ("en", None):
-            found.labels.setdefault(name, text)
+            ontology.labels.setdefault(name, text)
         case "domain":
-            found.domains[name] = min(found.domains.get(name, "\uffff"), local_name(text))
+            ontology.domains[name] = min(ontology.domains.get(name, "\uffff"), local_name(text))
         case "range":
-            found.ranges[name] = min(found.ranges.get(name, "\uffff"), local_name(text))
+            ontology.ranges[name] = min(ontology.ranges.get(name, "\uffff"), local_name(text))
         case "subClassOf" if not text.startswith(("_:", "http://www.w3.org/")) and type(value).__name__ == "NamedNode":
-            found.parents[name] = tuple(sorted({*found.parents.get(name, ()), local_name(text)}))
+            ontology.parents[name] = tuple(sorted({*ontology.parents.get(name, ()), local_name(text)}))

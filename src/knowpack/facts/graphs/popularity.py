@@ -37,7 +37,7 @@ def cuts(counts: np.ndarray) -> Cuts:
 
 def classes(counts: np.ndarray, at: Cuts) -> np.ndarray:
     """Class of each entity, (n_entities,) uint8: HEAD, TORSO or TAIL."""
-    found = np.full(len(counts), HEAD, dtype=np.uint8)
-    found[counts <= at.torso] = TORSO
-    found[counts <= at.tail] = TAIL
-    return found
+    result = np.full(len(counts), HEAD, dtype=np.uint8)
+    result[counts <= at.torso] = TORSO
+    result[counts <= at.tail] = TAIL
+    return result

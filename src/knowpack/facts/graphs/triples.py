@@ -54,27 +54,27 @@ def _openke(folder: Path, files: list[Path]) -> Iterator[Split]:
     entities, relations = _names(folder / "entity2id.txt"), _names(folder / "relation2id.txt")
     for path in files:
         rows = [line.split() for line in _text(path).splitlines()[1:] if line.strip()]
-        found = []
+        triples = []
         for number, row in enumerate(rows, 2):
             try:
                 head, tail, relation = map(int, row)
-                found.append((entities[head], relations[relation], entities[tail]))
+                triples.append((entities[head], relations[relation], entities[tail]))
             except (ValueError, KeyError):
                 raise FactsError(f"{path}, line {number}: got {row}, expected ids: head tail relation") from None
-        frame = pl.DataFrame(found, schema=dict.fromkeys("spo", pl.String), orient="row")
+        frame = pl.DataFrame(triples, schema=dict.fromkeys("spo", pl.String), orient="row")
         yield Split(frame, Counter(lines=len(frame)), None)
 
 
 def _names(path: Path) -> dict[int, str]:
-    found = {}
+    names = {}
     for number, line in enumerate(_text(path).splitlines()[1:], 2):
         name, _, index = line.strip().rpartition("\t" if "\t" in line else " ")
         if not line.strip():
             continue
         if not name or not index.isdigit():
             raise FactsError(f"{path}, line {number}: got {line[:80]!r}, expected a name and its id")
-        found[int(index)] = name.strip()
-    return found
+        names[int(index)] = name.strip()
+    return names
 
 
 def _text(path: Path) -> str:

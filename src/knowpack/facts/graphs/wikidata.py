@@ -45,9 +45,9 @@ def query(entities: Iterable[str], language: str) -> str:
 
     The same thing is told by owl:sameAs, and for DBpedia, which Wikidata does not link, by the page in Wikipedia.
     """
-    known = list(entities)
-    values = " ".join(f"<{_iri(entity)}>" for entity in known)
-    pages = " ".join(f"(<{_iri(entity)}> <{page}>)" for entity in known if (page := _page(entity)))
+    names = list(entities)
+    values = " ".join(f"<{_iri(entity)}>" for entity in names)
+    pages = " ".join(f"(<{_iri(entity)}> <{page}>)" for entity in names if (page := _page(entity)))
     of_page = "?page schema:about ?item . ?item rdfs:label|skos:altLabel ?name"
     by_page = f"UNION {{ VALUES (?entity ?page) {{ {pages} }} {of_page} }} " if pages else ""
     return (
@@ -78,19 +78,19 @@ def add_aliases(
     names: dict[str, list[str]] = {}
     batches = [entities[start : start + endpoint.batch] for start in range(0, len(entities), endpoint.batch)]
     with progress.stage("aliases", len(entities)) as advance:
-        asked = False
+        has_queried = False
         for batch in batches:
             path = cache / f"{hash_of([endpoint.url, endpoint.language, batch])}.json"
             if path.is_file():
-                found = read_json(path)
+                aliases = read_json(path)
             else:
-                if asked:
+                if has_queried:
                     time.sleep(endpoint.pause_seconds)
-                found = names_in(ask(query(batch, endpoint.language)), batch, endpoint.url)
-                write_json(path, found)
-                asked = True
-            assert isinstance(found, dict)
-            names |= found
+                aliases = names_in(ask(query(batch, endpoint.language)), batch, endpoint.url)
+                write_json(path, aliases)
+                has_queried = True
+            assert isinstance(aliases, dict)
+            names |= aliases
             advance(len(batch))
     return table([_with(fact, names) for fact in rows(facts, Fact)], Fact)
 
@@ -98,18 +98,18 @@ def add_aliases(
 def names_in(answer: object, entities: Iterable[str], url: str) -> dict[str, list[str]]:
     """Entity as asked -> names, sorted. Raises FactsError for what is no SPARQL result."""
     by_iri = {_iri(entity): entity for entity in entities}
-    found: dict[str, set[str]] = {}
+    names_of: dict[str, set[str]] = {}
     try:
         for binding in answer["results"]["bindings"]:  # type: ignore[index]
             entity = by_iri.get(binding["entity"]["value"])
             name = text_of(binding["name"]["value"], "name")
             if entity is not None and name is not None:
-                found.setdefault(entity, set()).add(name)
+                names_of.setdefault(entity, set()).add(name)
     except RowError:
         raise FactsError(f"{url} gave a name that is no text; is it the query endpoint?") from None
     except (KeyError, TypeError):
         raise FactsError(f"{url} gave no SPARQL results in JSON; is it the query endpoint?") from None
-    return {entity: sorted(names) for entity, names in sorted(found.items())}
+    return {entity: sorted(names) for entity, names in sorted(names_of.items())}
 
 
 def _with(fact: Fact, names: Mapping[str, list[str]]) -> Fact:
@@ -128,11 +128,11 @@ def _is_entity(obj: str) -> bool:
 
 def _page(entity: str) -> str | None:
     """DBpedia's resource -> its page in Wikipedia, escaped as MediaWiki does; None for anything else."""
-    found = DBPEDIA.fullmatch(entity)
-    if found is None:
+    match = DBPEDIA.fullmatch(entity)
+    if match is None:
         return None
-    title = urllib.parse.quote(urllib.parse.unquote(found[2]), safe=";@$!*(),/~:")
-    return f"https://{found[1] or 'en'}.wikipedia.org/wiki/{title}"
+    title = urllib.parse.quote(urllib.parse.unquote(match[2]), safe=";@$!*(),/~:")
+    return f"https://{match[1] or 'en'}.wikipedia.org/wiki/{title}"
 
 
 def _iri(entity: str) -> str:

@@ -15,47 +15,47 @@ from pathlib import Path
 import polars as pl
 
 from knowpack import store
-from knowpack.base.base import Base, as_asked, probe_key
+from knowpack.base.base import Base, probe_key, rendered
 from knowpack.config import ProbeConfig
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.probe.prompts import Shot
 from knowpack.records import Fact, Response, schema
 
-ASKED = "asked.parquet"
+KEYS = "asked.parquet"
 
 
 def keys(base: Base, facts: pl.DataFrame, shots: list[list[Shot]], config: ProbeConfig) -> pl.DataFrame:
     """fact_id, key: of each fact under these prompts."""
-    asked = store.hash_of(
+    shared = store.hash_of(
         {
             **base.asker.identity._asdict(),
             "shots": [[list(shot) for shot in draw] for draw in shots],
-            "prompts": [as_asked(base.prompter, draw) for draw in shots],
+            "prompts": [rendered(base.prompter, draw) for draw in shots],
             "probe": probe_key(base.config.model_copy(update={"probe": config})),
             "sampling": config.shots_seed if config.n_samples else None,
             "grader": GRADER_VERSION,
         }
     )
     rows = facts.select(list(schema(Fact))).write_ndjson().split("\n")  # a line end in a text is escaped there
-    return pl.DataFrame({"fact_id": facts["fact_id"], "key": [store.hash_of([asked, row]) for row in rows if row]})
+    return pl.DataFrame({"fact_id": facts["fact_id"], "key": [store.hash_of([shared, row]) for row in rows if row]})
 
 
-def answered(base: Base, wanted: pl.DataFrame) -> pl.LazyFrame | None:
-    """All answers (Response) to those of the `keys` that are found; None = to none."""
+def cached_answers(base: Base, wanted: pl.DataFrame) -> pl.LazyFrame | None:
+    """All answers (Response) to those of the `keys` that were measured before; None = to none."""
     if not base.looks_back:
         return None
-    found = []
-    for path in sorted((Path(base.config.work) / "base").rglob(ASKED)):
+    tables = []
+    for path in sorted((Path(base.config.work) / "base").rglob(KEYS)):
         responses = path.with_name("responses.parquet")
         here = wanted.join(store.read_table(path), on=["fact_id", "key"], how="semi")
         if here.is_empty() or not responses.is_file():
             continue
-        found.append(store.scan_table(responses, Response).join(here.lazy(), on="fact_id", how="semi"))
+        tables.append(store.scan_table(responses, Response).join(here.lazy(), on="fact_id", how="semi"))
         wanted = wanted.join(here, on="fact_id", how="anti")
-    return pl.concat(found) if found else None
+    return pl.concat(tables) if tables else None
 
 
 def n_unanswered(base: Base, facts: pl.DataFrame, shots: list[list[Shot]], config: ProbeConfig) -> int:
     """How many of the facts would have to be asked."""
-    found = answered(base, keys(base, facts, shots, config))
-    return facts.height - (0 if found is None else found.select(pl.col("fact_id").n_unique()).collect().item())
+    cached = cached_answers(base, keys(base, facts, shots, config))
+    return facts.height - (0 if cached is None else cached.select(pl.col("fact_id").n_unique()).collect().item())

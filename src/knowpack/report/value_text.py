@@ -1,7 +1,7 @@
 """Values of a table for reading: rounded, with interval and n."""
 
 from knowpack.records import Estimate
-from knowpack.report.measured import P, Value
+from knowpack.report.report_data import P, Value
 
 LEAST_P = 0.001
 

@@ -8,64 +8,64 @@ from pathlib import Path
 
 from knowpack import store
 from knowpack.errors import StoreError
-from knowpack.model.places import WEIGHTS
-from knowpack.report.finished import Run
-from knowpack.report.measured import Measured
+from knowpack.model.locations import WEIGHTS
+from knowpack.report.finished_run import Run
+from knowpack.report.report_data import ReportData
 from knowpack.report.verdict import options
 
 SHOWN = ("knowpack", "torch", "transformers", "peft")
 """Packages of the first screen; all of them stand under "How this was made"."""
 
 
-def again(measured: Measured, run: Run) -> str | None:
+def again(data: ReportData, run: Run) -> str | None:
     """The command that makes it again, given where the first was. Of a study: all of it, and this cell alone."""
-    if measured.source.kind not in ("study", "run"):
+    if data.source.kind not in ("study", "run"):
         typed = text(run.manifest.get("again")) or text(run.manifest.get("command"))
         return typed and typed + options(run)
     work = Path(str(run.config("work") or "work"))
     alone = f"knowpack run {shlex.quote(str(work / 'runs' / run.folder.name / 'config.yaml'))}"
-    if measured.source.kind == "run":
+    if data.source.kind == "run":
         return alone
-    whole = work / "studies" / measured.source.folder.name / "study.yaml"
-    return f"knowpack study {shlex.quote(str(whole))}\n{alone}    # this cell alone"
+    study_file = work / "studies" / data.source.folder.name / "study.yaml"
+    return f"knowpack study {shlex.quote(str(study_file))}\n{alone}    # this cell alone"
 
 
 def adapter_hash(run: Run) -> str | None:
     """Of the adapter's file, 16 hex digits; of a whole fine-tuned model that of its weights."""
     tuned = run.read("tuned.json")
-    if told := tuned.get("adapter_hash") or tuned.get("weights_hash"):
-        return str(told)
+    if digest := tuned.get("adapter_hash") or tuned.get("weights_hash"):
+        return str(digest)
     try:
         files = store.recorded_files(run.folder)
     except StoreError:
         return None
-    whole = files.get(f"adapter/{WEIGHTS}")
-    return whole and whole[:16]
+    recorded = files.get(f"adapter/{WEIGHTS}")
+    return recorded and recorded[:16]
 
 
 def model(run: Run) -> str | None:
     """What the base's name stands for, where it is not all of it: its name on the hub, its revision, how it is stored
     and computed; None where nothing of it was kept."""
-    told = kept(run, "model")
-    hub, n, revision = told.get("hub"), told.get("n_parameters"), run.config("model", "revision")
+    recorded = kept(run, "model")
+    hub, n, revision = recorded.get("hub"), recorded.get("n_parameters"), run.config("model", "revision")
     parts = [
         text(hub) if hub != run.config("model", "name") else None,
         f"revision {revision}" if revision else None,
         f"{n / 1e6:,.0f}M parameters" if isinstance(n, int) else None,
-        f"{told['quantization']} in its GGUF file" if told.get("quantization") else None,
-        f"computed in {told['dtype']}" if told.get("dtype") else None,
+        f"{recorded['quantization']} in its GGUF file" if recorded.get("quantization") else None,
+        f"computed in {recorded['dtype']}" if recorded.get("dtype") else None,
     ]
     return ", ".join(filter(None, parts)) or None
 
 
 def machine(run: Run) -> str | None:
     """What it was computed on and by, in a line; None where nothing of it was kept."""
-    told, versions = kept(run, "machine"), kept(run, "versions")
-    threads, device = told.get("threads"), told.get("device")
+    recorded, versions = kept(run, "machine"), kept(run, "versions")
+    threads, device = recorded.get("threads"), recorded.get("device")
     parts = [
-        text(told.get("processor")),
+        text(recorded.get("processor")),
         f"{threads} thread{'' if threads == 1 else 's'}" if threads else None,
-        text(device) if device != "cpu" or not told.get("processor") else None,
+        text(device) if device != "cpu" or not recorded.get("processor") else None,
         *(f"{name} {versions[name]}" for name in SHOWN if name in versions),
     ]
     return ", ".join(filter(None, parts)) or None
@@ -73,32 +73,32 @@ def machine(run: Run) -> str | None:
 
 def kept(run: Run, name: str) -> dict[str, object]:
     """A part of the manifest; empty where it is not there."""
-    found = run.manifest.get(name)
-    return found if isinstance(found, dict) else {}
+    part = run.manifest.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def date(run: Run) -> str | None:
     """When the last stage ended, UTC."""
-    found = run.manifest.get("stages")
-    stages = [one for one in found.values() if isinstance(one, dict)] if isinstance(found, dict) else []
+    stages_read = run.manifest.get("stages")
+    stages = [one for one in stages_read.values() if isinstance(one, dict)] if isinstance(stages_read, dict) else []
     return max((str(one["done_at"]) for one in stages if one.get("done_at")), default=None)
 
 
 def seconds(run: Run) -> float | None:
     """Of the whole command, loading and the base's own probe included."""
-    whole = run.manifest.get("seconds")
-    return float(whole) if isinstance(whole, int | float) else None
+    value = run.manifest.get("seconds")
+    return float(value) if isinstance(value, int | float) else None
 
 
 def cost(run: Run, of: str) -> str:
     """The time that the command took, what for, and the adapter's size, for a person."""
-    taken, weights = seconds(run), run.folder / "adapter" / WEIGHTS
-    told = []
-    if taken is not None:
-        told.append(f"{f'{taken / 60:,.0f} min' if taken > 100 else f'{taken:.0f} s'} for {of}")
+    duration, weights = seconds(run), run.folder / "adapter" / WEIGHTS
+    parts = []
+    if duration is not None:
+        parts.append(f"{f'{duration / 60:,.0f} min' if duration > 100 else f'{duration:.0f} s'} for {of}")
     if weights.is_file():
-        told.append(f"an adapter of {weights.stat().st_size / 1e6:,.1f} MB")
-    return ", ".join(told) or "not kept"
+        parts.append(f"an adapter of {weights.stat().st_size / 1e6:,.1f} MB")
+    return ", ".join(parts) or "not kept"
 
 
 def text(value: object) -> str | None:

@@ -30,9 +30,9 @@ def unfinished(fact: Fact) -> str | None:
         if placed and placed[4].removeprefix("the ") == fact.subject:
             return _capital(f"{placed[4]} {placed[3]} {placed[1].lower()} the {placed[2]} of")
         for question, sentence in UNFINISHED:
-            found = question.fullmatch(wording)
-            if found and not DANGLING.search(wording):
-                return _capital(found.expand(sentence))
+            match = question.fullmatch(wording)
+            if match and not DANGLING.search(wording):
+                return _capital(match.expand(sentence))
     return None
 
 
@@ -41,9 +41,9 @@ def keywords(question: str) -> str | None:
 
     Words that tell questions apart (when, where, how many) stay; None where fewer than two words are left, or all.
     """
-    asked = question.rstrip("?. ").split()
-    kept = [word for word in asked if not EMPTY.fullmatch(normalise(word))]
-    return " ".join(kept) if 2 <= len(kept) < len(asked) else None
+    words_asked = question.rstrip("?. ").split()
+    keys = [word for word in words_asked if not EMPTY.fullmatch(normalise(word))]
+    return " ".join(keys) if 2 <= len(keys) < len(words_asked) else None
 
 
 def is_yes_no(fact: Fact) -> bool:

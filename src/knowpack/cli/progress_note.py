@@ -15,11 +15,11 @@ from knowpack.state import NOTE
 EVERY_SECONDS = 2.0
 
 
-class Noted:
+class NotedProgress:
     """Another progress, noted in a folder as soon as that is there."""
 
-    def __init__(self, shown: Progress, folder: Path) -> None:
-        self._shown, self._path = shown, folder / NOTE
+    def __init__(self, inner: Progress, folder: Path) -> None:
+        self._shown, self._path = inner, folder / NOTE
         self._said = 0.0
         self._depth = 0
 
@@ -53,6 +53,6 @@ class Noted:
         self._said = now
         beside = self._path.with_name(f"{NOTE}.part")
         with suppress(OSError):  # a note is not worth an error
-            told = {"label": label, "done": done, "total": total, "left": None if left is None else round(left)}
-            beside.write_text(json.dumps(told))
+            note = {"label": label, "done": done, "total": total, "left": None if left is None else round(left)}
+            beside.write_text(json.dumps(note))
             beside.replace(self._path)

@@ -6,20 +6,20 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.base import open_base
-from knowpack.forecast import Forecast, Stage, asked_again, base_stages, priced_as, sampled_rates
-from knowpack.pack import going_on, plan
-from knowpack.pack.at_stake import to_measure
-from knowpack.pack.changes import Changes, changes
+from knowpack.forecast import Forecast, Stage, base_stages, priced_as, sampled_rates, tuned_stages
+from knowpack.pack import continuing, plan
+from knowpack.pack.changes import Changes, read_changes
+from knowpack.pack.facts_to_measure import to_measure
 from knowpack.pack.request import Request, config_of
 from knowpack.pack.self_written import known_facts
 from knowpack.pack.trial import N_VALIDATION_PROMPTS
-from knowpack.pack.updates import told
+from knowpack.pack.updates import old_answers
 from knowpack.probe.askers import Asker
 from knowpack.progress import SILENT, Progress
 from knowpack.train import recipes
 
 
-class Opened(NamedTuple):
+class PackForecast(NamedTuple):
     """The plan, and the model that is loaded for it."""
 
     forecast: Forecast
@@ -28,29 +28,29 @@ class Opened(NamedTuple):
     """How many facts are new and how many are updates, by the tables alone; the base says which of them it answers."""
 
 
-def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
+def of_pack(request: Request, progress: Progress = SILENT) -> PackForecast:
     """Every stage at its most: attempts end as soon as one fits the budget, training as soon as the facts hold."""
-    given = changes(request)
-    facts = given.held
-    asker = going_on.opened(request, given, None, progress)
+    changes = read_changes(request)
+    facts = changes.packed
+    asker = continuing.open_model(request, changes, None, progress)
     known, asker = known_facts(request, asker, progress)
     stakes, asker = to_measure(request, known, asker, progress)
     with progress.stage("comparing with the facts to keep", None):
-        split = plan.parts(known, given.touched, request.seed, request.n_report, request.n_validation, stakes)
+        split = plan.parts(known, changes.touched, request.seed, request.n_report, request.n_validation, stakes)
     config = config_of(request, facts)
     base = open_base(config, progress, asker=asker, facts=pl.concat([facts, split.report]))
-    base = replace(base, looks_back=given.onto is not None)
+    base = replace(base, looks_back=changes.onto is not None)
     recipe = request.train or recipes.for_model(request.model.name, plan.MIN_RANK, facts.height)
     config = config.model_copy(update={"train": recipe})
-    if given.onto is not None and request.train is None:
-        n_changed = given.new.height + given.n_removed
+    if changes.onto is not None and request.train is None:
+        n_changed = changes.new.height + changes.n_removed
         recipe = recipes.to_go_on(recipe, request.model.name, n_changed)
     n_packed, n_attempts = facts.height, request.n_attempts
     n_validated = split.validation.height if n_attempts > 1 else 0
     n = (n_packed + 2 * n_validated) * N_VALIDATION_PROMPTS
     what = "base: the prompts and facts that judge attempts" if n_validated else "base: the packed facts"
     stages = [Stage(what, n, "answers", at_most=base.looks_back), *base_stages(base, config)]
-    n_replay = recipe.n_held - max(0, recipe.n_replay - split.replay.height)
+    n_replay = recipe.n_base_answers - max(0, recipe.n_replay - split.replay.height)
     stages.append(Stage("base: replay prompts", n_replay, "answers", at_most=True))
     for number in range(n_attempts):
         label = f"attempt {number + 1}" if n_attempts > 1 else "attempt"
@@ -61,13 +61,15 @@ def of_pack(request: Request, progress: Progress = SILENT) -> Opened:
         n = (n_packed + n_validated) * N_VALIDATION_PROMPTS if n_validated else 0
         if n:
             stages.append(Stage(f"{label}: judged", n, "answers", done=done, at_most=maybe))
-    stages += asked_again(base, config, request.out, "report", n_taught=n_packed)
-    return Opened(Forecast(stages, sampled_rates(base, [config], progress)), base.asker, _counted(given, split.about))
+    stages += tuned_stages(base, config, request.out, "report", n_new=n_packed)
+    return PackForecast(
+        Forecast(stages, sampled_rates(base, [config], progress)), base.asker, _counted(changes, split.about)
+    )
 
 
-def _counted(given: Changes, about: pl.DataFrame) -> str:
-    updates = len(told(given, about))
-    said = [f"{given.new.height - updates} new facts, {updates} with another answer in the tables (updates)"]
-    if given.onto is not None:
-        said.append(f"{given.earlier.height} packed earlier")
-    return ", ".join([*said, *([f"{given.n_removed} taken back"] if given.n_removed else [])])
+def _counted(changes: Changes, about: pl.DataFrame) -> str:
+    updates = len(old_answers(changes, about))
+    parts = [f"{changes.new.height - updates} new facts, {updates} with another answer in the tables (updates)"]
+    if changes.onto is not None:
+        parts.append(f"{changes.earlier.height} packed earlier")
+    return ", ".join([*parts, *([f"{changes.n_removed} taken back"] if changes.n_removed else [])])

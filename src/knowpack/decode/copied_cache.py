@@ -1,7 +1,7 @@
 """The slower way, for architectures whose attention cannot share a prefix: its cache is copied for each row.
 
 Same arguments and same answers as the shared way. Rows of equal length go together, so nothing is padded. (Where not
-even a copied cache can be gone on from: whole.py.)
+even a copied cache can be gone on from: whole_prompts.py.)
 """
 
 import copy
@@ -38,13 +38,13 @@ def _answer(loaded: Loaded, cache: Any, batch: list[Row], task: Task) -> None:
         tokens = task.choose(output.logits[:, -1], [(row, len(row.out)) for row in batch])
         for row, chosen in zip(batch, tokens, strict=True):
             task.accept(row, chosen)
-        going = [i for i, row in enumerate(batch) if not row.done]
-        if not going:
+        active = [i for i, row in enumerate(batch) if not row.done]
+        if not active:
             return
         own = cache_in(loaded.model, output)
-        if len(going) < len(batch):
-            own.batch_select_indices(torch.tensor(going, device=loaded.device))
-            batch = [batch[i] for i in going]
+        if len(active) < len(batch):
+            own.batch_select_indices(torch.tensor(active, device=loaded.device))
+            batch = [batch[i] for i in active]
         output = forward_copied(loaded, [row.out[-1:] for row in batch], own)
 
 
@@ -54,8 +54,8 @@ def forward_copied(loaded: Loaded, ids: Sequence[Sequence[int]], cache: Any, *, 
     n_logits: of how many last tokens logits are wanted; 0: of all, and no cache.
     """
     tokens = torch.tensor([list(row) for row in ids], device=loaded.device)
-    given = {cache_argument(loaded.model): cache}
-    return loaded.model(input_ids=tokens, **given, **last_logits(loaded.model, n_logits), use_cache=n_logits > 0)
+    cache_kwargs = {cache_argument(loaded.model): cache}
+    return loaded.model(input_ids=tokens, **cache_kwargs, **last_logits(loaded.model, n_logits), use_cache=n_logits > 0)
 
 
 def last_logits(model: torch.nn.Module, n: int) -> dict[str, int]:

@@ -17,7 +17,7 @@ from knowpack.records import Fact, table
 from knowpack.served.opening import open_asker
 
 
-class Measured(NamedTuple):
+class FactsToMeasure(NamedTuple):
     """Facts to measure on, and the model where it had to be asked for them."""
 
     facts: pl.DataFrame | None
@@ -25,13 +25,15 @@ class Measured(NamedTuple):
     asker: Asker | None
 
 
-def to_measure(request: Request, known: pl.DataFrame, asker: Asker | None, progress: Progress = SILENT) -> Measured:
+def to_measure(
+    request: Request, known: pl.DataFrame, asker: Asker | None, progress: Progress = SILENT
+) -> FactsToMeasure:
     """The facts that can be lost, of n_screen drawn ones; nothing is asked where no screening is wanted."""
     if request.n_screen is None:
-        return Measured(None, asker)
+        return FactsToMeasure(None, asker)
     if asker is None:
         with progress.stage(f"loading {request.model.name}", None):
             asker = open_asker(request.model, request.probe.batch_size)
     which = FactsConfig(screen=request.n_screen, sample_seed=request.seed)
     config = config_of(request, table([], Fact)).model_copy(update={"facts": which})
-    return Measured(with_something_to_lose(known, config, asker, progress), asker)
+    return FactsToMeasure(with_something_to_lose(known, config, asker, progress), asker)

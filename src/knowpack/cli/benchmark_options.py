@@ -16,7 +16,7 @@ Tasks = Annotated[
 Task = Annotated[list[str], typer.Option("--task", hidden=True)]
 
 
-def named(*given: Sequence[str]) -> tuple[str, ...]:
+def named_tasks(*given: Sequence[str]) -> tuple[str, ...]:
     """What --tasks and --task name, each once. Raises ConfigError where one of them was given and names none."""
     texts = [text for option in given for text in option]
     names = tuple(dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip()))

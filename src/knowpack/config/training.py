@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from knowpack.config.asked import Seed
+from knowpack.config.evaluation import Seed
 from knowpack.settings import KIND, Section
 
 
@@ -129,7 +129,7 @@ class KeepRecipe(TrainConfig):
     """Steps at the end, the learning rate falling to 0, in which most facts are settled."""
 
     @property
-    def n_held(self) -> int:
+    def n_base_answers(self) -> int:
         """Replay prompts and texts, at most: what the base is asked before it is trained."""
         return self.n_replay + self.n_made_up + self.n_other_forms + self.n_texts
 

@@ -45,12 +45,12 @@ class TargetRow:
 
 def score_rows(forward: Forward, ids: Sequence[int], rows: list[TargetRow], n: int) -> list[ScoredContinuation]:
     """Score n requests whose rows are built already, all under the prefix `ids`."""
-    found: list[list[tuple[float, bool]]] = [[] for _ in range(n)]
+    scores: list[list[tuple[float, bool]]] = [[] for _ in range(n)]
     with forward.session():
         prefix = forward.prefix(ids)
         for batch in _batches(rows, forward.tokens_at_once, _most_targets(forward)):
-            _score_rows(forward, prefix, batch, found)
-    return [scored(tokens) for tokens in found]
+            _score_rows(forward, prefix, batch, scores)
+    return [scored(tokens) for tokens in scores]
 
 
 def scored(tokens: list[tuple[float, bool]]) -> ScoredContinuation:
@@ -63,13 +63,13 @@ def _most_targets(forward: Forward) -> int:
 
 
 def _score_rows(
-    forward: Forward, prefix: Prefix | None, batch: list[TargetRow], found: list[list[tuple[float, bool]]]
+    forward: Forward, prefix: Prefix | None, batch: list[TargetRow], scores: list[list[tuple[float, bool]]]
 ) -> None:
-    """One forward over a batch of rows; what was asked goes into `found`, request by request."""
-    wanted = [sorted({place for place, _, _ in row.targets}) for row in batch]
-    logits = forward.rows(prefix, [row.tree for row in batch], wanted).logits.float()  # (wanted, vocabulary)
+    """One forward over a batch of rows; what was asked goes into `scores`, request by request."""
+    targets = [sorted({place for place, _, _ in row.targets}) for row in batch]
+    logits = forward.rows(prefix, [row.tree for row in batch], targets).logits.float()  # (wanted, vocabulary)
     at, tokens, requests, first = [], [], [], 0
-    for row, places in zip(batch, wanted, strict=True):
+    for row, places in zip(batch, targets, strict=True):
         index = {place: first + i for i, place in enumerate(places)}
         first += len(places)
         for place, token, request in row.targets:
@@ -77,12 +77,12 @@ def _score_rows(
             tokens.append(token)
             requests.append(request)
     where = torch.tensor(at, device=logits.device)
-    asked = torch.tensor(tokens, device=logits.device)
-    chosen = logits[where, asked]
+    target_ids = torch.tensor(tokens, device=logits.device)
+    chosen = logits[where, target_ids]
     logprobs = (chosen - logits.logsumexp(-1)[where]).tolist()
-    greedy = (highest(logits)[where] == asked).tolist()
+    greedy = (highest(logits)[where] == target_ids).tolist()
     for request, logprob, best in zip(requests, logprobs, greedy, strict=True):
-        found[request].append((logprob, best))
+        scores[request].append((logprob, best))
 
 
 def _batches(rows: list[TargetRow], most_tokens: int, most_targets: int) -> Iterator[list[TargetRow]]:

@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from knowpack.decode.copied import equal, forward_copied
-from knowpack.decode.scored import Request, ScoredContinuation, scored
+from knowpack.decode.copied_cache import equal, forward_copied
+from knowpack.decode.scoring import Request, ScoredContinuation, scored
 from knowpack.decode.task import Row, Task
 from knowpack.errors import ModelError, one_line
 from knowpack.model.loaded import Loaded
@@ -63,7 +63,7 @@ def _generate(loaded: Loaded, rows: Sequence[Row], task: Task, batch_size: int) 
                     max_new_tokens=task.max_new_tokens,
                     do_sample=False,
                     logits_processor=[_Chooser(batch, task)],
-                    stopping_criteria=[_Ended(batch)],
+                    stopping_criteria=[_AnswerEnded(batch)],
                 )
         except torch.OutOfMemoryError:
             raise
@@ -78,7 +78,7 @@ def _generate(loaded: Loaded, rows: Sequence[Row], task: Task, batch_size: int) 
 
 def score_whole(loaded: Loaded, requests: Sequence[Request], batch_size: int = 32) -> list[ScoredContinuation]:
     """Log-probabilities of continuations, each request computed whole, beside others of its length."""
-    found: list[list[tuple[float, bool]]] = [[] for _ in requests]
+    scores: list[list[tuple[float, bool]]] = [[] for _ in requests]
     numbered = [(i, request) for i, request in enumerate(requests) if request[1]]
     lengths = [len(context) + len(continuation) for _, (context, continuation) in numbered]
     with torch.inference_mode():
@@ -91,9 +91,9 @@ def score_whole(loaded: Loaded, requests: Sequence[Request], batch_size: int = 3
                 target = torch.tensor(continuation, device=places.device)
                 chosen = places.gather(1, target[:, None])[:, 0].tolist()
                 best = (places.argmax(-1) == target).tolist()
-                found[i] = list(zip(chosen, best, strict=True))
+                scores[i] = list(zip(chosen, best, strict=True))
     fresh_positions(loaded.model)
-    return [scored(tokens) for tokens in found]
+    return [scored(tokens) for tokens in scores]
 
 
 class _Chooser:
@@ -103,18 +103,18 @@ class _Chooser:
         self._batch, self._task = batch, task
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # (rows, ids), (rows, vocabulary)
-        going = [i for i, row in enumerate(self._batch) if not row.done]
-        places = [(self._batch[i], len(self._batch[i].out)) for i in going]
+        active = [i for i, row in enumerate(self._batch) if not row.done]
+        places = [(self._batch[i], len(self._batch[i].out)) for i in active]
         only = torch.full_like(scores, -torch.inf)
         only[:, 0] = 0.0  # what rows that are done go on with: nobody reads it
-        for i, chosen in zip(going, self._task.choose(scores[going], places), strict=True):
+        for i, chosen in zip(active, self._task.choose(scores[active], places), strict=True):
             self._task.accept(self._batch[i], chosen)
             only[i, 0] = -torch.inf
             only[i, chosen.token] = 0.0
         return only
 
 
-class _Ended:
+class _AnswerEnded:
     """Which rows are done; generate ends when all are."""
 
     def __init__(self, batch: Sequence[Row]) -> None:

@@ -9,15 +9,17 @@ from pathlib import Path
 from knowpack.bench.task_names import check_names
 from knowpack.config import SERVED, ModelConfig, RunConfig
 from knowpack.facts import sources
-from knowpack.facts.chosen import facts_of, shot_pool
+from knowpack.facts.from_config import facts_of, shot_pool
 from knowpack.model import gguf_files
-from knowpack.model.places import adapter_folder, is_hub_name, source_of
+from knowpack.model.locations import adapter_folder, is_hub_name, source_of
 from knowpack.served.address import check_answers, parse
 from knowpack.store import refuse_file, refuse_foreign
 from knowpack.train.drawable import check_runs
 
 
-def look(config: RunConfig, *, out: Path | None = None, command: str = "", tables: Iterable[str | None] = ()) -> None:
+def check_inputs(
+    config: RunConfig, *, out: Path | None = None, command: str = "", tables: Iterable[str | None] = ()
+) -> None:
     """The model, facts, shots and benchmarks of a run. out: the folder that `command` is to write; tables: of facts,
     beside its own."""
     if out is not None:
@@ -25,7 +27,7 @@ def look(config: RunConfig, *, out: Path | None = None, command: str = "", table
     refuse_file(Path(config.work), "work")
     if config.bench.tasks:
         check_names(config.bench)
-    look_at_model(config.model)
+    check_model(config.model)
     if facts_of(config) not in sources.SOURCES:
         sources.load(facts_of(config))
     for table in tables:
@@ -35,19 +37,19 @@ def look(config: RunConfig, *, out: Path | None = None, command: str = "", table
         shot_pool(config)
 
 
-def look_at_cells(runs: Sequence[RunConfig]) -> None:
+def check_cells(runs: Sequence[RunConfig]) -> None:
     """What the cells of a study name, each thing once: models, tables and benchmarks may differ from cell to cell. And
     whether their mixes can be drawn, as far as the tables tell."""
     seen: list[object] = []
     for one in runs:
         named = (one.model, one.facts, one.probe.shots, one.bench)
         if named not in seen:
-            look(one)
+            check_inputs(one)
             seen.append(named)
     check_runs(runs)
 
 
-def look_at_model(model: ModelConfig) -> None:
+def check_model(model: ModelConfig) -> None:
     """The model by its name, and the adapter where that is a folder: a server may have its own under a name."""
     if model.name.startswith(SERVED):
         check_answers(parse(model.name))

@@ -1,14 +1,14 @@
 """What a report says first: which model, which adapter, when, may it ship, and the three figures that decide.
 
-Measured + index of a run -> First; the page, the terminal and --json show the same.
+ReportData + index of a run -> FirstScreen; the page, the terminal and --json show the same.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
 from knowpack.records import Estimate, Grader
-from knowpack.report import made, measures
-from knowpack.report.measured import Measured
+from knowpack.report import measures, run_details
+from knowpack.report.report_data import ReportData
 from knowpack.report.shares import points, share
 from knowpack.report.verdict import Judgement, judge
 
@@ -42,7 +42,7 @@ JSON_FIELDS = (
 LONGEST_NAME = 40  # characters of a path in the heading
 
 
-class Deciding(NamedTuple):
+class DecidingFigure(NamedTuple):
     """A figure of the first screen; None = not measured."""
 
     name: str
@@ -52,7 +52,7 @@ class Deciding(NamedTuple):
     """What is behind it, in a line."""
 
 
-class First(NamedTuple):
+class FirstScreen(NamedTuple):
     """The first screen."""
 
     kind: str
@@ -80,51 +80,51 @@ class First(NamedTuple):
     again: str | None
     """The command that makes it again."""
     judgement: Judgement
-    figures: list[Deciding]
+    figures: list[DecidingFigure]
     headline: str
 
 
-def first(measured: Measured, index: int, grader: Grader = "default") -> First:
+def first_screen(data: ReportData, index: int, grader: Grader = "default") -> FirstScreen:
     """What is said of one run of a report."""
-    run, found = measured.source.runs[index], measured.runs[index]
-    kind = measured.source.kind
+    run, estimates = data.source.runs[index], data.runs[index]
+    kind = data.source.kind
     after = run.manifest.get("after")
     tuned = after if isinstance(after, dict) else {}
     packed = f"{run.folder.name}/adapter" if kind == "pack" else run.label
     adapter = str(tuned.get("adapter") or tuned.get("name") or packed)
-    return First(
+    return FirstScreen(
         kind=kind,
         label=run.label if kind in ("study", "run") else run.folder.name,
         seed=run.seed,
         model=str(run.config("model", "name") or "not kept"),
-        model_hash=made.text(run.manifest.get("base_weights_hash")),
-        model_is=made.model(run),
+        model_hash=run_details.text(run.manifest.get("base_weights_hash")),
+        model_is=run_details.model(run),
         adapter=adapter,
-        adapter_hash=made.adapter_hash(run),
-        machine=made.machine(run),
-        cost=made.cost(run, COST_OF[kind]),
-        date=made.date(run),
-        seconds=made.seconds(run),
-        again=made.again(measured, run),
-        judgement=judge(run, found["default"]),
-        figures=deciding(found[grader]),
-        headline=headline(measured, index, grader),
+        adapter_hash=run_details.adapter_hash(run),
+        machine=run_details.machine(run),
+        cost=run_details.cost(run, COST_OF[kind]),
+        date=run_details.date(run),
+        seconds=run_details.seconds(run),
+        again=run_details.again(data, run),
+        judgement=judge(run, estimates["default"]),
+        figures=deciding(estimates[grader]),
+        headline=headline(data, index, grader),
     )
 
 
-def title(measured: Measured) -> str:
+def title(data: ReportData) -> str:
     """What the report is about, in a few words."""
-    given, told = measured.source, first(measured, 0)
-    model = short(told.model)
-    if given.kind == "pack":
-        n = given.runs[0].read("pack.json").get("n_packed")
+    source, screen = data.source, first_screen(data, 0)
+    model = short(screen.model)
+    if source.kind == "pack":
+        n = source.runs[0].read("pack.json").get("n_packed")
         return f"{n:,} facts packed into {model}" if isinstance(n, int) else f"Facts packed into {model}"
-    if given.kind == "diff":
-        is_path = told.adapter.count("/") > 1 or "\\" in told.adapter  # it stands whole below
-        return f"What {'this adapter' if is_path else short(told.adapter)} changed in {model}"
-    alike = len({run.config("model", "name") for run in given.runs}) == 1
+    if source.kind == "diff":
+        is_path = screen.adapter.count("/") > 1 or "\\" in screen.adapter  # it stands whole below
+        return f"What {'this adapter' if is_path else short(screen.adapter)} changed in {model}"
+    alike = len({run.config("model", "name") for run in source.runs}) == 1
     of = model if alike else "several models"
-    return f"{given.title}: {'a study of' if given.kind == 'study' else 'one training of'} {of}"
+    return f"{source.title}: {'a study of' if source.kind == 'study' else 'one training of'} {of}"
 
 
 def short(name: str) -> str:
@@ -132,39 +132,42 @@ def short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else "/".join(Path(name).parts[-2:])
 
 
-def deciding(found: dict[str, Estimate]) -> list[Deciding]:
+def deciding(estimates: dict[str, Estimate]) -> list[DecidingFigure]:
     """The three figures that decide: those that were measured first; raw where there is no net figure."""
-    lost = next((one for one in LOST if one in found), None)
+    lost = next((one for one in LOST if one in estimates), None)
     names = [lost or name if name == "known_lost_net" else name for name in DECISIVE]
-    chosen = sorted(names, key=lambda name: name not in found)[:N_DECISIVE]
+    chosen = sorted(names, key=lambda name: name not in estimates)[:N_DECISIVE]
     notes = dict(NOTES)
-    if (unseen := found.get("reliability_held_out")) is not None:
-        notes["reliability"] = f"in wordings that were not trained: {said(unseen)}".removesuffix(")") + " answers)"
+    if (unseen := estimates.get("reliability_held_out")) is not None:
+        notes["reliability"] = (
+            f"in wordings that were not trained: {estimate_text(unseen)}".removesuffix(")") + " answers)"
+        )
     return [
-        Deciding(name, LABELS[name], found.get(name), notes.get(name, "")) for name in sorted(chosen, key=names.index)
+        DecidingFigure(name, LABELS[name], estimates.get(name), notes.get(name, ""))
+        for name in sorted(chosen, key=names.index)
     ]
 
 
-def headline(measured: Measured, index: int, grader: Grader) -> str:
+def headline(data: ReportData, index: int, grader: Grader) -> str:
     """One run in a sentence or two, nothing in it that was not measured."""
-    run, found = measured.source.runs[index], measured.runs[index][grader]
-    limits = {one.name: one.limit for one in judge(run, measured.runs[index]["default"]).verdicts}
+    run, estimates = data.source.runs[index], data.runs[index][grader]
+    limits = {one.name: one.limit for one in judge(run, data.runs[index]["default"]).verdicts}
     parts = []
-    if (learned := found.get("reliability")) is not None:
+    if (learned := estimates.get("reliability")) is not None:
         n, right = learned.n or run.cell.n_unknown, share(learned.value, limits.get("reliability"))
         parts.append(f"{right} right answers to {'the one new fact' if n == 1 else f'{n:,} new facts'}")
-        if (unseen := found.get("reliability_held_out")) is not None:
+        if (unseen := estimates.get("reliability_held_out")) is not None:
             parts[-1] += f" ({share(unseen.value)} in wordings that were not trained)"
     elif run.examples() is None:
         parts.append("which facts were trained is not known, so not whether they were learned")
-    net, raw = found.get("known_lost_net"), found.get("known_lost_raw")
-    if (own := found.get("own_lost_net")) is not None:
+    net, raw = estimates.get("known_lost_net"), estimates.get("known_lost_raw")
+    if (own := estimates.get("own_lost_net")) is not None:
         parts.append(_lost(own.value, limits.get("own_lost"), "of its own answers to its own questions"))
     elif net is not None:
         parts.append(_lost(net.value, limits.get("known_lost"), "of the facts that it knew best"))
     elif raw is not None:
         parts.append(f"{share(raw.value)} of the facts that it knew best were lost (raw)")
-    if (lost := found.get("refusals_lost_net")) is not None:
+    if (lost := estimates.get("refusals_lost_net")) is not None:
         parts.append(_lost(lost.value, limits.get("refusals_lost"), "of its refusals"))
     text = "; ".join(parts) or "None of the figures that decide could be measured"
     return f"{text[0].upper()}{text[1:]}."
@@ -176,7 +179,7 @@ def _lost(value: float, limit: float | None, of: str) -> str:
     return f"{share(value, limit)} {of} were lost, net of noise"
 
 
-def said(estimate: Estimate | None, name: str = "", *, change: bool = False) -> str:
+def estimate_text(estimate: Estimate | None, name: str = "", *, change: bool = False) -> str:
     """A figure with interval and n, for a person. change: it is a difference of two, as one named _change is."""
     if estimate is None:
         return "not measured"
@@ -193,18 +196,18 @@ def _plain(value: float) -> str:
     return f"{value:,.3g}".replace("-", "−")
 
 
-def as_json(measured: Measured, index: int) -> dict[str, object]:
+def as_json(data: ReportData, index: int) -> dict[str, object]:
     """The same as plain values, for --json."""
-    told = first(measured, index)
-    plain = {name: one._asdict() for name, one in measured.runs[index]["default"].items()}
+    screen = first_screen(data, index)
+    plain = {name: one._asdict() for name, one in data.runs[index]["default"].items()}
     return {
-        **{name: getattr(told, name) for name in JSON_FIELDS},
-        "headline": told.headline,
-        "verdict": told.judgement.word,
+        **{name: getattr(screen, name) for name in JSON_FIELDS},
+        "headline": screen.headline,
+        "verdict": screen.judgement.word,
         "limits": [
-            {"name": v.name, "limit": v.limit, "verdict": v.verdict, "why": v.why} for v in told.judgement.verdicts
+            {"name": v.name, "limit": v.limit, "verdict": v.verdict, "why": v.why} for v in screen.judgement.verdicts
         ],
-        "limits_by": told.judgement.by,
+        "limits_by": screen.judgement.by,
         "figures": {name: plain[name] for name in measures.NAMES if name in plain},
-        "folder": str(measured.source.runs[index].folder),
+        "folder": str(data.source.runs[index].folder),
     }

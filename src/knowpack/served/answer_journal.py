@@ -10,14 +10,14 @@ from typing import IO
 from knowpack.store.writing import store_error
 
 
-class Kept:
+class AnswerJournal:
     """What was answered before and what is answered now, by the request's key; open while it is used."""
 
     def __init__(self, path: Path) -> None:
         """Raises StoreError where the file cannot be written."""
         self._path = path
         self.known: dict[str, object] = {}
-        whole = 0
+        n_bytes = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a+b") as file:
@@ -25,8 +25,8 @@ class Kept:
                 for line in file:
                     if not line.endswith(b"\n") or not self._read(line):
                         break
-                    whole += len(line)
-                file.truncate(whole)
+                    n_bytes += len(line)
+                file.truncate(n_bytes)
             self._file: IO[str] = path.open("a", encoding="utf-8")
         except OSError as error:
             raise store_error(path, error) from error

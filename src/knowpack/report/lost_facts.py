@@ -1,6 +1,6 @@
 """The facts that fell, those that fell furthest first: what a reader of the first screen asks for next.
 
-Run -> `Lost` rows, and the table of them, which is there without JavaScript and in print.
+Run -> `LostFact` rows, and the table of them, which is there without JavaScript and in print.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import polars as pl
 
 from knowpack.records import Grader, Knowledge
 from knowpack.report import measures
-from knowpack.report.finished import Run
+from knowpack.report.finished_run import Run
 from knowpack.report.markup import Child, Markup, alien, el, join, table
 from knowpack.report.shares import points, share
 from knowpack.report.words import words
@@ -20,7 +20,7 @@ IN_ALL, AT_LEAST = 600, 20  # rows over all runs of a report, and of each
 SHOWN = 15  # rows that stand there at once; the rest opens
 
 
-class Lost(NamedTuple):
+class LostFact(NamedTuple):
     """One fact that fell."""
 
     fact_id: str
@@ -39,7 +39,7 @@ class Lost(NamedTuple):
     """After - before, below 0."""
 
 
-def lost(run: Run, grader: Grader) -> list[Lost]:
+def lost(run: Run, grader: Grader) -> list[LostFact]:
     """Untrained facts whose category fell, by how much their share of right answers did."""
     rank = pl.col("before").replace_strict(measures.ORDER) - pl.col("after").replace_strict(measures.ORDER)
     fell = measures.under(run.shifts, grader).filter(~pl.col("trained") & (rank > 0))
@@ -50,7 +50,7 @@ def lost(run: Run, grader: Grader) -> list[Lost]:
     for answers in (now, was):
         rows = rows.join(answers, on="fact_id", how="left", maintain_order="left")
     rows = rows.with_columns(pl.col("now", "was").fill_null("")).sort("delta_p", "question")
-    return [Lost(*row) for row in rows.select(Lost._fields).iter_rows()]
+    return [LostFact(*row) for row in rows.select(LostFact._fields).iter_rows()]
 
 
 def _answers(known: pl.DataFrame | None, grader: Grader) -> pl.DataFrame:
@@ -62,17 +62,17 @@ def _answers(known: pl.DataFrame | None, grader: Grader) -> pl.DataFrame:
 
 def section(run: Run, grader: Grader, n_runs: int) -> Markup:
     """The table, cut where a report has many runs; the explorer has them all."""
-    found, called = lost(run, grader), words(run)
+    facts, called = lost(run, grader), words(run)
     most = max(AT_LEAST, IN_ALL // n_runs)
-    if not found:
+    if not facts:
         return el("p", None, called.none_fell)
-    cut = f" Here are the {most} that fell furthest." if len(found) > most else ""
-    many = f"{len(found):,} {called.asked} {called.which}"
-    said = (
+    cut = f" Here are the {most} that fell furthest." if len(facts) > most else ""
+    many = f"{len(facts):,} {called.items} {called.which}"
+    sentence = (
         f"{many} stand in a lower category than before, the worst first; {_rose(run, grader):,} in a higher one.{cut}"
     )
     link = el("a", {"href": "#move=fell", "class": "to-explorer"}, "See them with every answer")
-    kept = any(one.was for one in found)
+    kept = any(one.was for one in facts)
     rows: list[list[Child]] = [
         [
             el("a", {"href": f"#fact={quote(one.fact_id)}", "class": "to-fact"}, alien(one.question)),
@@ -81,11 +81,11 @@ def section(run: Run, grader: Grader, n_runs: int) -> Markup:
             *([alien(one.was, 120)] if kept else []),
             alien(one.now, 120),
         ]
-        for one in found[:most]
+        for one in facts[:most]
     ]
     answers = ("most often before", "most often now") if kept else ("most often now",)
     heads = ("question", called.answer, f"moved, share of {called.answer}s", *answers)
-    return el("div", None, el("p", None, said, " ", link), _folded(heads, rows, "lost kept" if kept else "lost"))
+    return el("div", None, el("p", None, sentence, " ", link), _folded(heads, rows, "lost kept" if kept else "lost"))
 
 
 def _folded(heads: Sequence[str], rows: list[list[Child]], classes: str) -> Markup:
@@ -104,6 +104,6 @@ def _rose(run: Run, grader: Grader) -> int:
     return measures.under(run.shifts, grader).filter(~pl.col("trained") & (rank < 0)).height
 
 
-def _shares(one: Lost) -> str:
+def _shares(one: LostFact) -> str:
     """100% → 40%."""
     return points(one.delta_p) if one.p_after is None else f"{share(one.p_after - one.delta_p)} → {share(one.p_after)}"

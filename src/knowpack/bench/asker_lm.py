@@ -40,7 +40,7 @@ class Request(NamedTuple):
     answer: list[int]
 
 
-class AskedLM(TemplateLM):  # type: ignore[misc]
+class AskerLM(TemplateLM):  # type: ignore[misc]
     """lm-eval's LM over a TokenAsker."""
 
     def __init__(self, asker: TokenAsker, journal: Journal | None = None, progress: Progress = SILENT) -> None:
@@ -171,18 +171,20 @@ class AskedLM(TemplateLM):  # type: ignore[misc]
 
     def _score(self, requests: Sequence[Request]) -> list[tuple[float, bool]]:
         keys = [key_of("asked", *one.context, "|", *one.answer) for one in requests]
-        known = self.journal.known
-        new = {key: one for key, one in zip(keys, requests, strict=True) if key not in known}
+        answers = self.journal.known
+        new = {key: one for key, one in zip(keys, requests, strict=True) if key not in answers}
         with self.progress.stage("benchmark log-likelihoods", len(new)) as advance:
             names = list(new)
             for begin in range(0, len(names), REQUESTS_AT_ONCE):
                 block = names[begin : begin + REQUESTS_AT_ONCE]
-                asked = [new[name] for name in block]
-                found = self.asker.logprobs([], [one.context for one in asked], [one.answer for one in asked])
-                self.journal.add(Answer(name, one.logprob, one.greedy) for name, one in zip(block, found, strict=True))
+                requests_left = [new[name] for name in block]
+                scores = self.asker.logprobs(
+                    [], [one.context for one in requests_left], [one.answer for one in requests_left]
+                )
+                self.journal.add(Answer(name, one.logprob, one.greedy) for name, one in zip(block, scores, strict=True))
                 advance(len(block))
         self.journal.flush()
-        return [(known[key].logprob, known[key].greedy) for key in keys]  # type: ignore[misc]
+        return [(answers[key].logprob, answers[key].greedy) for key in keys]  # type: ignore[misc]
 
     def _generated(self, requests: "Sequence[Instance]") -> list[str]:
         """Texts of a block; requests with the same settings are asked together."""
@@ -196,11 +198,11 @@ class AskedLM(TemplateLM):  # type: ignore[misc]
                 raise BenchError(
                     f"{requests[numbers[0]].task_name} samples its answers; {self.asker.name} is asked greedily"
                 )
-            asked = [(requests[number].args[0], requests[number].task_name or "") for number in numbers]
-            texts.update(zip(numbers, self._greedy(asked, settings), strict=True))
+            contexts = [(requests[number].args[0], requests[number].task_name or "") for number in numbers]
+            texts.update(zip(numbers, self._greedy(contexts, settings), strict=True))
         return [texts[number] for number in range(len(requests))]
 
-    def _greedy(self, asked: Sequence[tuple[str, str]], settings: Any) -> list[str]:
+    def _greedy(self, contexts: Sequence[tuple[str, str]], settings: Any) -> list[str]:
         eos = self.tokenizer.decode([self.eot_token_id])
         stops = [stop for stop in handle_stop_sequences(settings["until"], eos=eos) if stop]
         n_new = int(settings["max_gen_toks"])
@@ -208,21 +210,21 @@ class AskedLM(TemplateLM):  # type: ignore[misc]
         if room <= 0:
             raise BenchError(f"{n_new} new tokens do not fit the window of {self.max_length}; set max_gen_toks lower")
         prompts = []
-        for context, task in asked:
+        for context, task in contexts:
             ids = self.tok_encode(context)
             self.cut[task] += len(ids) > room
             prompts.append(ids[-room:])
         keys = [key_of("asked", *ids, "|", n_new, *stops) for ids in prompts]
         new = {key: ids for key, ids in zip(keys, prompts, strict=True) if key not in self.journal.known}
 
-        def ended(ids: Sequence[int]) -> bool:
+        def has_ended(ids: Sequence[int]) -> bool:
             text = self._text(ids)
             return any(stop in text for stop in stops)
 
-        (found,) = self.asker.generate_each([Prompted([], list(new.values()))], max_new_tokens=n_new, until=ended)
+        (answers,) = self.asker.generate_each([Prompted([], list(new.values()))], max_new_tokens=n_new, until=has_ended)
         self.journal.add(
             Answer(key, text=postprocess_generated_text(self._text(one.ids), stops, None))
-            for key, one in zip(new, found, strict=True)
+            for key, one in zip(new, answers, strict=True)
         )
         return [self.journal.known[key].text or "" for key in keys]
 

@@ -8,7 +8,7 @@ layers is one line, and no minutes.
 from knowpack.config import KeepRecipe
 from knowpack.decode.transformers_asker import weights_of
 from knowpack.pack.changes import Changes
-from knowpack.pack.earlier import check_base, shaped
+from knowpack.pack.earlier_adapter import check_base, shaped
 from knowpack.pack.request import Request
 from knowpack.probe.askers import Asker
 from knowpack.progress import SILENT, Progress
@@ -16,9 +16,9 @@ from knowpack.served.opening import open_asker
 from knowpack.train import lora, target_modules
 
 
-def opened(request: Request, given: Changes, asker: Asker | None, progress: Progress = SILENT) -> Asker | None:
+def open_model(request: Request, changes: Changes, asker: Asker | None, progress: Progress = SILENT) -> Asker | None:
     """The model, as it was given or loaded here; untouched where no adapter is gone on from. Raises ModelError."""
-    onto = given.onto
+    onto = changes.onto
     if onto is None:
         return asker
     if asker is None:

@@ -1,6 +1,6 @@
 """A source with all its measures, computed once, and the shape of a table.
 
-Source -> Measured; `Table` is what tables.py and paper_tables.py make of it and formats.py writes.
+Source -> ReportData; `Table` is what tables.py and paper_tables.py make of it and formats.py writes.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import polars as pl
 
 from knowpack.records import GRADERS, Estimate, Grader
 from knowpack.report import measures
-from knowpack.report.finished import Cell, Run
+from knowpack.report.finished_run import Cell, Run
 from knowpack.report.source import Source
 
 
@@ -44,7 +44,7 @@ class Table(NamedTuple):
     note: str = ""
 
 
-class Measured(NamedTuple):
+class ReportData(NamedTuple):
     """A source with all its measures under both graders, so that they are computed once."""
 
     source: Source
@@ -54,13 +54,13 @@ class Measured(NamedTuple):
 
     def cell(self, label: str, grader: Grader, name: str) -> Estimate | None:
         """One cell's measure; None = not measured."""
-        found = (one.measure for one in self.cells if (one.label, one.grader, one.name) == (label, grader, name))
-        return next(found, None)
+        estimates = (one.measure for one in self.cells if (one.label, one.grader, one.name) == (label, grader, name))
+        return next(estimates, None)
 
     def capped(self) -> str:
         """In words: the cells that have fewer HighlyKnown facts than n x k, since there are no more."""
-        found = {run.label: run.extras for run in self.source.runs if run.extras}
-        short = [f"{label} has {e.added:,} of {e.asked:,}" for label, e in found.items() if e.added < e.asked]
+        extras = {run.label: run.extras for run in self.source.runs if run.extras}
+        short = [f"{label} has {e.added:,} of {e.requested:,}" for label, e in extras.items() if e.added < e.requested]
         return f" Capped at the HighlyKnown facts that there are: {'; '.join(short)}." if short else ""
 
     def labels(self) -> list[tuple[str, Cell]]:
@@ -68,35 +68,35 @@ class Measured(NamedTuple):
         return list(dict.fromkeys((run.label, run.cell) for run in self.source.runs))
 
 
-def measure(folder_source: Source) -> Measured:
+def measure(folder_source: Source) -> ReportData:
     """Compute every measure of every run."""
-    found: list[dict[Grader, dict[str, Estimate]]] = [
+    estimates: list[dict[Grader, dict[str, Estimate]]] = [
         {grader: measures.of(run, grader) for grader in GRADERS} for run in folder_source.runs
     ]
-    return Measured(folder_source, found, measures.over_cells(folder_source, found))
+    return ReportData(folder_source, estimates, measures.over_cells(folder_source, estimates))
 
 
 BEFORE_AND_AFTER = ("cell", "figure", "base", "after", "after - before")
 
 
-def before_and_after(measured: Measured, grader: Grader, listed: Mapping[str, str]) -> list[tuple[Value, ...]]:
+def before_and_after(data: ReportData, grader: Grader, listed: Mapping[str, str]) -> list[tuple[Value, ...]]:
     """A line for every cell and listed figure (name -> what it is called) under the heads BEFORE_AND_AFTER."""
     rows: list[tuple[Value, ...]] = []
-    for label, _ in measured.labels():
-        for name, said in listed.items():
-            ends = [measured.cell(label, grader, f"{name}{end}") for end in ("_base", "", "_change")]
+    for label, _ in data.labels():
+        for name, title in listed.items():
+            ends = [data.cell(label, grader, f"{name}{end}") for end in ("_base", "", "_change")]
             if ends[1] is not None:
-                rows.append((label, said, *ends))
+                rows.append((label, title, *ends))
     return rows
 
 
-def run_of(measured: Measured, label: str) -> Run:
+def run_of(data: ReportData, label: str) -> Run:
     """The first run (seed) of a cell."""
-    return next(run for run in measured.source.runs if run.label == label)
+    return next(run for run in data.source.runs if run.label == label)
 
 
-def every(measured: Measured, grader: Grader, name: str) -> list[Estimate]:
-    return [one.measure for one in measured.cells if one.grader == grader and one.name == name]
+def every(data: ReportData, grader: Grader, name: str) -> list[Estimate]:
+    return [one.measure for one in data.cells if one.grader == grader and one.name == name]
 
 
 def score_map(frame: pl.DataFrame | None) -> dict[tuple[str, str], float]:

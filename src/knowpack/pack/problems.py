@@ -36,24 +36,24 @@ class Problem(NamedTuple):
     detail: str
 
 
-def screened(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
+def checked_facts(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
     """The table of facts to pack, and what was left out. Raises FactsError that names what cannot be packed."""
     facts = sources.load(request.facts, contradictions="keep")  # screen names them
-    problems = screen(facts)
+    problems = find_problems(facts)
     if problems and not request.drop_problems:
         counts = {check: sum(p.check == check for p in problems) for check in (CONTRADICTS, INDISTINGUISHABLE)}
-        told = "; ".join(f"{n} ({MEANING[check]})" for check, n in counts.items() if n)
+        kinds = "; ".join(f"{n} ({MEANING[check]})" for check, n in counts.items() if n)
         shown = " | ".join(p.detail for p in problems[:SHOWN])
         raise FactsError(
-            f"{request.facts}: {len(problems)} {'fact' if len(problems) == 1 else 'facts'} cannot be packed: {told}: "
+            f"{request.facts}: {len(problems)} {'fact' if len(problems) == 1 else 'facts'} cannot be packed: {kinds}: "
             f"{shown}; mend or --drop-problems"
         )
     return facts.filter(~pl.col("fact_id").is_in([p.fact_id for p in problems])), problems
 
 
-def screen(facts: pl.DataFrame, knowledge: pl.DataFrame | None = None) -> list[Problem]:
+def find_problems(facts: pl.DataFrame, knowledge: pl.DataFrame | None = None) -> list[Problem]:
     """All problems, fact by fact. knowledge: of the base (validation prompts), for `known`; None = not asked yet."""
-    found: list[Problem] = []
+    problems: list[Problem] = []
     by_key: dict[tuple[str, str], list[Fact]] = defaultdict(list)
     by_question: dict[str, list[Fact]] = defaultdict(list)
     for fact in rows(facts, Fact):
@@ -63,21 +63,21 @@ def screen(facts: pl.DataFrame, knowledge: pl.DataFrame | None = None) -> list[P
             by_key[normalise(fact.subject), fact.relation].append(fact)
     seen: set[str] = set()
     for group in by_key.values():
-        found += _clashes(group, CONTRADICTS, seen)
+        problems += _clashes(group, CONTRADICTS, seen)
     for group in by_question.values():
-        found += _clashes(group, INDISTINGUISHABLE, seen)
+        problems += _clashes(group, INDISTINGUISHABLE, seen)
     if knowledge is not None:
         sure = knowledge.filter((pl.col("grader") == "default") & (pl.col("category") == str(Category.HIGHLY_KNOWN)))
         known = facts.filter(pl.col("fact_id").is_in(sure["fact_id"].to_list()))
-        found += [Problem(KNOWN, *row) for row in known.select("fact_id", "question").iter_rows()]
-    return found
+        problems += [Problem(KNOWN, *row) for row in known.select("fact_id", "question").iter_rows()]
+    return problems
 
 
 def _clashes(group: list[Fact], check: str, seen: set[str]) -> list[Problem]:
     """Facts of one group whose answers have nothing in common with the first one's; or simply repeat it."""
     first, *others = group
     answers = {normalise(answer) for answer in first.answers}
-    found = []
+    problems = []
     for other in others:
         if other.fact_id in seen:
             continue
@@ -86,5 +86,5 @@ def _clashes(group: list[Fact], check: str, seen: set[str]) -> list[Problem]:
             continue  # the same answer twice does no harm here; a shared question is looked at below
         seen.add(other.fact_id)
         detail = f"{other.question!r}: {other.answers[0]!r}, but {first.question!r}: {first.answers[0]!r}"
-        found.append(Problem(check, other.fact_id, detail))
-    return found
+        problems.append(Problem(check, other.fact_id, detail))
+    return problems

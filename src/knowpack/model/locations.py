@@ -42,8 +42,8 @@ def source_of(name: str, revision: str | None = None) -> str:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}/config.json cannot be read: {one_line(error)}") from None
     if not any(folder.glob("*.safetensors")):
-        found = "only pickled weights (.bin)" if any(folder.glob("*.bin")) else "no weights"
-        raise ModelError(f"{name} has {found}; expected model.safetensors")
+        content = "only pickled weights (.bin)" if any(folder.glob("*.bin")) else "no weights"
+        raise ModelError(f"{name} has {content}; expected model.safetensors")
     tokenizers = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
     if not any((folder / file).exists() for file in tokenizers):
         raise ModelError(f"{name} has no tokenizer; expected tokenizer.json beside the weights")
@@ -71,6 +71,6 @@ def adapter_folder(name: str) -> Path:
         raise ModelError(f"{name} has no {CONFIG}; expected a PEFT adapter")
     if not (folder / WEIGHTS).exists():
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-        found = "pickled weights, which can run code when read" if pickled else "no weights"
-        raise ModelError(f"{name} has {found}; expected {WEIGHTS}")
+        content = "pickled weights, which can run code when read" if pickled else "no weights"
+        raise ModelError(f"{name} has {content}; expected {WEIGHTS}")
     return folder

@@ -33,7 +33,7 @@ class Extras(NamedTuple):
     """HighlyKnown facts in a mix."""
 
     added: int
-    asked: int
+    requested: int
     """n x k; more than `added` where mix.cap_extra took all there were."""
 
 
@@ -98,10 +98,10 @@ class Run:
     @cached_property
     def figures(self) -> dict[str, dict[str, Estimate]]:
         """figures.json, and sham.json beside a sham: grader -> name -> measure."""
-        found = read_figures(self.folder / "figures.json")
+        figures = read_figures(self.folder / "figures.json")
         for name, more in read_figures(self.folder / "sham.json").items():
-            found[name] = found.get(name, {}) | more
-        return found
+            figures[name] = figures.get(name, {}) | more
+        return figures
 
     @cached_property
     def extras(self) -> Extras | None:
@@ -127,17 +127,17 @@ class Run:
 
     def facts(self) -> pl.DataFrame:
         """The facts that were asked about. Raises StoreError where they are not there."""
-        found = self.table("facts.parquet", Fact)
-        found = self.base_table("facts.parquet", Fact) if found is None else found
-        if found is None:
+        facts = self.table("facts.parquet", Fact)
+        facts = self.base_table("facts.parquet", Fact) if facts is None else facts
+        if facts is None:
             raise StoreError(f"{self.folder} has no facts.parquet, nor has its base; run the same command again")
-        return found
+        return facts
 
     def responses(self) -> pl.DataFrame | None:
         """All answers, those to held-out wordings too."""
-        found = [self.table(name, Response) for name in ("responses.parquet", "held_out.parquet")]
-        there = [frame for frame in found if frame is not None]
-        return pl.concat(there) if there else None
+        tables = [self.table(name, Response) for name in ("responses.parquet", "held_out.parquet")]
+        present = [frame for frame in tables if frame is not None]
+        return pl.concat(present) if present else None
 
     def examples(self) -> pl.DataFrame | None:
         return self.table("examples.parquet", Example)
@@ -172,9 +172,9 @@ class Run:
 
 def read_figures(path: Path) -> dict[str, dict[str, Estimate]]:
     """figures.json (a list of Figure records) -> grader -> name -> measure."""
-    found: dict[str, dict[str, Estimate]] = {}
+    figures: dict[str, dict[str, Estimate]] = {}
     if not path.is_file():
-        return found
+        return figures
     rows = store.read_json(path)
     if not isinstance(rows, list):
         raise StoreError(f"{path} holds {type(rows).__name__}, expected a list of figures; remove it and run again")
@@ -182,8 +182,8 @@ def read_figures(path: Path) -> dict[str, dict[str, Estimate]]:
         if isinstance(row.get("value"), int | float) and math.isfinite(row["value"]):  # NaN: nothing to measure
             known = {name: row[name] for name in Estimate._fields if row.get(name) is not None}
             measure = Estimate(**known)
-            found.setdefault(row["grader"], {})[row["name"]] = measure
-    return found
+            figures.setdefault(row["grader"], {})[row["name"]] = measure
+    return figures
 
 
 def json_object(path: Path) -> dict[str, object]:

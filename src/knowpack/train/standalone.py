@@ -18,25 +18,25 @@ TRAIN = "knowpack train"
 
 def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress = SILENT) -> TrainResult:
     """Train on an example table alone, into a folder of the user's choice; what is there already is kept."""
-    told = store.read_table(examples, Example)
+    rows = store.read_table(examples, Example)
     with progress.stage(f"loading {config.model.name}", None):
         loaded = load(config.model)
     prompter = Prompter(loaded.tokenizer, chat=config.probe.chat, system=config.probe.system)
     settings = fingerprint(config, "seed", "train") | {"chat": prompter.chat, "system": prompter.system}
-    asked: dict[str, object] = {
-        "examples": store.hash_table(told),
+    request: dict[str, object] = {
+        "examples": store.hash_table(rows),
         "model": loaded.weights_hash,
         "settings": store.hash_of(settings),
     }
     out = out.absolute()
-    store.refuse_other(out, TRAIN, asked)
+    store.refuse_other(out, TRAIN, request)
     kept = store.read_manifest(out)
     if kept and not store.lacking(out):
         return TrainResult(out, track.read(out), float(str(kept["seconds"])), float(str(kept["effect"])))
     with store.atomic(out, replace=bool(kept)) as beside:
-        made = train(
+        result = train(
             loaded,
-            told,
+            rows,
             config.train,
             config.seed,
             beside,
@@ -45,10 +45,16 @@ def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress 
             resume_in=out.with_name(f".{out.name}.training"),
             command=_command(config, examples, out),
         )
-        told_of = {"command": TRAIN, "request": asked, "seconds": made.seconds, "effect": made.effect, "files": {}}
-        store.write_manifest(beside, told_of)
+        manifest = {
+            "command": TRAIN,
+            "request": request,
+            "seconds": result.seconds,
+            "effect": result.effect,
+            "files": {},
+        }
+        store.write_manifest(beside, manifest)
         store.record_all(beside)
-    return replace(made, adapter_dir=out)
+    return replace(result, adapter_dir=out)
 
 
 def _command(config: RunConfig, examples: Path, out: Path) -> str:

@@ -21,9 +21,9 @@ SETTLED_SECONDS = 2.0
 
 def cache_dir() -> Path:
     """$KNOWPACK_CACHE, else knowpack in the user's cache directory (XDG)."""
-    given = os.environ.get(VARIABLE)
-    if given:
-        return Path(given)
+    folder = os.environ.get(VARIABLE)
+    if folder:
+        return Path(folder)
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "knowpack"
 
@@ -35,23 +35,23 @@ def hash_once(files: Sequence[Path], of: object, work_out: Callable[[], str]) ->
         return work_out()
     path = cache_dir() / "hashes" / f"{store.hash_of([stamps, of])}.json"
     with suppress(OSError, ValueError):
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(known, str):
-            return known
-    found = work_out()
+        cached = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(cached, str):
+            return cached
+    value = work_out()
     if [_stamp(file) for file in sorted(files)] == stamps and _settled(files):
         with suppress(StoreError):
-            store.write_json(path, found)
-    return found
+            store.write_json(path, value)
+    return value
 
 
 def _stamp(file: Path) -> list[object] | None:
     """What changes when a file is written or put in place of another."""
     try:
-        found = file.stat()
+        stat = file.stat()
     except OSError:
         return None
-    return [str(file.resolve()), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev]
+    return [str(file.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
 
 
 def _settled(files: Sequence[Path]) -> bool:
