@@ -184,8 +184,9 @@ def by_pipeline(
 
 def categories_that_differ(responses: pl.DataFrame, expected: pl.DataFrame) -> int:
     """Facts whose category under the default grader is not the same."""
-    both = (responses, expected)
-    maps = [knowledge_map(frame).filter(pl.col("grader") == "default").sort("fact_id") for frame in both]
+    maps = [
+        knowledge_map(frame).filter(pl.col("grader") == "default").sort("fact_id") for frame in (responses, expected)
+    ]
     return int((maps[0]["category"] != maps[1]["category"]).sum())
 
 

@@ -66,8 +66,9 @@ class World:
 
     def forms(self, facts: pl.DataFrame, kind: str) -> pl.DataFrame:
         """Facts in another form, as a Fact table."""
-        forms = other_forms(facts, pl.concat([facts, self.held_out]), (), SEED)
-        return table([question for question, _ in forms[kind]], Fact)
+        return table(
+            [question for question, _ in other_forms(facts, pl.concat([facts, self.held_out]), (), SEED)[kind]], Fact
+        )
 
 
 def opened(model: str, path: str) -> World:

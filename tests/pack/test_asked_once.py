@@ -82,7 +82,7 @@ def test_that_nothing_is_to_pack_is_said_before_the_report_is_asked(
 ) -> None:
     """The report's facts, fresh prompts and benchmarks were asked first. The base seems to know every fact here."""
     monkeypatch.setattr(
-        "knowpack.pack.flow.screen", lambda facts, before: [Problem(KNOWN, one, "") for one in facts["fact_id"]]
+        "knowpack.pack.flow.find_problems", lambda facts, before: [Problem(KNOWN, one, "") for one in facts["fact_id"]]
     )
     with pytest.raises(FactsError, match=r"^the base answers all 2 facts already"):
         pack(place, str(tmp_path / "out"), FIRST, work=str(tmp_path / "work"))
