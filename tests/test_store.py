@@ -237,6 +237,19 @@ def test_json_nested_too_deep_is_one_line(tmp_path: Path) -> None:
         store.read_json(path)
 
 
+def test_what_a_killed_import_had_begun_goes_with_the_next(tmp_path: Path) -> None:
+    """A folder that nobody locks is never swept: a file of a killed `facts import` lay there for ever."""
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    machine = process.machine()
+    torn = tmp_path / f".new.parquet.{machine}-{gone.stdout.strip()}.part"
+    other = tmp_path / f".new.parquet.{machine}-{os.getppid()}.part"  # a process that lives
+    elsewhere = tmp_path / ".new.parquet.0badc0de-1.part"  # of a machine of which nothing is known
+    for part in (torn, other, elsewhere):
+        part.write_bytes(b"half")
+    store.write_table(tmp_path / "new.parquet", pl.DataFrame({"a": [1]}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([elsewhere.name, other.name, "new.parquet"])
+
+
 def test_parts_of_a_table_that_is_whole_are_swept(tmp_path: Path) -> None:
     """A kill between the whole table and the removal of its parts left them for ever."""
     chunks = store.Chunks(tmp_path / "r.parquet")

@@ -31,6 +31,7 @@ def atomic(path: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove(beside)
+        _remove_killed(path)
         yield beside
         if beside.is_file():
             with beside.open("rb") as handle:
@@ -131,6 +132,15 @@ def store_error(path: Path, error: OSError) -> StoreError:
 def first_line(error: BaseException) -> str:
     """The first line of an error's text."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _remove_killed(path: Path) -> None:
+    """Remove what processes of this machine that are gone had begun to write for this path."""
+    begins = f".{path.name}.{process.machine()}-"
+    for name in os.listdir(path.parent):
+        part = path.parent / name
+        if name.startswith(begins) and name.endswith(PART) and _is_gone(part, name.split(".")[-2], float("inf")):
+            remove(part)
 
 
 def _is_gone(part: Path, owner: str, stale_seconds: float) -> bool:
