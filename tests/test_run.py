@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -274,7 +275,7 @@ def test_a_mix_that_no_model_could_give_is_said_before_one_is_loaded(
     def loaded(*args: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("knowpack.base.open_base.open_asker", loaded)
+    monkeypatch.setattr(importlib.import_module("knowpack.base.open_base"), "open_asker", loaded)
     with pytest.raises(FactsError, match=r"^mix.n_unknown=1000 asks for more facts than there are: 12;"):
         stages.run(override(config, ["mix.n_unknown=1000"]))
     with pytest.raises(FactsError, match=r"^wordings: mix.n_paraphrase=2 needs 2 wordings .* 0 of 12 facts have them"):
@@ -304,13 +305,17 @@ def test_a_missing_table_of_extras_is_said_before_the_base_is_asked(config: RunC
     assert not list((tmp_path / "work").rglob("responses.parquet*"))
 
 
-def test_a_finished_run_needs_its_extras_no_more(config: RunConfig, tmp_path: Path) -> None:
+def test_a_run_is_named_by_what_its_extras_hold_so_that_a_lost_table_is_said(config: RunConfig, tmp_path: Path) -> None:
+    """Named by the path, it was taken for the run of other facts under that path."""
     extras = tmp_path / "extras.parquet"
     extras.write_bytes(Path(config.facts.path).read_bytes())
     given = override(config, [f"work={tmp_path / 'work'}", f"mix.extra_facts={extras}"])
     folder = stages.run(given)
-    extras.unlink()
-    assert stages.run(given) == folder
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = extras.rename(tmp_path / "elsewhere" / extras.name)
+    assert stages.run(override(given, [f"mix.extra_facts={elsewhere}"])) == folder
+    with pytest.raises(FactsError, match=r"^there is no fact file .*extras\.parquet"):
+        stages.run(given)
 
 
 def test_a_study_loads_the_base_once(config: RunConfig, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:

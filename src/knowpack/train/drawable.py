@@ -21,7 +21,7 @@ from knowpack.train.mix import GROUPS, check_wanted, paraphrases
 def check_runs(runs: Sequence[RunConfig]) -> None:
     """Raise where no knowledge map whatever lets the mix of one of the runs be drawn. Loads tables, once, and no model.
 
-    A table of extras that is not there is left to `run.check`: a finished run needs it no more.
+    A table of extras that is not there is left to `run.check`.
     """
     load = cache(sources.load)
     seen: list[object] = []
