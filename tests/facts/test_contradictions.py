@@ -59,6 +59,19 @@ def test_a_table_is_not_written_over_by_its_own_import(out: str, tmp_path: Path)
     assert given.read_text(encoding="utf-8") == TWO
 
 
+def test_a_question_of_nothing_but_marks_is_no_question() -> None:
+    with pytest.raises(FactsError, match=r"t, 1: a question of nothing but marks: '\?'"):
+        of(("?", ["Ann"]))
+    assert of(("東京は何県？", ["Tokyo"]), ("C'est où ?", ["Paris"])) == [["Tokyo"], ["Paris"]]
+
+
+def test_lines_that_end_in_a_carriage_return_are_told_in_plain_words(tmp_path: Path) -> None:
+    """ "do you need to open the file in universal-newline mode?" is a question to a programmer of Python."""
+    (tmp_path / "t.csv").write_bytes(b"question,answer\rWho is A?,Ann\rWho is B?,Bob\r")
+    with pytest.raises(FactsError, match="lines end in a carriage return alone"):
+        facts_of(rows(str(tmp_path / "t.csv")), Columns(), source="t")
+
+
 def test_where_each_answer_is_right_they_are_one_fact() -> None:
     given = (("Who is a child of X?", ["Ann"]), ("Who is a child of X?", ["Bob", "Rob"]))
     assert of(*given, relation="child", multi_answer=["child"]) == [["Ann", "Bob", "Rob"]]

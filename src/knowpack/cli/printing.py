@@ -42,7 +42,7 @@ def write(path: Path, facts: object) -> None:
 
     assert isinstance(facts, pl.DataFrame)
     write_table(path, facts)
-    say(f"{len(facts):,} facts -> {path}")
+    say(f"{len(facts):,} {'fact' if len(facts) == 1 else 'facts'} -> {path}")
 
 
 def say_counts(title: str, counts: dict[str, int]) -> None:

@@ -117,6 +117,8 @@ def _fact(
         domain, range_ = domain or wording.domain, range_ or wording.range
     if question is None:
         raise RowError("no question", "")
+    if not any(character.isalnum() for character in question):
+        raise RowError("a question of nothing but marks", f": {question[:40]!r}")
     if popularity is not None and popularity not in POPULARITY:
         raise RowError("popularity of another kind", f": got {popularity!r}, expected head, torso or tail")
     answers = _answers(row, columns, obj, leave_out)

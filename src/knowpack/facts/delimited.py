@@ -65,7 +65,10 @@ def _read(lines: Iterable[str], path: Path, mark: str) -> Iterator[tuple[int, li
             if row:
                 yield reader.line_num, row
     except csv.Error as error:
-        raise FactsError(f"{path}, line {reader.line_num}: no valid CSV: {error}") from None
+        why = str(error)
+        if "new-line character" in why:
+            why = "lines end in a carriage return alone; save it with the line ends of today"
+        raise FactsError(f"{path}, line {reader.line_num}: no valid CSV: {why}") from None
 
 
 def _header(first: list[tuple[int, list[str]]], path: Path, mark: str) -> list[str]:
