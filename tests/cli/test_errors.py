@@ -220,6 +220,7 @@ def test_a_disk_too_full_to_measure_the_base_ends_the_study_in_one_line(
         "model": {"name": str(given / "model")},
         "facts": {"path": str(given / "facts.parquet")},
         "probe": {"shots": str(given / "shots.csv"), "n_prompts": 2, "n_shots": 2},
+        "mix": {"n_unknown": 2},
         "work": str(tmp_path / "work"),
     }
     config = written(tmp_path / "s.yaml", yaml.safe_dump({"base": base, "cells": [{"label": "a"}, {"label": "b"}]}))

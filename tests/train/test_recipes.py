@@ -126,4 +126,5 @@ def test_cross_entropy_of_the_new_answers_by_hand() -> None:
 def test_the_rate_is_lowered_by_the_root_of_what_its_first_step_moves_too_much() -> None:
     assert for_move(1e-3, moved=0.04, wanted=0.01) == pytest.approx(5e-4)  # KL = c lr^2: four times too far
     assert for_move(1e-3, moved=0.005, wanted=0.01) == 1e-3  # never raised
-    assert for_move(1e-3, moved=math.nan, wanted=0.01) == 1e-3
+    assert for_move(1e-3, moved=0.0, wanted=0.01) == 1e-3
+    assert for_move(1e-3, moved=math.nan, wanted=0.01) == pytest.approx(1e-4)

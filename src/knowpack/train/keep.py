@@ -30,7 +30,7 @@ from knowpack.train.retire import RetirementSchedule
 
 TEXTS_AT_ONCE = 8
 TEXTS_EVERY = 4  # steps
-N_TRIALS = 2  # batches by which the learning rate is set
+N_TRIAL_BATCHES, MOST_TRIALS, CLOSE = 2, 4, 1.2  # by which the learning rate is set
 
 
 def fit(run: Run, config: KeepRecipe, replay: Replay, summands: Sequence[Term]) -> None:
@@ -77,18 +77,21 @@ class Loop:
                 advance(1)
 
     def set_rate(self, wanted: float) -> None:
-        """Lower the full rate until its first step moves the answers by `wanted` nats: one trial step, taken back."""
+        """Lower the full rate until its first step moves the answers by `wanted` nats: trial steps, taken back."""
         rng = stream(self._seed, "order", "trial")
-        trials = [self._any_rows(context % len(self._replay.contexts), rng) for context in range(N_TRIALS)]
-        before, kept = self._moved(trials), [weight.detach().clone() for weight in self._weights]
-        total(self._see(trials[0]), self._summands).loss.backward()  # type: ignore[no-untyped-call]
-        torch.optim.AdamW(self._weights, lr=self._config.lr, weight_decay=0.0).step()
-        moved = self._moved(trials) - before
-        with torch.no_grad():
-            for weight, value in zip(self._weights, kept, strict=True):
-                weight.copy_(value)
+        batches = [self._any_rows(context % len(self._replay.contexts), rng) for context in range(N_TRIAL_BATCHES)]
+        before, kept = self._moved(batches), [weight.detach().clone() for weight in self._weights]
+        total(self._see(batches[0]), self._summands).loss.backward()  # type: ignore[no-untyped-call]
+        for _ in range(MOST_TRIALS):
+            torch.optim.AdamW(self._weights, lr=self.phases.lr, weight_decay=0.0).step()
+            moved = self._moved(batches) - before
+            with torch.no_grad():
+                for weight, value in zip(self._weights, kept, strict=True):
+                    weight.copy_(value)
+            if moved <= CLOSE * wanted:
+                break
+            self.phases.lr = for_move(self.phases.lr, moved, wanted)
         self._optimizer.zero_grad()
-        self.phases.lr = for_move(self._config.lr, moved, wanted)
 
     def _any_rows(self, context: int, rng: np.random.Generator) -> StepBatch:
         """Rows of a step that is not one of the training's: any facts, any replay prompts."""

@@ -2,8 +2,9 @@
 
 Adam's first step moves each weight of B by the learning rate, whatever the loss was; how far that moves the answers is
 the model's own. To second order KL(base || stepped) = c lr^2, and c differs: 1.2e3 nats for SmolLM2-135M, 8.2e4 for
-Qwen2.5-Coder-0.5B (docs/LOG.md), so that a rate chosen on the first moves the second eight times as far. One trial step
-measures c, and the rate is what moves this model by as much as the recipe wants, at most the recipe's.
+Qwen2.5-Coder-0.5B (docs/LOG.md), so that a rate chosen on the first moves the second eight times as far. A trial step
+measures c, and the rate is what moves this model by as much as the recipe wants, at most the recipe's. Far out KL grows
+more slowly than lr^2, so that the rate found is tried again.
 """
 
 import math
@@ -12,6 +13,8 @@ import math
 def for_move(lr: float, moved: float, wanted: float) -> float:
     """The rate, at most lr, whose first step moves the answers by `wanted` nats; a step of lr moved them by `moved`.
 
-    Where nothing moved, or `moved` is no number, lr stays.
+    Where nothing moved lr stays; a step so long that `moved` is no number is a tenth as long.
     """
-    return lr * math.sqrt(wanted / moved) if moved > wanted and math.isfinite(moved) else lr
+    if not math.isfinite(moved):
+        return lr / 10
+    return lr * math.sqrt(wanted / moved) if moved > wanted else lr
