@@ -76,7 +76,7 @@ def test_a_study_s_table_wider_than_the_terminal_is_told_row_by_row(
     monkeypatch.setattr(tables, "tables", lambda *_: given)
     monkeypatch.setattr(claim_tables, "lines", lambda _: [])
     at(40)
-    results._tables(SimpleNamespace(measured=None, page=Path("f/report.html")))  # type: ignore[arg-type]
+    results._tables(SimpleNamespace(data=None, page=Path("f/report.html")))  # type: ignore[arg-type]
     assert said(capsys)[:7] == [
         "",
         "T",
