@@ -46,8 +46,10 @@ def test_what_was_learned_is_a_number_of_facts_with_its_interval() -> None:
 def test_no_legend_hides_a_point_or_leaves_the_figure(n_cells: int) -> None:
     """Long labels stood over the points; two in a line took the place of the plot."""
     sizes = [10, 50, 100, 500, 3000][: max(2, n_cells // 4)]
-    labels = [(f"{i} cells of a long name, at a rate that is told too", Cell(n, "none", 0))
-              for i, n in enumerate(sizes * (n_cells // len(sizes)))]  # fmt: skip
+    labels = [
+        (f"{i} cells of a long name, at a rate that is told too", Cell(n, "none", 0))
+        for i, n in enumerate(sizes * (n_cells // len(sizes)))
+    ]
     figures_of = {"reliability": Estimate(0.9, 0.8, 1.0, 50), "known_lost_raw": Estimate(0.1, 0.05, 0.2, 300)}
     cells = [
         measures.CellMeasure(label, cell, "default", name, one, 1)
