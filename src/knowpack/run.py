@@ -29,6 +29,7 @@ from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Example, Figure, Kind, Knowledge, Response
 from knowpack.run_figures import figures, harm_by_group, taught_ids
+from knowpack.state import BENCH, gone
 from knowpack.train import drawable, mix
 
 BESIDE_FIGURES = ("over_given.parquet", "risk_coverage.parquet", "group_harm.parquet")
@@ -165,11 +166,13 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             moved = shifts.shifts(base.knowledge, known_after, trained, base.facts)
             before, labelled = base.responses.collect(), base.prompter.chat
             store.write_table(path, causes.explain(moved, before, after, told, base.facts, labelled=labelled))
+    if any(name.startswith(f"{BENCH}/") for name in gone(folder)):
+        store.remove(folder / "scores.parquet")  # asked again is what is gone alone
     with stage(folder, "bench", "scores.parquet") as path:
         if path and config.bench.tasks:
             from knowpack.bench.evaluate import evaluate
 
-            store.write_table(path, evaluate(tuned, config.bench, folder / "bench", progress=progress))
+            store.write_table(path, evaluate(tuned, config.bench, folder / BENCH, progress=progress))
     with stage(folder, "figures", "figures.json", BESIDE_FIGURES) as path, progress.stage("figures", None):
         if path:
             found = figures(folder, base, after, examples)

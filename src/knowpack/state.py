@@ -12,6 +12,8 @@ from typing import NamedTuple
 from knowpack import store
 from knowpack.errors import ConfigError, StoreError
 
+BENCH = "bench"
+"""The folder of a run's benchmarks."""
 NOTE, NOTE_LIVES_SECONDS = ".now.json", 60.0  # what the command line notes while it works; older: it was killed
 STAGES = ("mix", "train", "further-base", "probe", "further", "knowledge", "shifts", "bench", "figures")  # as run.py
 
@@ -51,7 +53,7 @@ def read_state(folder: Path) -> Cell:
         return Cell(folder, "missing", None)
     try:
         status = store.read_json(path)
-        lacking = store.lacking(folder)
+        lacking = gone(folder)
     except StoreError as error:
         return Cell(folder, "stopped", str(error))
     if not isinstance(status, dict) or "state" not in status:
@@ -62,6 +64,13 @@ def read_state(folder: Path) -> Cell:
     if state == "done" and lacking:
         return Cell(folder, "stopped", f"{', '.join(lacking[:3])} is gone; the same command makes it again")
     return Cell(folder, state, status.get("error"))
+
+
+def gone(folder: Path) -> list[str]:
+    """Finished files of a run that are not there any more, those of its benchmarks too, which have a manifest of their
+    own; lm-eval's own results are for people, and nothing is made of them."""
+    of_bench = [f"{BENCH}/{name}" for name in store.lacking(folder / BENCH) if not name.startswith("lm_eval/")]
+    return store.lacking(folder) + of_bench
 
 
 class Line(NamedTuple):
