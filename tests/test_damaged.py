@@ -60,6 +60,43 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in kept.items()}
 
 
+def recorded(work: Path) -> list[str]:
+    """The finished files of a work directory, by the manifests; of those with one name in runs/ or base/, one."""
+    found = [
+        (path.parent / name).relative_to(work).as_posix()
+        for path in sorted(work.rglob("manifest.json"))
+        for name in store.recorded_files(path.parent)
+    ]
+    kinds = {(Path(name).parts[0], Path(name).name): name for name in found if LM_EVALS_OWN not in name}
+    return sorted(kinds.values())
+
+
+@pytest.mark.slow
+def test_each_finished_file_of_a_run_and_its_base_is_named_and_made_again(config: RunConfig, tmp_path: Path) -> None:
+    copy = tmp_path / "work"
+    again = override(config, [f"work={copy}"])
+    folder = stages.run(again)
+    whole = bytes_of(copy)
+    names = recorded(copy)
+    kinds = {Path(name).name for name in names}
+    assert kinds >= {"adapter_model.safetensors", "figures.json", "responses.parquet", "samples.parquet", "probe.json"}
+    for number, name in enumerate(names):
+        (cut if number % 2 else flipped)(copy / name)
+        assert [one.path for one in store.verify(copy)] == [copy / name]
+        said = ""
+        try:
+            stages.run(again)
+            build(folder)
+        except StoreError as error:
+            said = str(error)
+        assert not said or (str(copy / name) in said and "remove it and run the same command again" in said), said
+        assert "\n" not in said
+        (copy / name).unlink()
+        assert stages.run(again) == folder
+        now = bytes_of(copy)
+        assert [one for one, told in whole.items() if now.get(one) != told] == [], f"made of a damaged {name}"
+
+
 def test_a_missing_file_of_a_runs_benchmarks_is_made_again(config: RunConfig, done: Path) -> None:
     """Their manifest is one of their own, and nobody looked into it: the run was done, its report compared nothing."""
     whole = bytes_of(done)

@@ -87,3 +87,17 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
     assert not judged["met"]
     assert judged["measured"] == told["measured"]
     assert (out / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns == trained
+
+
+@pytest.mark.slow
+def test_a_training_that_ends_worse_than_it_began_is_said_and_is_no_success(
+    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a learning rate of 1e3 the loss rose from 2.4 to that of a guess; the adapter was shipped, exit code 0."""
+    short = recipes.for_load(4, 3)
+    monkeypatch.setattr(recipes, "for_load", lambda rank, n: short.model_copy(update={"rank": rank, "lr": 1e3}))
+    few = ["--set", "probe.n_prompts=1", "--set", "probe.max_new_tokens=8", "--set", "further.n_facts=0"]
+    options = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--effort", "quick", "--quiet", *few]
+    with pytest.warns(UserWarning, match="training ended worse than it began"):
+        done = CliRunner().invoke(app, ["pack", facts_file(tmp_path), *options])
+    assert done.exit_code == 3, done.output
