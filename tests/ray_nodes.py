@@ -25,11 +25,12 @@ class Killed(NamedTuple):
 @contextmanager
 def two_nodes() -> Iterator[Cluster]:
     """Up inside the block."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head = {"num_cpus": 0, "include_dashboard": False, "wait": False}  # it would wait for 30 s
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(2):
-            cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
+            cluster.add_node(num_cpus=1, wait=False)
+        cluster.wait_for_nodes(600)
         yield cluster
     finally:
         ray.shutdown()

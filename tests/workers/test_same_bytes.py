@@ -3,7 +3,6 @@
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,21 +98,24 @@ def test_one_of_two_processes_killed_in_the_middle(
     config: StudyConfig, whole: dict[str, str | bytes], tmp_path: Path
 ) -> None:
     killed: list[int] = []
-    watcher = threading.Thread(target=kill_a_worker, args=(tmp_path, killed))
+    over = threading.Event()
+    watcher = threading.Thread(target=kill_a_worker, args=(tmp_path, killed, over))
     watcher.start()
-    made = made_by(at(config, tmp_path), lambda given: study_by(Processes(), given, 2))
-    watcher.join()
+    try:
+        made = made_by(at(config, tmp_path), lambda given: study_by(Processes(), given, 2))
+    finally:
+        over.set()
+        watcher.join()
     assert len(killed) == 1
     assert made == whole
 
 
-def kill_a_worker(work: Path, killed: list[int]) -> None:
-    """The first that holds a cell, once a cell is done and another is on its way."""
-    for _ in range(3000):
-        time.sleep(0.02)
+def kill_a_worker(work: Path, killed: list[int], over: threading.Event) -> None:
+    """The first that is seen to hold a cell on its way."""
+    while not over.wait(0.02):
         found = list((work / "runs").glob("*/status.json"))
         for held in (store.holder(path.parent) for path in found if "running" in path.read_text(encoding="utf-8")):
-            if held is not None and held.number != os.getpid() and not killed:
+            if held is not None and held.number != os.getpid():
                 os.kill(held.number, 9)
                 killed.append(held.number)
                 return
