@@ -83,18 +83,20 @@ def test_each_finished_file_of_a_run_and_its_base_is_named_and_made_again(config
     for number, name in enumerate(names):
         (cut if number % 2 else flipped)(copy / name)
         assert [one.path for one in store.verify(copy)] == [copy / name]
-        said = ""
+        message = ""
         try:
             stages.run(again)
             build(folder)
         except StoreError as error:
-            said = str(error)
-        assert not said or (str(copy / name) in said and "remove it and run the same command again" in said), said
-        assert "\n" not in said
+            message = str(error)
+        assert not message or (str(copy / name) in message and "remove it and run the same command again" in message), (
+            message
+        )
+        assert "\n" not in message
         (copy / name).unlink()
         assert stages.run(again) == folder
         now = bytes_of(copy)
-        assert [one for one, told in whole.items() if now.get(one) != told] == [], f"made of a damaged {name}"
+        assert [one for one, content in whole.items() if now.get(one) != content] == [], f"made of a damaged {name}"
 
 
 def test_a_missing_file_of_a_runs_benchmarks_is_made_again(config: RunConfig, done: Path) -> None:

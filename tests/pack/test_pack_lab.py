@@ -5,10 +5,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from knowpack.cli.main import app
-from knowpack.errors import FactsError
+from knowpack.errors import FactsError, ModelError
 from knowpack.train import recipes
 
 CSV = """question,answer,subject,relation
@@ -89,15 +90,30 @@ def test_pack_writes_an_adapter_with_its_report_and_a_budget_that_fails_is_exit_
     assert (out / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns == trained
 
 
+def at_rate(lr: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
+    short = recipes.for_load(4, 3)
+    monkeypatch.setattr(recipes, "for_load", lambda rank, n: short.model_copy(update={"rank": rank, "lr": lr}))
+    few = ["--set", "probe.n_prompts=1", "--set", "probe.max_new_tokens=8", "--set", "further.n_facts=0"]
+    options = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--effort", "quick", "--quiet", *few]
+    return CliRunner().invoke(app, ["pack", facts_file(tmp_path), *options])
+
+
 @pytest.mark.slow
 def test_a_training_that_ends_worse_than_it_began_is_said_and_is_no_success(
     tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At a learning rate of 1e3 the loss rose from 2.4 to that of a guess; the adapter was shipped, exit code 0."""
-    short = recipes.for_load(4, 3)
-    monkeypatch.setattr(recipes, "for_load", lambda rank, n: short.model_copy(update={"rank": rank, "lr": 1e3}))
-    few = ["--set", "probe.n_prompts=1", "--set", "probe.max_new_tokens=8", "--set", "further.n_facts=0"]
-    options = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--effort", "quick", "--quiet", *few]
     with pytest.warns(UserWarning, match="training ended worse than it began"):
-        done = CliRunner().invoke(app, ["pack", facts_file(tmp_path), *options])
+        done = at_rate(20, tmp_path, monkeypatch)
     assert done.exit_code == 3, done.output
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_is_one_line_and_ships_no_adapter(
+    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = at_rate(1e3, tmp_path, monkeypatch)
+    assert isinstance(done.exception, ModelError)
+    assert "lower train.lr" in str(done.exception)
+    assert "\n" not in str(done.exception)
+    assert not list(tmp_path.rglob("adapter_model.safetensors"))

@@ -15,6 +15,7 @@ from knowpack import store
 from knowpack.base import Base, measure_base, open_base
 from knowpack.bench.evaluate import Sample, evaluate
 from knowpack.config import BenchConfig, FactsConfig, MixConfig, ModelConfig, PlainRecipe, ProbeConfig, RunConfig
+from knowpack.errors import FactsError
 from knowpack.lab import files
 from knowpack.measure.stats import share
 from knowpack.probe.askers import Asker
@@ -62,6 +63,10 @@ def measure(work: Path, *, sample: int = 3000, model: str = "lab", progress: Pro
     """All rows of the card. work: the work directory; what lies there is not measured again."""
     base = open_base(config_of(work, sample, model, MIXES[0]), progress)
     measure_base(base, base.config, progress)
+    missing = {Category.HIGHLY_KNOWN, Category.UNKNOWN} - set(_known(base)["category"])
+    if missing:
+        none = " or ".join(sorted(missing))
+        raise FactsError(f"a card needs both: of {sample:,} facts drawn none is {none}; give a larger --sample")
     refusals = refusal_rows(base, refused(base.folder, base, base.asker, progress))
     rows = [*knowledge_rows(base), *refusals, reworded_row(base, progress)]
     bench = BenchConfig(tasks=tuple(CHANCE))

@@ -7,6 +7,7 @@ import resource
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -76,7 +77,8 @@ def _step(base: Base, config: RunConfig) -> float:
     recipe, examples = _short(base, config, TIMED)
     behind = base.shots[0] if isinstance(config.train, KeepRecipe) and config.train.n_contexts else ()
     watch = _Watch()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a few steps end as they happen to
         train(
             base.loaded,
             examples,

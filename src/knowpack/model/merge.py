@@ -10,6 +10,7 @@ LoRA on such a base is asked beside the weights, W x + s B (A x), as whoever loa
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -231,15 +232,24 @@ def _embeddings(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _untie(model: nn.Module, files: AdapterFiles) -> None:
-    """Give a tied lm_head a weight of its own, where only one of the two gets a LoRA or is saved whole.
+    """Give a tied lm_head a weight of its own, where only one of the two gets a LoRA or is saved whole; and
+    a layer that shares its weight with others (Zamba's blocks), where it gets a LoRA.
 
-    Plain peft adds its part to one of them and reads the shared weight in both; merged, the part would be in both.
+    Plain peft adds its part to one of them and reads the shared weight in all; merged, the part would be in all.
     """
     pair = _embeddings(model)
     shared = len(pair) == 2 and pair[0][1].weight is pair[1][1].weight
     stored = [_plain(key) for key in files.shapes]
     touched = [name for name, _ in pair if any(key.startswith((f"{name}.lora_", f"{name}.weight")) for key in stored)]
     if shared and touched and not files.settings.get("ensure_weight_tying"):
-        output = pair[1][1]
-        values = output.get_parameter("weight").data  # the same numbers until one of the two is merged
-        output.weight = nn.Parameter(values, requires_grad=False)
+        _own_weight(pair[1][1])
+    places = Counter(id(module.weight) for module in model.modules() if isinstance(module, nn.Linear))
+    for name, module in model.named_modules():
+        several = isinstance(module, nn.Linear) and places[id(module.weight)] > 1
+        if several and any(key.startswith(f"{name}.lora_") for key in stored):
+            _own_weight(module)
+
+
+def _own_weight(module: nn.Module) -> None:
+    """The same numbers until one of those that share them is merged."""
+    module.weight = nn.Parameter(module.get_parameter("weight").data, requires_grad=False)

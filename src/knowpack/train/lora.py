@@ -21,6 +21,7 @@ from knowpack.config import TrainConfig
 from knowpack.errors import ModelError
 from knowpack.model import public_name
 from knowpack.model.adapter import AdapterFiles, read_adapter
+from knowpack.model.loaded import one_line
 from knowpack.model.locations import WEIGHTS
 from knowpack.seeds import seed_of
 from knowpack.train.target_modules import Targets, layers, n_parameters, targets
@@ -60,6 +61,8 @@ def adapted(model: PreTrainedModel, config: TrainConfig, seed: int, start: Path 
         torch.manual_seed(seed_of(seed, "dropout"))
         try:
             _check_whole(wrapped, n, names)
+            if names.parameters:
+                _check_runs(wrapped, names)
             if first is not None:
                 _begin_as(wrapped, settings, first)
             yield wrapped
@@ -79,6 +82,22 @@ def _check_whole(model: PeftModel, n: int, names: Targets) -> None:
             f"peft puts {n_weights:,} weights on this architecture where the layers asked for take {n:,}: it reads "
             f"{', '.join(names.modules[:3])} as other layers{advice}"
         )
+
+
+@torch.no_grad()
+def _check_runs(model: PeftModel, names: Targets) -> None:
+    """peft hands experts' parameters on by names that not every architecture reads them by (DBRX)."""
+    training = model.training
+    model.eval()
+    try:
+        model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=model.device))
+    except (AttributeError, RuntimeError, TypeError) as error:
+        raise ModelError(
+            f"peft cannot run this architecture with an adapter on {', '.join(names.parameters[:3])} "
+            f"({one_line(error)}); name other layers in train.target_modules"
+        ) from None
+    finally:
+        model.train(training)
 
 
 def _begin_as(model: PeftModel, settings: LoraConfig, first: AdapterFiles) -> None:

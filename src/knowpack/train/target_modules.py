@@ -42,7 +42,7 @@ def targets(model: nn.Module, wanted: Sequence[str], chosen: Sequence[int] | Non
     experts = _experts(model)
     if tuple(wanted) == ("auto",):
         inside = [name for name in linear if _is_mlp(name)]
-        outside = {name.rsplit(".", 1)[-1] for name in set(linear) - set(inside)}
+        outside = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules() if name not in inside}
         names = {_shortest(name, outside) for name in inside}
         if not names and not experts:
             raise ModelError(
