@@ -8,6 +8,7 @@ import pytest
 import tiny
 from commands import call, capacity, two_steps
 from knowpack.pack import trial
+from knowpack.pack.capacity import _without_replay
 from knowpack.train import recipes
 
 
@@ -50,3 +51,11 @@ def test_a_row_an_adapter_with_what_was_counted_and_none_trained_twice(
     monkeypatch.setattr(trial, "train", never)
     assert call(monkeypatch, *command) == 0
     assert capsys.readouterr().out == printed
+
+
+def test_without_replay_the_rate_the_layers_and_the_forms_stay_those_of_the_models_recipe() -> None:
+    """They were the lab's on every model: the cells with and without replay differed in more than the replay."""
+    full = recipes.for_model("some/8b-model", 16, 50)
+    alone = _without_replay(full)
+    assert (alone.lr, alone.from_layer, alone.short_forms, alone.max_steps) == (2e-3, 0.5, True, full.max_steps)
+    assert alone.kl_weight == alone.n_replay == alone.n_made_up == alone.n_other_forms == alone.n_texts == 0

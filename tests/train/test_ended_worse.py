@@ -46,3 +46,13 @@ def test_training_at_a_learning_rate_of_a_thousand_says_so(tmp_path: Path) -> No
     with pytest.warns(UserWarning, match="training ended worse than it began"):
         train(loaded, examples, PlainRecipe(lr=1e3, epochs=4), 0, tmp_path / "bad", prompter=asked)
     train(loaded, examples, PlainRecipe(lr=1e-3, epochs=4), 0, tmp_path / "good", prompter=asked)
+
+
+def test_training_in_float16_says_that_small_gradients_are_lost(tmp_path: Path) -> None:
+    loaded = load(ModelConfig(name="lab", dtype="float16"))
+    facts = sources.load("lab").head(2).select("fact_id", "question", answer=pl.col("answers").list.first())
+    examples = facts.select(
+        example_id="fact_id", fact_id="fact_id", kind=pl.lit("unknown"), question="question", answer="answer"
+    )
+    with pytest.warns(UserWarning, match="use --dtype bfloat16 or float32"):
+        train(loaded, examples, PlainRecipe(epochs=1), 1, tmp_path / "a", prompter=Prompter(loaded.tokenizer))

@@ -161,18 +161,10 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
 
 
 def _without_replay(full: KeepRecipe) -> KeepRecipe:
-    """The facts alone, as many steps at the full rate."""
-    return KeepRecipe(
-        rank=full.rank,
-        alpha=full.alpha,
-        batch_size=full.batch_size,
-        max_steps=full.max_steps,
-        kl_weight=0,
-        n_replay=0,
-        n_made_up=0,
-        n_texts=0,
-        n_contexts=0,
-    )
+    """The facts alone: the same rate and layers, as many steps at the full rate, a fall of at most 250."""
+    nothing = dict.fromkeys(("n_replay", "n_made_up", "n_other_forms", "n_texts", "n_contexts"), 0)
+    fall = min(full.tail_steps, 250)
+    return full.model_copy(update={**nothing, "kl_weight": 0.0, "tail_steps": fall, "check_every": 10})
 
 
 def _before(trial: Trial, facts: pl.DataFrame) -> pl.DataFrame:

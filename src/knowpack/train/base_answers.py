@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from knowpack.config import KeepRecipe
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.products import fast_products
+from knowpack.decode.scoring import LOGITS_AT_ONCE
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import seed_of, stream
 from knowpack.train.batch import Row
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 TEXT_TOKENS = 48
 WHOLE_ANSWER = 16  # tokens
-SCORED_AT_ONCE = 128  # rows
+SCORED_AT_ONCE = 128  # rows, or fewer where their logits would be more than LOGITS_AT_ONCE
 
 
 class BaseAnswer(NamedTuple):
@@ -140,8 +141,10 @@ def _log_rest(logprobs: Tensor) -> Tensor:
 @torch.no_grad()
 def _scored(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], recipe: KeepRecipe) -> list[BaseAnswer]:
     answers: list[BaseAnswer] = []
-    for start in range(0, len(rows), SCORED_AT_ONCE):
-        some = rows[start : start + SCORED_AT_ONCE]
+    longest = max((len(row.ids) - row.n_prompt for row in rows), default=1)
+    at_once = max(1, min(SCORED_AT_ONCE, LOGITS_AT_ONCE // (longest * loaded.n_vocabulary)))
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
         with fast_products(loaded.model):
             logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, some), dim=-1)
         k = min(recipe.top_k or logprobs.shape[1], logprobs.shape[1])

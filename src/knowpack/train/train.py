@@ -68,6 +68,11 @@ def train(
     killed; the same call goes on from there, to the same bytes, and removes it at the end. command: for the card.
     start: the folder of an adapter that this one begins as; None = a fresh one.
     """
+    if loaded.model.dtype == torch.float16:
+        warnings.warn(
+            "training in float16 rounds small gradients to 0 (no loss is scaled here); use --dtype bfloat16 or float32",
+            stacklevel=2,
+        )
     replayed = examples["kind"] == str(Kind.REPLAY)
     to_replay, examples = examples.filter(replayed), examples.filter(~replayed)
     if examples.is_empty():
