@@ -62,8 +62,9 @@ def pack(
     an adapter that knowpack did not pack. Without facts, something is to be removed.
     budget: shares 0..1 that may be lost at most: known_lost, refusals_lost, benchmark_drop; None lifts a limit.
     known: the facts that harm is measured on. sample: so many of them. screen: of so many, asked once, those that can
-    be lost. tasks: benchmarks to hold. A missed budget
-    is a verdict, not an error. Raises FactsError, ModelError or ConfigError in one line.
+    be lost. tasks: benchmarks that are asked. reliability: the share of right answers to the new facts that is wanted.
+    effort: one, two or four attempts. drop_problems: leave contradictory facts out instead of stopping.
+    A missed budget is a verdict, not an error. Raises FactsError, ModelError or ConfigError in one line.
     """
     request = Request(
         facts="" if facts is None else _path(facts, work),

@@ -9,7 +9,7 @@ from rich.table import Table
 from knowpack.cli.benchmark_options import Task, Tasks, named_tasks
 from knowpack.cli.printing import parquet
 from knowpack.cli.results import Json, say_json
-from knowpack.cli.stages import Set, refuse_unread, say_live
+from knowpack.cli.stages import Model, Set, refuse_unread, say_live
 from knowpack.cli.terminal import echo, say_table
 
 app = typer.Typer(name="bench", invoke_without_command=True)
@@ -19,7 +19,7 @@ LAB = ("lab_mc", "lab_truth_mc1", "lab_truth_mc2", "lab_arc", "lab_reading")
 @app.callback()
 def run(
     context: typer.Context,
-    model: Annotated[str, typer.Option("--model", help="A hub name, a folder, lab or served:URL#NAME.")] = "lab",
+    model: Model = "lab",
     adapter: Annotated[str | None, typer.Option("--adapter", help="A PEFT adapter: folder or hub name.")] = None,
     tasks: Tasks = [],  # noqa: B006
     task: Task = [],  # noqa: B006

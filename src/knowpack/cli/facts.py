@@ -142,7 +142,7 @@ def _say_left_out(imported: "Imported", out: Path) -> None:
 
 @app.command()
 def lint(
-    facts: Annotated[str, typer.Argument(help="A fact table, or lab.")],
+    facts: Annotated[str, typer.Argument(help="A fact table, world or lab.")],
     shots: Annotated[
         str | None, typer.Option(help="The pool of few-shot examples: a table with question and answer(s).")
     ] = None,
@@ -171,13 +171,15 @@ def lint(
 
 @app.command()
 def paraphrase(
-    facts: Annotated[str, typer.Argument(help="A fact table, or lab.")],
+    facts: Annotated[str, typer.Argument(help="A fact table, world or lab.")],
     out: Out,
     n: Annotated[
         int, typer.Option(min=1, help="Paraphrases each fact shall have, those it has already included.")
     ] = 10,
     wordings: Annotated[str | None, typer.Option(help="bear, dbpedia or a file: these templates first.")] = None,
-    model: Annotated[str | None, typer.Option(help="Ask this model instead: a hub name or a folder.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Ask this model instead: a hub name, a folder or served:URL#NAME.")
+    ] = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:

@@ -18,7 +18,7 @@ MOST_LEFT_OUT = 10  # lines
 
 def pack_command(
     out: Out,
-    facts: Annotated[str, typer.Argument(help="The facts to pack: CSV, JSONL or parquet.")] = "",
+    facts: Annotated[str, typer.Argument(help="The facts to pack: CSV, JSONL, parquet or Excel.")] = "",
     onto: Annotated[
         str | None, typer.Option("--onto", help="Add them to this adapter: a folder that `knowpack pack` wrote.")
     ] = None,

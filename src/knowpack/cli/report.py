@@ -13,7 +13,7 @@ from knowpack.errors import ConfigError
 def report_command(
     folder: Annotated[Path, typer.Argument(help="A study, a run, a pack or a diff.")], quiet: Quiet = False
 ) -> None:
-    """Tables (terminal, CSV, LaTeX), figures (SVG, PDF, PNG) and one page of HTML.
+    """Tables (terminal, CSV, Markdown, LaTeX), figures (SVG, PDF, PNG) and one page of HTML.
 
     Example: knowpack report work/studies/demo
     """

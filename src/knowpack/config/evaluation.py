@@ -33,7 +33,7 @@ class ModelConfig(Section):
     """Which model."""
 
     name: str = "lab"
-    """A hub name, a folder, a GGUF file, lab, or served:http://host:port/v1#NAME."""
+    """A hub name, a folder, a GGUF file, smollm2, lab, or served:http://host:port/v1#NAME."""
     adapter: str | None = None
     """A PEFT adapter folder or hub name, merged into the weights; of a served model see docs/served.md."""
     revision: str | None = None

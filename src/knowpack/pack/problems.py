@@ -38,7 +38,7 @@ class Problem(NamedTuple):
 
 def checked_facts(request: Request) -> tuple[pl.DataFrame, list[Problem]]:
     """The table of facts to pack, and what was left out. Raises FactsError that names what cannot be packed."""
-    facts = sources.load(request.facts, contradictions="keep")  # screen names them
+    facts = sources.load(request.facts, contradictions="keep")  # find_problems names them
     problems = find_problems(facts)
     if problems and not request.drop_problems:
         counts = {check: sum(p.check == check for p in problems) for check in (CONTRADICTS, INDISTINGUISHABLE)}
