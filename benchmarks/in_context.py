@@ -63,11 +63,11 @@ def main() -> None:
     for n_others in (None, 0, *args.others):
         side = "nothing" if n_others is None else "its fact" + f" and {n_others} others" * bool(n_others)
         before = behind(facts, n_others)
-        asked = [
+        by_wording = [
             probe(Decoder(loaded), before, shots, Prompter(loaded.tokenizer), ProbeConfig(), forms=(form,)).collect()
             for form in (0, LAST)
         ]
-        first, last = (right(responses, facts["relation"].to_list()) for responses in asked)
+        first, last = (right(responses, facts["relation"].to_list()) for responses in by_wording)
         print(
             f"{side:<22} question {first.value:.3f} [{first.low:.3f}, {first.high:.3f}]   "
             f"last wording {last.value:.3f} [{last.low:.3f}, {last.high:.3f}]",

@@ -1,7 +1,7 @@
 """Pack against the paper's recipes on the lab: reliability, harm, refusals, unseen wordings, time; and an ablation.
 
     python benchmarks/pack_table.py OUT --cells lr50 paper50 pack50 ablate50 refusals50 lr500 paper500 pack500
-    python benchmarks/pack_table.py OUT --table > docs/benchmarks/pack.md
+    python benchmarks/pack_table.py OUT --table          the tables of docs/benchmarks/pack.md
 
 One JSON file a cell in OUT: a cell that is there is not run again. Time is the process's CPU seconds of training (for
 pack with the base's answers to the replay prompts), so that other work on the machine does not count.

@@ -3,7 +3,7 @@
 #
 #     benchmarks/real_bench.sh DATA OUT [MMLU_ITEMS_A_SUBJECT]      (DATA/mmlu, truthfulqa, arc, logiqa)
 #
-# Prints every command and what it printed, but the lines of MMLU's 57 subjects; docs/real_bench.md is its output.
+# Prints every command and what it printed, but the lines of MMLU's 57 subjects; docs/real_data.md has the figures.
 set -euo pipefail
 data=$1 out=$2 items=${3:-}
 mkdir -p "$out"

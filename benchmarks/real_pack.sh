@@ -3,7 +3,7 @@
 #
 #     benchmarks/real_pack.sh DATA OUT      (DATA/bear/BEAR-big)
 #
-# Prints every command and what it printed; docs/real_pack.md holds its output.
+# Prints every command and what it printed; docs/real_data.md has the figures.
 set -uo pipefail
 data=$1 out=$2
 mkdir -p "$out"
