@@ -8,7 +8,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from knowpack.bench.outcomes import Sample
 from knowpack.cli.bench import app
+from knowpack.records import Score, table
+from knowpack.store import write_json, write_table
 
 from .conftest import build
 
@@ -39,6 +42,18 @@ def test_prepare_run_and_compare(model: Path, raw: Path, tmp_path: Path) -> None
     assert compared.exit_code == 0
     assert "+0.0000" in compared.output  # a model differs from itself by nothing
     assert (tmp_path / "c.parquet").is_file()
+
+
+def test_a_metric_without_a_range_that_nothing_moved_has_no_interval_to_print(tmp_path: Path) -> None:
+    for name in ("base", "other"):
+        folder = tmp_path / name / "steps"
+        rows = [Sample("steps", i, f"h{i}", "n_steps", 3.0 + i, None, "") for i in range(4)]
+        write_table(folder / "samples.parquet", table(rows, Sample))
+        write_table(folder / "scores.parquet", table([Score("steps", "n_steps", 4.5, None, 4)], Score))
+        write_json(folder / "task.json", {"groups": {}})
+    done = CliRunner().invoke(app, ["compare", str(tmp_path / "base"), str(tmp_path / "other")])
+    assert done.exit_code == 0, done.output
+    assert "+0.0000" in done.output
 
 
 def test_requests_longer_than_the_window_are_printed_task_by_task(model: Path, data: Path, tmp_path: Path) -> None:

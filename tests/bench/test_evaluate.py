@@ -13,7 +13,8 @@ from lm_eval.models.huggingface import HFLM
 
 from knowpack.bench import tasks
 from knowpack.bench.compare import Comparison, compare
-from knowpack.bench.evaluate import Sample, evaluate, unit_of
+from knowpack.bench.evaluate import evaluate
+from knowpack.bench.outcomes import Sample, unit_of
 from knowpack.config import BenchConfig
 from knowpack.decode import packed
 from knowpack.decode.transformers_asker import TransformersAsker

@@ -34,3 +34,26 @@ def test_a_trunk_of_any_length_scores_as_the_model_itself(length: int, monkeypat
         places = range(len(context) - 1, len(context) + len(answer) - 1)
         whole = sum(float(expected[place, token]) for place, token in zip(places, answer, strict=True))
         assert found[i] == pytest.approx(whole, abs=1e-4)
+
+
+def test_out_of_memory_halves_the_rows_of_a_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Loaded(tiny.llama(400), tiny.tokenizer(), "tiny", torch.device("cpu"), "")
+    requests = [request([10 + k, *range(50, 80)], [20 + k, 30]) for k in range(9)]  # too long for one tree of all
+
+    def scored() -> dict[int, float]:
+        found: dict[int, float] = {}
+        done = lambda batch: found.update({one.request: one.logprob for one in batch})  # noqa: E731
+        packed.score(Forward(loaded), requests, done=done)
+        return found
+
+    expected, real, sizes = scored(), packed._score_rows, []
+
+    def short(forward, batch, prefix):  # type: ignore[no-untyped-def]
+        sizes.append(len(batch))
+        if len(batch) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(forward, batch, prefix)
+
+    monkeypatch.setattr(packed, "_score_rows", short)
+    assert scored() == pytest.approx(expected, abs=1e-4)
+    assert max(sizes) > 1, "there was a batch to halve"

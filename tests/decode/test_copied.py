@@ -10,6 +10,7 @@ import transformers
 from knowpack.decode.copied_cache import cache_argument, cache_in
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.ways import Way
+from knowpack.decode.whole_prompts import score_whole
 from knowpack.model.loaded import Loaded, weights_hash
 
 from .test_decode import check as check_greedy
@@ -65,6 +66,22 @@ def test_out_of_memory_halves_the_batch_of_the_slower_ways_too(way: Way, monkeyp
     monkeypatch.undo()
     assert decoder.batch_size == 2
     check_greedy(loaded, [1, 30], [*tails, *same], found)
+
+
+def test_out_of_memory_halves_what_is_scored_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = gpt_neo()
+    requests = [([1, 30, 31, k], [k + 1, k + 2]) for k in range(3, 15)]
+    real = type(loaded.model).forward
+
+    def short(model: torch.nn.Module, input_ids: torch.Tensor, **given: object) -> object:
+        if len(input_ids) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(model, input_ids=input_ids, **given)
+
+    monkeypatch.setattr(loaded.model, "forward", partial(short, loaded.model))
+    found = score_whole(loaded, requests)
+    monkeypatch.undo()
+    check_scores(loaded, requests, found)
 
 
 def test_scores_without_the_interface() -> None:

@@ -5,6 +5,8 @@ import torch
 
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.scoring import Request, ScoredContinuation
+from knowpack.decode.ways import Way
+from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
 
 
@@ -48,3 +50,41 @@ def test_logprobs_behind_a_prefix(loaded: Loaded) -> None:
     answers = [[7, 8, 9], [10], [11, 12], []]
     found = Decoder(loaded).logprobs(prefix, tails, answers)
     check(loaded, [(prefix + tail, answer) for tail, answer in zip(tails, answers, strict=True)], found)
+
+
+def test_out_of_memory_halves_the_rows_that_are_scored_at_once(llama: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix, tails = [1, 30, 31], [[50 + k, *range(60, 60 + k % 4)] for k in range(20)]
+    answers = [[7, 8, 9][: 1 + k % 3] for k in range(20)]
+    decoder = Decoder(llama)
+    assert decoder._ways.at(10) is Way.SHARED
+    real, sizes = decoder._forward.rows, []
+
+    def short(prefix_, trees, targets, *, keep=False):  # type: ignore[no-untyped-def]
+        sizes.append(len(trees))
+        if len(trees) > 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(prefix_, trees, targets, keep=keep)
+
+    monkeypatch.setattr(decoder._forward, "rows", short)
+    found = decoder.logprobs(prefix, tails, answers)
+    assert sizes == [1, 20, 10, 5, 5, 5, 5]  # the prefix; too many twice, then no more than fit
+    monkeypatch.undo()
+    check(llama, [(prefix + tail, answer) for tail, answer in zip(tails, answers, strict=True)], found)
+
+
+def test_no_room_for_one_row_is_one_line_and_other_errors_are_not_swallowed(
+    llama: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = Decoder(llama)
+    assert decoder._ways.at(3) is Way.SHARED
+    for error, expected, words in (
+        (torch.OutOfMemoryError("CUDA out of memory"), ModelError, "one prompt at a time"),
+        (RuntimeError("shapes cannot be multiplied"), RuntimeError, "multiplied"),
+    ):
+
+        def broken(*_: object, error: Exception = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("knowpack.decode.scoring._score_rows", broken)
+        with pytest.raises(expected, match=words):
+            decoder.logprobs([1], [[2], [3]], [[4], [5]])

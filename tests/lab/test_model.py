@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from knowpack.bench.evaluate import Sample
+from knowpack.bench.outcomes import Sample
 from knowpack.errors import ModelError
 from knowpack.lab import files
 from knowpack.lab.forms import Ask, chat

@@ -2,8 +2,9 @@
 
 import pytest
 
+from knowpack.measure.grading import ended_line
 from knowpack.probe.askers import Generated
-from knowpack.probe.sureness import ends_a_line, sureness
+from knowpack.probe.sureness import sureness
 
 
 def decode(ids: object) -> str:
@@ -34,7 +35,14 @@ def test_who_gives_no_log_probabilities_is_not_sure_of_anything() -> None:
 
 
 def test_a_line_ends_where_the_grader_ends_it() -> None:
-    assert ends_a_line("Paris\r\nQuestion:")
-    assert ends_a_line("  \n Paris\u2028and more")  # str.splitlines, as measure/grading.py
-    assert not ends_a_line("Paris")
-    assert not ends_a_line("\n\n")
+    assert ended_line("Paris\r\nQuestion:") == "Paris"
+    assert ended_line("  \n Paris\u2028and more") == "Paris"  # str.splitlines
+    assert ended_line("Paris") is None
+    assert ended_line("\n\n") is None
+
+
+@pytest.mark.parametrize("before", ["Answer:\n", "**Answer:**\n\n", "<think>\nno\n</think>\n", "no\nno</think>\n"])
+def test_a_label_or_a_thought_alone_on_its_line_is_not_the_answer_that_is_sure(before: str) -> None:
+    text = f"{before}ab\ncd"
+    n = len(before) + 3  # up to the line break behind ab; 1 + 2 + 4 + ... = 2^n - 1
+    assert sureness(said(text, stopped=False), text, decode) == (-(2.0**n - 1), n)

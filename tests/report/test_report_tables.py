@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -187,9 +188,21 @@ def test_latex_escapes_every_special_character() -> None:
     assert r"A \& B" in text
 
 
+def test_latex_takes_no_interval_for_the_height_of_a_line_break() -> None:
+    table = Table("t", "T", ("cell", "x"), [("[a]", Estimate(0.5, 0.25, 0.75, 8)), ("*b", None)])
+    text = latex.as_latex(table)
+    assert r"{[}a] & \shortstack[r]{0.500\\ {[}0.250, 0.750]\\ n = 8} \\" in text
+    assert re.search(r"\\\\\s*[\[*]", text) is None  # \\[...] and \\* are LaTeX's own
+    assert r"{*}b & – \\" in text
+
+
 def test_markdown_cell_cannot_make_a_column_or_a_tag() -> None:
     table = Table("t", "T", ("a", "b"), [("x|y <b> *z*", "[l](u)")])
     assert r"| x\|y &lt;b> \*z\* | \[l](u) |" in formats.as_markdown(table)
+    hostile = Table(
+        "t", "T", ("a", "b"), [("x\\|y", "1\r| z | 2")]
+    )  # \\| is a backslash and a new column; \r ends a row
+    assert r"| x\\\|y | 1 \| z \| 2 |" in formats.as_markdown(hostile)
 
 
 @pytest.mark.parametrize(
@@ -370,6 +383,7 @@ def width_in_points(part: str) -> float:
     for row in rows:
         for i, cell in enumerate(row):
             lines = cell.partition("]{")[2].removesuffix("}").split(r"\\ ") if "shortstack" in cell else [cell]
+            lines = [line.replace("{[}", "[") for line in lines]  # as it is set
             sizes = [TextPath((0, 0), line, prop=font).get_extents().width for line in lines if line]
             widest[i] = max(widest[i], *sizes)
     return sum(widest) + 2 * 4 * len(widest)  # \tabcolsep of 4 pt on both sides

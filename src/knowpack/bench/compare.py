@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from knowpack.bench.evaluate import Sample
+from knowpack.bench.outcomes import Sample
 from knowpack.errors import BenchError
 from knowpack.measure import p_values, stats
 from knowpack.records import Estimate, Score, rows, table

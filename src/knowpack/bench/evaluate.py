@@ -9,17 +9,18 @@ Tasks whose task.json tells of the same weights, settings and data are not run a
 Paper: Tables 7 and 8.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
 from knowpack import store
+from knowpack.bench import outcomes
 from knowpack.bench.data import content
+from knowpack.bench.outcomes import Sample
 from knowpack.config import BenchConfig
 from knowpack.errors import BenchError
 from knowpack.probe.askers import Keeps, by_ids
@@ -36,25 +37,7 @@ if TYPE_CHECKING:
 
 BENCH = "knowpack bench"
 TOKENS_A_ROW = 32  # config.batch_size rows of this many tokens are one forward
-POINTS = re.compile(r"(bleu|rouge|chrf|ter)[0-9a-zL]*(_max|_diff)?$")  # but bleu_acc and the like, which are 0 or 1
 SETTINGS = ("limit", "num_fewshot", "apply_chat_template", "fewshot_as_multiturn")
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The outcome of one benchmark item under one metric."""
-
-    task: str
-    """The leaf task (for MMLU a subject)."""
-    doc_id: int
-    doc_hash: str
-    """sha256 of the item, as lm-eval computes it: two models are compared on equal items only."""
-    metric: str
-    value: float
-    prediction: str | None
-    """Index of the chosen answer, or the generated text."""
-    gold: str
-    """Index of the right answer, or lm-eval's target."""
 
 
 def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progress = SILENT) -> pl.DataFrame:
@@ -155,12 +138,13 @@ def _task_result(
     parts = {**benchmark.groups, **{leaf: [leaf] for leaf in benchmark.leaves}}
     objects = {task.task_name: task for task in benchmark.tasks()}
     items = [(leaf, item) for leaf in benchmark.leaves for item in results["samples"][leaf]]
-    samples = table([row for leaf, item in items for row in _samples(leaf, item, objects[leaf])], Sample)
+    counted = table([row for leaf, item in items for row in outcomes.samples(leaf, item, objects[leaf])], Sample)
+    samples, n_items = outcomes.averaged(counted, results["results"]), outcomes.n_items(items)
     better = results["higher_is_better"]
     scores = [
         replace(row, level=_level(name, benchmark))
         for name, leaves in parts.items()
-        for row in _scores(name, results["results"][name], leaves, samples, better.get(name, {}))
+        for row in outcomes.scores(name, results["results"][name], leaves, samples, n_items, better.get(name, {}))
     ]
     scores.sort(key=lambda score: (score.task != benchmark.name, score.task, score.metric))
     about = {
@@ -176,56 +160,6 @@ def _task_result(
 
 def _level(name: str, benchmark: "Benchmark") -> str:
     return "task" if name == benchmark.name else "group" if name in benchmark.groups else "part"
-
-
-def unit_of(metric: str, values: pl.Series) -> str:
-    """share, points or "" of a metric, by its name (lm-eval's BLEU, ROUGE, chrF run to 100) and its items' values."""
-    if POINTS.match(metric):
-        return "points"
-    return "share" if len(values) and values.is_between(0, 1).all() else ""
-
-
-def _scores(
-    name: str, results: dict[str, Any], leaves: Sequence[str], samples: pl.DataFrame, better: dict[str, bool]
-) -> Iterator[Score]:
-    """lm-eval's figures of one task or group; "acc,none" is the metric acc without a filter."""
-    mine = samples.filter(pl.col("task").is_in(leaves))
-    n = dict(mine.group_by("metric").len().iter_rows())
-    for key, value in results.items():
-        metric, comma, chain = key.partition(",")
-        if not comma or metric.endswith("_stderr") or not isinstance(value, int | float):
-            continue
-        stderr = results.get(f"{metric}_stderr,{chain}")
-        named = metric if chain == "none" else f"{metric},{chain}"
-        unit = unit_of(metric, mine.filter(pl.col("metric") == named)["value"])
-        yield Score(name, named, float(value), _number(stderr), int(n[named]), better.get(metric), unit)
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _samples(leaf: str, item: dict[str, Any], task: Any) -> Iterator[Sample]:
-    for metric in item["metrics"]:
-        value = item[metric]
-        if not isinstance(value, int | float) and not hasattr(value, "item"):
-            continue  # metrics that only make sense over all items
-        named = metric if item["filter"] == "none" else f"{metric},{item['filter']}"
-        chosen = _prediction(item, task, metric)
-        yield Sample(leaf, int(item["doc_id"]), item["doc_hash"], named, float(value), chosen, str(item["target"]))
-
-
-def _prediction(item: dict[str, Any], task: Any, metric: str) -> str | None:
-    answers = item["filtered_resps"]
-    if task.OUTPUT_TYPE == "generate_until":
-        return str(answers[0])
-    if task.OUTPUT_TYPE != "multiple_choice":
-        return None
-    sums = [float(answer[0]) for answer in answers]
-    if metric == "acc_norm":  # lm-eval: by characters of the choice
-        lengths = [len(choice) for choice in task.doc_to_choice(item["doc"])]
-        sums = [total / length for total, length in zip(sums, lengths, strict=True)]
-    return str(max(range(len(sums)), key=sums.__getitem__))
 
 
 class Cuts(NamedTuple):

@@ -128,7 +128,7 @@ def compare(
             f"{row['base']:.4f}",
             f"{row['other']:.4f}",
             f"{row['difference']:+.4f}",
-            f"{row['low']:+.4f} .. {row['high']:+.4f}",
+            "" if row["low"] is None else f"{row['low']:+.4f} .. {row['high']:+.4f}",
             "" if row["n_lost"] is None else str(row["n_lost"]),
             "" if row["n_won"] is None else str(row["n_won"]),
             f"{row['p']:.2g}",

@@ -13,7 +13,8 @@ import polars as pl
 
 from knowpack import store
 from knowpack.base import Base, measure_base, open_base
-from knowpack.bench.evaluate import Sample, evaluate
+from knowpack.bench.evaluate import evaluate
+from knowpack.bench.outcomes import Sample
 from knowpack.config import BenchConfig, FactsConfig, MixConfig, ModelConfig, PlainRecipe, ProbeConfig, RunConfig
 from knowpack.errors import FactsError
 from knowpack.lab import files

@@ -135,7 +135,7 @@ class Decoder:
             if answer:
                 targets = [(len(tail) - 1 + k, token, i) for k, token in enumerate(answer)]
                 rows.append(TargetRow(Tree([*tail, *answer[:-1]]), targets))
-        return score_rows(self._forward, prefix, rows, len(tails))
+        return score_rows(self._forward, prefix, rows, len(tails), free=self.forget)
 
     def _answer(self, way: Way, rows: Sequence[Row], task: Task) -> None:
         """Bring all rows to their ends in this way."""

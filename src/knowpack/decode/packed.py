@@ -19,6 +19,7 @@ from knowpack.decode.passes import highest
 from knowpack.decode.rows import Tree
 from knowpack.decode.whole_prompts import score_whole
 from knowpack.model.loaded import Loaded
+from knowpack.model.memory import within_memory
 
 REQUESTS_APART = 256  # between two writings of the journal, where each request is computed whole
 SOFTMAX_ROWS = 64  # logits that become log-probabilities at once
@@ -59,8 +60,8 @@ def score_apart(loaded: Loaded, requests: Sequence[Request], *, done: Done) -> N
 def _descend(forward: Forward, trunk: Trunk, above: Prefix | None, n_tokens: int, done: Done) -> None:
     """Depth first, so that only the trunks on the way down are in memory."""
     prefix = forward.extend(above, trunk.ids)
-    for batch in _batches(trunk.rows, n_tokens):
-        done(_score_rows(forward, batch, prefix))
+    for scores in within_memory(_batches(trunk.rows, n_tokens), lambda rows: _score_rows(forward, rows, prefix)):
+        done(scores)
     for child in trunk.children:
         _descend(forward, child, prefix, n_tokens, done)
 

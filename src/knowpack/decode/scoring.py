@@ -5,7 +5,7 @@ the greedy one. The prefix is computed once. (Benchmarks, whose requests share b
 forest.py and packed.py.)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from knowpack.decode.attention import Prefix
 from knowpack.decode.forward import Forward
 from knowpack.decode.passes import highest
 from knowpack.decode.rows import Tree
+from knowpack.model.memory import within_memory
 
 LOGITS_AT_ONCE = 1 << 26  # numbers in one block of logits
 
@@ -43,13 +44,17 @@ class TargetRow:
     """(place in the tree, token asked for after it, request that asks); in the order of the request's tokens."""
 
 
-def score_rows(forward: Forward, ids: Sequence[int], rows: list[TargetRow], n: int) -> list[ScoredContinuation]:
-    """Score n requests whose rows are built already, all under the prefix `ids`."""
+def score_rows(
+    forward: Forward, ids: Sequence[int], rows: list[TargetRow], n: int, free: Callable[[], None]
+) -> list[ScoredContinuation]:
+    """Score n requests whose rows are built already, all under the prefix `ids`. free: called where memory runs out."""
     scores: list[list[tuple[float, bool]]] = [[] for _ in range(n)]
     with forward.session():
         prefix = forward.prefix(ids)
-        for batch in _batches(rows, forward.tokens_at_once, _most_targets(forward)):
-            _score_rows(forward, prefix, batch, scores)
+        batches = _batches(rows, forward.tokens_at_once, _most_targets(forward))
+        for answers in within_memory(batches, lambda batch: _score_rows(forward, prefix, batch), free):
+            for request, logprob, best in answers:
+                scores[request].append((logprob, best))
     return [scored(tokens) for tokens in scores]
 
 
@@ -62,10 +67,8 @@ def _most_targets(forward: Forward) -> int:
     return max(1, LOGITS_AT_ONCE // forward.loaded.n_vocabulary)
 
 
-def _score_rows(
-    forward: Forward, prefix: Prefix | None, batch: list[TargetRow], scores: list[list[tuple[float, bool]]]
-) -> None:
-    """One forward over a batch of rows; what was asked goes into `scores`, request by request."""
+def _score_rows(forward: Forward, prefix: Prefix | None, batch: list[TargetRow]) -> list[tuple[int, float, bool]]:
+    """One forward over a batch of rows -> (request, logprob, greedy) of all that was asked, row by row."""
     targets = [sorted({place for place, _, _ in row.targets}) for row in batch]
     logits = forward.rows(prefix, [row.tree for row in batch], targets).logits.float()  # (wanted, vocabulary)
     at, tokens, requests, first = [], [], [], 0
@@ -81,8 +84,7 @@ def _score_rows(
     chosen = logits[where, target_ids]
     logprobs = (chosen - logits.logsumexp(-1)[where]).tolist()
     greedy = (highest(logits)[where] == target_ids).tolist()
-    for request, logprob, best in zip(requests, logprobs, greedy, strict=True):
-        scores[request].append((logprob, best))
+    return list(zip(requests, logprobs, greedy, strict=True))
 
 
 def _batches(rows: list[TargetRow], most_tokens: int, most_targets: int) -> Iterator[list[TargetRow]]:

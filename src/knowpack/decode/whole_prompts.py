@@ -17,6 +17,7 @@ from knowpack.decode.scoring import Request, ScoredContinuation, scored
 from knowpack.decode.task import Row, Task
 from knowpack.errors import ModelError, one_line
 from knowpack.model.loaded import Loaded
+from knowpack.model.memory import within_memory
 
 TOLERANCE = 1e-2
 """Nats of a token: rows in a batch against rows alone."""
@@ -82,18 +83,26 @@ def score_whole(loaded: Loaded, requests: Sequence[Request], batch_size: int = 3
     numbered = [(i, request) for i, request in enumerate(requests) if request[1]]
     lengths = [len(context) + len(continuation) for _, (context, continuation) in numbered]
     with torch.inference_mode():
-        for batch in equal(numbered, lengths, batch_size):
-            ids = [[*context, *continuation][:-1] for _, (context, continuation) in batch]
-            fresh_positions(loaded.model)
-            logits: Tensor = forward_copied(loaded, ids, None, n_logits=0).logits
-            for (i, (context, continuation)), row in zip(batch, logits, strict=True):
-                places = row[len(context) - 1 :].float().log_softmax(-1)  # (tokens, vocabulary)
-                target = torch.tensor(continuation, device=places.device)
-                chosen = places.gather(1, target[:, None])[:, 0].tolist()
-                best = (places.argmax(-1) == target).tolist()
-                scores[i] = list(zip(chosen, best, strict=True))
+        for answers in within_memory(equal(numbered, lengths, batch_size), lambda batch: _score(loaded, batch)):
+            for i, tokens in answers:
+                scores[i] = tokens
     fresh_positions(loaded.model)
     return [scored(tokens) for tokens in scores]
+
+
+def _score(loaded: Loaded, batch: list[tuple[int, Request]]) -> list[tuple[int, list[tuple[float, bool]]]]:
+    """Numbered requests of one length -> log-probability and greediness of each one's tokens."""
+    ids = [[*context, *continuation][:-1] for _, (context, continuation) in batch]
+    fresh_positions(loaded.model)
+    logits: Tensor = forward_copied(loaded, ids, None, n_logits=0).logits
+    answers = []
+    for (i, (context, continuation)), row in zip(batch, logits, strict=True):
+        places = row[len(context) - 1 :].float().log_softmax(-1)  # (tokens, vocabulary)
+        target = torch.tensor(continuation, device=places.device)
+        chosen = places.gather(1, target[:, None])[:, 0].tolist()
+        best = (places.argmax(-1) == target).tolist()
+        answers.append((i, list(zip(chosen, best, strict=True))))
+    return answers
 
 
 class _Chooser:

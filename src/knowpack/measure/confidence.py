@@ -37,8 +37,11 @@ class RiskCoverage:
 def confidences(responses: pl.DataFrame, facts: pl.DataFrame, trained: set[str], grader: Grader) -> Confidences | None:
     """The greedy answers to the questions of untrained facts, by fact and prompt; None where none has a probability."""
     untrained = facts.filter(~pl.col("fact_id").is_in(list(trained))).select(
-        "fact_id", cluster=pl.coalesce("relation", "fact_id").cast(pl.Categorical).to_physical().cast(pl.Int64)
+        "fact_id", name=pl.coalesce("relation", "fact_id")
     )
+    # numbered by these facts alone: categories of polars are numbered by all that the process has seen before
+    numbers = untrained.select("name").unique(maintain_order=True).with_row_index("cluster")
+    untrained = untrained.join(numbers, on="name", maintain_order="left").drop("name")
     answers = responses.filter(
         pl.col("form") == 0, pl.col("sample") == 0, pl.col("answer_logprob").is_not_null(), pl.col("answer_tokens") > 0
     )
@@ -52,7 +55,7 @@ def confidences(responses: pl.DataFrame, facts: pl.DataFrame, trained: set[str],
         rows[f"matched_{grader}"].is_not_null().to_numpy(),
         rows[f"refused_{grader}"].to_numpy(),
         rows["fact"].cast(pl.Int64).to_numpy(),
-        rows["cluster"].to_numpy(),
+        rows["cluster"].cast(pl.Int64).to_numpy(),
     )
 
 

@@ -79,8 +79,22 @@ def is_refusal(text: str) -> bool:
 
 def first_line(text: str) -> str:
     """The first line that says something, without a leading "Answer:" and without thoughts."""
-    lines = (_LABEL.sub("", line, count=1).strip() for line in aloud(text).splitlines())
-    return next((line for line in lines if line), "")
+    return _first_line(text)[0]
+
+
+def ended_line(text: str) -> str | None:
+    """The same where a line break follows it; None: it may go on."""
+    line, has_ended = _first_line(text)
+    return line if has_ended else None
+
+
+def _first_line(text: str) -> tuple[str, bool]:
+    """It, and whether a line break follows it."""
+    for line in aloud(text).splitlines(keepends=True):
+        bare = line.splitlines()[0]
+        if shown := _LABEL.sub("", bare, count=1).strip():
+            return shown, bare != line
+    return "", False
 
 
 def clean(text: str) -> str:

@@ -164,7 +164,8 @@ def _table(values: Values, lowest: float | None) -> Floats:
         raise ValueError("a mean of nothing: the input is empty")
     outside = lowest is not None and (table.min() < lowest - DUST or table.max() > 1 + DUST)
     if outside or not np.isfinite(table).all():
-        raise ValueError(f"expected numbers from {lowest:g} to 1, got {table.min():g} to {table.max():g}")
+        wanted = "numbers" if lowest is None else f"numbers from {lowest:g} to 1"
+        raise ValueError(f"expected {wanted}, got {table.min():g} to {table.max():g}")
     return table
 
 

@@ -3,8 +3,15 @@
 import ctypes
 import gc
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import torch
+
+from knowpack.errors import ModelError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def keep_freed() -> None:
@@ -32,3 +39,35 @@ def give_back() -> None:
 def ran_out(error: Exception) -> bool:
     """Whether an error says that memory ran out: a GPU's, or this machine's by Python or by torch."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+def within_memory(
+    batches: Iterable[list[Item]], compute: Callable[[list[Item]], Result], free: Callable[[], None] | None = None
+) -> Iterator[Result]:
+    """compute(batch) of each; where memory runs out half as many at once from there on, and nothing is lost.
+
+    free: called then, to drop what can be computed again. Raises ModelError where there is no room for one.
+    """
+    most: int | None = None
+    for batch in batches:
+        waiting = batch
+        while waiting:
+            some = waiting[:most]
+            try:
+                result = compute(some)
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error):
+                    raise
+                if len(some) == 1:
+                    raise ModelError(
+                        "out of memory with one prompt at a time; use a smaller model or shorter prompts"
+                    ) from None
+                most = len(some) // 2
+            else:
+                yield result
+                waiting = waiting[len(some) :]
+                continue
+            if free is not None:
+                free()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()

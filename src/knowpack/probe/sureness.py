@@ -7,6 +7,7 @@ goes on with a question of its own); the token that ends it belongs to it, or "N
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from knowpack.measure.grading import ended_line
 from knowpack.probe.askers import Generated
 
 
@@ -26,20 +27,18 @@ def sureness(answer: Generated, text: str, decode: Decode) -> Sureness | None:
     """text: of all the ids. None where whoever answered gives no log-probabilities."""
     if answer.logprobs is None:
         return None
-    n = first_line_tokens(answer.ids, decode) if ends_a_line(text) else len(answer.logprobs)
+    line = ended_line(text)
+    n = len(answer.logprobs) if line is None else first_line_tokens(answer.ids, line, decode)
     return Sureness(sum(answer.logprobs[:n]), n)
 
 
-def ends_a_line(text: str) -> bool:
-    """Does a line break follow the first line that is not blank?"""
-    lines = text.lstrip().splitlines(keepends=True)
-    return bool(lines) and lines[0].splitlines()[0] != lines[0]
+def first_line_tokens(ids: Sequence[int], line: str, decode: Decode) -> int:
+    """How many of the first ids hold `line`, the first that the text of all of them says, and its end.
 
-
-def first_line_tokens(ids: Sequence[int], decode: Decode) -> int:
-    """How many of the first ids hold the first line and its end; the text of all of them has one."""
+    A label on a line of its own and thoughts stand before it: the answer came through them, so they are counted in.
+    """
     low, high = 1, len(ids)
-    while low < high:  # the shortest beginning that ends a line; once it does, longer ones do
+    while low < high:  # the shortest beginning that ends this line; once it does, longer ones do
         middle = (low + high) // 2
-        low, high = (low, middle) if ends_a_line(decode(ids[:middle])) else (middle + 1, high)
+        low, high = (low, middle) if ended_line(decode(ids[:middle])) == line else (middle + 1, high)
     return low

@@ -13,7 +13,9 @@ from knowpack.report import latex
 from knowpack.report.report_data import Table, Value
 from knowpack.report.value_text import text
 
-_MARKDOWN = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;", "*": r"\*", "_": r"\_", "`": r"\`", "[": r"\["})
+_MARKDOWN = str.maketrans(
+    {"\\": r"\\", "|": r"\|", "\n": " ", "\r": " ", "<": "&lt;", "*": r"\*", "_": r"\_", "`": r"\`", "[": r"\["}
+)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell of text that starts so is run as a formula by spreadsheets (OWASP, CSV injection)."""
 

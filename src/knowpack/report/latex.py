@@ -14,8 +14,11 @@ HEAD = 13  # characters of a line of a head
 LONGEST = 45  # rows of one part, at \footnotesize
 MOST_KEYS = 5
 
+# A line break reads on, over blanks: "\\ [0.91, 0.99]" is a space of that height, "\\ *" a break without the star.
 _LATEX = str.maketrans(
     {
+        "[": "{[}",
+        "*": "{*}",
         "&": r"\&",
         "%": r"\%",
         "$": r"\$",
