@@ -48,6 +48,8 @@ def test_a_share_of_nothing_raises() -> None:
             figure([])
     with pytest.raises(ValueError, match="from 0 to 1, got 0 to 3"):
         share([0.0, 3.0])
+    with pytest.raises(ValueError, match="expected numbers, got nan to nan"):
+        mean([1.0, float("nan")])
     with pytest.raises(ValueError, match="no seeds"):
         over_seeds([])
 
