@@ -70,6 +70,15 @@ def test_a_template_that_writes_bos_under_a_tokenizer_that_adds_it_too() -> None
     assert plain.count(0) == 1
 
 
+def test_a_plain_prompt_has_no_bos_that_only_the_chat_template_writes() -> None:
+    """SmolLM2's <|im_start|>, its BOS, begins a turn: it stood before plain prompts too."""
+    tokenizer = tiny.tokenizer()
+    plain = Prompter(tokenizer, chat=False)
+    ids = plain.encode(SHOTS, "x")
+    assert ids.count(tokenizer.bos_token_id) == 0
+    assert ids == tokenizer(tokenizer.decode(ids))["input_ids"]
+
+
 @pytest.mark.parametrize("chat", [True, False])
 def test_an_example_is_prompt_answer_and_end(chat: bool) -> None:
     prompter = Prompter(tiny.tokenizer(chat))

@@ -60,7 +60,7 @@ class Prompter:
         self.second_bos = second_bos
         self._template = Chat(tokenizer) if self.chat else None
         self._tokens = Tokens(tokenizer, template_of(tokenizer) if self.chat else None)
-        self._bos = _own_bos(tokenizer)
+        self._bos = _own_bos(tokenizer, (template_of(tokenizer) or "") if self.chat else "")
         self._newest: tuple[list[str], list[list[int]]] = ([], [])
         """The last batch's texts and ids: the next prompt's often are the same."""
         self._around: dict[tuple[Shot, ...], tuple[str, str] | None] = {}
@@ -233,12 +233,11 @@ def common_prefix(sequences: Sequence[Sequence[int]], *, keep_one: bool = True) 
     return min(n, min(len(ids) for ids in sequences) - 1) if keep_one else n
 
 
-def _own_bos(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The BOS id, if this tokenizer puts one before a text by itself or its chat template writes one."""
+def _own_bos(tokenizer: PreTrainedTokenizerBase, template: str) -> int | None:
+    """The BOS id, if this tokenizer puts one before a text by itself or the template that is used writes one."""
     bos: int | None = tokenizer.bos_token_id
     if bos is None:
         return None
     if list(tokenizer("a")["input_ids"])[:1] == [bos]:
         return bos
-    template = template_of(tokenizer) or ""
     return bos if "bos_token" in template or str(tokenizer.bos_token) in template else None
