@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -54,6 +55,23 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 @pytest.fixture(scope="module")
 def done(config: RunConfig) -> Path:
     return stages.run(config)
+
+
+def test_an_epochs_reliability_is_of_greedy_answers_alone(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers drawn at a temperature, which the knowledge map does not count as right or wrong, were in the mean."""
+    sampled_beside, n_samples = override(config, ["probe.n_samples=2", f"work={tmp_path}"]), []
+    probe = stages.probe
+
+    def watched(asker: Any, facts: pl.DataFrame, *rest: Any, **more: Any) -> pl.LazyFrame:
+        if facts.height == 3 and not more:  # the trained facts by themselves, in no other wording
+            n_samples.append(rest[-1].n_samples)
+        return probe(asker, facts, *rest, **more)
+
+    monkeypatch.setattr(stages, "probe", watched)
+    stages.run(sampled_beside)
+    assert n_samples == [0, 0], "one an epoch"
 
 
 def test_a_run_leaves_every_table(done: Path) -> None:

@@ -232,12 +232,13 @@ def _probe_after(
 def _measure_epochs(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> None:
     """Append each epoch's reliability to the training log; the trained facts only, under all prompts."""
     new_facts = base.facts.filter(pl.col("fact_id").is_in(list(new_fact_ids(examples))))
+    greedy = config.probe.model_copy(update={"logprob": False, "n_samples": 0})
     lines = []
     checkpoints = sorted(adapter.glob("epoch-*"))
     with progress.stage("reliability after each epoch", len(checkpoints)) as advance:
         for checkpoint in checkpoints:
             with base.tuned(checkpoint) as tuned:
-                responses = probe(tuned, new_facts, base.shots, base.prompter, config.probe).collect()
+                responses = probe(tuned, new_facts, base.shots, base.prompter, greedy).collect()
             matched = responses[f"matched_{config.grader}"].is_not_null()
             epoch = int(checkpoint.name.removeprefix("epoch-"))
             lines.append({"epoch": epoch, "reliability": matched.mean(), "n": new_facts.height})

@@ -1,14 +1,21 @@
 """Capacity, by its command on a random model: a row an adapter, each share with its n, and nothing trained twice."""
 
 from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import MagicMock
 
 import polars as pl
 import pytest
 
 import tiny
 from commands import call, capacity, two_steps
+from knowpack.errors import FactsError
+from knowpack.pack import capacity as capacity_module
 from knowpack.pack import trial
-from knowpack.pack.capacity import _without_replay
+from knowpack.pack.budget import Budget
+from knowpack.pack.capacity import _unknown, _without_replay, largest, unmeasured
+from knowpack.progress import SILENT
+from knowpack.records import Estimate
 from knowpack.train import recipes
 
 
@@ -59,3 +66,51 @@ def test_without_replay_the_rate_the_layers_and_the_forms_stay_those_of_the_mode
     alone = _without_replay(full)
     assert (alone.lr, alone.from_layer, alone.short_forms, alone.max_steps) == (2e-3, 0.5, True, full.max_steps)
     assert alone.kl_weight == alone.n_replay == alone.n_made_up == alone.n_other_forms == alone.n_texts == 0
+
+
+def test_a_limit_on_what_no_validation_fact_can_show_is_not_within_the_budget() -> None:
+    """A model that never refuses was within every budget: nothing that is None overran it."""
+    lost = Estimate(0.0, 0.0, 0.1, 30)
+    assert unmeasured(Budget(), lost, None)
+    assert unmeasured(Budget(), None, lost)
+    assert not unmeasured(Budget(refusals_lost=None), lost, None)
+    assert not unmeasured(Budget(), lost, lost)
+    cells = pl.DataFrame(
+        {
+            "kept": [True, True, True],
+            "rank": [4, 4, 4],
+            "n_facts": [10, 20, 40],
+            "recall": [1.0, 1.0, 1.0],
+            "bits_per_parameter": [0.1, 0.2, 0.4],
+            "within_budget": [True, None, False],
+        }
+    )
+    assert largest(cells)["safe_d99"].to_list() == [10]
+
+
+def test_facts_are_asked_until_there_are_enough_that_the_base_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a base that knows most of a table the first four times as many were asked, and a larger table was advised."""
+    facts = pl.DataFrame({"fact_id": [f"{i:02}" for i in range(20)]})
+    blocks: list[list[str]] = []
+
+    class Answers(NamedTuple):
+        ids: list[str]
+
+        def collect(self) -> list[str]:
+            return self.ids
+
+    def answers(_: object, some: pl.DataFrame, *__: object, **___: object) -> Answers:
+        blocks.append(some["fact_id"].to_list())
+        return Answers(blocks[-1])
+
+    def known_map(ids: list[str]) -> pl.DataFrame:
+        known = ["Unknown" if int(one) % 7 == 6 else "HighlyKnown" for one in ids]  # 06 and 13
+        return pl.DataFrame({"fact_id": ids, "grader": ["default"] * len(ids), "category": known})
+
+    monkeypatch.setattr(capacity_module, "probe", answers)
+    monkeypatch.setattr(capacity_module, "knowledge_map", known_map)
+    chosen = _unknown(MagicMock(), facts, 2, SILENT)
+    assert chosen["fact_id"].to_list() == ["06", "13"]
+    assert [ids[0] for ids in blocks] == ["00", "08"]
+    with pytest.raises(FactsError, match="a load of 3 needs as many facts unknown to the base, there are 2"):
+        _unknown(MagicMock(), facts, 3, SILENT)

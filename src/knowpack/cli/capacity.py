@@ -100,7 +100,7 @@ def _say_cells(table: "pl.DataFrame") -> None:
             f"{row['recall']:.3f}",
             lost,
             refusals,
-            "yes" if row["within_budget"] else "no",
+            {True: "yes", False: "no", None: "not measured"}[row["within_budget"]],
         )
     say_table(printed_table)
 

@@ -22,12 +22,13 @@ from knowpack.manifest import owned
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.pack import budget as limits
 from knowpack.pack import plan
+from knowpack.pack.budget import Budget
 from knowpack.pack.changes import Changes
 from knowpack.pack.request import HELD_OUT, Request, config_of, identity, known_of
 from knowpack.pack.trial import Trial, attempt, open_trial
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
-from knowpack.records import Category
+from knowpack.records import Category, Estimate
 from knowpack.train import recipes, replay_prompts, target_modules
 from knowpack.train.base_answers import build
 from knowpack.train.contexts import Contexts
@@ -53,8 +54,9 @@ class Cell:
     refusals_lost_net: float | None
     n_refused: int | None
     """Validation facts that the base refuses."""
-    within_budget: bool
-    """By the values on the validation facts, as pack's attempts are judged; those facts are too few to show it."""
+    within_budget: bool | None
+    """By the values on the validation facts, as pack's attempts are judged; those facts are too few to show it. None:
+    nothing is over a limit, and something that has one was not measured."""
 
     @property
     def bits_per_parameter(self) -> float:
@@ -79,7 +81,7 @@ def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progr
             _cell(trial, pool.head(n), rank, kept, progress) for kept in (False, True) for rank in ranks for n in loads
         ]
     rows = [asdict(cell) | {"bits_per_parameter": cell.bits_per_parameter} for cell in cells]
-    table = pl.DataFrame(rows).sort("kept", "rank", "n_facts")
+    table = pl.DataFrame(rows, schema_overrides={"within_budget": pl.Boolean}).sort("kept", "rank", "n_facts")
     store.write_table(request.out / "capacity.parquet", table)
     return table
 
@@ -108,18 +110,20 @@ def _check_loads(n: int, n_facts: int) -> None:
 
 
 def _unknown(trial: Trial, facts: pl.DataFrame, n: int, progress: Progress) -> pl.DataFrame:
-    """The first n facts that the base answers under none of the validation prompts."""
-    some = facts.sort("fact_id").head(4 * n)
-    answers = probe(trial.base.asker, some, trial.shots, trial.base.prompter, trial.config.probe, progress=progress)
-    known = knowledge_map(answers.collect())
-    unknown = known.filter((pl.col("grader") == "default") & (pl.col("category") == str(Category.UNKNOWN)))
-    chosen = some.filter(pl.col("fact_id").is_in(unknown["fact_id"].to_list())).head(n)
-    if chosen.height < n:
-        raise FactsError(
-            f"a load of {n} needs as many facts unknown to the base, there are {chosen.height}; give smaller --loads "
-            "or a larger table with --known"
-        )
-    return chosen
+    """The first n facts that the base answers under none of the validation prompts: asked until there are so many."""
+    facts, chosen = facts.sort("fact_id"), facts.head(0)
+    for start in range(0, facts.height, 4 * n):
+        some = facts.slice(start, 4 * n)
+        answers = probe(trial.base.asker, some, trial.shots, trial.base.prompter, trial.config.probe, progress=progress)
+        known = knowledge_map(answers.collect())
+        unknown = known.filter((pl.col("grader") == "default") & (pl.col("category") == str(Category.UNKNOWN)))
+        chosen = pl.concat([chosen, some.filter(pl.col("fact_id").is_in(unknown["fact_id"].to_list()))])
+        if chosen.height >= n:
+            return chosen.head(n)
+    raise FactsError(
+        f"a load of {n} needs as many facts unknown to the base, there are {chosen.height}; give smaller --loads "
+        "or a larger table with --known"
+    )
 
 
 def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Progress) -> Cell:
@@ -145,6 +149,7 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     assert harm is not None, "each cell is validated"
     over = limits.excess(harm, request.budget, RECALL)
     lost, refused = harm.known_lost_net, harm.refusals_lost_net
+    missing = unmeasured(request.budget, lost, refused)
     return Cell(
         kept,
         rank,
@@ -156,8 +161,13 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         None if lost is None else lost.n,
         None if refused is None else refused.value,
         None if refused is None else refused.n,
-        not over,
+        None if missing and not over else not over,
     )
+
+
+def unmeasured(budget: Budget, lost: Estimate | None, refused: Estimate | None) -> bool:
+    """Whether a limit stands on what the validation facts cannot show: none was known, or none refused."""
+    return (budget.known_lost is not None and lost is None) or (budget.refusals_lost is not None and refused is None)
 
 
 def _without_replay(full: KeepRecipe) -> KeepRecipe:
