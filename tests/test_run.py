@@ -1,9 +1,11 @@
 """One run and a study of them on a random model: what is made, what is kept, what a failure leaves."""
 
 import datetime
+import gc
 import hashlib
 import importlib
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ import templates
 import tiny
 from knowpack import run as stages
 from knowpack import store
-from knowpack.base import measure_base, open_base
+from knowpack.base import Base, measure_base, open_base
 from knowpack.config import FactsConfig, RunConfig, StudyConfig
 from knowpack.diff import diff, trained_on
 from knowpack.errors import ConfigError, FactsError, LockedError, ModelError, StoreError
@@ -344,6 +346,30 @@ def test_a_study_loads_the_base_once(config: RunConfig, done: Path, monkeypatch:
     two = ({"label": "a", "mix.n_unknown": 2}, {"label": "b", "mix.n_unknown": 1, "probe.noise": False})
     study(StudyConfig(name="once", base=config, cells=two, seeds=(1, 2)))
     assert len(loads) == 1
+
+
+def test_a_study_of_two_models_has_one_of_them_in_memory_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last cell's was kept from the check of all cells on, and the one before while the next was loaded."""
+    one = tiny.run_config(tiny.save_all(tmp_path / "one"), [*SETTINGS, f"work={tmp_path / 'work'}"])
+    other = tiny.save_model(tmp_path / "two" / "model", chat=False)
+    grid = {"name": "two", "base": one.model_dump(mode="json"), "cells": [{"label": "a"}, {"label": "b"}]}
+    grid["cells"][1]["model.name"] = str(other)
+    models: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    def opened(*args: Any, **more: Any) -> Base:
+        gc.collect()
+        alive.append(sum(model() is not None for model in models))
+        base = open_base(*args, **more)
+        models.append(weakref.ref(base.loaded.model))
+        return base
+
+    monkeypatch.setattr("knowpack.study.open_base", opened)
+    folder = study(StudyConfig.model_validate(grid))
+    assert [cell.state for cell in cells(folder)] == ["done", "done"]
+    assert alive == [0, 0, 0, 0], "both for the check, both for their cells, one after the other"
 
 
 def test_a_sample_keeps_the_proportions() -> None:

@@ -38,8 +38,7 @@ def study(
     Returns the study's folder; `cells` says how each one ended.
     """
     since = begun(config)
-    base = lay_out(config, progress, base)
-    run_cells(config, since, progress, base=base, shard=shard)
+    run_cells(config, since, progress, base=lay_out(config, progress, base), shard=shard)
     compare_shams(config)
     return folder_of_study(config)
 
@@ -74,7 +73,8 @@ def lay_out(config: StudyConfig, progress: Progress = SILENT, base: Base | None 
         check_runs(config.runs())
     names = []
     for cell in config.runs():
-        base = _base_for(cell, base, progress)
+        base = _serving(base, cell)
+        base = open_base(cell, progress) if base is None else base
         check(cell, base)
         names.append(folder_of(cell, base).name)
     assert base is not None, "`begun` refuses a study without cells"
@@ -85,11 +85,12 @@ def lay_out(config: StudyConfig, progress: Progress = SILENT, base: Base | None 
     return base
 
 
-def measure_bases(config: StudyConfig, base: Base, progress: Progress = SILENT) -> None:
+def measure_bases(config: StudyConfig, base: Base | None, progress: Progress = SILENT) -> None:
     """Ask every base of the grid what its cells need; what is on disk already is kept. A cell whose mix cannot be drawn
     needs nothing: whoever takes it says so."""
     for cell in config.runs():
-        base = _base_for(cell, base, progress)
+        base = _serving(base, cell)
+        base = open_base(cell, progress) if base is None else base
         measure_knowledge(base, cell, progress)
         if lacking(cell, base) is None:
             measure_base(base, cell, progress)
@@ -115,7 +116,8 @@ def run_cells(
         while left:
             others = []
             for cell in left:
-                base = _base_for(cell, base, progress)
+                base = _serving(base, cell)
+                base = open_base(cell, progress) if base is None else base
                 if is_ended(folder_of(cell, base), since) or _run_one(cell, base, progress):
                     advance(1)
                 else:
@@ -176,8 +178,7 @@ def _run_one(cell: RunConfig, base: Base, progress: Progress) -> bool:
     return True
 
 
-def _base_for(cell: RunConfig, base: Base | None, progress: Progress) -> Base:
-    """The base in memory where the cell asks for the same model, facts and prompts; else it is loaded."""
-    if base is not None and base.serves(cell):
-        return base
-    return open_base(cell, progress)
+def _serving(base: Base | None, cell: RunConfig) -> Base | None:
+    """The base in memory where the cell asks for the same model, facts and prompts; else None, which its holder keeps
+    in its place: one model is gone before the next is loaded."""
+    return base if base is not None and base.serves(cell) else None
