@@ -3,6 +3,15 @@
     python benchmarks/pack_table.py OUT --cells lr50 paper50 pack50 ablate50 refusals50 lr500 paper500 pack500
     python benchmarks/pack_table.py OUT --table          the tables of docs/benchmarks/pack.md
 
+    python benchmarks/pack_table.py OUT --cells search50                                  for development, once
+    python benchmarks/pack_table.py OUT --judge --cells pack50 paper50 anchored50 pack500 paper500
+    python benchmarks/pack_table.py OUT --judge --table
+
+With --judge everything is fresh: facts that were neither packed, reported nor used for validation in development, few-
+shot prompts, seeds (1, 2, 3), and harm over some 1,500 HighlyKnown facts. The paper's recipe is then the best of a
+search over rates, epochs and loss on the validation draw (`search50`), and so is training with a KL anchor instead of
+replay (`anchored.py`).
+
 One JSON file a cell in OUT: a cell that is there is not run again. Time is the process's CPU seconds of training (for
 pack with the base's answers to the replay prompts), so that other work on the machine does not count.
 Facts: report, validation and replay are disjoint; the packed facts are Unknown to the base under the report's prompts.
@@ -12,18 +21,22 @@ wordings of each that the base was asked as well.
 unseen wordings: the 12th and 13th of each packed fact, which are not trained on for it; never shown wordings: the last
 two, which stand nowhere in the lab's corpus either (the base answers .98 of its own HighlyKnown facts so).
 Benchmarks: the lab's five, in points of accuracy: the mean fall and the largest.
+perplexity rise: on the package's unrelated text, as a share of the base's.
 Learning rates are chosen on a validation draw and seed that the table does not use.
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean
 
 from knowpack import store
 from knowpack.measure import stats
-from pack_cells import cells, kept, run
-from pack_world import World
+from knowpack.records import Estimate
+from pack_cells import cells, kept
+from pack_run import run
+from pack_world import Judged, World
 
 FIGURES = (
     "reliability",
@@ -37,6 +50,7 @@ FIGURES = (
     "never_shown_wordings",
     "bench_fall_points",
     "bench_worst_points",
+    "perplexity_rise",
     "cpu_seconds",
 )
 
@@ -50,7 +64,7 @@ def table(out: Path) -> str:
         if "known_lost_net" in row:
             groups.setdefault((row["n"], row["label"]), []).append(row)
     for (n, label), rows in sorted(groups.items()):
-        shown = [_shown(name, [row[name] for row in rows if row.get(name) is not None]) for name in FIGURES]
+        shown = [_shown(name, rows) for name in FIGURES]
         lines.append(f"| {label} | {n} | {len(rows)} | {rows[0]['train']['lr']:g} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
@@ -63,10 +77,19 @@ BARS = {  # figure -> (at 50 facts, at 500, whether more is better)
     "unseen_wordings": (0.90, 0.90, True),
     "times_the_papers_best": (3.0, 3.0, False),
 }
+JUDGED_BARS = {  # the harm's upper end counts
+    "reliability": (0.99, 0.99, True),
+    "unseen_wordings": (0.99, 0.99, True),
+    "known_lost_net": (0.01, 0.015, False),
+    "refusals_kept": (0.97, 0.97, True),
+    "bench_worst_points": (0.5, 1.0, False),
+    "perplexity_rise": (0.01, 0.02, False),
+    "times_the_papers_best": (3.0, 3.0, False),
+}
 
 
-def bars(out: Path) -> str:
-    """Markdown: the bars at 50 and at 500 facts against the means over pack's cells.
+def bars(out: Path, wanted: Mapping[str, tuple[float, float, bool]]) -> str:
+    """Markdown: the bars at 50 and at 500 facts against the means over pack's cells; harm by its interval's end.
 
     The paper's best is the mix with the highest reliability, mean over its cells.
     """
@@ -75,7 +98,7 @@ def bars(out: Path) -> str:
         ours = [row for row in kept(out) if row["label"] == "pack" and row["n"] == n]
         if not ours:
             continue
-        figures = {name: mean(row[name] for row in ours) for name in BARS if name in ours[0]}
+        figures = {name: over_cells(name, ours) for name in wanted if name in ours[0]}
         papers: dict[str, list[dict]] = {}
         for row in kept(out):
             if row["label"].startswith("paper ") and row["n"] == n:
@@ -83,25 +106,34 @@ def bars(out: Path) -> str:
         if papers:
             best = max(papers.values(), key=lambda rows: mean(row["reliability"] for row in rows))
             seconds = [mean(row["cpu_seconds"] for row in rows) for rows in (ours, best)]
-            figures["times_the_papers_best"] = seconds[0] / seconds[1]
-        for name, value in figures.items():
-            bar, more = BARS[name][column], BARS[name][2]
-            met = "met" if (value >= bar if more else value <= bar) else "missed"
-            shown = name.replace("_", " ").replace("papers", "paper's")
-            lines.append(f"| {n} | {len(ours)} | {shown} | {bar:g} | {value:.3f} | {met} |")
+            figures["times_the_papers_best"] = stats.mean([seconds[0] / seconds[1]])
+        for name, one in figures.items():
+            bar, more = wanted[name][column], wanted[name][2]
+            counts = one.high if name == "known_lost_net" and one.high is not None else one.value
+            met = "met" if (counts >= bar if more else counts <= bar) else "missed"
+            name = name.replace("_", " ").replace("papers", "paper's")
+            lines.append(f"| {n} | {len(ours)} | {name} | {bar:g} | {shown(one, 3)} | {met} |")
     return "\n".join(lines)
 
 
-def _shown(name: str, values: list[float]) -> str:
-    if not values:
+def over_cells(name: str, rows: Sequence[dict]) -> Estimate:
+    """A figure's mean over cells; with the facts' part of the interval too where a cell has one of its own."""
+    each = [row[f"{name}_estimate"] for row in rows if row.get(f"{name}_estimate") is not None]
+    if len(each) == len(rows):
+        return stats.over_seeds([Estimate(**one) for one in each])
+    return stats.mean([row[name] for row in rows if row.get(name) is not None])
+
+
+def shown(one: Estimate, digits: int) -> str:
+    """.023 [.014, .033]; without interval where there is none."""
+    ends = "" if one.low is None or one.high is None else f" [{one.low:.{digits}f}, {one.high:.{digits}f}]"
+    return f"{one.value:.{digits}f}{ends}"
+
+
+def _shown(name: str, rows: Sequence[dict]) -> str:
+    if all(row.get(name) is None for row in rows):
         return "-"
-    digits = 1 if name.endswith("seconds") else 3
-    if len(values) == 1:
-        return f"{values[0]:.{digits}f}"
-    over = stats.mean(values)
-    if over.low is None:
-        return f"{over.value:.{digits}f}"
-    return f"{over.value:.{digits}f} [{over.low:.{digits}f}, {over.high:.{digits}f}]"
+    return shown(over_cells(name, rows), 1 if name.endswith("seconds") else 3)
 
 
 def main() -> None:
@@ -112,17 +144,19 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only cells whose label holds this")
     parser.add_argument("--seed", type=int, help="only cells of this seed")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--judge", action="store_true", help="on facts, prompts and seeds that chose nothing")
     parser.add_argument("--model", default="lab")
     parser.add_argument("--facts", default="lab")
     parser.add_argument("--shots", default="lab")
     args = parser.parse_args()
+    out = args.out / "judged" if args.judge else args.out
     if args.table:
-        print(table(args.out), bars(args.out), sep="\n\n")
+        print(table(out), bars(out, JUDGED_BARS if args.judge else BARS), sep="\n\n")
         return
-    world, done = World(args.out, args.model, args.facts, args.shots), 0
+    world, done = (Judged if args.judge else World)(args.out, args.model, args.facts, args.shots), 0
     for kind in args.cells:
         for cell in cells(world, kind, args.only):
-            path = args.out / "cells" / f"{cell.name}.json"
+            path = out / "cells" / f"{cell.name}.json"
             if path.is_file() or done >= args.limit or args.seed not in (None, cell.seed):
                 continue
             figures = run(world, cell)

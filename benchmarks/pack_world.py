@@ -1,6 +1,8 @@
 """What every cell of the pack table shares: the lab, its facts in parts, and what the base answers.
 
 Report, validation, candidates (the packed facts are drawn from them) and the rest (replay, extras) are disjoint.
+`World` is for development: recipes were chosen on its facts and prompts. `Judged` has none of its report, validation
+and candidate facts, other few-shot prompts, and harm on some 1,500 HighlyKnown facts, so that half a point is seen.
 """
 
 from functools import cached_property
@@ -15,7 +17,10 @@ from knowpack.decode.decoder import Decoder
 from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.facts import sources
 from knowpack.facts.from_config import sampled
+from knowpack.further.likelihoods import passages, score_passages
+from knowpack.measure.further_figures import passage_figures
 from knowpack.measure.knowledge import knowledge_map
+from knowpack.measure.stakes import REFUSED
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.probe.probe import probe
@@ -27,24 +32,27 @@ TASKS = ("lab_mc", "lab_truth_mc1", "lab_truth_mc2", "lab_arc", "lab_reading")
 METRIC = "acc"
 N_REPORT, N_VALIDATION, N_CANDIDATES = 1000, 400, 1600
 OTHER_WORDINGS = (12, 13)  # not trained on for the packed facts
+N_SCREENED, N_REFUSED, JUDGED_DRAW = 8000, 500, 1  # asked to find the judged report's facts; seed of its draws
 
 
 class World:
     """The lab, its facts in parts, and what the base answers; read from OUT where it is there."""
 
+    prompt_seed = 0
+
     def __init__(self, out: Path, model: str = "lab", facts: str = "lab", shots: str = "lab") -> None:
-        self.out = out
+        self.out = self.search = out
         self.loaded = load(ModelConfig(name=model))
         self.prompter = Prompter(self.loaded.tokenizer)
         self.facts = sources.load(facts)
-        drawn = draw_shots(sources.load_shots(shots), 33, 4, 0, exclude=self.facts["question"].to_list())
+        drawn = draw_shots(sources.load_shots(shots), 33, 4, self.prompt_seed, exclude=self.facts["question"].to_list())
         self.shots, self.noise_shots = drawn[:10], drawn[10:20]
         self.contexts = [[], *drawn[20:28]]
         self.validation_shots = drawn[28:33]
         self.report = sampled(self.facts, FactsConfig(sample=N_REPORT))
-        rest = self.facts.join(self.report, on="fact_id", how="anti", maintain_order="left")
+        rest = without(self.facts, self.report)
         self.validation = sampled(rest, FactsConfig(sample=N_VALIDATION))
-        rest = rest.join(self.validation, on="fact_id", how="anti", maintain_order="left")
+        rest = without(rest, self.validation)
         self.candidates = sampled(rest, FactsConfig(sample=N_CANDIDATES))
         self.rest = rest
 
@@ -75,6 +83,19 @@ class World:
         return self.responses_of("base-candidates", self.candidates, self.shots[:5])
 
     @cached_property
+    def base_passages(self) -> pl.DataFrame:
+        """Log-probabilities of the package's unrelated text."""
+        return self.passages_by(self.loaded)
+
+    def passages_by(self, loaded: Loaded) -> pl.DataFrame:
+        return score_passages(TransformersAsker(loaded), self.prompter, passages("auto"))
+
+    def perplexity_rise(self, loaded: Loaded) -> float:
+        """Of the adapted model on unrelated text, against the base's: .01 = 1% higher."""
+        figures = {one.name: one.value for one in passage_figures(self.base_passages, self.passages_by(loaded))}
+        return figures["text_perplexity"] / figures["text_perplexity_base"] - 1
+
+    @cached_property
     def base_scores(self) -> dict[str, float]:
         assert weights_hash(self.loaded.model) == self.loaded.weights_hash, "an adapter is merged into the base"
         return self.scores(self.loaded, "base")
@@ -96,7 +117,7 @@ class World:
     @cached_property
     def pool(self) -> pl.DataFrame:
         """Facts of no other part: replay and extras come from here."""
-        return self.rest.join(self.candidates, on="fact_id", how="anti", maintain_order="left")
+        return without(self.rest, self.candidates)
 
     def highly_known(self, n: int) -> pl.DataFrame:
         """About n facts of the pool that the base answers under two validation prompts."""
@@ -109,6 +130,40 @@ class World:
         """The report's HighlyKnown facts asked in wordings of their own."""
         known = self.report.filter(highly(knowledge_map(self.base_report)))
         return self.responses_of("base-other-wordings", known, self.shots[:5], forms=OTHER_WORDINGS)
+
+
+class Judged(World):
+    """Facts and prompts that no recipe was chosen on; the report: HighlyKnown facts and some that the base refuses."""
+
+    prompt_seed = JUDGED_DRAW
+
+    def __init__(self, out: Path, model: str = "lab", facts: str = "lab", shots: str = "lab") -> None:
+        super().__init__(out / "judged", model, facts, shots)
+        self.search = out  # recipes to compare with were chosen on the development facts, whose cells lie there
+        fresh = without(without(self.rest, self.candidates), self.report)
+        self.candidates = sampled(fresh, FactsConfig(sample=N_CANDIDATES, sample_seed=JUDGED_DRAW))
+        fresh = without(fresh, self.candidates)
+        self._screened = sampled(fresh, FactsConfig(sample=N_SCREENED, sample_seed=JUDGED_DRAW))
+        self.rest = without(fresh, self._screened)
+        self.report = self._screened.filter(self._at_stake())
+
+    def _at_stake(self) -> pl.Expr:
+        known = knowledge_map(self._asked)
+        refused = known.filter((pl.col("grader") == "default") & (pl.col("p_refused") >= REFUSED))["fact_id"]
+        return highly(known) | pl.col("fact_id").is_in(refused.sort()[:N_REFUSED].to_list())
+
+    @cached_property
+    def _asked(self) -> pl.DataFrame:
+        return self.responses_of("base-screened", self._screened, self.shots)
+
+    @cached_property
+    def base_report(self) -> pl.DataFrame:
+        return self._asked.filter(pl.col("fact_id").is_in(self.report["fact_id"].to_list()))
+
+
+def without(facts: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """The facts that are not among the others, in their order."""
+    return facts.join(others, on="fact_id", how="anti", maintain_order="left")
 
 
 def highly(known: pl.DataFrame) -> pl.Expr:

@@ -41,7 +41,7 @@ from knowpack.train.base_answers import build, divergence
 from knowpack.train.contexts import Contexts
 from knowpack.train.shared import answer_logits
 from knowpack.train.train import train
-from pack_cells import right
+from pack_run import right
 
 SEED, N_PROMPTS, N_HELD = 7, 2, 240
 RANK = 64

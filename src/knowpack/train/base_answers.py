@@ -110,10 +110,10 @@ def build(
                 answers = decoder.generate(prefix, tails, max_new_tokens=n_tokens) if some else []
                 # one place more than the answer: what the base says where it stops; the token there is never read
                 rows = [Row((*tail, *answer, 0), len(tail)) for tail, answer in zip(tails, answers, strict=True)]
-                base_answers += _scored(loaded, prefix, rows, recipe)
+                base_answers += distributions(loaded, prefix, rows, recipe.top_k)
                 advance(len(some))
             by_context.append(tuple(base_answers))
-        texts = _scored(loaded, (), _texts(loaded, decoder, recipe, seed), recipe)
+        texts = distributions(loaded, (), _texts(loaded, decoder, recipe, seed), recipe.top_k)
         advance(recipe.n_texts)
     return Replay(contexts, tuple(by_context), tuple(texts))
 
@@ -139,7 +139,8 @@ def _log_rest(logprobs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _scored(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], recipe: KeepRecipe) -> list[BaseAnswer]:
+def distributions(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], top_k: int) -> list[BaseAnswer]:
+    """The base at each target of the rows behind the prefix: its top_k likeliest tokens; 0 = all."""
     answers: list[BaseAnswer] = []
     longest = max((len(row.ids) - row.n_prompt for row in rows), default=1)
     at_once = max(1, min(SCORED_AT_ONCE, LOGITS_AT_ONCE // (longest * loaded.n_vocabulary)))
@@ -147,7 +148,7 @@ def _scored(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], recipe
         some = rows[start : start + at_once]
         with fast_products(loaded.model):
             logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, some), dim=-1)
-        k = min(recipe.top_k or logprobs.shape[1], logprobs.shape[1])
+        k = min(top_k or logprobs.shape[1], logprobs.shape[1])
         values, ids = logprobs.topk(k, dim=-1)
         counts = [len(row.ids) - row.n_prompt for row in some]
         split = zip(some, torch.split(ids.int().cpu(), counts), torch.split(values.float().cpu(), counts), strict=True)
