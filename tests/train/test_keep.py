@@ -222,6 +222,31 @@ def world() -> World:
     )
 
 
+@pytest.mark.parametrize("top_k", [5, 0])
+def test_the_bases_answers_and_distributions_are_those_of_generate_and_of_one_forward(world: World, top_k: int) -> None:
+    """An answer that ends at its stop token, one that is cut, and texts; one place more than the answer is kept."""
+    contexts = Contexts(world.prompter, world.contexts)
+    questions = world.examples.filter(pl.col("kind") == "replay")["question"].to_list()
+    replay = build(world.loaded, questions, contexts, RECIPE.model_copy(update={"top_k": top_k, "n_texts": 3}), 0)
+    model, lengths = world.loaded.model, set[int]()
+    for prefix, answers in [*zip(contexts.prefixes, replay.by_context, strict=True), ([], replay.texts)]:
+        for row, ids, logprobs in answers:
+            prompt, answer = [*prefix, *row.ids[: row.n_prompt]], list(row.ids[row.n_prompt :])
+            if row.n_prompt > 1:  # not a text, which is sampled
+                given = torch.tensor([prompt])
+                plain = model.generate(given, max_new_tokens=4, do_sample=False, pad_token_id=0)[0, len(prompt) :]
+                assert answer[:-1] == [one for one in plain.tolist() if one != 1]
+            lengths.add(len(answer) - 1)
+            whole = (
+                model(input_ids=torch.tensor([[*prompt, *answer[:-1]]])).logits[0, len(prompt) - 1 :].log_softmax(-1)
+            )
+            expected = whole.topk(top_k or whole.shape[1], dim=-1)
+            torch.testing.assert_close(logprobs, expected.values, atol=1e-4, rtol=0)
+            assert torch.equal(ids[:, 0].long(), expected.indices[:, 0])
+    assert {4, 47} < lengths  # cut after four tokens; a text's last target is its last token
+    assert lengths & {0, 1, 2, 3}  # ended by the stop token
+
+
 RECIPE = KeepRecipe(
     rank=8,
     alpha=8,

@@ -91,6 +91,7 @@ class Decoder:
         seed: int | None = None,
         until: Until | None = None,
         finished: Finished | None = None,
+        top_k: int | None = None,
     ) -> list[list[Generated]]:
         """`generate` for several prefixes at once: rows of all of them take their steps together.
 
@@ -100,7 +101,7 @@ class Decoder:
         stops = self.loaded.stop_ids if stop_ids is None else frozenset(stop_ids)
         if temperature > 0 and seed is None:
             raise ModelError(f"temperature={temperature} samples: it needs a seed")
-        task = Task(max_new_tokens, stops, temperature, until, finished)
+        task = Task(max_new_tokens, stops, temperature, until, finished, top_k)
         each = [rows_of(one, task, seed) for one in prompts]
         longest = max((len(row.prefix) + len(row.tail) for rows in each for row in rows), default=0)
         self.loaded.check_fits(longest, max_new_tokens)
@@ -115,7 +116,10 @@ class Decoder:
                     if not row.done:
                         row.restart()
             waiting = [row for row in waiting if not row.done]
-        return [[Generated(row.out, tuple(row.logprobs) or None) for row in rows] for rows in each]
+        return [
+            [Generated(row.out, tuple(row.logprobs) or None, tuple(row.likeliest) or None) for row in rows]
+            for rows in each
+        ]
 
     def logprobs(
         self,

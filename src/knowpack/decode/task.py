@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowpack.decode.passes import highest
+from knowpack.probe.askers import Likeliest
 
 PLACES_AT_ONCE = 64  # whose exponentials are held at once: 13 MB with a vocabulary of 50,000
 
@@ -23,6 +24,8 @@ class ChosenToken(NamedTuple):
     token: int
     logprob: float | None
     """Nats; None where tokens are sampled."""
+    likeliest: Likeliest | None = None
+    """What else could have stood there; None = not asked for."""
 
 
 @dataclass
@@ -37,12 +40,15 @@ class Row:
     out: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     """Nats of each token of `out`, and of the stop token where one ended the row; empty where tokens are sampled."""
+    likeliest: list[Likeliest] = field(default_factory=list)
+    """At the same places, sampled or not; empty where it was not asked for."""
     done: bool = False
 
     def restart(self) -> None:
         """Forget what was chosen so far."""
         self.out.clear()
         self.logprobs.clear()
+        self.likeliest.clear()
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,17 @@ class Task:
     """Whether an answer has ended with its newest token, beside the stop tokens."""
     finished: Callable[[], None] | None = None
     """Called once for each answer that is done."""
+    top_k: int | None = None
+    """Keep so many of the likeliest tokens of each place; 0 = all; None = none."""
 
     def choose(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[ChosenToken]:
         """(places, vocabulary) logits -> the token for the k-th place of each row's answer."""
+        chosen = self._chosen(logits, places)
+        if self.top_k is None:
+            return chosen
+        return [one._replace(likeliest=top) for one, top in zip(chosen, _likeliest(logits, self.top_k), strict=True)]
+
+    def _chosen(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[ChosenToken]:
         if self.temperature <= 0:
             tokens = highest(logits)
             return list(map(ChosenToken, tokens.tolist(), _logprobs(logits, tokens).tolist()))
@@ -72,6 +86,8 @@ class Task:
         """Give the row its next token, or end it."""
         if chosen.logprob is not None:
             row.logprobs.append(chosen.logprob)
+        if chosen.likeliest is not None:
+            row.likeliest.append(chosen.likeliest)
         if chosen.token in self.stops:
             row.done = True
         else:
@@ -90,3 +106,13 @@ def _logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
     starts = range(0, len(logits), PLACES_AT_ONCE)
     sums = [logits[start : start + PLACES_AT_ONCE].float().logsumexp(-1) for start in starts]
     return chosen - torch.cat(sums) if sums else chosen
+
+
+def _likeliest(logits: Tensor, k: int) -> list[Likeliest]:
+    """Of each of the (places, vocabulary) logits the k largest; 0 = all."""
+    k = min(k or logits.shape[-1], logits.shape[-1])
+    kept: list[Likeliest] = []
+    for start in range(0, len(logits), PLACES_AT_ONCE):
+        values, ids = logits[start : start + PLACES_AT_ONCE].float().log_softmax(-1).topk(k, dim=-1)
+        kept += map(Likeliest, ids.int().cpu(), values.cpu())
+    return kept

@@ -16,6 +16,7 @@ from knowpack.errors import ModelError
 from knowpack.probe.turns import Message
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
 Ids = Sequence[int]
@@ -57,6 +58,13 @@ class Prompted(NamedTuple):
     """What each may be answered; changes the speed, not the ids."""
 
 
+class Likeliest(NamedTuple):
+    """The likeliest tokens of one place, the first being the likeliest."""
+
+    ids: "Tensor"  # (k,) int32
+    logprobs: "Tensor"  # (k,) nats, float32
+
+
 class Generated(NamedTuple):
     """A greedy answer."""
 
@@ -64,6 +72,8 @@ class Generated(NamedTuple):
     """Without the stop token."""
     logprobs: tuple[float, ...] | None
     """Nats of each of its tokens, and of the stop token where one ended it; None = the asker does not say."""
+    likeliest: tuple[Likeliest, ...] | None = None
+    """At the same places; None = not asked for."""
 
 
 class Answers(Protocol):

@@ -3,7 +3,7 @@
 replay prompts + contexts + base -> rows with the base's log-probabilities. Computed once: the base never changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,20 +13,17 @@ from torch import Tensor, nn
 
 from knowpack.config import KeepRecipe
 from knowpack.decode.decoder import Decoder
-from knowpack.decode.products import fast_products
-from knowpack.decode.scoring import LOGITS_AT_ONCE
+from knowpack.probe.askers import Generated
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import seed_of, stream
 from knowpack.train.batch import Row
 from knowpack.train.contexts import Contexts
-from knowpack.train.shared import answer_logits
 
 if TYPE_CHECKING:
     from knowpack.model.loaded import Loaded
 
 TEXT_TOKENS = 48
 WHOLE_ANSWER = 16  # tokens
-SCORED_AT_ONCE = 128  # rows, or fewer where their logits would be more than LOGITS_AT_ONCE
 
 
 class BaseAnswer(NamedTuple):
@@ -106,14 +103,11 @@ def build(
             mine = [questions[i] for i in order[index :: len(contexts)]]
             base_answers: list[BaseAnswer] = []
             for some, n_tokens in ((mine, recipe.answer_tokens), (everywhere, WHOLE_ANSWER)):
-                tails = contexts.tails(index, some) if some else []
-                answers = decoder.generate(prefix, tails, max_new_tokens=n_tokens) if some else []
-                # one place more than the answer: what the base says where it stops; the token there is never read
-                rows = [Row((*tail, *answer, 0), len(tail)) for tail, answer in zip(tails, answers, strict=True)]
-                base_answers += distributions(loaded, prefix, rows, recipe.top_k)
+                if some:
+                    base_answers += _answered(decoder, prefix, contexts.tails(index, some), n_tokens, recipe.top_k)
                 advance(len(some))
             by_context.append(tuple(base_answers))
-        texts = distributions(loaded, (), _texts(loaded, decoder, recipe, seed), recipe.top_k)
+        texts = _texts(decoder, recipe, seed)
         advance(recipe.n_texts)
     return Replay(contexts, tuple(by_context), tuple(texts))
 
@@ -138,36 +132,35 @@ def _log_rest(logprobs: Tensor) -> Tensor:
     return (1 - logprobs.exp().sum(-1)).clamp_min(1e-6).log()
 
 
-@torch.no_grad()
-def distributions(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], top_k: int) -> list[BaseAnswer]:
-    """The base at each target of the rows behind the prefix: its top_k likeliest tokens; 0 = all."""
-    answers: list[BaseAnswer] = []
-    longest = max((len(row.ids) - row.n_prompt for row in rows), default=1)
-    at_once = max(1, min(SCORED_AT_ONCE, LOGITS_AT_ONCE // (longest * loaded.n_vocabulary)))
-    for start in range(0, len(rows), at_once):
-        some = rows[start : start + at_once]
-        with fast_products(loaded.model):
-            logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, some), dim=-1)
-        k = min(top_k or logprobs.shape[1], logprobs.shape[1])
-        values, ids = logprobs.topk(k, dim=-1)
-        counts = [len(row.ids) - row.n_prompt for row in some]
-        split = zip(some, torch.split(ids.int().cpu(), counts), torch.split(values.float().cpu(), counts), strict=True)
-        answers.extend(BaseAnswer(*one) for one in split)
-    return answers
+def _answered(
+    decoder: Decoder, prefix: Sequence[int], tails: Sequence[Sequence[int]], n_tokens: int, top_k: int
+) -> Iterator[BaseAnswer]:
+    """The base's answers behind the tails, cut to n_tokens, and its distribution there and one place further."""
+    answers = decoder.generate_each([(prefix, tails, None)], max_new_tokens=n_tokens + 1, top_k=top_k)[0]
+    for tail, answer in zip(tails, answers, strict=True):
+        kept = answer.ids[:n_tokens]
+        # one place more than the answer: what the base says where it stops; the token there is never read
+        yield _with_distributions(Row((*tail, *kept, 0), len(tail)), answer)
 
 
-def _texts(loaded: "Loaded", decoder: Decoder, recipe: KeepRecipe, seed: int) -> list[Row]:
+def _with_distributions(row: Row, answer: Generated) -> BaseAnswer:
+    assert answer.likeliest is not None, "top_k was given"
+    places = answer.likeliest[: len(row.ids) - row.n_prompt]
+    return BaseAnswer(row, torch.stack([one.ids for one in places]), torch.stack([one.logprobs for one in places]))
+
+
+def _texts(decoder: Decoder, recipe: KeepRecipe, seed: int) -> list[BaseAnswer]:
     """Texts sampled from the base at temperature 1, from its beginning of text (or end, where it has none)."""
-    tokenizer = loaded.tokenizer
+    tokenizer = decoder.loaded.tokenizer
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     if recipe.n_texts == 0 or first is None:
         return []
-    written = decoder.generate(
-        [],
-        [[first]] * recipe.n_texts,
+    written = decoder.generate_each(
+        [([], [[first]] * recipe.n_texts, None)],
         max_new_tokens=TEXT_TOKENS,
         stop_ids=[],
         temperature=1.0,
         seed=seed_of(seed, "replay", "texts"),
-    )
-    return [Row((first, *ids), 1) for ids in written if ids]
+        top_k=recipe.top_k,
+    )[0]
+    return [_with_distributions(Row((first, *one.ids), 1), one) for one in written if one.ids]
