@@ -40,8 +40,8 @@ def terms(
             return None
         return divergence(seen.new, [base[seen.drawn.context, row.ids] for row in seen.drawn.new]).mean()
 
-    held = Term("anchor", weight, anchor)
-    return (held, Term("by_probability", 1.0, less_of_the_unlikely)) if by_probability else (held,)
+    to_base = Term("anchor", weight, anchor)
+    return (to_base, Term("by_probability", 1.0, less_of_the_unlikely)) if by_probability else (to_base,)
 
 
 @torch.no_grad()

@@ -148,17 +148,17 @@ class Judged(World):
         self.report = self._screened.filter(self._at_stake())
 
     def _at_stake(self) -> pl.Expr:
-        known = knowledge_map(self._asked)
+        known = knowledge_map(self._answers)
         refused = known.filter((pl.col("grader") == "default") & (pl.col("p_refused") >= REFUSED))["fact_id"]
         return highly(known) | pl.col("fact_id").is_in(refused.sort()[:N_REFUSED].to_list())
 
     @cached_property
-    def _asked(self) -> pl.DataFrame:
+    def _answers(self) -> pl.DataFrame:
         return self.responses_of("base-screened", self._screened, self.shots)
 
     @cached_property
     def base_report(self) -> pl.DataFrame:
-        return self._asked.filter(pl.col("fact_id").is_in(self.report["fact_id"].to_list()))
+        return self._answers.filter(pl.col("fact_id").is_in(self.report["fact_id"].to_list()))
 
 
 def without(facts: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
