@@ -13,7 +13,7 @@ from knowpack.base import answer_cache
 from knowpack.base.base import Base, fresh_name, probe_key
 from knowpack.config import ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import left_out
-from knowpack.facts.from_config import shot_pool
+from knowpack.facts.from_config import pool_content
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import at_stake
@@ -96,7 +96,7 @@ def ask_fresh(base: Base, asker: Asker, into: Path, config: RunConfig, progress:
     The first set asks all facts, the others those with something to lose. -> into/fresh-1/, into/fresh-2/, ...
     """
     plain = config.probe.model_copy(update={"logprob": False, "n_samples": 0})
-    for number, shots in enumerate(fresh_sets(shot_pool(config), config.probe, base.facts["question"].to_list()), 1):
+    for number, shots in enumerate(fresh_sets(base.pool, config.probe, base.facts["question"].to_list()), 1):
         name = fresh_name(number)
         chosen = base.facts if number == 1 else base.facts.join(at_stake(base.knowledge), on="fact_id", how="semi")
         if chosen.is_empty():
@@ -158,4 +158,5 @@ def described(base: Base, config: RunConfig) -> dict[str, object]:
         "shots": [[shot._asdict() for shot in draw] for draw in base.shots],
         "probe": probe_key(config),
         "grader": GRADER_VERSION,
+        **pool_content(config, base.pool),
     }

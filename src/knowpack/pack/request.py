@@ -25,6 +25,7 @@ from knowpack.config import (
 )
 from knowpack.errors import ConfigError
 from knowpack.facts import sources
+from knowpack.facts.from_config import pool_content, pool_is_file
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.pack import plan
 from knowpack.pack.budget import Budget
@@ -107,12 +108,16 @@ def identity(
     that are there are judged by it. onto: the adapter that it begins as, its facts and those taken back, by hash."""
     decisive = {"seed", "probe", "bench", "further", "train", "n_report", "n_validation", "n_screen"}
     settings = request.model_dump(mode="json", include=decisive)
+    config = config_of(request, facts)
+    if pool_is_file(config):
+        settings["probe"]["shots"] = "file"  # wherever it lies
     return {
         "facts": store.hash_table(facts),
         "facts to keep": store.hash_table(known),
         "model": request.model.model_dump(mode="json", exclude={"device", "served"}),
         "settings": store.hash_of(settings),
         "grader": GRADER_VERSION,
+        **pool_content(config),
         **(onto or {}),
     }
 

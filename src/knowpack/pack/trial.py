@@ -12,7 +12,6 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, ask_beside
 from knowpack.config import KeepRecipe, RunConfig
-from knowpack.facts.from_config import shot_pool
 from knowpack.manifest import stage
 from knowpack.measure import current
 from knowpack.measure import harm as figures
@@ -82,7 +81,7 @@ def open_trial(
     n_contexts = (request.train or recipes.for_model(request.model.name, 1, facts.height)).n_contexts
     questions = pl.concat([changes.touched, split.validation, split.report])["question"].to_list()
     drawn = draw_shots(
-        shot_pool(config),
+        base.pool,
         n_contexts + 2 * N_VALIDATION_PROMPTS,
         config.probe.n_shots,
         config.probe.draw_seed,
