@@ -25,7 +25,7 @@ from knowpack.pack import plan
 from knowpack.pack.budget import Budget
 from knowpack.pack.changes import Changes
 from knowpack.pack.request import HELD_OUT, Request, config_of, identity, known_of
-from knowpack.pack.trial import Trial, attempt, open_trial
+from knowpack.pack.trial import Trial, attempt, made_of, open_trial
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Estimate
@@ -142,8 +142,9 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     contexts = Contexts(base.by_ids.prompter, trial.contexts)
     questions = prompts["question"].to_list()
     replay = partial(build, base.loaded, questions, contexts, config, request.seed, progress=progress)
-    folder = request.out / "cells" / f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
     examples = plan.examples(facts, HELD_OUT, prompts, short_forms=config.short_forms)
+    name = f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
+    folder = request.out / "cells" / f"{name}-{store.hash_of(_key(mine, examples, config))}"
     trained = attempt(mine, examples, config, folder, replay, progress)
     harm = trained.harm
     assert harm is not None, "each cell is validated"
@@ -163,6 +164,14 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         None if refused is None else refused.n,
         None if missing and not over else not over,
     )
+
+
+def _key(trial: Trial, examples: pl.DataFrame, config: KeepRecipe) -> list[object]:
+    """All that a cell is made and judged with. A pack's attempts need less: its folder is of one base; here the recipe
+    is of this version and model, and the weights in the model's folder may be others by now."""
+    draws = [trial.contexts, trial.shots, trial.fresh_shots]
+    prompts = [[[list(shot) for shot in draw] for draw in each] for each in draws]
+    return [*made_of(trial, examples, config), trial.base.folder.name, prompts]
 
 
 def unmeasured(budget: Budget, lost: Estimate | None, refused: Estimate | None) -> bool:

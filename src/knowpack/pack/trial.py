@@ -131,6 +131,11 @@ def find_updates(trial: Trial, progress: Progress) -> list[Update]:
     return from_tables + updates.by_itself(changes, steady, strangers, answers)
 
 
+def made_of(trial: Trial, examples: pl.DataFrame, config: KeepRecipe) -> list[object]:
+    """What decides an adapter beside the model and the prompts, for its folder's name: recipe, seed, examples."""
+    return [config.model_dump(mode="json"), trial.request.seed, store.hash_table(examples)]
+
+
 def attempt(
     trial: Trial,
     examples: pl.DataFrame,
