@@ -1,6 +1,8 @@
 """Files of the user's that are edited in place: what was made of the old ones is not used again."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -17,6 +19,7 @@ from knowpack.measure.grading import GRADER_VERSION
 from knowpack.pack.request import Request, identity
 from knowpack.probe.prompts import Shot
 from knowpack.run import folder_of
+from knowpack.settings import override
 
 SMALL = ["probe.n_prompts=1", "probe.n_shots=1", "probe.n_floors=1", "probe.max_new_tokens=4"]
 
@@ -109,3 +112,41 @@ def test_another_pool_of_shots_is_another_pack(given: Path, config: RunConfig, t
     rows.with_columns(answer=pl.lit("Zed")).write_csv(given / "shots.csv")
     after = identity(request, facts, facts)
     assert {name for name in before if before[name] != after[name]} == {"few-shot pool"}
+
+
+@pytest.mark.parametrize("setting", ["further.text={}/text.txt", "bench.include={}/own bench.tasks=[mine]"])
+def test_text_and_tasks_that_were_edited_are_another_run_and_another_pack(
+    given: Path, config: RunConfig, tmp_path: Path, setting: str
+) -> None:
+    """Both were in the hash by their path: the figures and scores of the old ones stood as those of the new."""
+    (tmp_path / "own").mkdir()
+    files = [tmp_path / "text.txt", tmp_path / "own" / "mine.yaml"]
+    for file in files:
+        file.write_text("task: mine\n")
+    base = SimpleNamespace(folder=Path("base/0123"))
+    facts = tiny.facts(2)
+
+    def names(place: Path) -> tuple[str, object]:
+        settings = setting.format(place).split()
+        request = override(Request(out=tmp_path / "out"), settings)
+        return folder_of(override(config, settings), base).name, identity(request, facts, facts)["settings"]  # type: ignore[arg-type]
+
+    before = names(tmp_path)
+    shutil.copytree(tmp_path / "own", tmp_path / "there" / "own")
+    shutil.copy(files[0], tmp_path / "there")
+    assert names(tmp_path / "there") == before
+    for file in files:
+        file.write_text("task: mine\n# other\n")
+    run, pack = names(tmp_path)
+    assert run != before[0]
+    assert pack != before[1]
+
+
+def test_a_pack_that_names_no_file_keeps_its_folder(tmp_path: Path) -> None:
+    """By hand, from the settings that were in its identity before the content of files was."""
+    request = Request(out=tmp_path / "out")
+    names = {"seed", "probe", "bench", "further", "train", "n_report", "n_validation", "n_screen"}
+    facts = tiny.facts(2)
+    found = identity(request, facts, facts)
+    assert found["settings"] == store.hash_of(request.model_dump(mode="json", include=names))
+    assert set(found) == {"facts", "facts to keep", "model", "settings", "grader"}

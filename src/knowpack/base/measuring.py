@@ -81,12 +81,17 @@ def bench_folder(base: Base, config: RunConfig) -> Path:
 
 
 def bench_key(config: RunConfig) -> dict[str, object]:
-    """What changes the scores: the settings, and the content of benchmark data in a folder."""
+    """What changes the scores: the settings, and the content of the user's own tasks and of benchmark data."""
+    bench = config.bench
+    if bench.tasks and bench.include is not None:
+        from knowpack.bench.task_names import included
+
+        config = config.model_copy(update={"bench": bench.model_copy(update={"include": included(bench)})})
     key = fingerprint(config, "bench")
-    if config.bench.tasks and config.bench.data is not None:
+    if bench.tasks and bench.data is not None:
         from knowpack.bench.data import content
 
-        return key | {"bench_data": content(Path(config.bench.data))}
+        return key | {"bench_data": content(Path(bench.data))}
     return key
 
 
