@@ -9,15 +9,18 @@ import pytest
 
 import tiny
 from commands import call, options
-from knowpack import store
-from knowpack.base import Base, measure_base, open_base
+from knowpack import records, store
+from knowpack.base import Base, bench_folder, measure_base, open_base
 from knowpack.base.answer_cache import keys
 from knowpack.base.base import probe_key, rendered
 from knowpack.config import RunConfig
 from knowpack.facts.sources import load_shots
+from knowpack.manifest import begin
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.pack.request import Request, identity
 from knowpack.probe.prompts import Shot
+from knowpack.records import Score
+from knowpack.report.finished_run import Run
 from knowpack.run import folder_of
 from knowpack.settings import override
 
@@ -150,3 +153,23 @@ def test_a_pack_that_names_no_file_keeps_its_folder(tmp_path: Path) -> None:
     found = identity(request, facts, facts)
     assert found["settings"] == store.hash_of(request.model_dump(mode="json", include=names))
     assert set(found) == {"facts", "facts to keep", "model", "settings", "grader"}
+
+
+def test_a_report_finds_the_base_scores_of_benchmark_data_in_a_folder(
+    given: Path, config: RunConfig, tmp_path: Path
+) -> None:
+    """It looked under the settings' hash, which does not say what is in the folder: no run with bench.data showed what
+    the base had scored."""
+    data = tmp_path / "data"
+    (data / "arc" / "ARC-Easy").mkdir(parents=True)
+    store.write_table(data / "arc" / "ARC-Easy" / "test.parquet", pl.DataFrame({"question": ["What is 1?"]}))
+    config = override(config, ["bench.tasks=[arc_easy]", f"bench.data={data}"])
+    base = open_base(override(config, ["bench.tasks=[]"]))
+    scores = records.table([Score("arc_easy", "acc", 0.5, 0.1, 25)], Score)
+    store.write_table(bench_folder(base, config) / "scores.parquet", scores)
+    run = tmp_path / "work" / "runs" / "run"
+    run.mkdir(parents=True)
+    begin(run, config, base)
+    found = Run(run, store.read_manifest(run), base.folder).base_scores()
+    assert found is not None
+    assert found.equals(scores)
