@@ -9,6 +9,7 @@ import pytest
 
 import tiny
 from commands import call, capacity, two_steps
+from knowpack import store
 from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError
 from knowpack.pack import capacity as capacity_module
@@ -59,6 +60,11 @@ def test_a_row_an_adapter_with_what_was_counted_and_none_trained_twice(
     monkeypatch.setattr(trial, "train", never)
     assert call(monkeypatch, *command) == 0
     assert capsys.readouterr().out == printed
+
+    # The table of fewer ranks was written over a recorded one, and `show --verify` called it damaged.
+    assert call(monkeypatch, *capacity(folder, "1"), "--out", tmp_path / "out") == 0
+    assert store.read_table(tmp_path / "out" / "capacity.parquet")["rank"].to_list() == [1, 1]
+    assert list(store.verify(tmp_path / "out")) == []
 
 
 def test_cells_of_another_recipe_or_of_other_weights_are_trained_anew(

@@ -35,6 +35,7 @@ from knowpack.train.contexts import Contexts
 
 FULL_MODEL_BITS_PER_PARAMETER = 2.0  # Allen-Zhu and Li 2024
 RECALL = 0.99
+TABLE = "capacity.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,10 @@ def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progr
         cells = [
             _cell(trial, pool.head(n), rank, kept, progress) for kept in (False, True) for rank in ranks for n in loads
         ]
-    rows = [asdict(cell) | {"bits_per_parameter": cell.bits_per_parameter} for cell in cells]
-    table = pl.DataFrame(rows, schema_overrides={"within_budget": pl.Boolean}).sort("kept", "rank", "n_facts")
-    store.write_table(request.out / "capacity.parquet", table)
+        rows = [asdict(cell) | {"bits_per_parameter": cell.bits_per_parameter} for cell in cells]
+        table = pl.DataFrame(rows, schema_overrides={"within_budget": pl.Boolean}).sort("kept", "rank", "n_facts")
+        store.forget(request.out, TABLE)  # of other loads, or another budget
+        store.write_table(request.out / TABLE, table)
     return table
 
 
