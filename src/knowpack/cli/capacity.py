@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 UNREAD = ("train", "facts", "onto", "earlier", "remove", "n_screen", "n_written", "reliability", "effort", "bench")
 """Of a request's settings: what `capacity` does not read."""
+HEADS = ("replay", "rank", "facts", "bits/parameter", "recall", "known lost", "refusals lost", "in budget")
 
 
 def capacity_command(
@@ -77,7 +78,7 @@ def capacity_command(
             _limit_text(row[name], row[f"{name}_bits_per_parameter"], wanted_loads) for name in ("d99", "safe_d99")
         )
         echo(f"rank {row['rank']}: D99 {plain}; safe D99 {safe}")
-    echo("D99: every load tried up to it has 99% recall; safe: is within the budget too")
+    echo("D99: up to it every load tried has 99% recall; safe D99: within the budget too")
     echo(f"published, full models: {FULL_MODEL_BITS_PER_PARAMETER} bits a parameter (arXiv 2404.05405)")
 
 
@@ -85,9 +86,8 @@ def _say_cells(table: "pl.DataFrame") -> None:
     """A row an adapter."""
     from rich.table import Table
 
-    heads = ("replay", "rank", "facts", "bits/parameter", "recall", "known lost", "refusals lost", "in budget")
     printed_table = Table()
-    for head in heads:
+    for head in HEADS:
         printed_table.add_column(head, justify="left" if head in ("replay", "in budget") else "right")
     for row in table.iter_rows(named=True):
         lost, refusals = (
