@@ -8,6 +8,7 @@ import torch
 import tiny
 from knowpack.base import measure_base, open_base
 from knowpack.config import RunConfig, StudyConfig
+from knowpack.config.shard import Shard
 from knowpack.forecast import Forecast, Stage, of_diff, of_probe, of_run, of_study
 from knowpack.forecast import Rates as SampledRates
 from knowpack.pack.pack_forecast import of_pack
@@ -86,6 +87,23 @@ def test_what_is_on_disk_costs_nothing(config: RunConfig) -> None:
     left = [stage.what for stage in of_study(grid, base).stages if not stage.done]
     assert left[0] == "6: training"
     assert all(what.startswith("6: ") for what in left)
+
+
+def test_the_plan_of_a_shard_is_of_its_own_cells(config: RunConfig) -> None:
+    """It was the whole grid's, whichever shard was asked. By hand: of a, b, c the first of two has a and c."""
+    sizes = {"a": 4, "b": 5, "c": 6}
+    cells = [{"label": label, "mix.n_unknown": n} for label, n in sizes.items()]
+    grid = StudyConfig.model_validate({"name": "s", "base": config.model_dump(), "cells": cells})
+    base = open_base(config)
+    steps = {"a: training": 6 * 2, "b: training": 6 * 2, "c: training": 6 * 2}  # six epochs of ceil(n / 3) batches
+
+    def training(shard: Shard | None) -> dict[str, int]:
+        planned = of_study(grid, base, shard=shard)
+        return {stage.what: stage.n for stage in planned.stages if stage.unit == "steps"}
+
+    assert training(None) == steps
+    assert training(Shard(1, 2)).keys() == {"a: training", "c: training"}
+    assert training(Shard(2, 2)) == {"b: training": 12}
 
 
 def test_a_diff_and_a_pack_are_planned_too(config: RunConfig, tmp_path: Path) -> None:

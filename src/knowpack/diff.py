@@ -13,11 +13,11 @@ import polars as pl
 
 from knowpack import store
 from knowpack.base import Base, bench_key, measure_base, open_base
-from knowpack.config import ModelConfig, RunConfig, fingerprint
+from knowpack.config import ModelConfig, RunConfig
 from knowpack.decode.transformers_asker import live_change
 from knowpack.errors import FactsError, ModelError
 from knowpack.facts import sources
-from knowpack.further.asking import ask_base
+from knowpack.further.asking import ask_base, further_key
 from knowpack.manifest import begin, owned
 from knowpack.model.locations import WEIGHTS
 from knowpack.probe.askers import Asker, TextAnswers
@@ -134,7 +134,7 @@ def _request(base: Base, config: RunConfig, tuned: Asker, examples: pl.DataFrame
         "base, facts or prompts": base.folder.name,
         "training examples": None if examples is None else store.hash_table(examples),
         "benchmarks": store.hash_of(bench_key(config)),
-        "further questions": store.hash_of(fingerprint(config, "further")),
+        "further questions": store.hash_of(further_key(config)),
     }
 
 

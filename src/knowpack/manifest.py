@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from knowpack import store
-from knowpack.base import Base
+from knowpack.base import Base, bench_folder
 from knowpack.config import RunConfig
 from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.errors import ConfigError, StoreError
@@ -177,6 +177,7 @@ def _described(folder: Path, config: RunConfig, base: Base) -> dict[str, object]
         "facts_hash": store.hash_table(base.facts),
         "base_hash": base.folder.name,
         "base_dir": os.path.relpath(base.folder, folder),
+        "base_bench": bench_folder(base, config).relative_to(base.folder).as_posix(),
         "base_weights_hash": base.asker.identity.weights,
         "model": machine.of_model(loaded) if loaded else {},
         "versions": {name: version(name) for name in PACKAGES},

@@ -21,6 +21,7 @@ from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import weights_of
 from knowpack.errors import ConfigError, FactsError, KnowpackError
 from knowpack.facts import sources
+from knowpack.facts.from_config import pool_is_file
 from knowpack.further import asking
 from knowpack.manifest import begin, command_of, recorded, stage
 from knowpack.measure import causes, confidence, knowledge, regress, shifts
@@ -86,12 +87,16 @@ def lacking(config: RunConfig, base: Base) -> KnowpackError | None:
 
 def folder_of(config: RunConfig, base: Base) -> Path:
     """work/runs/<label>-<hash>; the hash covers the base with its facts and prompts, and all settings but the label; of
-    extra facts what is in the table."""
+    files named in the settings what is in them (of a pool of few-shot examples the base's name says that)."""
     slug = re.sub(r"[^a-z0-9]+", "-", config.label.lower()).strip("-")[:LONGEST_SLUG] or "run"
     if config.mix.extra_facts is not None:
         named = config.mix.model_copy(update={"extra_facts": sources.content(config.mix.extra_facts)})
         config = config.model_copy(update={"mix": named})
-    settings = fingerprint(config, "seed", "grader", "probe", "mix", "train", "further") | bench_key(config)
+    if pool_is_file(config):
+        config = config.model_copy(update={"probe": config.probe.model_copy(update={"shots": "file"})})
+    settings = (
+        fingerprint(config, "seed", "grader", "probe", "mix", "train") | asking.further_key(config) | bench_key(config)
+    )
     return Path(config.work) / "runs" / f"{slug}-{store.hash_of([base.folder.name, settings])}"
 
 

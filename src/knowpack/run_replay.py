@@ -12,7 +12,7 @@ from knowpack import store
 from knowpack.base import Base
 from knowpack.config import KeepRecipe, RunConfig
 from knowpack.facts import sources
-from knowpack.facts.from_config import facts_of, shot_pool
+from knowpack.facts.from_config import facts_of
 from knowpack.probe.shots import draw_shots
 from knowpack.progress import Progress
 from knowpack.records import Kind
@@ -56,7 +56,7 @@ def held_to(config: RunConfig, base: Base, examples: pl.DataFrame, progress: Pro
     if not isinstance(recipe, KeepRecipe):
         return None
     drawn = draw_shots(
-        shot_pool(config),
+        base.pool,
         recipe.n_contexts,
         recipe.n_shots,
         config.probe.draw_seed,

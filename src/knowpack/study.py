@@ -111,7 +111,7 @@ def run_cells(
     leaves when it finds nothing to do.
     """
     runs = config.runs()
-    left = runs[shard.number - 1 :: shard.of] if shard else runs
+    left = list(shard.part(runs)) if shard else runs
     with progress.stage(f"study {config.name}: cells", len(left)) as advance:
         while left:
             others = []

@@ -9,7 +9,7 @@ import yaml
 
 from knowpack.bench.compare import compare
 from knowpack.bench.evaluate import evaluate
-from knowpack.bench.tasks import included
+from knowpack.bench.task_names import included
 from knowpack.config import BenchConfig
 from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.errors import BenchError

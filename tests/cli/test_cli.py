@@ -200,6 +200,12 @@ def test_shards_by_the_command_and_the_last_writes_the_report(
     given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = study_file(given, tmp_path, [{"label": "a", "mix.n_unknown": 2}, {"label": "b", "mix.n_unknown": 3}])
+    assert call(monkeypatch, "study", path, "--quiet", "--shard", "2/2", "--dry-run") == 0
+    planned = capsys.readouterr().out
+    assert "b: training" in planned
+    assert "a: training" not in planned, "it planned the cells of all shards"
+    assert call(monkeypatch, "study", path, "--quiet", "--shard", "3/3", "--dry-run") == 0
+    assert "of 2 cells none is in shard 3/3" in capsys.readouterr().out
     assert call(monkeypatch, "study", path, "--quiet", "--shard", "2/2") == 0
     assert "shard 2/2 is through; 1 of 2 cells are for the others" in capsys.readouterr().out
     assert call(monkeypatch, "study", path, "--quiet", "--shard", "1/2") == 0

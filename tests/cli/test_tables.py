@@ -1,5 +1,6 @@
 """Tables on narrow terminals: no name and no number is folded or cut. The expected text is written by hand."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from rich.table import Table as Shown
 
 from commands import call
 from knowpack.cli import results, show, terminal
-from knowpack.cli.capacity import _say_cells
+from knowpack.cli.capacity import HEADS, _say_cells
 from knowpack.records import Estimate
 from knowpack.report import claim_tables, tables
 from knowpack.report.report_data import Table
@@ -154,6 +155,13 @@ def test_bench_compare_is_whole_at_80_and_120_columns(
         "task           metric        n    base   other  difference        95% interval  1->0  0->1        p  p (Holm)",
         "arc_challenge  acc_norm  1,234  0.5000  0.2500     -0.2500  -0.3750 .. -0.1250   400    91  1.2e-05   0.00012",
     ]
+
+
+def test_the_cells_of_capacity_in_the_docs_stand_under_the_heads_that_it_prints() -> None:
+    """They stood under "within budget", a head that was printed once."""
+    docs = (Path(__file__).parents[2] / "docs" / "benchmarks" / "pack.md").read_text(encoding="utf-8")
+    line = next(line for line in docs.splitlines() if line.startswith("    replay "))
+    assert tuple(re.split(" {2,}", line.strip())) == HEADS
 
 
 def test_capacity_is_whole_at_80_columns(at: Callable[[int], None], capsys: pytest.CaptureFixture[str]) -> None:

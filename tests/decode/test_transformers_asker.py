@@ -95,7 +95,7 @@ def test_a_made_up_backend_is_measured_as_a_base_and_training_on_it_is_refused(t
     table, pool = tiny.facts(5), tiny.facts(40).select("question", answer="object").tail(30)
     config = RunConfig(probe=ProbeConfig(n_prompts=2, n_shots=1, noise=False))
     shots = draw_shots(pool, 2, 1, 0)
-    base = Base(tmp_path / "base", Parrot(), Prompter(Parrot.tokenizer), table, shots, config)
+    base = Base(tmp_path / "base", Parrot(), Prompter(Parrot.tokenizer), table, shots, pool, config)
     measure_base(base, config)
     assert base.responses.collect().height == 5 * 2
     with pytest.raises(ModelError, match="training needs the weights of parrot"):

@@ -242,16 +242,43 @@ def test_the_largest_load_held_by_hand() -> None:
     assert found["d99_bits_per_parameter"].to_list() == [0.05, 0.1]
 
 
+def test_a_load_above_one_that_missed_does_not_count_as_what_fits() -> None:
+    """The largest load at 99% was taken, whatever the smaller ones had."""
+    rows = [  # rank, facts, kept, recall, within the budget; a smaller load is not the first row
+        (1, 200, False, 1.0, False),
+        (1, 50, False, 1.0, False),
+        (1, 100, False, 0.98, False),
+        (2, 50, False, 0.9, False),
+        (2, 100, False, 1.0, False),
+        (1, 50, True, 1.0, True),
+        (1, 100, True, 1.0, True),
+        (1, 200, True, 0.9, True),
+        (1, 400, True, 1.0, True),
+        (2, 50, True, 1.0, None),
+        (2, 100, True, 1.0, True),
+        (4, 50, True, 1.0, True),
+        (4, 100, True, 1.0, False),
+        (4, 200, True, 1.0, True),
+    ]
+    names = ("rank", "n_facts", "kept", "recall", "within_budget")
+    table = pl.DataFrame(rows, schema=names, orient="row").with_columns(bits_per_parameter=pl.col("n_facts") / 1000)
+    found = capacity.largest(table).sort("rank")
+    assert found.select("rank", "d99", "safe_d99").rows() == [(1, 50, 100), (2, None, None), (4, None, 50)]
+    assert found["safe_d99_bits_per_parameter"].to_list() == [0.1, None, 0.05]
+
+
 @pytest.mark.parametrize(
     ("n", "bits", "told"),
     [
-        (None, None, "none of these loads"),
+        (None, None, "below 50 facts"),
         (50, 0.02, "50 facts (0.020 bits a parameter)"),
         (200, 0.083, "at least 200 facts (0.083 bits a parameter)"),
     ],
 )
-def test_the_largest_load_tried_is_a_lower_bound(n: int | None, bits: float | None, told: str) -> None:
-    assert _limit_text(n, bits, 200) == told
+def test_the_largest_load_tried_is_a_lower_bound_and_the_smallest_an_upper_one(
+    n: int | None, bits: float | None, told: str
+) -> None:
+    assert _limit_text(n, bits, [200, 50, 100]) == told
 
 
 def test_the_best_attempt_overruns_by_the_least_in_all_and_of_equals_is_the_first() -> None:

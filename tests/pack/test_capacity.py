@@ -9,6 +9,8 @@ import pytest
 
 import tiny
 from commands import call, capacity, two_steps
+from knowpack import store
+from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError
 from knowpack.pack import capacity as capacity_module
 from knowpack.pack import trial
@@ -58,6 +60,45 @@ def test_a_row_an_adapter_with_what_was_counted_and_none_trained_twice(
     monkeypatch.setattr(trial, "train", never)
     assert call(monkeypatch, *command) == 0
     assert capsys.readouterr().out == printed
+
+    # The table of fewer ranks was written over a recorded one, and `show --verify` called it damaged.
+    assert call(monkeypatch, *capacity(folder, "1"), "--out", tmp_path / "out") == 0
+    assert store.read_table(tmp_path / "out" / "capacity.parquet")["rank"].to_list() == [1, 1]
+    assert list(store.verify(tmp_path / "out")) == []
+
+
+def test_cells_of_another_recipe_or_of_other_weights_are_trained_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cell was named by replay, rank and load alone: another version's recipe, or the weights that lay in the model's
+    folder before, gave the figures of a later run."""
+    folder = tiny.save_all(tmp_path, 60)
+    command = [*capacity(folder), "--out", tmp_path / "out"]
+    trained: list[int] = []
+    train = trial.train
+
+    def counted(loaded, examples, config, *rest, **named):  # type: ignore[no-untyped-def]
+        trained.append(config.max_steps)
+        return train(loaded, examples, config, *rest, **named)
+
+    def three_steps(*of: object) -> KeepRecipe:
+        return two_steps(*of).model_copy(update={"max_steps": 3})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trial, "train", counted)
+    monkeypatch.setattr(recipes, "for_model", two_steps)
+    assert call(monkeypatch, *command) == 0
+    assert trained == [2, 2]
+    monkeypatch.setattr(recipes, "for_model", three_steps)
+    assert call(monkeypatch, *command) == 0
+    assert trained == [2, 2, 3, 3]
+    tokens = tiny.tokenizer()
+    tiny.llama(len(tokens), seed=1).save_pretrained(folder / "model")
+    assert call(monkeypatch, *command) == 0
+    assert trained == [2, 2, 3, 3, 3, 3]
+    monkeypatch.setattr(recipes, "for_model", two_steps)
+    tiny.llama(len(tokens), seed=0).save_pretrained(folder / "model")
+    assert call(monkeypatch, *command) == 0
+    assert trained == [2, 2, 3, 3, 3, 3]  # those of the first command are still there
 
 
 def test_without_replay_the_rate_the_layers_and_the_forms_stay_those_of_the_models_recipe() -> None:

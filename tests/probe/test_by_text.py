@@ -20,6 +20,7 @@ from knowpack.probe.turns import Turns
 from knowpack.records import Fact
 
 SHOTS = [[Shot("q0", "a0")], [Shot("q1", "a1")]]
+NO_POOL = pl.DataFrame(schema={"question": pl.String(), "answer": pl.String()})
 
 
 class KnowsTwo:
@@ -43,7 +44,7 @@ def facts(n: int) -> pl.DataFrame:
 
 def test_a_made_up_text_backend_is_probed_into_a_knowledge_map_without_touching_the_source(tmp_path: Path) -> None:
     config, asker = RunConfig(probe=ProbeConfig(noise=False)), KnowsTwo()
-    base = Base(tmp_path / "base", asker, prompter_for(asker, config.probe), facts(4), SHOTS, config)
+    base = Base(tmp_path / "base", asker, prompter_for(asker, config.probe), facts(4), SHOTS, NO_POOL, config)
     measure_base(base, config)
     known = base.knowledge.filter(pl.col("grader") == "default")
     expected = {"f0": "HighlyKnown", "f1": "Unknown", "f2": "HighlyKnown", "f3": "Unknown"}
@@ -83,7 +84,7 @@ def test_a_setting_that_text_cannot_serve_is_refused_in_one_line(setting: dict[s
 
 
 def test_what_needs_ids_or_weights_is_refused_in_one_line(tmp_path: Path) -> None:
-    base = Base(tmp_path, KnowsTwo(), Turns(), facts(1), SHOTS, RunConfig())
+    base = Base(tmp_path, KnowsTwo(), Turns(), facts(1), SHOTS, NO_POOL, RunConfig())
     assert live_change(base.asker) is None
     with pytest.raises(ModelError, match=r"needs token ids .* two is asked by text"):
         base.by_ids  # noqa: B018

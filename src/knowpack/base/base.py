@@ -2,7 +2,8 @@
 
 RunConfig, whoever answers, a fact table -> Base: the facts and prompts, and a folder `work/base/<hash>/` with what it
 answered. The hash covers the weights, the tokenizer, the facts, the prompts and the grader's rules, so whatever shares
-them shares the measurement (DESIGN: one base, many adapters).
+them shares the measurement (DESIGN: one base, many adapters). Of few-shot examples in a file of the user's it covers
+all that are in it, for the fresh prompts are drawn from the rest.
 """
 
 from contextlib import AbstractContextManager
@@ -15,7 +16,7 @@ import polars as pl
 from knowpack import store
 from knowpack.config import ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import TransformersAsker, weights_of
-from knowpack.facts.from_config import shot_pool
+from knowpack.facts.from_config import pool_content, shot_pool
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.model.loaded import Loaded
 from knowpack.probe.askers import Asker, TextAnswers, TokenAsker, by_ids
@@ -51,6 +52,8 @@ class Base:
     """Fact table: every fact that is probed."""
     shots: list[list[Shot]]
     """The few-shot draws, one a prompt."""
+    pool: pl.DataFrame
+    """What they are drawn from, and all later prompts too [question, answer]: read once, lest the file be edited."""
     config: RunConfig
     """The run it was opened for."""
     looks_back: bool = False
@@ -102,7 +105,8 @@ def of_facts(config: RunConfig, asker: Asker, facts: pl.DataFrame) -> Base:
     settings = config.probe
     prompter = prompter_for(asker, settings)
     questions = facts["question"].to_list()
-    shots = draw_shots(shot_pool(config), settings.n_prompts, settings.n_shots, settings.draw_seed, exclude=questions)
+    pool = shot_pool(config)
+    shots = draw_shots(pool, settings.n_prompts, settings.n_shots, settings.draw_seed, exclude=questions)
     key = {
         **asker.identity._asdict(),
         "facts": store.hash_table(facts),
@@ -110,9 +114,10 @@ def of_facts(config: RunConfig, asker: Asker, facts: pl.DataFrame) -> Base:
         "prompts": store.hash_of([rendered(prompter, draw) for draw in shots]),
         "probe": probe_key(config),
         "grader": GRADER_VERSION,
+        **pool_content(config, pool),
     }
     folder = Path(config.work) / "base" / store.hash_of(key)
-    return Base(folder, asker, prompter, facts, shots, config)
+    return Base(folder, asker, prompter, facts, shots, pool, config)
 
 
 def rendered(prompter: Prompter | Turns, draw: list[Shot]) -> list[int] | list[dict[str, str]]:

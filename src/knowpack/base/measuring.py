@@ -13,7 +13,7 @@ from knowpack.base import answer_cache
 from knowpack.base.base import Base, fresh_name, probe_key
 from knowpack.config import ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import left_out
-from knowpack.facts.from_config import shot_pool
+from knowpack.facts.from_config import pool_content
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import at_stake
@@ -81,12 +81,17 @@ def bench_folder(base: Base, config: RunConfig) -> Path:
 
 
 def bench_key(config: RunConfig) -> dict[str, object]:
-    """What changes the scores: the settings, and the content of benchmark data in a folder."""
+    """What changes the scores: the settings, and the content of the user's own tasks and of benchmark data."""
+    bench = config.bench
+    if bench.tasks and bench.include is not None:
+        from knowpack.bench.task_names import included
+
+        config = config.model_copy(update={"bench": bench.model_copy(update={"include": included(bench)})})
     key = fingerprint(config, "bench")
-    if config.bench.tasks and config.bench.data is not None:
+    if bench.tasks and bench.data is not None:
         from knowpack.bench.data import content
 
-        return key | {"bench_data": content(Path(config.bench.data))}
+        return key | {"bench_data": content(Path(bench.data))}
     return key
 
 
@@ -96,7 +101,7 @@ def ask_fresh(base: Base, asker: Asker, into: Path, config: RunConfig, progress:
     The first set asks all facts, the others those with something to lose. -> into/fresh-1/, into/fresh-2/, ...
     """
     plain = config.probe.model_copy(update={"logprob": False, "n_samples": 0})
-    for number, shots in enumerate(fresh_sets(shot_pool(config), config.probe, base.facts["question"].to_list()), 1):
+    for number, shots in enumerate(fresh_sets(base.pool, config.probe, base.facts["question"].to_list()), 1):
         name = fresh_name(number)
         chosen = base.facts if number == 1 else base.facts.join(at_stake(base.knowledge), on="fact_id", how="semi")
         if chosen.is_empty():
@@ -158,4 +163,5 @@ def described(base: Base, config: RunConfig) -> dict[str, object]:
         "shots": [[shot._asdict() for shot in draw] for draw in base.shots],
         "probe": probe_key(config),
         "grader": GRADER_VERSION,
+        **pool_content(config, base.pool),
     }

@@ -21,6 +21,7 @@ from knowpack import store
 from knowpack.bench import outcomes
 from knowpack.bench.data import content
 from knowpack.bench.outcomes import Sample
+from knowpack.bench.task_names import included
 from knowpack.config import BenchConfig
 from knowpack.errors import BenchError
 from knowpack.probe.askers import Keeps, by_ids
@@ -52,8 +53,6 @@ def evaluate(asker: "Asker", config: BenchConfig, out: Path, *, progress: Progre
         raise BenchError("no benchmark task is named; for example --tasks mmlu,truthfulqa_mc1,arc_easy")
     settings = config.model_dump(mode="json", include=set(SETTINGS))
     if config.include is not None:
-        from knowpack.bench.tasks import included
-
         settings["include"] = included(config)
     if config.data is not None:
         settings["data"] = content(Path(config.data))

@@ -6,6 +6,7 @@ then the lines `task:`, `group:` and `tag:` of all files. None of the index is m
 """
 
 import difflib
+import hashlib
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -77,6 +78,15 @@ def own_folders(config: BenchConfig) -> list[Path]:
     if not any(folder.rglob("*.yaml")):
         raise BenchError(f"bench.include={folder} holds no task: expected a folder with lm-eval's YAML files")
     return [folder]
+
+
+def included(config: BenchConfig) -> str | None:
+    """Hash of the user's own tasks: every file of their folder, by name and bytes; None where none is named."""
+    digest = hashlib.blake2b(digest_size=8)
+    for folder in own_folders(config):
+        for file in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+            digest.update(str(file.relative_to(folder)).encode() + hashlib.blake2b(file.read_bytes()).digest())
+    return digest.hexdigest() if config.include is not None else None
 
 
 def known(folder: Path) -> Iterator[str]:

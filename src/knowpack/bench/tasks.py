@@ -160,15 +160,6 @@ def _manager(names: Sequence[str], config: BenchConfig, more: Sequence[Path] = (
     return manager
 
 
-def included(config: BenchConfig) -> str | None:
-    """Hash of the user's own tasks: every file of their folder, by name and bytes."""
-    digest = hashlib.blake2b(digest_size=8)
-    for folder in own_folders(config):
-        for file in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-            digest.update(str(file.relative_to(folder)).encode() + hashlib.blake2b(file.read_bytes()).digest())
-    return digest.hexdigest() if config.include is not None else None
-
-
 def bare_manager() -> TaskManager:
     """A manager for tasks that are built already: it knows no name."""
     return TaskManager(include_defaults=False)

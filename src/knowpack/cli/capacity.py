@@ -1,5 +1,6 @@
 """`knowpack capacity`. Parsing and printing only."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 UNREAD = ("train", "facts", "onto", "earlier", "remove", "n_screen", "n_written", "reliability", "effort", "bench")
 """Of a request's settings: what `capacity` does not read."""
+HEADS = ("replay", "rank", "facts", "bits/parameter", "recall", "known lost", "refusals lost", "in budget")
 
 
 def capacity_command(
@@ -73,9 +75,10 @@ def capacity_command(
     _say_cells(table)
     for row in largest(table).iter_rows(named=True):
         plain, safe = (
-            _limit_text(row[name], row[f"{name}_bits_per_parameter"], max(wanted_loads)) for name in ("d99", "safe_d99")
+            _limit_text(row[name], row[f"{name}_bits_per_parameter"], wanted_loads) for name in ("d99", "safe_d99")
         )
         echo(f"rank {row['rank']}: D99 {plain}; safe D99 {safe}")
+    echo("D99: up to it every load tried has 99% recall; safe D99: within the budget too")
     echo(f"published, full models: {FULL_MODEL_BITS_PER_PARAMETER} bits a parameter (arXiv 2404.05405)")
 
 
@@ -83,9 +86,8 @@ def _say_cells(table: "pl.DataFrame") -> None:
     """A row an adapter."""
     from rich.table import Table
 
-    heads = ("replay", "rank", "facts", "bits/parameter", "recall", "known lost", "refusals lost", "in budget")
     printed_table = Table()
-    for head in heads:
+    for head in HEADS:
         printed_table.add_column(head, justify="left" if head in ("replay", "in budget") else "right")
     for row in table.iter_rows(named=True):
         lost, refusals = (
@@ -105,8 +107,8 @@ def _say_cells(table: "pl.DataFrame") -> None:
     say_table(printed_table)
 
 
-def _limit_text(n: int | None, bits: float | None, most: int) -> str:
-    """A load for reading: none held, or how much; the largest that was tried is a lower bound."""
+def _limit_text(n: int | None, bits: float | None, loads: Sequence[int]) -> str:
+    """A load for reading; below the smallest that was tried where that missed, and the largest is a lower bound."""
     if n is None:
-        return "none of these loads"
-    return f"{'at least ' if n == most else ''}{n} facts ({bits:.3f} bits a parameter)"
+        return f"below {min(loads)} facts"
+    return f"{'at least ' if n == max(loads) else ''}{n} facts ({bits:.3f} bits a parameter)"

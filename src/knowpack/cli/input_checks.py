@@ -9,7 +9,7 @@ from pathlib import Path
 from knowpack.bench.task_names import check_names
 from knowpack.config import SERVED, ModelConfig, RunConfig
 from knowpack.facts import sources
-from knowpack.facts.from_config import facts_of, shot_pool
+from knowpack.facts.from_config import facts_of, pool_is_file, shot_pool
 from knowpack.model import gguf_files
 from knowpack.model.locations import adapter_folder, is_hub_name, source_of
 from knowpack.served.address import check_answers, parse
@@ -33,7 +33,7 @@ def check_inputs(
     for table in tables:
         if table and table not in sources.SOURCES:
             sources.load(table, contradictions="keep")
-    if sources.shots_for(config.model.name, facts_of(config), config.probe.shots) not in sources.SOURCES:
+    if pool_is_file(config):
         shot_pool(config)
 
 

@@ -86,9 +86,14 @@ def study_command(
         from knowpack.forecast import of_study
         from knowpack.state import cells
     alone = executor == "local" and jobs == 1 and shard is None  # else the model is loaded by the workers only
-    if runs and (dry_run or (alone and not quiet)):
-        base = open_base(runs[0], progress(quiet))
-        say_plan(of_study(study_config, base, progress(quiet)), err=not dry_run)
+    mine = part.part(runs) if part else runs
+    if mine and (dry_run or (alone and not quiet)):
+        base = open_base(mine[0], progress(quiet))
+        say_plan(of_study(study_config, base, progress(quiet), part), err=not dry_run)
+    elif dry_run:
+        terminal.echo(
+            f"plan: nothing to do, of {len(runs)} cells none is " + (f"in shard {shard}" if part else "there")
+        )
     if dry_run:
         return
     folder = run_study(study_config, executor, jobs, part, quiet, base)

@@ -146,7 +146,7 @@ class BenchConfig(Section):
     data: str | None = None
     """A folder made by `knowpack bench prepare`; None = lm-eval's own data."""
     include: str | None = None
-    """A folder of lm-eval tasks of one's own (YAML); named by path in a run's hash, by content in what is kept."""
+    """A folder of lm-eval tasks of one's own (YAML); its content is in a run's hash, not its path."""
     num_fewshot: int | None = Field(None, ge=0)
     """None: 5 for MMLU as in the paper, the task's own elsewhere."""
     apply_chat_template: bool = False

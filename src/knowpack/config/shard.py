@@ -1,8 +1,11 @@
 """Which cells of a study one worker of many takes, as a person writes it: 2/3 -> Shard."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 from knowpack.errors import ConfigError
+
+T = TypeVar("T")
 
 
 class Shard(NamedTuple):
@@ -11,6 +14,10 @@ class Shard(NamedTuple):
     number: int
     """From 1."""
     of: int
+
+    def part(self, cells: Sequence[T]) -> Sequence[T]:
+        """Its cells; none where there are fewer than its number."""
+        return cells[self.number - 1 :: self.of]
 
     @classmethod
     def parsed(cls, text: str) -> "Shard":

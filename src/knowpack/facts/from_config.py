@@ -1,6 +1,6 @@
 """Which facts a run asks, and from which examples its few-shot prompts are drawn.
 
-RunConfig -> the name of the facts, a sample of them, the pool of shots.
+RunConfig -> the name of the facts, a sample of them, the pool of shots and what stands for it in a hash.
 """
 
 import polars as pl
@@ -8,6 +8,7 @@ import polars as pl
 from knowpack.config import FactsConfig, RunConfig
 from knowpack.facts import sources
 from knowpack.seeds import stream
+from knowpack.store import hash_table
 
 
 def sampled(facts: pl.DataFrame, config: FactsConfig) -> pl.DataFrame:
@@ -34,8 +35,27 @@ def shot_pool(config: RunConfig) -> pl.DataFrame:
     """The pool of few-shot examples [question, answer] of a config; empty where no shots are asked."""
     if config.probe.n_shots == 0:
         return pl.DataFrame(schema={"question": pl.String(), "answer": pl.String()})
-    name = sources.shots_for(config.model.name, facts_of(config), config.probe.shots)
-    return sources.load_shots(name, config.probe.shot_answers)
+    return sources.load_shots(_pool_of(config), config.probe.shot_answers)
+
+
+def pool_is_file(config: RunConfig) -> bool:
+    """Are the few-shot examples drawn from a file of the user's, which may be edited, and not from the package?"""
+    return config.probe.n_shots > 0 and not sources.is_packaged_pool(_pool_of(config))
+
+
+def pool_content(config: RunConfig, pool: pl.DataFrame | None = None) -> dict[str, str]:
+    """{"few-shot pool": hash of its examples, whatever the file's name and place}, for the key of what is asked under
+    them; empty where the package's own pool is read, or none. pool: where it is loaded already.
+
+    All of the file, and not the examples of one draw: fresh prompts and training's contexts are drawn from it too.
+    """
+    if not pool_is_file(config):
+        return {}
+    return {"few-shot pool": hash_table(shot_pool(config) if pool is None else pool)}
+
+
+def _pool_of(config: RunConfig) -> str:
+    return sources.shots_for(config.model.name, facts_of(config), config.probe.shots)
 
 
 def facts_of(config: RunConfig) -> str:

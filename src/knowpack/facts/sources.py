@@ -113,6 +113,11 @@ def load_unchecked(source: str | Path, contradictions: Contradictions = "keep") 
     ).facts
 
 
+def is_packaged_pool(name: str) -> bool:
+    """Is it one of the package's own pools of few-shot examples, and no file?"""
+    return name in SOURCES and SOURCES[name].shots is not None
+
+
 def load_shots(source: str | Path, answers: str = "canonical") -> pl.DataFrame:
     """A pool of few-shot examples: columns question, answer.
 

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from knowpack.base import Base, bench_folder, fresh_name, n_unanswered
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, StudyConfig
+from knowpack.config.shard import Shard
 from knowpack.forecast.timed import Rates, priced_as, sampled_rates
 from knowpack.further.selection import most_questions
 from knowpack.measure.stakes import at_stake
@@ -69,9 +70,10 @@ def of_run(base: Base, config: RunConfig, progress: Progress = SILENT) -> Foreca
     return Forecast(stages, sampled_rates(base, [config] if _trains(stages) else [], progress))
 
 
-def of_study(config: StudyConfig, base: Base, progress: Progress = SILENT) -> Forecast:
-    """The base once, then every cell. Cells that ask another model or other facts are priced as the first."""
-    runs = config.runs()
+def of_study(config: StudyConfig, base: Base, progress: Progress = SILENT, shard: Shard | None = None) -> Forecast:
+    """The base once, then every cell, or a shard's, of which there must be one. Cells that ask another model or other
+    facts are priced as the first. base: of the first."""
+    runs = shard.part(config.runs()) if shard else config.runs()
     stages = list(base_stages(base, runs[0]))
     for cell in runs:
         stages += _cell_stages(base, cell)

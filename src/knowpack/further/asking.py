@@ -10,10 +10,10 @@ import polars as pl
 
 from knowpack import records, store
 from knowpack.base import Base
-from knowpack.config import RunConfig
+from knowpack.config import RunConfig, fingerprint
 from knowpack.facts import sources
 from knowpack.facts.from_config import facts_of
-from knowpack.further.likelihoods import Likelihood, PassageScore, likelihoods, passages, score_passages
+from knowpack.further.likelihoods import AUTO, Likelihood, PassageScore, likelihoods, passages, score_passages
 from knowpack.further.pools import Pools
 from knowpack.further.selection import further_questions
 from knowpack.manifest import stage
@@ -45,6 +45,14 @@ def ask_tuned(folder: Path, config: RunConfig, base: Base, tuned: Asker, progres
     with stage(folder, "further", "further/tuned/passages.parquet", ["further/tuned"]) as path:
         if path:
             _ask(folder, "tuned", config, base, tuned, _everything(config, base), progress)
+
+
+def further_key(config: RunConfig) -> dict[str, object]:
+    """What changes the answers: the settings, and of unrelated text in a file what is in it."""
+    further = config.further
+    if further.text not in (None, AUTO):
+        further = further.model_copy(update={"text": sources.content(str(further.text))})
+    return fingerprint(config.model_copy(update={"further": further}), "further")
 
 
 def figures(folder: Path, base: Base, after: pl.DataFrame) -> list[Figure]:

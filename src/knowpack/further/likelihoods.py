@@ -20,6 +20,7 @@ from knowpack.records import Fact, rows, table
 from knowpack.seeds import stream
 
 LONGEST_PASSAGE = 256  # tokens
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def likelihoods(
 
 def passages(name: str) -> list[str]:
     """auto: the package's own text; else a file, its passages parted by blank lines. Raises ConfigError."""
-    if name == "auto":
+    if name == AUTO:
         text = files("knowpack.facts").joinpath("data", "unrelated.txt").read_text(encoding="utf-8")
     else:
         try:

@@ -15,7 +15,7 @@ from knowpack.pack import budget as limits
 from knowpack.pack import plan
 from knowpack.pack.earlier_adapter import shaped
 from knowpack.pack.request import HELD_OUT
-from knowpack.pack.trial import Attempt, Trial, attempt
+from knowpack.pack.trial import Attempt, Trial, attempt, made_of
 from knowpack.progress import Progress
 from knowpack.records import Kind
 from knowpack.train import recipes, replay_prompts, target_modules
@@ -45,7 +45,7 @@ def attempts(trial: Trial, progress: Progress) -> list[Attempt]:
     replay = cache(partial(_base_replay, trial, material, config, progress))
     result: list[Attempt] = []
     for index in range(request.n_attempts):
-        key = [config.model_dump(mode="json"), request.seed, store.hash_table(material.examples)]
+        key = made_of(trial, material.examples, config)
         key += [onto.key] if onto is not None and start is not None else []
         folder = request.out / "attempts" / f"{index:02d}-{store.hash_of(key)}"
         result.append(attempt(trial, material.examples, config, folder, replay, progress, start))

@@ -1,9 +1,9 @@
 """How much fits: recall against load for several ranks, without and with the harm budget.
 
-model + Unknown facts of a table + ranks + loads -> one row a cell, and D99 (the largest load at 99% recall) and safe
-D99 (the same within the budget) a rank, in facts and in bits per adapter parameter. Bits: minus log2 of what the base
-gives the answers. Published beside it: 2 bits a parameter for full models trained long enough (Allen-Zhu and Li 2024,
-"Physics of Language Models: Part 3.3", arXiv 2404.05405).
+model + Unknown facts of a table + ranks + loads -> one row a cell, and D99 (the largest load up to which every load
+tried has 99% recall) and safe D99 (the same within the budget) a rank, in facts and in bits per adapter parameter.
+Bits: minus log2 of what the base gives the answers. Published beside it: 2 bits a parameter for full models trained
+long enough (Allen-Zhu and Li 2024, "Physics of Language Models: Part 3.3", arXiv 2404.05405).
 """
 
 import time
@@ -25,7 +25,7 @@ from knowpack.pack import plan
 from knowpack.pack.budget import Budget
 from knowpack.pack.changes import Changes
 from knowpack.pack.request import HELD_OUT, Request, config_of, identity, known_of
-from knowpack.pack.trial import Trial, attempt, open_trial
+from knowpack.pack.trial import Trial, attempt, made_of, open_trial
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Category, Estimate
@@ -35,6 +35,7 @@ from knowpack.train.contexts import Contexts
 
 FULL_MODEL_BITS_PER_PARAMETER = 2.0  # Allen-Zhu and Li 2024
 RECALL = 0.99
+TABLE = "capacity.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +81,29 @@ def capacity(request: Request, ranks: Sequence[int], loads: Sequence[int], progr
         cells = [
             _cell(trial, pool.head(n), rank, kept, progress) for kept in (False, True) for rank in ranks for n in loads
         ]
-    rows = [asdict(cell) | {"bits_per_parameter": cell.bits_per_parameter} for cell in cells]
-    table = pl.DataFrame(rows, schema_overrides={"within_budget": pl.Boolean}).sort("kept", "rank", "n_facts")
-    store.write_table(request.out / "capacity.parquet", table)
+        rows = [asdict(cell) | {"bits_per_parameter": cell.bits_per_parameter} for cell in cells]
+        table = pl.DataFrame(rows, schema_overrides={"within_budget": pl.Boolean}).sort("kept", "rank", "n_facts")
+        store.forget(request.out, TABLE)  # of other loads, or another budget
+        store.write_table(request.out / TABLE, table)
     return table
 
 
 def largest(table: pl.DataFrame) -> pl.DataFrame:
-    """[rank, d99, d99_bits_per_parameter, safe_d99, safe_d99_bits_per_parameter]; null where no load was held."""
-    plain = table.filter(~pl.col("kept") & (pl.col("recall") >= RECALL))
-    safe = table.filter(pl.col("kept") & pl.col("within_budget") & (pl.col("recall") >= RECALL))
+    """[rank, d99, d99_bits_per_parameter, safe_d99, safe_d99_bits_per_parameter]; null where the smallest load missed.
+
+    D99 is the largest load up to which every load in the table is recalled to 99%, safe D99 where every one is also
+    within the budget, and shown to be: of an adapter that loses facts at 100 nobody would say that 200 fit, if by luck
+    of one training they did.
+    """
+    recalled = pl.col("recall") >= RECALL
     ranks = table.select("rank").unique(maintain_order=True)
-    for name, rows in (("d99", plain), ("safe_d99", safe)):
-        top = rows.sort("n_facts").group_by("rank", maintain_order=True).last()
+    for name, kept, reached in (
+        ("d99", False, recalled),
+        ("safe_d99", True, recalled & pl.col("within_budget").fill_null(False)),
+    ):
+        rows = table.filter(pl.col("kept") == kept).sort("n_facts")
+        up_to_here = reached.cast(pl.Int8).cum_min().over("rank") == 1  # 1, 1, 0, 1 -> 1, 1, 0, 0
+        top = rows.filter(up_to_here).group_by("rank", maintain_order=True).last()
         top = top.select(
             "rank", pl.col("n_facts").alias(name), pl.col("bits_per_parameter").alias(f"{name}_bits_per_parameter")
         )
@@ -142,8 +153,9 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
     contexts = Contexts(base.by_ids.prompter, trial.contexts)
     questions = prompts["question"].to_list()
     replay = partial(build, base.loaded, questions, contexts, config, request.seed, progress=progress)
-    folder = request.out / "cells" / f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
     examples = plan.examples(facts, HELD_OUT, prompts, short_forms=config.short_forms)
+    name = f"{'kept' if kept else 'plain'}-r{rank}-n{facts.height}"
+    folder = request.out / "cells" / f"{name}-{store.hash_of(_key(mine, examples, config))}"
     trained = attempt(mine, examples, config, folder, replay, progress)
     harm = trained.harm
     assert harm is not None, "each cell is validated"
@@ -163,6 +175,14 @@ def _cell(trial: Trial, facts: pl.DataFrame, rank: int, kept: bool, progress: Pr
         None if refused is None else refused.n,
         None if missing and not over else not over,
     )
+
+
+def _key(trial: Trial, examples: pl.DataFrame, config: KeepRecipe) -> list[object]:
+    """All that a cell is made and judged with. A pack's attempts need less: its folder is of one base; here the recipe
+    is of this version and model, and the weights in the model's folder may be others by now."""
+    draws = [trial.contexts, trial.shots, trial.fresh_shots]
+    prompts = [[[list(shot) for shot in draw] for draw in each] for each in draws]
+    return [*made_of(trial, examples, config), trial.base.folder.name, prompts]
 
 
 def unmeasured(budget: Budget, lost: Estimate | None, refused: Estimate | None) -> bool:

@@ -25,6 +25,7 @@ from knowpack.config import (
 )
 from knowpack.errors import ConfigError
 from knowpack.facts import sources
+from knowpack.facts.from_config import pool_content, pool_is_file
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.pack import plan
 from knowpack.pack.budget import Budget
@@ -105,14 +106,24 @@ def identity(
 ) -> dict[str, object]:
     """What decides an adapter, besides the base's weights: whose folder --out is. A budget may change: the attempts
     that are there are judged by it. onto: the adapter that it begins as, its facts and those taken back, by hash."""
+    from knowpack.base import bench_key  # with torch, which parsing a command line does without
+    from knowpack.further.asking import further_key
+
     decisive = {"seed", "probe", "bench", "further", "train", "n_report", "n_validation", "n_screen"}
     settings = request.model_dump(mode="json", include=decisive)
+    config = config_of(request, facts)  # files by what is in them, wherever they lie
+    settings |= further_key(config)
+    if pool_is_file(config):
+        settings["probe"]["shots"] = "file"
+    if request.bench.tasks and (request.bench.data or request.bench.include):
+        settings["bench"] = bench_key(config)
     return {
         "facts": store.hash_table(facts),
         "facts to keep": store.hash_table(known),
         "model": request.model.model_dump(mode="json", exclude={"device", "served"}),
         "settings": store.hash_of(settings),
         "grader": GRADER_VERSION,
+        **pool_content(config),
         **(onto or {}),
     }
 

@@ -12,7 +12,6 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, ask_beside
 from knowpack.config import KeepRecipe, RunConfig
-from knowpack.facts.from_config import shot_pool
 from knowpack.manifest import stage
 from knowpack.measure import current
 from knowpack.measure import harm as figures
@@ -82,7 +81,7 @@ def open_trial(
     n_contexts = (request.train or recipes.for_model(request.model.name, 1, facts.height)).n_contexts
     questions = pl.concat([changes.touched, split.validation, split.report])["question"].to_list()
     drawn = draw_shots(
-        shot_pool(config),
+        base.pool,
         n_contexts + 2 * N_VALIDATION_PROMPTS,
         config.probe.n_shots,
         config.probe.draw_seed,
@@ -130,6 +129,11 @@ def find_updates(trial: Trial, progress: Progress) -> list[Update]:
     if strangers.height:
         answers = ask_beside(base, strangers, trial.shots, trial.config.probe, progress)
     return from_tables + updates.by_itself(changes, steady, strangers, answers)
+
+
+def made_of(trial: Trial, examples: pl.DataFrame, config: KeepRecipe) -> list[object]:
+    """What decides an adapter beside the model and the prompts, for its folder's name: recipe, seed, examples."""
+    return [config.model_dump(mode="json"), trial.request.seed, store.hash_table(examples)]
 
 
 def attempt(

@@ -145,7 +145,9 @@ class Run:
     @cached_property
     def base_bench(self) -> str | None:
         """The base's benchmark folder for the same settings, below `base`; None where the settings are not known."""
-        try:
+        if isinstance(place := self.manifest.get("base_bench"), str):
+            return place
+        try:  # a run of before: without the content of benchmark data
             settings = config.RunConfig.model_validate(self.manifest.get("config"))
         except ValidationError:  # a run of another version
             return None
