@@ -48,6 +48,7 @@ def fit(run: Run, config: KeepRecipe, replay: Replay, summands: Sequence[Term]) 
             loop.one_step(phase)
             run.checkpoints.offer(loop.state)
             advance(1)
+    run.checkpoints.keep(loop.state)
 
 
 class Loop:

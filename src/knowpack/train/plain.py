@@ -40,6 +40,7 @@ def fit(run: Run, config: PlainRecipe, rows: Sequence[Row], epochs_in: Path | No
                     lora.save(model, epochs_in / f"epoch-{epoch + 1:02d}")
                 run.checkpoints.offer(loop.state)
                 advance(1)
+    run.checkpoints.keep(loop.state)
 
 
 class Loop:

@@ -74,7 +74,12 @@ class Checkpoints:
 
     def offer(self, state: Callable[[], State]) -> None:
         """Between two steps: keep the state, where the last one that was kept is old enough."""
-        if self.folder is None or time.monotonic() - self._newest < self._every:
+        if time.monotonic() - self._newest >= self._every:
+            self.keep(state)
+
+    def keep(self, state: Callable[[], State]) -> None:
+        """Keep the state; after the last step too, since a kill may come before the adapter is in its place."""
+        if self.folder is None:
             return
         tensors, values = state()
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
