@@ -2,6 +2,7 @@
 
 import math
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from knowpack.model.merge import merged
 from knowpack.probe.prompts import Prompter, Shot
 from knowpack.records import Example, table
 from knowpack.seeds import stream
-from knowpack.train import lora
+from knowpack.train import base_answers, lora
 from knowpack.train.base_answers import BaseAnswer, Replay, ReplaySampler, build, divergence
 from knowpack.train.batch import Row
 from knowpack.train.certainty import NewFacts
@@ -28,7 +29,7 @@ from knowpack.train.frozen import fast_training
 from knowpack.train.keep import worded
 from knowpack.train.lower import Logits
 from knowpack.train.objective import Term, TermInput
-from knowpack.train.shared import answer_logits, places
+from knowpack.train.shared import answer_logits, places, same_logits
 from knowpack.train.train import TrainResult, train
 
 SIZE = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -336,3 +337,44 @@ def test_a_made_up_term_is_added_without_touching_the_source(world: World, tmp_p
         )
         sizes.append(float(result.log[-1]["size"]))
     assert sizes[1] < sizes[0] / 2
+
+
+def test_out_of_memory_halves_the_base_answers_that_are_scored_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a traceback: only the answers' own decoding was halved."""
+    contexts = Contexts(world.prompter, world.contexts)
+    questions = [f"w{i} w{i + 1}" for i in range(12)]
+    expected, sizes = build(world.loaded, questions, contexts, RECIPE, 0), []
+
+    def short(core: transformers.PreTrainedModel, context: list[int], rows: list[Row]) -> Tensor:
+        sizes.append(len(rows))
+        if len(rows) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return answer_logits(core, context, rows)
+
+    monkeypatch.setattr(base_answers, "answer_logits", short)
+    found = build(world.loaded, questions, contexts, RECIPE, 0)
+    assert sizes == [6, 3, 3, 6, 3, 3, 10, 5, 2, 2, 2, 2, 2], "six questions a context, then ten texts"
+    for one, other in zip((*expected.by_context, expected.texts), (*found.by_context, found.texts), strict=True):
+        assert [each.row for each in one] == [each.row for each in other]
+        for a, b in zip(one, other, strict=True):
+            torch.testing.assert_close(a.logprobs, b.logprobs, atol=1e-4, rtol=0)
+
+
+def test_too_little_memory_for_a_trial_chooses_no_other_way() -> None:
+    """It was remembered as a no, and the whole training took the slower way: other roundings, other bytes."""
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(CONFIGS["llama"]).eval()
+
+    def full(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def unknown(*_: object) -> Tensor:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    whole = partial(answer_logits, model)
+    with pytest.raises(torch.OutOfMemoryError):
+        same_logits(model, whole, full)
+    assert not same_logits(model, whole, unknown)
+    assert same_logits(model, whole, whole)

@@ -214,7 +214,8 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
 
             longest = max((forest.n_tokens(each) for each in new.values()), default=0)
             if self._ways.at(longest) is Way.SHARED:
-                packed.score(self._forward, list(new.values()), n_tokens=self.n_tokens, done=done)
+                free = self._decoder.forget
+                packed.score(self._forward, list(new.values()), n_tokens=self.n_tokens, done=done, free=free)
             else:
                 packed.score_apart(self.loaded, list(new.values()), done=done)
         self.journal.flush()

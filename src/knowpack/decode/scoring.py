@@ -50,7 +50,7 @@ def score_rows(
     """Score n requests whose rows are built already, all under the prefix `ids`. free: called where memory runs out."""
     scores: list[list[tuple[float, bool]]] = [[] for _ in range(n)]
     with forward.session():
-        prefix = forward.prefix(ids)
+        prefix = forward.prefix(ids, free)
         batches = _batches(rows, forward.tokens_at_once, _most_targets(forward))
         for answers in within_memory(batches, lambda batch: _score_rows(forward, prefix, batch), free):
             for request, logprob, best in answers:

@@ -3,7 +3,7 @@
 replay prompts + contexts + base -> rows with the base's log-probabilities. Computed once: the base never changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +15,7 @@ from knowpack.config import KeepRecipe
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.products import fast_products
 from knowpack.decode.scoring import LOGITS_AT_ONCE
+from knowpack.model.memory import within_memory
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import seed_of, stream
 from knowpack.train.batch import Row
@@ -110,10 +111,10 @@ def build(
                 answers = decoder.generate(prefix, tails, max_new_tokens=n_tokens) if some else []
                 # one place more than the answer: what the base says where it stops; the token there is never read
                 rows = [Row((*tail, *answer, 0), len(tail)) for tail, answer in zip(tails, answers, strict=True)]
-                base_answers += _scored(loaded, prefix, rows, recipe)
+                base_answers += _scored(loaded, prefix, rows, recipe, decoder.forget)
                 advance(len(some))
             by_context.append(tuple(base_answers))
-        texts = _scored(loaded, (), _texts(loaded, decoder, recipe, seed), recipe)
+        texts = _scored(loaded, (), _texts(loaded, decoder, recipe, seed), recipe, decoder.forget)
         advance(recipe.n_texts)
     return Replay(contexts, tuple(by_context), tuple(texts))
 
@@ -139,20 +140,24 @@ def _log_rest(logprobs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _scored(loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], recipe: KeepRecipe) -> list[BaseAnswer]:
-    answers: list[BaseAnswer] = []
+def _scored(
+    loaded: "Loaded", prefix: Sequence[int], rows: Sequence[Row], recipe: KeepRecipe, free: Callable[[], None]
+) -> list[BaseAnswer]:
     longest = max((len(row.ids) - row.n_prompt for row in rows), default=1)
     at_once = max(1, min(SCORED_AT_ONCE, LOGITS_AT_ONCE // (longest * loaded.n_vocabulary)))
-    for start in range(0, len(rows), at_once):
-        some = rows[start : start + at_once]
-        with fast_products(loaded.model):
-            logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, some), dim=-1)
-        k = min(recipe.top_k or logprobs.shape[1], logprobs.shape[1])
-        values, ids = logprobs.topk(k, dim=-1)
-        counts = [len(row.ids) - row.n_prompt for row in some]
-        split = zip(some, torch.split(ids.int().cpu(), counts), torch.split(values.float().cpu(), counts), strict=True)
-        answers.extend(BaseAnswer(*one) for one in split)
-    return answers
+    batches = (list(rows[start : start + at_once]) for start in range(0, len(rows), at_once))
+    each = within_memory(batches, lambda some: _score(loaded, prefix, some, recipe.top_k), free)
+    return [answer for answers in each for answer in answers]
+
+
+def _score(loaded: "Loaded", prefix: Sequence[int], rows: list[Row], top_k: int | None) -> list[BaseAnswer]:
+    with fast_products(loaded.model):
+        logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, rows), dim=-1)
+    k = min(top_k or logprobs.shape[1], logprobs.shape[1])
+    values, ids = logprobs.topk(k, dim=-1)
+    counts = [len(row.ids) - row.n_prompt for row in rows]
+    split = zip(rows, torch.split(ids.int().cpu(), counts), torch.split(values.float().cpu(), counts), strict=True)
+    return [BaseAnswer(*one) for one in split]
 
 
 def _texts(loaded: "Loaded", decoder: Decoder, recipe: KeepRecipe, seed: int) -> list[Row]:
