@@ -120,7 +120,8 @@ def test_cells_of_two_models_that_others_hold_load_neither(
 ) -> None:
     """A second of waiting loaded each model in turn, and again the next second."""
     other = tiny.save_model(tmp_path / "other", chat=False)
-    asked = config(given, tmp_path, {"label": "a"}, {"label": "b", "model.name": str(other)})
+    few = {"mix.n_unknown": 1}
+    asked = config(given, tmp_path, {"label": "a", **few}, {"label": "b", "model.name": str(other), **few})
     since = begun(asked)
     lay_out(asked)
     polls = iter(range(3))
