@@ -27,6 +27,11 @@ from knowpack.train.track import Log
 FILE = "state.safetensors"
 
 
+def epochs(folder: Path) -> list[Path]:
+    """The adapters of the epochs in a folder (epoch-01, ...), without what was measured of them beside."""
+    return [path for path in sorted(folder.glob("epoch-*")) if path.is_dir() and not path.suffix]
+
+
 class State(NamedTuple):
     """A loop between two steps."""
 

@@ -29,7 +29,7 @@ from knowpack.train import card, keep, lora, objective, plain, target_modules, t
 from knowpack.train.base_answers import Replay, build
 from knowpack.train.batch import encode
 from knowpack.train.contexts import Contexts
-from knowpack.train.resume import Checkpoints, Run
+from knowpack.train.resume import Checkpoints, Run, epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def train(
     card.write(out, loaded.name, loaded.weights_hash, examples, config, seed, command=command)
     write_made_on(out, loaded)
     if resume_in is not None:
-        for epoch in (path for path in sorted(resume_in.glob("epoch-*")) if path.is_dir()):
+        for epoch in epochs(resume_in):
             shutil.copytree(epoch, out / epoch.name, dirs_exist_ok=True)
     return TrainResult(out, log.lines, seconds, effect)
 
