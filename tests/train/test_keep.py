@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from knowpack.config import KeepRecipe, TrainConfig
+from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
 from knowpack.model.merge import merged
 from knowpack.probe.prompts import Prompter, Shot
@@ -378,3 +379,12 @@ def test_too_little_memory_for_a_trial_chooses_no_other_way() -> None:
         same_logits(model, whole, full)
     assert not same_logits(model, whole, unknown)
     assert same_logits(model, whole, whole)
+
+
+def test_a_base_whose_answers_have_no_numbers_is_not_replayed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: object) -> Tensor:
+        return answer_logits(*given).fill_(math.nan)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(base_answers, "answer_logits", broken)
+    with pytest.raises(ModelError, match="random gives no number"):
+        build(world.loaded, ["w1 w2"], Contexts(world.prompter, world.contexts), RECIPE, 0)

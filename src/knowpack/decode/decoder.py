@@ -98,7 +98,7 @@ class Decoder:
         stops = self.loaded.stop_ids if stop_ids is None else frozenset(stop_ids)
         if temperature > 0 and seed is None:
             raise ModelError(f"temperature={temperature} samples: it needs a seed")
-        task = Task(max_new_tokens, stops, temperature, until, finished)
+        task = Task(max_new_tokens, stops, temperature, until, finished, self.loaded.name)
         each = [rows_of(one, task, seed) for one in prompts]
         longest = max((len(row.prefix) + len(row.tail) for rows in each for row in rows), default=0)
         self.loaded.check_fits(longest, max_new_tokens)

@@ -20,6 +20,7 @@ from knowpack.decode.rows import Tree
 from knowpack.decode.whole_prompts import score_whole
 from knowpack.model.loaded import Loaded
 from knowpack.model.memory import within_memory
+from knowpack.probe.askers import check_logprobs
 
 REQUESTS_APART = 256  # between two writings of the journal, where each request is computed whole
 SOFTMAX_ROWS = 64  # logits that become log-probabilities at once
@@ -107,6 +108,7 @@ def _score_rows(forward: Forward, batch: Sequence[Row], prefix: Prefix | None) -
     normaliser, best = _softmax_parts(logits)
     logprobs = (logits[lines, targets].float() - normaliser[lines]).double().cpu()
     hits = (best[lines] == targets).cpu()
+    check_logprobs(logprobs.tolist(), forward.loaded.name)
     counts = [len(want.places) for _, want in wants]
     parts = zip(wants, torch.split(logprobs, counts), torch.split(hits, counts), strict=True)
     return [Scored(want.request, float(each.sum()), bool(hit.all())) for (_, want), each, hit in parts]

@@ -16,6 +16,7 @@ from knowpack.decode.decoder import Decoder
 from knowpack.decode.products import fast_products
 from knowpack.decode.scoring import LOGITS_AT_ONCE
 from knowpack.model.memory import within_memory
+from knowpack.probe.askers import check_logprobs
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import seed_of, stream
 from knowpack.train.batch import Row
@@ -155,6 +156,7 @@ def _score(loaded: "Loaded", prefix: Sequence[int], rows: list[Row], top_k: int 
         logprobs = nn.functional.log_softmax(answer_logits(loaded.model, prefix, rows), dim=-1)
     k = min(top_k or logprobs.shape[1], logprobs.shape[1])
     values, ids = logprobs.topk(k, dim=-1)
+    check_logprobs(values[:, 0].tolist(), loaded.name)
     counts = [len(row.ids) - row.n_prompt for row in rows]
     split = zip(rows, torch.split(ids.int().cpu(), counts), torch.split(values.float().cpu(), counts), strict=True)
     return [BaseAnswer(*one) for one in split]
