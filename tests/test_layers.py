@@ -28,7 +28,7 @@ LAYERS = [
     {"base"},
     {"manifest"},
     {"further"},
-    {"run_figures", "run_replay"},
+    {"run_figures", "run_replay", "run_epochs"},
     {"run"},
     {"forecast"},
     {"study", "pack", "diff", "export"},

@@ -13,11 +13,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+import torch
 
 import templates
 import tiny
 from knowpack import run as stages
-from knowpack import store
+from knowpack import run_epochs, store
 from knowpack.base import Base, measure_base, open_base
 from knowpack.config import FactsConfig, RunConfig, StudyConfig
 from knowpack.diff import diff, trained_on
@@ -64,16 +65,51 @@ def test_an_epochs_reliability_is_of_greedy_answers_alone(
 ) -> None:
     """Answers drawn at a temperature, which the knowledge map does not count as right or wrong, were in the mean."""
     sampled_beside, n_samples = override(config, ["probe.n_samples=2", f"work={tmp_path}"]), []
-    probe = stages.probe
+    probe = run_epochs.probe
 
     def watched(asker: Any, facts: pl.DataFrame, *rest: Any, **more: Any) -> pl.LazyFrame:
-        if facts.height == 3 and not more:  # the trained facts by themselves, in no other wording
-            n_samples.append(rest[-1].n_samples)
+        n_samples.append(rest[-1].n_samples)
         return probe(asker, facts, *rest, **more)
 
-    monkeypatch.setattr(stages, "probe", watched)
+    monkeypatch.setattr(run_epochs, "probe", watched)
     stages.run(sampled_beside)
     assert n_samples == [0, 0], "one an epoch"
+
+
+def test_a_kill_while_epochs_are_measured_trains_nothing_again(
+    config: RunConfig, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The adapter was put in its place when all epochs were measured, and a kill before that lost the training."""
+    probe, step = run_epochs.probe, torch.optim.AdamW.step
+    n_asked, n_steps = 0, 0
+
+    def killed_at_the_second(*given: Any, **more: Any) -> pl.LazyFrame:
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked == 2:
+            more["chunks"].size(1)  # in the middle of it
+            raise KeyboardInterrupt
+        return probe(*given, **more)
+
+    def counted(self: torch.optim.AdamW, *given: object) -> object:
+        nonlocal n_steps
+        n_steps += 1
+        return step(self, *given)
+
+    monkeypatch.setattr(run_epochs, "probe", killed_at_the_second)
+    monkeypatch.setattr(torch.optim.AdamW, "step", counted)
+    elsewhere = override(config, [f"work={tmp_path}"])
+    with pytest.raises(KeyboardInterrupt):
+        stages.run(elsewhere)
+    before = n_steps
+    folder = stages.run(elsewhere)
+    assert (before, n_steps) == (2, 2), "two epochs of one batch, once"
+    assert n_asked == 3, "the first epoch once, the second again"
+    assert not (folder / "training").exists()
+    names = {str(path.relative_to(done)) for path in (done / "adapter").rglob("*") if path.is_file()}
+    assert {"adapter/train_log.jsonl", "adapter/epoch-02/adapter_model.safetensors"} <= names
+    for name in names:
+        assert (folder / name).read_bytes() == (done / name).read_bytes(), name
 
 
 def test_a_run_leaves_every_table(done: Path) -> None:

@@ -4,10 +4,9 @@
 
 RunConfig -> the folder `work/runs/<label>-<hash>/`. A stage is done when its file exists, so a run that was killed
 goes on where it stopped. The hash covers whatever changes a result. The figures are in run_figures.py, what the keep
-recipe trains on beside the mix in run_replay.py.
+recipe trains on beside the mix in run_replay.py, the reliability after each epoch in run_epochs.py.
 """
 
-import json
 import re
 import time
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from knowpack import records, run_replay, store
+from knowpack import records, run_epochs, run_replay, store
 from knowpack.base import Base, ask_fresh, bench_key, fresh_name, measure_base, measure_knowledge, open_base
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import weights_of
@@ -119,26 +118,27 @@ def make_adapter(folder: Path, config: RunConfig, base: Base, progress: Progress
     """Stage 2: the LoRA adapter, and its reliability after each epoch where that is asked (Figure 2)."""
     from knowpack.train.train import train
 
+    state = folder / "training"
     with stage(folder, "train", "adapter", ["train_log.jsonl"]) as path:
-        if not path:
-            return
-        examples = store.read_table(folder / "examples.parquet", Example)
-        held_to = run_replay.held_to(config, base, examples, progress)
-        with store.atomic(path, replace=True) as beside:
-            train(
-                base.loaded,
-                examples,
-                config.train,
-                config.seed,
-                beside,
-                prompter=base.by_ids.prompter,
-                progress=progress,
-                replay=held_to,
-                resume_in=folder / "training",
-            )
-            if isinstance(config.train, PlainRecipe) and config.train.checkpoint_each_epoch:
-                _measure_epochs(beside, config, base, examples, progress)
-        keep_log(folder)
+        if path:
+            examples = store.read_table(folder / "examples.parquet", Example)
+            held_to = run_replay.held_to(config, base, examples, progress)
+            with store.atomic(path, replace=True) as beside:
+                train(
+                    base.loaded,
+                    examples,
+                    config.train,
+                    config.seed,
+                    beside,
+                    prompter=base.by_ids.prompter,
+                    progress=progress,
+                    replay=held_to,
+                    resume_in=state,
+                )
+                if isinstance(config.train, PlainRecipe) and config.train.checkpoint_each_epoch:
+                    run_epochs.measure_epochs(beside, state, config, base, new_fact_ids(examples), progress)
+            keep_log(folder)
+    store.remove(state)  # the adapter is in its place
 
 
 def keep_log(folder: Path) -> None:
@@ -232,24 +232,6 @@ def _probe_after(
         drafts=base.responses,
         progress=progress,
     )
-
-
-def _measure_epochs(adapter: Path, config: RunConfig, base: Base, examples: pl.DataFrame, progress: Progress) -> None:
-    """Append each epoch's reliability to the training log; the trained facts only, under all prompts."""
-    new_facts = base.facts.filter(pl.col("fact_id").is_in(list(new_fact_ids(examples))))
-    greedy = config.probe.model_copy(update={"logprob": False, "n_samples": 0})
-    lines = []
-    checkpoints = sorted(adapter.glob("epoch-*"))
-    with progress.stage("reliability after each epoch", len(checkpoints)) as advance:
-        for checkpoint in checkpoints:
-            with base.tuned(checkpoint) as tuned:
-                responses = probe(tuned, new_facts, base.shots, base.prompter, greedy).collect()
-            matched = responses[f"matched_{config.grader}"].is_not_null()
-            epoch = int(checkpoint.name.removeprefix("epoch-"))
-            lines.append({"epoch": epoch, "reliability": matched.mean(), "n": new_facts.height})
-            advance(1)
-    with (adapter / "train_log.jsonl").open("a", encoding="utf-8") as log:
-        log.writelines(json.dumps(line, sort_keys=True) + "\n" for line in lines)
 
 
 def _examples(folder: Path) -> pl.DataFrame | None:

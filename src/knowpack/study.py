@@ -18,13 +18,13 @@ from knowpack.base import Base, measure_base, measure_knowledge, open_base
 from knowpack.bench.task_names import check_names
 from knowpack.config import BenchConfig, RunConfig, StudyConfig
 from knowpack.config.shard import Shard
-from knowpack.errors import ConfigError, KnowpackError, LockedError
+from knowpack.errors import ConfigError, KnowpackError, LockedError, StoreError
 from knowpack.manifest import failure
 from knowpack.measure import shifts
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Fact, Shift
 from knowpack.run import check, folder_of, lacking, run
-from knowpack.state import cells, read_state
+from knowpack.state import cells, names, read_state
 from knowpack.train.drawable import check_runs
 
 POLL_SECONDS = 1.0
@@ -79,8 +79,7 @@ def lay_out(config: StudyConfig, progress: Progress = SILENT, base: Base | None 
         names.append(folder_of(cell, base).name)
     assert base is not None, "`begun` refuses a study without cells"
     with store.folder_lock(folder, progress):
-        settings = config.model_dump(mode="json")
-        store.write_text(folder / "study.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        store.write_text(folder / "study.yaml", _as_yaml(config))
         store.write_text(folder / "runs.txt", "\n".join(names) + "\n")
     return base
 
@@ -107,26 +106,49 @@ def run_cells(
 ) -> None:
     """Take cells until all have ended. since: `begun`; a cell that failed after it has had its turn.
 
-    base: one in memory already. wait: for cells that others hold, in case those processes are lost; else the worker
-    leaves when it finds nothing to do.
+    base: one in memory already; another is loaded where a cell is free, and not to see that it has ended. wait: for
+    cells that others hold, in case those processes are lost; else the worker leaves when it finds nothing to do.
     """
-    runs = config.runs()
-    left = list(shard.part(runs)) if shard else runs
+    runs, folders = config.runs(), _laid_out(config)
+    left = list(shard.part(range(len(runs))) if shard else range(len(runs)))
     with progress.stage(f"study {config.name}: cells", len(left)) as advance:
         while left:
             others = []
-            for cell in left:
-                base = _serving(base, cell)
-                base = open_base(cell, progress) if base is None else base
-                if is_ended(folder_of(cell, base), since) or _run_one(cell, base, progress):
+            for number in left:
+                cell, folder = runs[number], folders.get(number)
+                ended = folder is not None and is_ended(folder, since)
+                if not ended and (folder is None or store.holder(folder) is None):
+                    base = _serving(base, cell)
+                    base = open_base(cell, progress) if base is None else base
+                    folders[number] = folder_of(cell, base)
+                    ended = is_ended(folders[number], since) or _run_one(cell, base, progress)
+                if ended:
                     advance(1)
                 else:
-                    others.append(cell)
+                    others.append(number)
             if len(others) == len(left):
                 if not wait:
                     return
                 time.sleep(POLL_SECONDS)
             left = others
+
+
+def _laid_out(config: StudyConfig) -> dict[int, Path]:
+    """Each cell's folder, by the cell's number, as `lay_out` named them; none where another grid was laid out since."""
+    folder = folder_of_study(config)
+    try:
+        named = names(folder)
+        written = (folder / "study.yaml").read_text(encoding="utf-8")
+    except (ConfigError, StoreError, OSError, UnicodeDecodeError):
+        return {}
+    runs = config.runs()
+    if written != _as_yaml(config) or len(named) != len(runs):
+        return {}
+    return {i: Path(cell.work) / "runs" / name for i, (cell, name) in enumerate(zip(runs, named, strict=True))}
+
+
+def _as_yaml(config: StudyConfig) -> str:
+    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 def is_ended(folder: Path, since: float) -> bool:

@@ -10,9 +10,12 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 import templates
+from knowpack.bench.asker_lm import AskerLM
 from knowpack.bench.lm import KnowpackLM
+from knowpack.decode.scoring import ScoredContinuation
+from knowpack.decode.transformers_asker import TransformersAsker
 from knowpack.decode.ways import Way
-from knowpack.errors import BenchError
+from knowpack.errors import BenchError, ModelError
 
 from .conftest import TEXT, build
 
@@ -140,10 +143,25 @@ def test_an_architecture_that_cannot_share_a_prefix_says_so_and_scores_all_the_s
     assert len(found) == 1
 
 
-def test_a_model_that_gives_no_number_is_an_error_not_a_wrong_answer() -> None:
+@pytest.mark.parametrize("way", [Way.SHARED, Way.WHOLE])
+def test_a_model_that_gives_no_number_is_an_error_not_a_wrong_answer(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = build("llama")
     lm = KnowpackLM(loaded)
-    assert lm._ways.at() is Way.SHARED
+    monkeypatch.setattr(lm._ways, "at", lambda *_: way)
     loaded.model.get_input_embeddings().weight.data.fill_(float("nan"))
-    with pytest.raises(BenchError, match="gives no number"):
+    with pytest.raises(ModelError, match=r"llama gives no number \(NaN"):
         lm.loglikelihood(instances("loglikelihood", [("A context", " B")]))
+    with pytest.raises(ModelError, match=r"llama gives no number \(NaN"):
+        lm.generate_until(instances("generate_until", [("A context", {"until": ["."], "max_gen_toks": 4})]))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_an_asker_that_gives_no_number_is_an_error_not_a_wrong_answer(value: float) -> None:
+    """NaN is neither more nor less than the other choices', so that the item counted as wrong."""
+
+    class Broken(TransformersAsker):
+        def logprobs(self, prefix: object, tails: object, continuations: object) -> list[ScoredContinuation]:
+            return [ScoredContinuation(value, 1, False, (value,))]
+
+    with pytest.raises(ModelError, match=r"llama gives no number \(NaN"):
+        AskerLM(Broken(build("llama"))).loglikelihood(instances("loglikelihood", [("A context", " B")]))

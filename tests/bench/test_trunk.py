@@ -57,3 +57,30 @@ def test_out_of_memory_halves_the_rows_of_a_benchmark(monkeypatch: pytest.Monkey
     monkeypatch.setattr(packed, "_score_rows", short)
     assert scored() == pytest.approx(expected, abs=1e-4)
     assert max(sizes) > 1, "there was a batch to halve"
+
+
+def test_out_of_memory_in_a_trunk_halves_the_tokens_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a traceback: only the rows behind a trunk were halved."""
+    loaded = Loaded(tiny.llama(400), tiny.tokenizer(), "tiny", torch.device("cpu"), "")
+    requests = [request([*range(10, 50), 60 + k, *range(100, 150)], [20 + k, 30]) for k in range(9)]
+    forward, sizes, freed = Forward(loaded), [], []
+
+    def scored() -> dict[int, float]:
+        found: dict[int, float] = {}
+        done = lambda batch: found.update({one.request: one.logprob for one in batch})  # noqa: E731
+        packed.score(forward, requests, done=done, free=lambda: freed.append(len(sizes)))
+        return found
+
+    expected, real = scored(), forward.rows
+
+    def short(prefix, trees, targets, *, keep=False):  # type: ignore[no-untyped-def]
+        if keep:
+            sizes.append(len(trees[0].ids))
+            if len(trees[0].ids) > 10:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(prefix, trees, targets, keep=keep)
+
+    monkeypatch.setattr(forward, "rows", short)
+    assert scored() == pytest.approx(expected, abs=1e-4)
+    assert sizes == [40, 20, 10, 10, 10, 10]
+    assert freed == [1, 2]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 import yaml
 from transformers.utils import logging
 
@@ -298,3 +299,16 @@ def test_what_takes_seconds_is_announced_first(
     assert begun[0] == "starting ..."
     assert begun[1].startswith("loading ")
     assert begun[2] == "timing a sample, for the plan ..."
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_too_little_memory_is_no_bug_with_a_traceback(
+    fails: Fails, tmp_path: Path, given: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Wherever it runs out: most places halve what is computed at once, or say what to lower."""
+
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("knowpack.probe.probe.lines_by_ids", full)
+    assert "out of memory; use a smaller model" in fails(*probing(given, tmp_path / "probe"))

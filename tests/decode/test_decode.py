@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 
+from architectures import build
 from knowpack.decode.decoder import Decoder
 from knowpack.decode.ways import Way
 from knowpack.errors import ModelError
@@ -229,3 +230,20 @@ def test_log_probabilities_of_the_answer_are_generates_scores(loaded: Loaded, dr
 def test_sampled_answers_carry_no_log_probabilities(llama: Loaded) -> None:
     (found,) = Decoder(llama).generate_each([([1, 9], [[5]], None)], max_new_tokens=3, temperature=1.0, seed=1)
     assert found[0].logprobs is None
+
+
+@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_that_gives_no_numbers_answers_nothing(way: Way, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The highest of NaN is some token: its text was graded as an answer."""
+    broken = build("llama")
+    decoder = Decoder(broken)
+    monkeypatch.setattr(decoder._ways, "at", lambda *_: way)
+    broken.model.get_output_embeddings().weight.data[7].fill_(value)
+    for asked in (
+        lambda: decoder.generate([1, 30], [[50]], max_new_tokens=2),
+        lambda: decoder.generate([1, 30], [[50]], max_new_tokens=2, temperature=1.0, seed=1),
+        lambda: decoder.logprobs([1, 30], [[50]], [[9]]),
+    ):
+        with pytest.raises(ModelError, match=r"llama gives no number \(NaN or infinite\)"):
+            asked()

@@ -88,3 +88,56 @@ def test_no_room_for_one_row_is_one_line_and_other_errors_are_not_swallowed(
         monkeypatch.setattr("knowpack.decode.scoring._score_rows", broken)
         with pytest.raises(expected, match=words):
             decoder.logprobs([1], [[2], [3]], [[4], [5]])
+
+
+def limited(decoder: Decoder, monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
+    """A machine with room for so many tokens of one row; -> how many there were in each forward of one row."""
+    real, sizes = decoder._forward.rows, []
+
+    def short(prefix_, trees, targets, *, keep=False):  # type: ignore[no-untyped-def]
+        if len(trees) == 1:
+            sizes.append(len(trees[0].ids))
+            if len(trees[0].ids) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(prefix_, trees, targets, keep=keep)
+
+    monkeypatch.setattr(decoder._forward, "rows", short)
+    return sizes
+
+
+def test_out_of_memory_in_a_shared_prefix_halves_the_tokens_computed_at_once(
+    llama: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a traceback: the rows behind a prefix were halved, and the prefix itself was not."""
+    prefix, tails, answers = [1, *range(30, 38)], [[50, 51], [60]], [[7, 8], [9]]
+    decoder = Decoder(llama)
+    assert decoder._ways.at(20) is Way.SHARED
+    sizes = limited(decoder, monkeypatch, 3)
+    found = decoder.logprobs(prefix, tails, answers)
+    assert sizes == [9, 4, 2, 2, 2, 2, 1]
+    monkeypatch.undo()
+    check(llama, [(prefix + tail, answer) for tail, answer in zip(tails, answers, strict=True)], found)
+
+
+def test_a_prefix_without_room_for_one_token_is_one_line(llama: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = Decoder(llama)
+    assert decoder._ways.at(20) is Way.SHARED
+    limited(decoder, monkeypatch, 0)
+    for asked in (
+        lambda: decoder.logprobs([1, 30], [[50], [60]], [[7], [9]]),
+        lambda: decoder.generate([1, 30], [[50], [60]], max_new_tokens=2),
+    ):
+        with pytest.raises(ModelError, match="out of memory with one token of a prefix at a time"):
+            asked()
+
+
+def test_out_of_memory_in_the_trial_of_a_way_says_nothing_about_the_way(
+    llama: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model was called one that cannot share a prefix, and asked in a way that takes more memory."""
+    decoder = Decoder(llama)
+    limited(decoder, monkeypatch, 0)
+    with pytest.raises(ModelError, match="out of memory"):
+        decoder.logprobs([1, 30], [[50]], [[7]])
+    monkeypatch.undo()
+    assert decoder._ways.at() is Way.SHARED

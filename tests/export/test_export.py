@@ -20,6 +20,7 @@ from knowpack.export.lora_gguf import scale
 from knowpack.export.ollama import modelfile
 from knowpack.facts import sources
 from knowpack.model.load import load
+from knowpack.model.loaded import Loaded
 from knowpack.probe.prompts import Prompter
 
 LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -143,3 +144,12 @@ def test_the_base_is_the_one_that_the_adapter_names(adapter: Path, tmp_path: Pat
         export(adapter, None, "gguf", tmp_path / "out.gguf")
     (adapter / "knowpack.json").write_text(json.dumps({"base": "lab"}))
     assert export(adapter, None, "gguf", tmp_path / "out.gguf").why_not is not None
+
+
+def test_answers_of_a_model_that_gives_no_numbers_are_not_compared() -> None:
+    """Both sides gave the same tokens for NaN, and agreed."""
+    tokens = tiny.tokenizer()
+    broken = Loaded(tiny.llama(len(tokens)), tokens, "broken", torch.device("cpu"), "")
+    broken.model.get_output_embeddings().weight.data.fill_(float("nan"))
+    with pytest.raises(ModelError, match="broken gives no number"):
+        by_transformers(broken, [[5, 6]], 2)

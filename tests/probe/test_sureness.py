@@ -1,7 +1,10 @@
 """Which tokens an answer's own probability is over; one id a character, sums by hand."""
 
+import math
+
 import pytest
 
+from knowpack.errors import ModelError
 from knowpack.measure.grading import ended_line
 from knowpack.probe.askers import Generated
 from knowpack.probe.sureness import sureness
@@ -46,3 +49,10 @@ def test_a_label_or_a_thought_alone_on_its_line_is_not_the_answer_that_is_sure(b
     text = f"{before}ab\ncd"
     n = len(before) + 3  # up to the line break behind ab; 1 + 2 + 4 + ... = 2^n - 1
     assert sureness(said(text, stopped=False), text, decode) == (-(2.0**n - 1), n)
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_a_probability_that_is_no_number_is_no_probability(value: float) -> None:
+    """Of whoever answers: a backend of one's own, too."""
+    with pytest.raises(ModelError, match="gives no number"):
+        sureness(Generated([97], (value,)), "a", decode)

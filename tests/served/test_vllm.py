@@ -16,9 +16,10 @@ from knowpack.decode.transformers_asker import TransformersAsker, weights_of
 from knowpack.errors import ModelError
 from knowpack.model.load import load
 from knowpack.probe.askers import Prompted
+from knowpack.served.client import Ask
 from knowpack.served.opening import open_asker
 from knowpack.served.text_asker import ServedTextAsker
-from knowpack.served.token_asker import ServedTokenAsker
+from knowpack.served.token_asker import ServedTokenAsker, _answered, _echoed
 from knowpack.settings import changed
 from knowpack.train import lora
 
@@ -202,6 +203,16 @@ def test_another_model_than_the_one_whose_files_are_here_is_refused(folder: Path
 def test_a_server_without_ids_or_echo_is_one_line(folder: Path, fault: str, said: str) -> None:
     with vllm_server.running(folder, fault) as (server, _), pytest.raises(ModelError, match=said):
         opened(server).logprobs([], [[5]], [[6]])
+
+
+def test_a_server_that_gives_nan_is_one_line() -> None:
+    """Python reads NaN and Infinity as JSON."""
+    said = {"token_ids": [5], "logprobs": {"token_logprobs": [float("nan")]}}
+    echoed = {"tokens": ["token_id:5"], "token_logprobs": [float("-inf")], "top_logprobs": [{"token_id:6": -0.5}]}
+    with pytest.raises(ModelError, match="the model at http://here gives no number"):
+        _answered("http://here", Ask({}), {"choices": [said]})
+    with pytest.raises(ModelError, match="the model at http://here gives no number"):
+        _echoed("http://here", Ask({"prompt": [5]}, 1), {"choices": [{"logprobs": echoed}]})
 
 
 def test_nothing_is_echoed_at_the_start_since_vllm_may_die_of_it(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from knowpack.config import KeepRecipe, TrainConfig
+from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
 from knowpack.model.merge import merged
 from knowpack.probe.prompts import Prompter, Shot
@@ -28,7 +30,7 @@ from knowpack.train.frozen import fast_training
 from knowpack.train.keep import worded
 from knowpack.train.lower import Logits
 from knowpack.train.objective import Term, TermInput
-from knowpack.train.shared import answer_logits, places
+from knowpack.train.shared import answer_logits, places, same_logits
 from knowpack.train.train import TrainResult, train
 
 SIZE = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -361,3 +363,29 @@ def test_a_made_up_term_is_added_without_touching_the_source(world: World, tmp_p
         )
         sizes.append(float(result.log[-1]["size"]))
     assert sizes[1] < sizes[0] / 2
+
+
+def test_too_little_memory_for_a_trial_chooses_no_other_way() -> None:
+    """It was remembered as a no, and the whole training took the slower way: other roundings, other bytes."""
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(CONFIGS["llama"]).eval()
+
+    def full(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def unknown(*_: object) -> Tensor:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    whole = partial(answer_logits, model)
+    with pytest.raises(torch.OutOfMemoryError):
+        same_logits(model, whole, full)
+    assert not same_logits(model, whole, unknown)
+    assert same_logits(model, whole, whole)
+
+
+def test_a_base_whose_answers_have_no_numbers_is_not_replayed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = world.loaded.model.get_output_embeddings()
+    assert isinstance(head, torch.nn.Module)
+    monkeypatch.setattr(head, "forward", lambda x: torch.full((*x.shape[:-1], SIZE["vocab_size"]), math.nan))
+    with pytest.raises(ModelError, match="random gives no number"):
+        build(world.loaded, ["w1 w2"], Contexts(world.prompter, world.contexts), RECIPE, 0)

@@ -93,7 +93,17 @@ def test_kills_at_random_steps_change_no_byte(training: Train, tmp_path: Path) -
         again = training(out, resume_in=state)
         assert again.log == whole.log
         assert contents(out) == contents(tmp_path / "whole")
-        assert not state.exists()
+
+
+def test_a_kill_after_the_last_step_trains_nothing_again(
+    training: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state went at the end of the training, before the adapter stood in its place."""
+    monkeypatch.setattr(Checkpoints, "offer", lambda *_: None)  # shorter than checkpoint_seconds
+    training(tmp_path / "killed", resume_in=tmp_path / "state")
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: pytest.fail("a step was made again"))
+    training(tmp_path / "again", resume_in=tmp_path / "state")
+    assert contents(tmp_path / "again") == contents(tmp_path / "killed")
 
 
 def test_what_was_done_is_not_done_again(training: Train, tmp_path: Path) -> None:

@@ -351,6 +351,22 @@ def test_diverged_training_is_one_line_and_the_base_comes_back(tmp_path: Path) -
     assert all(torch.equal(before[name], weight) for name, weight in all_weights(ours.model).items())
 
 
+def test_a_training_that_diverges_ends_at_that_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It went on to its last step, and was found to be nothing after it."""
+    step, n_steps = torch.optim.AdamW.step, 0
+
+    def counted(self: torch.optim.AdamW, *given: object) -> object:
+        nonlocal n_steps
+        n_steps += 1
+        return step(self, *given)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", counted)
+    ours, config = loaded(), PlainRecipe(lr=1e30, max_grad_norm=1e30, epochs=20, batch_size=2, schedule="constant")
+    with pytest.raises(ModelError, match=r"the loss is \w+: training diverged; lower train\.lr"):
+        train(ours, some_examples(), config, 7, tmp_path, prompter=Prompter(ours.tokenizer))
+    assert n_steps <= 4, "of 120"
+
+
 def test_a_step_that_does_not_fit_into_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

@@ -15,7 +15,7 @@ from knowpack.config.shard import Shard
 from knowpack.errors import ConfigError, WorkerError
 from knowpack.progress import SILENT
 from knowpack.run import folder_of, run
-from knowpack.state import cells, listing
+from knowpack.state import cells, listing, read_state
 from knowpack.study import begun, lay_out, run_cells
 from knowpack.workers.rounds import study_by
 from knowpack.workers.slurm import Submitit
@@ -113,6 +113,41 @@ def test_a_worker_leaves_what_others_hold(given: Path, tmp_path: Path) -> None:
         run_cells(asked, since, base=base, wait=False)
     assert [cell.state for cell in cells(grid.folder_of_study(asked))] == ["missing", "done"]
     assert free.is_dir()
+
+
+def test_cells_of_two_models_that_others_hold_load_neither(
+    given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second of waiting loaded each model in turn, and again the next second."""
+    other = tiny.save_model(tmp_path / "other", chat=False)
+    few = {"mix.n_unknown": 1}
+    asked = config(given, tmp_path, {"label": "a", **few}, {"label": "b", "model.name": str(other), **few})
+    since = begun(asked)
+    lay_out(asked)
+    polls = iter(range(3))
+
+    def waited(seconds: float) -> None:
+        if next(polls, None) is None:
+            raise TimeoutError
+
+    monkeypatch.setattr(grid, "open_base", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(grid.time, "sleep", waited)
+    one, two = (cell.folder for cell in cells(grid.folder_of_study(asked)))
+    with store.lock(one), store.lock(two):
+        assert Worker(asked.model_dump_json(), os.getcwd(), since, SILENT)("cells") is None
+        with pytest.raises(TimeoutError):
+            run_cells(asked, since)
+
+
+def test_a_grid_that_was_laid_out_since_names_no_cell_of_this_one(given: Path, tmp_path: Path) -> None:
+    """Two commands of one name: the second's list of folders says nothing about the first's cells."""
+    mine = config(given, tmp_path, {"label": "a", "mix.n_unknown": 1})
+    since = begun(mine)
+    lay_out(mine)
+    (cell,) = cells(grid.folder_of_study(mine))
+    grid.study(config(given, tmp_path, {"label": "b", "mix.n_unknown": 2}))
+    run_cells(mine, since)
+    assert read_state(cell.folder).state == "done"
 
 
 def test_a_users_mistake_in_a_worker_is_one_line(given: Path, tmp_path: Path) -> None:

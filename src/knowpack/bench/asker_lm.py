@@ -21,7 +21,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from knowpack.bench.journal import Answer, Journal, key_of
 from knowpack.errors import BenchError
 from knowpack.model.chat import Chat
-from knowpack.probe.askers import Prompted, TokenAsker, Windowed
+from knowpack.probe.askers import Prompted, TokenAsker, Windowed, check_logprobs
 from knowpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ class AskerLM(TemplateLM):  # type: ignore[misc]
                 scores = self.asker.logprobs(
                     [], [one.context for one in requests_left], [one.answer for one in requests_left]
                 )
+                check_logprobs((one.logprob for one in scores), self.asker.name)
                 self.journal.add(Answer(name, one.logprob, one.greedy) for name, one in zip(block, scores, strict=True))
                 advance(len(block))
         self.journal.flush()

@@ -7,7 +7,6 @@ Importing this module registers the model as `knowpack`:
 """
 
 import copy
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -205,16 +204,13 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
         with self.progress.stage("benchmark log-likelihoods", len(new)) as advance:
 
             def done(scores: list[packed.Scored]) -> None:
-                if any(math.isnan(each.logprob) for each in scores):
-                    raise BenchError(
-                        f"{self.loaded.name} gives no number (NaN) as a log-likelihood; its weights are broken"
-                    )
                 self.journal.add(Answer(names[each.request], each.logprob, each.greedy) for each in scores)
                 advance(len(scores))
 
             longest = max((forest.n_tokens(each) for each in new.values()), default=0)
             if self._ways.at(longest) is Way.SHARED:
-                packed.score(self._forward, list(new.values()), n_tokens=self.n_tokens, done=done)
+                free = self._decoder.forget
+                packed.score(self._forward, list(new.values()), n_tokens=self.n_tokens, done=done, free=free)
             else:
                 packed.score_apart(self.loaded, list(new.values()), done=done)
         self.journal.flush()

@@ -26,6 +26,10 @@ from knowpack.errors import ConfigError, KnowpackError, StoppedError
 UsageError = cast(
     "type[typer.BadParameter]", typer.BadParameter.__mro__[1]
 )  # click's, which typer does not export: a typo in the command line
+NO_ROOM = (
+    "out of memory; use a smaller model, fewer rows at once (probe.batch_size, train.batch_size) or another device; "
+    "what was done is kept"
+)
 HELP_ALONE = "NoArgsIsHelpError"  # a UsageError that prints the help
 
 
@@ -146,3 +150,17 @@ def main() -> None:
     except StoppedError as stopped:
         terminal.echo(f"knowpack: {stopped}", err=True)
         sys.exit(stopped.exit_code)
+    except Exception as error:
+        if not _is_memory(error):
+            raise
+        terminal.failed(f"knowpack: {NO_ROOM}")
+        sys.exit(KnowpackError.exit_code)
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether memory ran out, in a place that has no line of its own for it; torch's errors come with torch."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from knowpack.model.memory import ran_out
+
+    return ran_out(error)

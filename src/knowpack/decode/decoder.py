@@ -8,8 +8,6 @@ leave the batch and others take their place. (DESIGN.md, "One base, many adapter
 from collections.abc import Sequence
 from itertools import groupby
 
-import torch
-
 from knowpack.decode.attention import Prefix
 from knowpack.decode.copied_cache import generate_copied
 from knowpack.decode.forward import Forward
@@ -23,7 +21,7 @@ from knowpack.decode.ways import Way, Ways
 from knowpack.decode.whole_prompts import generate_whole, score_whole
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
-from knowpack.model.memory import ran_out
+from knowpack.model.memory import halved, let_go
 from knowpack.probe.askers import Finished, Generated, Until
 
 __all__ = ["Decoder", "ScoredContinuation"]
@@ -101,21 +99,25 @@ class Decoder:
         stops = self.loaded.stop_ids if stop_ids is None else frozenset(stop_ids)
         if temperature > 0 and seed is None:
             raise ModelError(f"temperature={temperature} samples: it needs a seed")
-        task = Task(max_new_tokens, stops, temperature, until, finished, top_k)
+        task = Task(max_new_tokens, stops, temperature, until, finished, self.loaded.name, top_k)
         each = [rows_of(one, task, seed) for one in prompts]
         longest = max((len(row.prefix) + len(row.tail) for rows in each for row in rows), default=0)
         self.loaded.check_fits(longest, max_new_tokens)
         way = self._ways.at(longest + max_new_tokens) if longest else Way.SHARED
         waiting = [row for rows in each for row in rows]
+        freed = False
         while waiting:
             try:
                 self._answer(way, waiting, task)
             except (RuntimeError, MemoryError) as error:
-                self._halve(error)
-                for row in waiting:
-                    if not row.done:
-                        row.restart()
+                self.batch_size = halved(error, self.batch_size, "row", again=not freed)
+            else:
+                break
+            let_go(self.forget)
+            freed = True
             waiting = [row for row in waiting if not row.done]
+            for row in waiting:
+                row.restart()
         return [
             [Generated(row.out, tuple(row.logprobs) or None, tuple(row.likeliest) or None) for row in rows]
             for rows in each
@@ -154,7 +156,7 @@ class Decoder:
 
     def _decode(self, rows: Sequence[Row], task: Task) -> None:
         ids = {id(row.prefix): row.prefix for row in rows}  # one sequence a question of `Prompts`
-        behind = {key: self._forward.prefix(prefix) for key, prefix in ids.items()}
+        behind = {key: self._forward.prefix(prefix, self.forget) for key, prefix in ids.items()}
         order = {key: place for place, key in enumerate(ids)}
         # prefix by prefix, as given; within one the longest are taken first
         waiting = sorted(rows, key=lambda row: (-order[id(row.prefix)], len(row.tail) + len(row.draft)))
@@ -208,16 +210,6 @@ class Decoder:
             self._room = room = Pool.empty(kept, n_rows, capacity)
         room.clear()
         return room
-
-    def _halve(self, error: Exception) -> None:
-        if not ran_out(error):
-            raise error
-        if self.batch_size == 1:
-            raise ModelError("out of memory with one row at a time; use a smaller model or a shorter prefix") from None
-        self.batch_size //= 2
-        self.forget()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
 
 def _next(waiting: list[Row], n: int) -> list[Row]:

@@ -5,7 +5,7 @@ places that are asked for, and nowhere else. Greedy choice, sampling and scoring
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from knowpack.decode.pool import Pool
 from knowpack.decode.products import fast_products
 from knowpack.decode.rows import Rows, Tree, pack, rounded
 from knowpack.model.loaded import Loaded
+from knowpack.model.memory import within_memory
 
 PREFIXES_KEPT = 16
 PREFIX_CHUNK = 512  # tokens of a prefix computed at once: bounds the block of scores
@@ -63,15 +64,15 @@ class Forward:
         finally:
             model.train(training)
 
-    def prefix(self, ids: Sequence[int]) -> Prefix | None:
-        """The keys and values of a prefix, from the cache where it is there; None for an empty one."""
+    def prefix(self, ids: Sequence[int], free: Callable[[], None] | None = None) -> Prefix | None:
+        """The keys and values of a prefix, from the cache where it is there; None for an empty one. free: as extend."""
         key = tuple(ids)
         if not key:
             return None
         if key not in self._prefixes:
             # from its first token: going on from a shorter one that is here would round otherwise, so that numbers
             # would depend on what was asked before
-            prefix = self.extend(None, key)
+            prefix = self.extend(None, key, free)
             assert prefix is not None, "the key is not empty"
             self._prefixes[key] = prefix
             if len(self._prefixes) > PREFIXES_KEPT:
@@ -123,21 +124,30 @@ class Forward:
         logits: Tensor = output.logits[0]
         return logits
 
-    def extend(self, prefix: Prefix | None, ids: Sequence[int]) -> Prefix | None:
-        """A prefix with more tokens behind it; not put into the cache."""
-        for start in range(0, len(ids), PREFIX_CHUNK):
-            chunk = tuple(ids[start : start + PREFIX_CHUNK])
-            rows = self.rows(prefix, [Tree(chunk)], [[len(chunk) - 1]], keep=True).rows
-            kept = [KeyValue(*(x[: len(chunk)] for x in kv)) for kv in rows.kept or []]
-            if prefix is None:
-                prefix = Prefix(chunk, tuple(KeyValue(kv.keys.clone(), kv.values.clone()) for kv in kept))
-                continue
-            layers = (
-                KeyValue(torch.cat([old.keys, new.keys]), torch.cat([old.values, new.values]))
-                for old, new in zip(prefix.layers, kept, strict=True)
-            )
-            prefix = Prefix((*prefix.ids, *chunk), tuple(layers))
+    def extend(
+        self, prefix: Prefix | None, ids: Sequence[int], free: Callable[[], None] | None = None
+    ) -> Prefix | None:
+        """A prefix with more tokens behind it; not put into the cache.
+
+        Where memory runs out fewer tokens are computed at once. free: called then, to drop what can be computed again.
+        Raises ModelError where there is no room for one.
+        """
+        chunks = (list(ids[start : start + PREFIX_CHUNK]) for start in range(0, len(ids), PREFIX_CHUNK))
+        longer = within_memory(chunks, lambda chunk: self._longer(prefix, chunk), free, what="token of a prefix")
+        for prefix in longer:  # noqa: B007  # the next chunk stands behind it
+            pass
         return prefix
+
+    def _longer(self, prefix: Prefix | None, chunk: list[int]) -> Prefix:
+        rows = self.rows(prefix, [Tree(chunk)], [[len(chunk) - 1]], keep=True).rows
+        kept = [KeyValue(*(x[: len(chunk)] for x in kv)) for kv in rows.kept or []]
+        if prefix is None:
+            return Prefix(tuple(chunk), tuple(KeyValue(kv.keys.clone(), kv.values.clone()) for kv in kept))
+        layers = (
+            KeyValue(torch.cat([old.keys, new.keys]), torch.cat([old.values, new.values]))
+            for old, new in zip(prefix.layers, kept, strict=True)
+        )
+        return Prefix((*prefix.ids, *chunk), tuple(layers))
 
 
 def _grouped(prefixes: Sequence[Prefix | None], device: torch.device) -> tuple[Behind, ...]:

@@ -20,6 +20,7 @@ from knowpack.decode.rows import Tree
 from knowpack.decode.whole_prompts import score_whole
 from knowpack.model.loaded import Loaded
 from knowpack.model.memory import within_memory
+from knowpack.probe.askers import check_logprobs
 
 REQUESTS_APART = 256  # between two writings of the journal, where each request is computed whole
 SOFTMAX_ROWS = 64  # logits that become log-probabilities at once
@@ -38,14 +39,22 @@ class Scored(NamedTuple):
 Done = Callable[[list[Scored]], None]
 
 
-def score(forward: Forward, requests: Sequence[Request], *, n_tokens: int = 2048, done: Done) -> None:
+def score(
+    forward: Forward,
+    requests: Sequence[Request],
+    *,
+    n_tokens: int = 2048,
+    done: Done,
+    free: Callable[[], None] | None = None,
+) -> None:
     """Score all requests; `done` gets them batch by batch, in the forest's order.
 
-    n_tokens: cells of one forward, at most (a longer row goes alone). `Ways` must say that prefixes are shared.
+    n_tokens: cells of one forward, at most (a longer row goes alone). `Ways` must say that prefixes are shared. free:
+    called where memory runs out, to drop what can be computed again.
     """
     if requests:
         with forward.session():
-            _descend(forward, forest.plan(requests), None, n_tokens, done)
+            _descend(forward, forest.plan(requests), None, n_tokens, done, free)
 
 
 def score_apart(loaded: Loaded, requests: Sequence[Request], *, done: Done) -> None:
@@ -57,13 +66,21 @@ def score_apart(loaded: Loaded, requests: Sequence[Request], *, done: Done) -> N
         done([Scored(i, one.logprob, one.greedy) for i, one in zip(some, scores, strict=True)])
 
 
-def _descend(forward: Forward, trunk: Trunk, above: Prefix | None, n_tokens: int, done: Done) -> None:
+def _descend(
+    forward: Forward,
+    trunk: Trunk,
+    above: Prefix | None,
+    n_tokens: int,
+    done: Done,
+    free: Callable[[], None] | None,
+) -> None:
     """Depth first, so that only the trunks on the way down are in memory."""
-    prefix = forward.extend(above, trunk.ids)
-    for scores in within_memory(_batches(trunk.rows, n_tokens), lambda rows: _score_rows(forward, rows, prefix)):
+    prefix = forward.extend(above, trunk.ids, free)
+    batches = _batches(trunk.rows, n_tokens)
+    for scores in within_memory(batches, lambda rows: _score_rows(forward, rows, prefix), free):
         done(scores)
     for child in trunk.children:
-        _descend(forward, child, prefix, n_tokens, done)
+        _descend(forward, child, prefix, n_tokens, done, free)
 
 
 def _batches(rows: Sequence[Row], n_tokens: int) -> Iterator[list[Row]]:
@@ -91,6 +108,7 @@ def _score_rows(forward: Forward, batch: Sequence[Row], prefix: Prefix | None) -
     normaliser, best = _softmax_parts(logits)
     logprobs = (logits[lines, targets].float() - normaliser[lines]).double().cpu()
     hits = (best[lines] == targets).cpu()
+    check_logprobs(logprobs.tolist(), forward.loaded.name)
     counts = [len(want.places) for _, want in wants]
     parts = zip(wants, torch.split(logprobs, counts), torch.split(hits, counts), strict=True)
     return [Scored(want.request, float(each.sum()), bool(hit.all())) for (_, want), each, hit in parts]

@@ -16,6 +16,7 @@ from knowpack.decode.forward import Forward
 from knowpack.decode.passes import highest
 from knowpack.decode.rows import Tree
 from knowpack.model.memory import within_memory
+from knowpack.probe.askers import check_logprobs
 
 LOGITS_AT_ONCE = 1 << 26  # numbers in one block of logits
 
@@ -50,16 +51,18 @@ def score_rows(
     """Score n requests whose rows are built already, all under the prefix `ids`. free: called where memory runs out."""
     scores: list[list[tuple[float, bool]]] = [[] for _ in range(n)]
     with forward.session():
-        prefix = forward.prefix(ids)
+        prefix = forward.prefix(ids, free)
         batches = _batches(rows, forward.tokens_at_once, _most_targets(forward))
         for answers in within_memory(batches, lambda batch: _score_rows(forward, prefix, batch), free):
             for request, logprob, best in answers:
                 scores[request].append((logprob, best))
-    return [scored(tokens) for tokens in scores]
+    return [scored(tokens, forward.loaded.name) for tokens in scores]
 
 
-def scored(tokens: list[tuple[float, bool]]) -> ScoredContinuation:
+def scored(tokens: list[tuple[float, bool]], name: str) -> ScoredContinuation:
+    """Tokens with their log-probability and greediness. Raises ModelError where one is no number; name: the model's."""
     logprobs = tuple(logprob for logprob, _ in tokens)
+    check_logprobs(logprobs, name)
     return ScoredContinuation(sum(logprobs), len(tokens), all(greedy for _, greedy in tokens), logprobs)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowpack.decode.passes import highest
-from knowpack.probe.askers import Likeliest
+from knowpack.probe.askers import Likeliest, check_logprobs
 
 PLACES_AT_ONCE = 64  # whose exponentials are held at once: 13 MB with a vocabulary of 50,000
 
@@ -62,11 +62,13 @@ class Task:
     """Whether an answer has ended with its newest token, beside the stop tokens."""
     finished: Callable[[], None] | None = None
     """Called once for each answer that is done."""
+    name: str = "the model"
+    """Whose logits they are, for the message where they are no numbers."""
     top_k: int | None = None
     """Keep so many of the likeliest tokens of each place; 0 = all; None = none."""
 
     def choose(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[ChosenToken]:
-        """(places, vocabulary) logits -> the token for the k-th place of each row's answer."""
+        """(places, vocabulary) logits -> the token for the k-th place of each row's answer. ModelError for NaN."""
         chosen = self._chosen(logits, places)
         if self.top_k is None:
             return chosen
@@ -75,9 +77,12 @@ class Task:
     def _chosen(self, logits: Tensor, places: list[tuple[Row, int]]) -> list[ChosenToken]:
         if self.temperature <= 0:
             tokens = highest(logits)
-            return list(map(ChosenToken, tokens.tolist(), _logprobs(logits, tokens).tolist()))
+            logprobs = _logprobs(logits, tokens).tolist()
+            check_logprobs(logprobs, self.name)
+            return list(map(ChosenToken, tokens.tolist(), logprobs))
         numbers = [row.uniforms[k] for row, k in places if row.uniforms is not None]
         shares = torch.softmax(logits.double() / self.temperature, -1).cumsum(-1)
+        check_logprobs(shares[:, -1].tolist(), self.name)
         aims = torch.tensor(numbers, dtype=shares.dtype, device=shares.device)[:, None] * shares[:, -1:]
         tokens = torch.searchsorted(shares, aims, right=True)[:, 0].clamp_max_(logits.shape[-1] - 1)
         return [ChosenToken(token, None) for token in tokens.tolist()]

@@ -18,6 +18,7 @@ from knowpack.decode.forward import Forward
 from knowpack.decode.rows import Tree
 from knowpack.decode.whole_prompts import fresh_positions
 from knowpack.model.loaded import Loaded
+from knowpack.model.memory import alone
 
 SHORTEST = 12
 """Tokens of the first trial."""
@@ -78,11 +79,11 @@ class Ways:
         loaded = self._forward.loaded
         ids = [(7 * i * i + 3) % loaded.n_vocabulary for i in range(n_tokens)]
         rows = [ids, [*ids[:N_BEFORE], *ids[-N_BEFORE:]]]
-        expected = torch.cat([plain_logits(loaded, row) for row in rows])
+        expected = alone(lambda: torch.cat([plain_logits(loaded, row) for row in rows]), self._forward.forget)
         if not bool(torch.isfinite(expected).all()):
             return None  # nothing to compare with: the answers will show it
         try:
-            actual = logits(rows)
+            actual = alone(lambda: logits(rows), self._forward.forget)  # no memory is no reason against a way
         except ERRORS as error:
             return f"{type(error).__name__}: {error}"
         finally:

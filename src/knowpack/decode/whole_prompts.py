@@ -36,7 +36,7 @@ def _go_together(loaded: Loaded) -> bool:
     if loaded.model not in _together:
         first = [(7 * i * i + 3) % loaded.n_vocabulary for i in range(12)]
         alone, both = ([Row((), tail, (), None) for tail in (first[:6], first[6:])] for _ in range(2))
-        task = Task(4, frozenset(), 0.0)
+        task = Task(4, frozenset(), 0.0, name=loaded.name)
         _generate(loaded, alone, task, 1)
         _generate(loaded, both, task, 2)
         pairs = [
@@ -87,7 +87,7 @@ def score_whole(loaded: Loaded, requests: Sequence[Request], batch_size: int = 3
             for i, tokens in answers:
                 scores[i] = tokens
     fresh_positions(loaded.model)
-    return [scored(tokens) for tokens in scores]
+    return [scored(tokens, loaded.name) for tokens in scores]
 
 
 def _score(loaded: Loaded, batch: list[tuple[int, Request]]) -> list[tuple[int, list[tuple[float, bool]]]]:

@@ -14,6 +14,7 @@ from peft import PeftModel
 
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
+from knowpack.probe.askers import check_logprobs
 
 INSTALL = "pip install 'knowpack[export]'"
 TIMEOUT_SECONDS = 600
@@ -51,8 +52,11 @@ def by_transformers(
                 max_new_tokens=n_new,
                 do_sample=False,
                 pad_token_id=loaded.tokenizer.pad_token_id or 0,
+                return_dict_in_generate=True,
+                output_scores=True,
             )
-        texts.append(str(loaded.tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True)))
+        check_logprobs([float(scores.max()) for scores in out.scores], loaded.name)
+        texts.append(str(loaded.tokenizer.decode(out.sequences[0, len(ids) :], skip_special_tokens=True)))
     return texts
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from knowpack.errors import ConfigError
 from knowpack.measure.grading import normalise
-from knowpack.probe.askers import Answers
+from knowpack.probe.askers import Answers, check_logprobs
 from knowpack.probe.prompts import Prompter
 from knowpack.probe.turns import Shot
 from knowpack.records import Fact, rows, table
@@ -68,6 +68,7 @@ def likelihoods(
         shots, [fact.question for fact, mine in zip(facts_asked, choices, strict=True) for _ in mine]
     )
     scored = asker.logprobs(batch.prefix, batch.tails, [prompter.answer_ids(one) for mine in choices for one in mine])
+    check_logprobs(one.logprob for one in scored)
     scores = iter(scored)
     result = []
     for fact, mine in zip(facts_asked, choices, strict=True):
@@ -100,6 +101,7 @@ def score_passages(asker: Answers, prompter: Prompter, texts: Sequence[str]) -> 
     heads = [[bos] if bos is not None else ids[:1] for ids in cut]
     tails = [ids if bos is not None else ids[1:] for ids in cut]
     scored = asker.logprobs([], heads, tails)
+    check_logprobs(one.logprob for one in scored)
     scores = [PassageScore(i, one.logprob, len(tails[i])) for i, one in enumerate(scored) if tails[i]]
     return table(scores, PassageScore)
 

@@ -42,13 +42,19 @@ def ran_out(error: Exception) -> bool:
 
 
 def within_memory(
-    batches: Iterable[list[Item]], compute: Callable[[list[Item]], Result], free: Callable[[], None] | None = None
+    batches: Iterable[list[Item]],
+    compute: Callable[[list[Item]], Result],
+    free: Callable[[], None] | None = None,
+    *,
+    what: str = "prompt",
 ) -> Iterator[Result]:
     """compute(batch) of each; where memory runs out half as many at once from there on, and nothing is lost.
 
-    free: called then, to drop what can be computed again. Raises ModelError where there is no room for one.
+    free: called then, to drop what can be computed again; after it one alone is tried again too. Raises ModelError
+    where there is no room for one. what: the items, for the message.
     """
     most: int | None = None
+    freed = free is None
     for batch in batches:
         waiting = batch
         while waiting:
@@ -56,18 +62,37 @@ def within_memory(
             try:
                 result = compute(some)
             except (RuntimeError, MemoryError) as error:
-                if not ran_out(error):
-                    raise
-                if len(some) == 1:
-                    raise ModelError(
-                        "out of memory with one prompt at a time; use a smaller model or shorter prompts"
-                    ) from None
-                most = len(some) // 2
+                most = halved(error, len(some), what, again=not freed)
             else:
                 yield result
-                waiting = waiting[len(some) :]
+                waiting, freed = waiting[len(some) :], free is None
                 continue
-            if free is not None:
-                free()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            let_go(free)
+            freed = True
+
+
+def alone(compute: Callable[[], Result], free: Callable[[], None]) -> Result:
+    """compute(); once more where memory runs out, when what can be computed again is dropped. Raises ModelError."""
+    (result,) = within_memory([[None]], lambda _: compute(), free)
+    return result
+
+
+def halved(error: Exception, n: int, what: str, *, again: bool) -> int:
+    """How many to try after an error with n at once: half. An error that is not of memory is raised as it is.
+
+    Raises ModelError for one alone. again: it may be tried again, for something can be dropped. To be called where the
+    error is caught, and `let_go` after that: until then the error holds what the failed step had computed.
+    """
+    if not ran_out(error):
+        raise error
+    if n == 1 and not again:
+        raise ModelError(f"out of memory with one {what} at a time; use a smaller model or shorter prompts") from None
+    return max(1, n // 2)
+
+
+def let_go(free: Callable[[], None] | None) -> None:
+    """Drop what can be computed again, and give a GPU's freed blocks back."""
+    if free is not None:
+        free()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

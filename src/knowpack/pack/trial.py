@@ -168,6 +168,7 @@ def attempt(
                     resume_in=folder / "training",
                     start=start,
                 )
+    store.remove(folder / "training")
     if trial.fresh.is_empty():
         return Attempt(folder, config, None)
     with stage(request.out, f"validate {folder.name}", f"{place}/validation.json") as path:

@@ -7,7 +7,8 @@ TextAsker    chat messages in, text out: any API; probes and grades only (served
 share one. `with_adapter` gives the same model with a LoRA adapter on it, for as long as the block lasts.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
@@ -77,7 +78,8 @@ class Generated(NamedTuple):
 
 
 class Answers(Protocol):
-    """Rows of ids in, rows of ids out: what the probe needs."""
+    """Rows of ids in, rows of ids out: what the probe needs. A log-probability that is no number is refused where it is
+    read (check_logprobs)."""
 
     def generate_each(
         self,
@@ -205,6 +207,15 @@ class TextAsker(TextAnswers, HasIdentity, Protocol):
 
 Asker = TokenAsker | TextAsker
 """Whoever answers."""
+
+
+def check_logprobs(logprobs: Iterable[float], name: str = "the model") -> None:
+    """Raise ModelError where one is NaN or infinite: graded or compared, it would be an answer like any other."""
+    if not all(map(math.isfinite, logprobs)):
+        raise ModelError(
+            f"{name} gives no number (NaN or infinite) as a log-likelihood; its weights are broken, or too large for "
+            "half precision (--dtype float32)"
+        )
 
 
 def by_ids(asker: Asker, use: str) -> TokenAsker:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.config import ProbeConfig
-from knowpack.probe.askers import Answers, Ids, Prompted
+from knowpack.probe.askers import Answers, Ids, Prompted, check_logprobs
 from knowpack.probe.line_end import LineEnd, cut
 from knowpack.probe.pace import AnswerCounter
 from knowpack.probe.prompts import Batch, Prompter, Shot
@@ -68,6 +68,7 @@ def lines_by_ids(
         for prompt, batch in batches.items():
             if job.config.logprob:
                 scored = job.asker.logprobs(batch.prefix, batch.tails, canonical)
+                check_logprobs(one.logprob for one in scored)
                 logprobs |= {
                     (prompt, fact_id): one.logprob for fact_id, one in zip(questions.fact_ids, scored, strict=True)
                 }

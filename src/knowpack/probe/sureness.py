@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from knowpack.measure.grading import ended_line
-from knowpack.probe.askers import Generated
+from knowpack.probe.askers import Generated, check_logprobs
 
 
 class Sureness(NamedTuple):
@@ -27,6 +27,7 @@ def sureness(answer: Generated, text: str, decode: Decode) -> Sureness | None:
     """text: of all the ids. None where whoever answered gives no log-probabilities."""
     if answer.logprobs is None:
         return None
+    check_logprobs(answer.logprobs)
     line = ended_line(text)
     n = len(answer.logprobs) if line is None else first_line_tokens(answer.ids, line, decode)
     return Sureness(sum(answer.logprobs[:n]), n)

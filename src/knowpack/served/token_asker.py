@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from knowpack import store
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
-from knowpack.probe.askers import Finished, Generated, Identity, Ids, Prompted, Until
+from knowpack.probe.askers import Finished, Generated, Identity, Ids, Prompted, Until, check_logprobs
 from knowpack.served import server_adapters
 from knowpack.served.checks import Checked, check_adapter
 from knowpack.served.client import Ask, Body, Server, error_of, printable
@@ -216,6 +216,7 @@ def _answered(url: str, _: Ask, response: object) -> tuple[list[int], list[float
             f"the server at {url} gave no ids with log-probabilities: {error_of(response, printable(str(response)))}; "
             "vLLM from 0.10.2 on gives them"
         )
+    check_logprobs(numbers, f"the model at {url}")
     return ids, numbers
 
 
@@ -237,4 +238,5 @@ def _echoed(url: str, ask: Ask, response: object) -> tuple[float, bool]:
             f"the server at {url} does not echo a prompt with log-probabilities: "
             f"{error_of(response, printable(str(response)))}"
         )
+    check_logprobs([*logprobs, *best], f"the model at {url}")
     return sum(logprobs), all(mine >= other for mine, other in zip(logprobs, best, strict=True))

@@ -48,6 +48,7 @@ def fit(run: Run, config: KeepRecipe, replay: Replay, summands: Sequence[Term]) 
             loop.one_step(phase)
             run.checkpoints.offer(loop.state)
             advance(1)
+    run.checkpoints.keep(loop.state)
 
 
 class Loop:
@@ -115,6 +116,7 @@ class Loop:
         drawn, numbers = self._draw(phase)
         seen = self._see(drawn)
         objective = total(seen, self._summands)
+        lora.check_loss(objective.loss.item())
         objective.loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._weights, self._config.max_grad_norm)
         self._optimizer.step()

@@ -26,6 +26,8 @@ from knowpack.model.locations import WEIGHTS
 from knowpack.seeds import seed_of
 from knowpack.train.target_modules import Targets, layers, n_parameters, targets
 
+DIVERGED = "training diverged; lower train.lr or add train.warmup_ratio"
+
 
 @contextmanager
 def adapted(model: PreTrainedModel, config: TrainConfig, seed: int, start: Path | None = None) -> Iterator[PeftModel]:
@@ -153,9 +155,15 @@ def weights(model: PeftModel) -> list[nn.Parameter]:
     return [weight for weight in model.parameters() if weight.requires_grad]
 
 
+def check_loss(loss: float) -> None:
+    """Raise ModelError where the loss is NaN or infinite: every weight is NaN after its step."""
+    if not math.isfinite(loss):
+        raise ModelError(f"the loss is {loss:g}: {DIVERGED}")
+
+
 @torch.no_grad()
 def effect(model: PeftModel, ids: Tensor) -> float:
-    """Largest change of any logit that the adapter makes on these ids. Raises ModelError for none, or NaN."""
+    """Largest change of any logit that the adapter makes on these ids. Raises ModelError for none, NaN, infinite."""
     training = model.training
     model.eval()
     with_adapter = model(input_ids=ids).logits  # (batch, seq, vocabulary)
@@ -163,8 +171,8 @@ def effect(model: PeftModel, ids: Tensor) -> float:
         without = model(input_ids=ids).logits
     model.train(training)
     change = float((with_adapter - without).abs().max())
-    if math.isnan(change):
-        raise ModelError("the adapter gives NaN: training diverged; lower train.lr or add train.warmup_ratio")
+    if not math.isfinite(change):
+        raise ModelError(f"the adapter gives NaN or infinite logits: {DIVERGED}")
     if change == 0.0:
         raise ModelError("the adapter changes no logit: nothing was trained; raise train.lr or train.epochs")
     return change

@@ -40,6 +40,7 @@ def fit(run: Run, config: PlainRecipe, rows: Sequence[Row], epochs_in: Path | No
                     lora.save(model, epochs_in / f"epoch-{epoch + 1:02d}")
                 run.checkpoints.offer(loop.state)
                 advance(1)
+    run.checkpoints.keep(loop.state)
 
 
 class Loop:
@@ -65,8 +66,10 @@ class Loop:
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad()
+        value = loss.item()
+        lora.check_loss(value)
         self.step += 1
-        self._log.write(epoch=epoch + 1, lr=lr, loss=loss.item(), grad_norm=norm.item())
+        self._log.write(epoch=epoch + 1, lr=lr, loss=value, grad_norm=norm.item())
 
     def state(self) -> State:
         """All that the next steps depend on; the order of an epoch is drawn from the seed alone."""

@@ -27,6 +27,11 @@ from knowpack.train.track import Log
 FILE = "state.safetensors"
 
 
+def epochs(folder: Path) -> list[Path]:
+    """The adapters of the epochs in a folder (epoch-01, ...), without what was measured of them beside."""
+    return [path for path in sorted(folder.glob("epoch-*")) if path.is_dir() and not path.suffix]
+
+
 class State(NamedTuple):
     """A loop between two steps."""
 
@@ -74,7 +79,12 @@ class Checkpoints:
 
     def offer(self, state: Callable[[], State]) -> None:
         """Between two steps: keep the state, where the last one that was kept is old enough."""
-        if self.folder is None or time.monotonic() - self._newest < self._every:
+        if time.monotonic() - self._newest >= self._every:
+            self.keep(state)
+
+    def keep(self, state: Callable[[], State]) -> None:
+        """Keep the state; after the last step too, since a kill may come before the adapter is in its place."""
+        if self.folder is None:
             return
         tensors, values = state()
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -30,8 +30,9 @@ def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress 
     }
     out = out.absolute()
     store.refuse_other(out, TRAIN, request)
-    kept = store.read_manifest(out)
+    kept, state = store.read_manifest(out), out.with_name(f".{out.name}.training")
     if kept and not store.lacking(out):
+        store.remove(state)  # a kill may have come just before it
         return TrainResult(out, track.read(out), float(str(kept["seconds"])), float(str(kept["effect"])))
     with store.atomic(out, replace=bool(kept)) as beside:
         result = train(
@@ -42,7 +43,7 @@ def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress 
             beside,
             prompter=prompter,
             progress=progress,
-            resume_in=out.with_name(f".{out.name}.training"),
+            resume_in=state,
             command=_command(config, examples, out),
         )
         manifest = {
@@ -54,6 +55,7 @@ def train_into(config: RunConfig, examples: Path, out: Path, progress: Progress 
         }
         store.write_manifest(beside, manifest)
         store.record_all(beside)
+    store.remove(state)
     return replace(result, adapter_dir=out)
 
 

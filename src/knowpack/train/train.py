@@ -29,7 +29,7 @@ from knowpack.train import card, keep, lora, objective, plain, target_modules, t
 from knowpack.train.base_answers import Replay, build
 from knowpack.train.batch import encode
 from knowpack.train.contexts import Contexts
-from knowpack.train.resume import Checkpoints, Run
+from knowpack.train.resume import Checkpoints, Run, epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ def train(
     Of the keep recipe alone: contexts, the few-shot prompts to train under, () being the bare question; replay, the
     base's answers to the replay examples, where they are there from an earlier call with the same examples and
     contexts; more_terms, beside the recipe's own objective. resume_in: a folder for the state of a training that is
-    killed; the same call goes on from there, to the same bytes, and removes it at the end. command: for the card.
+    killed; the same call goes on from there, to the same bytes. Whoever calls removes it once the adapter is where it
+    belongs: until then it is all that a kill leaves. command: for the card.
     start: the folder of an adapter that this one begins as; None = a fresh one.
     """
     if loaded.model.dtype == torch.float16:
@@ -126,10 +127,9 @@ def train(
         warnings.warn(warning, stacklevel=2)
     card.write(out, loaded.name, loaded.weights_hash, examples, config, seed, command=command)
     write_made_on(out, loaded)
-    if resume_in is not None and resume_in.is_dir():
-        for epoch in sorted(resume_in.glob("epoch-*")):
-            shutil.move(epoch, out / epoch.name)
-        shutil.rmtree(resume_in)
+    if resume_in is not None:
+        for epoch in epochs(resume_in):
+            shutil.copytree(epoch, out / epoch.name, dirs_exist_ok=True)
     return TrainResult(out, log.lines, seconds, effect)
 
 
