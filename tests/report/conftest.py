@@ -56,10 +56,17 @@ def open_page(browser: "Browser") -> Iterator[Open]:
         page.on("console", lambda message: console.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: console.append(f"exception: {error}"))
         page.on("request", lambda request: requests.append(request.url))
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def seconds() -> float:
+            metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+            return float(metrics["TaskDuration"])
+
         page.goto(path.as_uri() + fragment)
         page.wait_for_selector("#list .row")
         opened.append(page)
-        return Opened(page, console, requests)
+        return Opened(page, console, requests, seconds)
 
     yield open_
     for page in opened:

@@ -24,6 +24,8 @@ class Opened(NamedTuple):
     page: "Page"
     console: list[str]
     requests: list[str]
+    seconds: Callable[[], float]
+    """What the page has computed so far: processor seconds of its thread, whatever else the machine does."""
 
 
 Open = Callable[..., Opened]
