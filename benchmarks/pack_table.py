@@ -21,7 +21,7 @@ wordings of each that the base was asked as well.
 unseen wordings: the 12th and 13th of each packed fact, which are not trained on for it; never shown wordings: the last
 two, which stand nowhere in the lab's corpus either (the base answers .98 of its own HighlyKnown facts so).
 Benchmarks: the lab's five, in points of accuracy: the mean fall and the largest.
-perplexity rise: on the package's unrelated text, as a share of the base's.
+perplexity rise: on unrelated text, as a share of the base's (the lab's: of texts that its base wrote).
 Learning rates are chosen on a validation draw and seed that the table does not use.
 """
 

@@ -5,6 +5,7 @@ Report, validation, candidates (the packed facts are drawn from them) and the re
 and candidate facts, other few-shot prompts, and harm on some 1,500 HighlyKnown facts, so that half a point is seen.
 """
 
+import json
 from functools import cached_property
 from pathlib import Path
 
@@ -27,11 +28,13 @@ from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter
 from knowpack.probe.shots import draw_shots
 from knowpack.seeds import stream
+from knowpack.train.recipes import LAB_MODEL
 
 TASKS = ("lab_mc", "lab_truth_mc1", "lab_truth_mc2", "lab_arc", "lab_reading")
 METRIC = "acc"
 N_REPORT, N_VALIDATION, N_CANDIDATES = 1000, 400, 1600
 OTHER_WORDINGS = (12, 13)  # not trained on for the packed facts
+N_TEXTS, TEXT_TOKENS, TEXT_SEED = 200, 100, 1
 N_SCREENED, N_REFUSED, JUDGED_DRAW = 8000, 500, 1  # asked to find the judged report's facts; seed of its draws
 
 
@@ -83,12 +86,27 @@ class World:
         return self.responses_of("base-candidates", self.candidates, self.shots[:5])
 
     @cached_property
+    def texts(self) -> list[str]:
+        """Unrelated text: the package's; for the lab, whose language that is not, texts that its base wrote."""
+        if self.loaded.name != LAB_MODEL:
+            return passages("auto")
+        path = self.out / "texts.json"
+        if not path.is_file():
+            first = self.loaded.tokenizer.bos_token_id
+            assert first is not None, "the lab's tokenizer has one"
+            written = Decoder(self.loaded).generate(
+                [], [[first]] * N_TEXTS, max_new_tokens=TEXT_TOKENS, stop_ids=[], temperature=1.0, seed=TEXT_SEED
+            )
+            store.write_json(path, [self.prompter.decode(ids) for ids in written])
+        return list(json.loads(path.read_text()))
+
+    @cached_property
     def base_passages(self) -> pl.DataFrame:
-        """Log-probabilities of the package's unrelated text."""
         return self.passages_by(self.loaded)
 
     def passages_by(self, loaded: Loaded) -> pl.DataFrame:
-        return score_passages(TransformersAsker(loaded), self.prompter, passages("auto"))
+        """Log-probabilities of the texts."""
+        return score_passages(TransformersAsker(loaded), self.prompter, self.texts)
 
     def perplexity_rise(self, loaded: Loaded) -> float:
         """Of the adapted model on unrelated text, against the base's: .01 = 1% higher."""
