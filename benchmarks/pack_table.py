@@ -77,15 +77,14 @@ BARS = {  # figure -> (at 50 facts, at 500, whether more is better)
     "unseen_wordings": (0.90, 0.90, True),
     "times_the_papers_best": (3.0, 3.0, False),
 }
-JUDGED_BARS = {  # the harm's upper end counts
-    "reliability": (0.99, 0.99, True),
+JUDGED_BARS = BARS | {  # the harm's upper end counts
     "unseen_wordings": (0.99, 0.99, True),
     "known_lost_net": (0.01, 0.015, False),
     "refusals_kept": (0.97, 0.97, True),
     "bench_worst_points": (0.5, 1.0, False),
     "perplexity_rise": (0.01, 0.02, False),
-    "times_the_papers_best": (3.0, 3.0, False),
 }
+del JUDGED_BARS["bench_fall_points"]  # judged by the worst of them
 
 
 def bars(out: Path, wanted: Mapping[str, tuple[float, float, bool]]) -> str:

@@ -224,6 +224,13 @@ def test_without_retirement_all_stay() -> None:
     assert sorted(roll.draw(2, rng)) == [0, 1]
 
 
+def largest_of(rows: list[tuple[int, int, bool, float, bool | None]]) -> pl.DataFrame:
+    """What capacity makes of these cells, a thousandth of a bit a parameter for each fact."""
+    names = ("rank", "n_facts", "kept", "recall", "within_budget")
+    table = pl.DataFrame(rows, schema=names, orient="row").with_columns(bits_per_parameter=pl.col("n_facts") / 1000)
+    return capacity.largest(table).sort("rank")
+
+
 def test_the_largest_load_held_by_hand() -> None:
     rows = [  # rank, facts, kept, recall, within the budget
         (1, 50, False, 0.99, True),
@@ -235,9 +242,7 @@ def test_the_largest_load_held_by_hand() -> None:
         (4, 50, True, 1.0, True),
         (4, 100, True, 0.9, True),
     ]
-    names = ("rank", "n_facts", "kept", "recall", "within_budget")
-    table = pl.DataFrame(rows, schema=names, orient="row").with_columns(bits_per_parameter=pl.col("n_facts") / 1000)
-    found = capacity.largest(table).sort("rank")
+    found = largest_of(rows)
     assert found.select("rank", "d99", "safe_d99").rows() == [(1, 50, None), (4, 100, 50)]
     assert found["d99_bits_per_parameter"].to_list() == [0.05, 0.1]
 
@@ -260,9 +265,7 @@ def test_a_load_above_one_that_missed_does_not_count_as_what_fits() -> None:
         (4, 100, True, 1.0, False),
         (4, 200, True, 1.0, True),
     ]
-    names = ("rank", "n_facts", "kept", "recall", "within_budget")
-    table = pl.DataFrame(rows, schema=names, orient="row").with_columns(bits_per_parameter=pl.col("n_facts") / 1000)
-    found = capacity.largest(table).sort("rank")
+    found = largest_of(rows)
     assert found.select("rank", "d99", "safe_d99").rows() == [(1, 50, 100), (2, None, None), (4, None, 50)]
     assert found["safe_d99_bits_per_parameter"].to_list() == [0.1, None, 0.05]
 

@@ -60,14 +60,14 @@ class Loop:
         """Forward, backward, one step of the optimizer and of the schedule; a line in the log."""
         predicted = logits(self._model, batch).flatten(0, 1).float()
         loss = nn.functional.cross_entropy(predicted, batch.targets.flatten(), ignore_index=NO_LOSS)
+        value = loss.item()
+        lora.check_loss(value)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self._weights, self._config.max_grad_norm)
         lr = self._schedule.get_last_lr()[0]
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad()
-        value = loss.item()
-        lora.check_loss(value)
         self.step += 1
         self._log.write(epoch=epoch + 1, lr=lr, loss=value, grad_norm=norm.item())
 
