@@ -4,6 +4,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import gguf
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -48,6 +49,23 @@ def test_a_gguf_file_gives_the_weights_that_were_written(file: Path) -> None:
     assert loaded.quantization == "F32"
     assert load(ModelConfig(name=str(file.parent))).weights_hash == loaded.weights_hash  # the folder means its file
     assert loaded.tokenizer.encode("Where is Branvel?") == tiny.tokenizer().encode("Where is Branvel?")
+
+
+def test_a_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four times before: for its quantization, the config, the tokenizer, the weights; seconds each of a real one."""
+    parsed: list[str] = []
+    parse = gguf.GGUFReader.__init__
+
+    def counted(reader: gguf.GGUFReader, path: str) -> None:
+        parsed.append(str(path))
+        parse(reader, path)
+
+    monkeypatch.setattr(gguf.GGUFReader, "__init__", counted)
+    reads = gguf.GGUFReader
+    file = written(tmp_path / "new.gguf", llama(), tiny.tokenizer())
+    load(ModelConfig(name=str(file)))
+    assert parsed == [str(file)]
+    assert gguf.GGUFReader is reads  # others find the package as it was
 
 
 def test_a_token_that_the_file_does_not_have_is_not_added(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ THINKING_OFF: Mapping[str, object] = {
 """What the switches are called; a template gets those that it names."""
 
 LONGEST = 1_000_000  # letters of a rendering, and of a template
-TRIAL = {"letters": LONGEST, "seconds": 5, "bytes": 1 << 30}
+TRIAL = {"letters": LONGEST, "seconds": 5, "bytes": 1 << 28}  # 256 MiB: fetching more took seconds of a busy machine
 PATIENCE_SECONDS = 60.0  # for the trial by the clock: a busy machine, or one without limits on a process
 
 _QUESTION, _ANSWER = "\u2063KNOWPACK ASKS\u2063", "\u2063KNOWPACK ANSWERS\u2063"

@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 def load(config: ModelConfig) -> Loaded:
     """Model and tokenizer by hub name, folder or `lab`. Raises ModelError in one line."""
     device = _device(config.device)
-    gguf = gguf_files.find(config.name, config.revision)
-    with _no_bars():
+    with _no_bars(), gguf_files.reading_once():
+        gguf = gguf_files.find(config.name, config.revision)
         source, file = (source_of(config.name, config.revision), None) if gguf is None else _dequantized(gguf, config)
         tokenizer = tokenizer_of(source, file, config)
         model = _model(source, file, config, device)
-    if gguf is not None:
-        model.config._name_or_path = model.name_or_path = config.name  # not the cache's folder
-        embeddings: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
-        if len(tokenizer) > len(embeddings):
-            tokenizer = of_its_file(tokenizer, gguf.path)
-    stored = None if gguf is None else gguf_files.quantization(gguf)
+        if gguf is not None:
+            model.config._name_or_path = model.name_or_path = config.name  # not the cache's folder
+            embeddings: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
+            if len(tokenizer) > len(embeddings):
+                tokenizer = of_its_file(tokenizer, gguf.path)
+        stored = None if gguf is None else gguf_files.quantization(gguf)
     loaded = Loaded(model, tokenizer, config.name, device, _hash(model, source, config), stored)
     if len(tokenizer) > loaded.n_vocabulary:
         raise ModelError(
