@@ -45,11 +45,12 @@ setup: .venv/installed
 	$(INSTALL) -e ".[dev]"
 	touch .venv/installed
 
-# What one needs to use knowpack, without the tools of its development.
+# What one needs to use knowpack, without the tools of its development. torch is imported, and so compiled, beside the
+# rest of the installation, which keeps one processor.
 .venv/used: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(INSTALL) "torch>=2.8,<2.14"
-	$(INSTALL) -e ".[gguf]"
+	$(BIN)/python -W ignore -c "import torch._dynamo, torch.distributed.tensor" & $(INSTALL) -e ".[gguf]" && wait
 	touch .venv/used
 
 # The report's tests drive a real browser: Debian's Chromium where one can install it, else they skip and say so.

@@ -145,6 +145,23 @@ def test_text_and_tasks_that_were_edited_are_another_run_and_another_pack(
     assert pack != before[1]
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"), [("facts.sample=4", True), ("facts.screen=4", True), ("facts.sample=null", False)]
+)
+def test_facts_edited_beside_those_that_are_asked_are_another_run(
+    config: RunConfig, tmp_path: Path, part: str, changes: bool
+) -> None:
+    """Replay and the questions beside the probe are made of them: the run of the old ones stood for the new. Where all
+    are asked the base's folder, which is the same here, says what they are."""
+    base = SimpleNamespace(folder=Path("base/0123"))
+    file = Path(shutil.copy(str(config.facts.path), tmp_path / "mine.parquet"))
+    config = override(config, [f"facts.path={file}", part])
+    before = folder_of(config, base)  # type: ignore[arg-type]
+    facts = pl.read_parquet(file)
+    store.write_table(file, facts.with_columns(question=pl.col("question").str.replace("Where", "In what place")))
+    assert (folder_of(config, base) != before) is changes  # type: ignore[arg-type]
+
+
 def test_a_pack_that_names_no_file_keeps_its_folder(tmp_path: Path) -> None:
     """By hand, from the settings that were in its identity before the content of files was."""
     request = Request(out=tmp_path / "out")

@@ -54,6 +54,15 @@ def pool_content(config: RunConfig, pool: pl.DataFrame | None = None) -> dict[st
     return {"few-shot pool": hash_table(shot_pool(config) if pool is None else pool)}
 
 
+def table_content(config: RunConfig) -> dict[str, str]:
+    """{"facts file": hash of it}, for the key of what is made of the facts that are not probed: replay, questions beside
+    the probe, distractors. Empty where all of it is probed, the base's name saying so, or where it is the package's."""
+    path, part = facts_of(config), config.facts
+    if path in sources.SOURCES or (part.sample is None and part.screen is None):
+        return {}
+    return {"facts file": sources.content(path)}
+
+
 def _pool_of(config: RunConfig) -> str:
     return sources.shots_for(config.model.name, facts_of(config), config.probe.shots)
 

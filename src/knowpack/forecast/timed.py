@@ -57,17 +57,17 @@ def _sampled_rates(base: Base, trained: Sequence[RunConfig]) -> Rates:
     one = base.config.probe.model_copy(update={"n_samples": 0})
     some = base.facts.head(SAMPLED)
 
-    def timed(facts: pl.DataFrame, prompts: slice) -> float:
+    def timed(facts: pl.DataFrame, number: int, drafts: pl.DataFrame | None = None) -> tuple[float, pl.DataFrame]:
         begun = time.perf_counter()
-        probe(base.asker, facts, base.shots[prompts], base.prompter, one).collect()
-        return time.perf_counter() - begun
+        answers = probe(base.asker, facts, [base.shots[number]], base.prompter, one, drafts=drafts).collect()
+        return (time.perf_counter() - begun) / facts.height, answers
 
-    timed(some.head(1), slice(1))  # what the first forward of a process costs
-    first = timed(some, slice(1, 2) if len(base.shots) > 1 else slice(1))
-    two = timed(some, slice(2, 4)) if len(base.shots) > 3 else 2 * first
+    timed(some.head(1), 0)  # what the first forward of a process costs
+    first, answers = timed(some, min(1, len(base.shots) - 1))
+    drafted = timed(some, 2, answers)[0] if len(base.shots) > 2 else first
     by_price = {priced_as(config.train): config for config in trained}
     steps = {key: _step(base, config) for key, config in by_price.items()}
-    return Rates(first / some.height, max(two - first, 0.2 * first) / some.height, steps, peak_bytes())
+    return Rates(first, drafted, steps, peak_bytes())
 
 
 def _step(base: Base, config: RunConfig) -> float:
@@ -113,7 +113,8 @@ def _short(base: Base, config: RunConfig, n_steps: int) -> tuple[PlainRecipe | K
         rows = base.facts.sample(batch, with_replacement=True, seed=0)
         return recipe.model_copy(update={"epochs": n_steps, "checkpoint_each_epoch": False}), _as_examples(rows)
     few = {"n_replay": recipe.replay_batch, "n_made_up": 0, "n_other_forms": 0, "n_texts": 0, "retire": False}
-    short = recipe.model_copy(update={**few, "max_steps": max(n_steps - 1, 1), "tail_steps": min(n_steps - 1, 1)})
+    timed = {"first_move": None, "max_steps": max(n_steps - 1, 1), "tail_steps": min(n_steps - 1, 1)}  # no trial steps
+    short = recipe.model_copy(update={**few, **timed})
     new = base.facts.head(min(batch, base.facts.height // 2))
     replayed = replay_prompts.as_examples(replay_prompts.prompts(base.facts, new, short, config.seed))
     return short, pl.concat([_as_examples(new), replayed])
