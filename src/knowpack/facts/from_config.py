@@ -55,8 +55,8 @@ def pool_content(config: RunConfig, pool: pl.DataFrame | None = None) -> dict[st
 
 
 def table_content(config: RunConfig) -> dict[str, str]:
-    """{"facts file": hash of it}, for the key of what is made of facts that are not probed: replay, questions beside the
-    probe, distractors. Empty where all are probed, which the base's name says, or where they are the package's."""
+    """{"facts file": hash of it}, for the key of what is made of facts that are not probed: replay, further questions,
+    distractors. Empty where all are probed, which the base's name says, or where they are the package's."""
     path, part = facts_of(config), config.facts
     if path in sources.SOURCES or (part.sample is None and part.screen is None):
         return {}
