@@ -153,6 +153,9 @@ def test_a_model_that_gives_no_number_is_an_error_not_a_wrong_answer(way: Way, m
         lm.loglikelihood(instances("loglikelihood", [("A context", " B")]))
     with pytest.raises(ModelError, match=r"llama gives no number \(NaN"):
         lm.generate_until(instances("generate_until", [("A context", {"until": ["."], "max_gen_toks": 4})]))
+    drawn = {"until": ["."], "max_gen_toks": 4, "do_sample": True, "temperature": 1.0}
+    with pytest.raises(ModelError, match=r"llama gives no number \(NaN"):  # lm-eval's own way: torch's traceback
+        lm.generate_until(instances("generate_until", [("A context", drawn)]))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])

@@ -7,6 +7,7 @@ Importing this module registers the model as `knowpack`:
 """
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from knowpack.errors import BenchError
 from knowpack.model.chat import Chat
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded
+from knowpack.probe.askers import check_logprobs
 from knowpack.probe.prompts import common_prefix
 from knowpack.progress import SILENT, Progress
 
@@ -128,12 +130,22 @@ class KnowpackLM(HFLM):  # type: ignore[misc]
                 contexts = [requests[number].args[0] for number in numbers]
                 settings = normalize_gen_kwargs(requests[numbers[0]].args[1], self.max_gen_toks)
                 if settings.get("do_sample"):
-                    block = super().generate_until([requests[number] for number in numbers], True)
+                    block = self._sampled([requests[number] for number in numbers])
                 else:
                     block = self._generate(contexts, settings, requests[numbers[0]].task_name or "")
                 texts.update(zip(numbers, block, strict=True))
                 advance(len(numbers))
         return [texts[number] for number in range(len(requests))]
+
+    def _sampled(self, requests: "list[Instance]") -> list[str]:
+        """The backend's own way. Raises ModelError where the model gives no numbers to draw by."""
+        try:
+            texts: list[str] = super().generate_until(requests, True)
+        except RuntimeError as error:
+            if "probability tensor" in str(error):  # torch.multinomial's words
+                check_logprobs([math.nan], self.loaded.name)
+            raise
+        return texts
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """Turns as text, as the probe renders them: thinking off, the same day."""
