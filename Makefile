@@ -50,7 +50,7 @@ setup: .venv/installed
 .venv/used: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(INSTALL) "torch>=2.8,<2.14"
-	$(BIN)/python -W ignore -c "import torch._dynamo, torch.distributed.tensor" & $(INSTALL) -e ".[gguf]" && wait
+	$(BIN)/python -W ignore -c "import torch._dynamo, torch.distributed.tensor" 2>/dev/null & $(INSTALL) -e ".[gguf]" && wait
 	touch .venv/used
 
 # The report's tests drive a real browser: Debian's Chromium where one can install it, else they skip and say so.
