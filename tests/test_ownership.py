@@ -56,6 +56,19 @@ def test_a_diff_of_other_facts_or_a_smaller_sample_is_refused(config: RunConfig,
     assert diff(config, config.model, out) == out
 
 
+def test_a_diff_is_refused_where_facts_that_it_did_not_probe_were_edited(config: RunConfig, tmp_path: Path) -> None:
+    """The questions beside the probe are about them, too."""
+    file = tiny.save_facts(tmp_path / "mine.parquet", 14)
+    part = override(config, [f"facts.path={file}", "facts.sample=6"])
+    out = diff(part, config.model, tmp_path / "diff")
+    facts, probed = pl.read_parquet(file), pl.col("fact_id").is_in(open_base(part).facts["fact_id"].to_list())
+    other = pl.col("question").str.replace("Where", "In what place")
+    store.write_table(file, facts.with_columns(question=pl.when(probed).then("question").otherwise(other)))
+    assert open_base(part).folder == open_base(config=part, facts=facts).folder
+    with pytest.raises(ConfigError, match=r"another diff \(other base, facts or prompts\); give another --out"):
+        diff(part, config.model, out)
+
+
 def test_a_folder_that_one_may_not_write_to_is_said_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

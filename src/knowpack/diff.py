@@ -17,6 +17,7 @@ from knowpack.config import ModelConfig, RunConfig
 from knowpack.decode.transformers_asker import live_change
 from knowpack.errors import FactsError, ModelError
 from knowpack.facts import sources
+from knowpack.facts.from_config import table_content
 from knowpack.further.asking import ask_base, further_key
 from knowpack.manifest import begin, owned
 from knowpack.model.locations import WEIGHTS
@@ -129,9 +130,10 @@ def _command(config: RunConfig, after: ModelConfig, out: Path, trained: Trained 
 
 def _request(base: Base, config: RunConfig, tuned: Asker, examples: pl.DataFrame | None) -> dict[str, object]:
     """A diff folder belongs to one tuned model, one base and the questions that both were asked."""
+    not_probed = table_content(config)
     return {
         "model or adapter": tuned.identity.weights,
-        "base, facts or prompts": base.folder.name,
+        "base, facts or prompts": store.hash_of([base.folder.name, not_probed]) if not_probed else base.folder.name,
         "training examples": None if examples is None else store.hash_table(examples),
         "benchmarks": store.hash_of(bench_key(config)),
         "further questions": store.hash_of(further_key(config)),

@@ -20,7 +20,7 @@ from knowpack.config import KeepRecipe, PlainRecipe, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import weights_of
 from knowpack.errors import ConfigError, FactsError, KnowpackError
 from knowpack.facts import sources
-from knowpack.facts.from_config import pool_is_file
+from knowpack.facts.from_config import pool_is_file, table_content
 from knowpack.further import asking
 from knowpack.manifest import begin, command_of, recorded, stage
 from knowpack.measure import causes, confidence, knowledge, regress, shifts
@@ -96,6 +96,7 @@ def folder_of(config: RunConfig, base: Base) -> Path:
     settings = (
         fingerprint(config, "seed", "grader", "probe", "mix", "train") | asking.further_key(config) | bench_key(config)
     )
+    settings |= table_content(config)
     return Path(config.work) / "runs" / f"{slug}-{store.hash_of([base.folder.name, settings])}"
 
 

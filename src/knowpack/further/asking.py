@@ -12,7 +12,7 @@ from knowpack import records, store
 from knowpack.base import Base
 from knowpack.config import RunConfig, fingerprint
 from knowpack.facts import sources
-from knowpack.facts.from_config import facts_of, table_content
+from knowpack.facts.from_config import facts_of
 from knowpack.further.likelihoods import AUTO, Likelihood, PassageScore, likelihoods, passages, score_passages
 from knowpack.further.pools import Pools
 from knowpack.further.selection import further_questions
@@ -48,12 +48,11 @@ def ask_tuned(folder: Path, config: RunConfig, base: Base, tuned: Asker, progres
 
 
 def further_key(config: RunConfig) -> dict[str, object]:
-    """What changes the answers: the settings, and of unrelated text in a file, and of facts of which only a part is
-    probed, what is in them."""
+    """What changes the answers: the settings, and of unrelated text in a file what is in it."""
     further = config.further
     if further.text not in (None, AUTO):
         further = further.model_copy(update={"text": sources.content(str(further.text))})
-    return fingerprint(config.model_copy(update={"further": further}), "further") | table_content(config)
+    return fingerprint(config.model_copy(update={"further": further}), "further")
 
 
 def figures(folder: Path, base: Base, after: pl.DataFrame) -> list[Figure]:
