@@ -85,8 +85,8 @@ def quantization(gguf: Gguf) -> str:
 def reading_once() -> Iterator[None]:
     """In here a file is parsed once, whoever asks: `find`, and transformers for the config, the tokenizer, the weights.
 
-    A vocabulary is read token by token in Python, and the names of a model's tensors are built anew for each of its
-    modules: of SmolLM2 3 and 10 ms at a time.
+    A vocabulary is read token by token in Python, of SmolLM2 for some 3 s, and the names of a model's tensors are built
+    anew for each of its modules.
     """
     if find_spec("gguf") is None:  # `find` says so of a GGUF file
         yield
