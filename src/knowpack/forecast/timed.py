@@ -113,8 +113,8 @@ def _short(base: Base, config: RunConfig, n_steps: int) -> tuple[PlainRecipe | K
         rows = base.facts.sample(batch, with_replacement=True, seed=0)
         return recipe.model_copy(update={"epochs": n_steps, "checkpoint_each_epoch": False}), _as_examples(rows)
     few = {"n_replay": recipe.replay_batch, "n_made_up": 0, "n_other_forms": 0, "n_texts": 0, "retire": False}
-    timed = {"first_move": None, "max_steps": max(n_steps - 1, 1), "tail_steps": min(n_steps - 1, 1)}  # no trial steps
-    short = recipe.model_copy(update={**few, **timed})
+    brief = {"first_move": None, "max_steps": max(n_steps - 1, 1), "tail_steps": min(n_steps - 1, 1)}  # no trial steps
+    short = recipe.model_copy(update={**few, **brief})
     new = base.facts.head(min(batch, base.facts.height // 2))
     replayed = replay_prompts.as_examples(replay_prompts.prompts(base.facts, new, short, config.seed))
     return short, pl.concat([_as_examples(new), replayed])
