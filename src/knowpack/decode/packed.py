@@ -1,7 +1,7 @@
 """Scores requests by one forward over each part of the forest: (Forward, requests) -> log-probabilities.
 
 A trunk's keys and values are computed once; rows go through the model packed side by side, without padding, each
-token seeing its trunk and its ancestors in the row (model/forward.py). The vocabulary is computed only where a token
+token seeing its trunk and its ancestors in the row (forward.py). The vocabulary is computed only where a token
 is scored. Sums are in nats, softmax in float32.
 """
 

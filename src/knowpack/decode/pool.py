@@ -1,6 +1,6 @@
 """Rows that are being decoded, a token a step: the keys and values of each.
 
-`Rows` that were kept -> a Pool that takes them over, grows and lets finished ones go; the `Own` part of a Step.
+`Rows` that were kept -> a Pool that takes them over, grows and lets finished ones go; the `RowAttention` of a Step.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Rows of tokens without padding, computed at once: chains, or trees of several continuations of one context.
 
-rows of ids -> `Rows`, the `Own` part of a Step: it attends within each row, and keeps keys and values where asked.
+rows of ids -> `Rows`, the `RowAttention` of a Step: it attends within each row, and keeps keys and values where asked.
 """
 
 from collections.abc import Sequence

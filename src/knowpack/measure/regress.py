@@ -91,7 +91,7 @@ def figures(
 def overused_answers(
     before: pl.DataFrame, after: pl.DataFrame, examples: pl.DataFrame, facts: pl.DataFrame
 ) -> pl.DataFrame:
-    """Table of OverGiven: for each grader the answers that grew most, by how many more there are."""
+    """Table of OverusedAnswer: for each grader the answers that grew most, by how many more there are."""
     untrained, trained = _untrained(facts, examples), _trained(examples)
     rows = []
     for grader in GRADERS if len(untrained) else ():

@@ -15,7 +15,7 @@ Message = dict[str, str]
 
 
 class Shot(NamedTuple):
-    """One worked example of few-shot prompt."""
+    """One worked example of a few-shot prompt."""
 
     question: str
     answer: str

@@ -1,6 +1,17 @@
 """Tables, static figures and one page of HTML from a work directory; never a model.
 
 A folder (study, run, pack or diff) -> tables/, figures/ and report.html beside what it already holds.
+
+source.py           what lies in the folder; finished_run.py: one run; run_details.py: how it was made
+report_data.py      all measures, computed once (measures.py); verdict.py: may it ship; summary.py: what it opens with
+first_screen.py     what is said first; shares.py, value_text.py, words.py: in which words and digits
+tables.py           all tables; paper_tables.py, claim_tables.py, comparison_tables.py, confidence_tables.py,
+                    current_tables.py, further_tables.py, group_tables.py; families.py: kinds of cells
+formats.py          tables as CSV and Markdown; latex.py
+figures.py          static figures; grid_figures.py: of a grid; drawing.py, palette.py: how they look
+page.py             the page; views.py: of one run; study_view.py, training_view.py: of all
+cards.py, lost_facts.py, provenance.py, explorer.py   its parts
+charts.py, bands.py, marks.py, markup.py   drawn and written as text
 """
 
 from pathlib import Path

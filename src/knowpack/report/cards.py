@@ -1,6 +1,6 @@
 """The verdict box and the cards of the first screen: may it ship, and the figures that decide, each on a short axis.
 
-First + grader -> markup.
+FirstScreen + grader -> markup.
 """
 
 from knowpack.records import Estimate, Grader

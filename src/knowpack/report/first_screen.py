@@ -64,13 +64,13 @@ class FirstScreen(NamedTuple):
     model_hash: str | None
     """Of its weights."""
     model_is: str | None
-    """What its name stands for (made.model)."""
+    """What its name stands for (run_details.model)."""
     adapter: str
     """The adapter, or the whole fine-tuned model."""
     adapter_hash: str | None
     """Of its file; of the weights of a whole fine-tuned model."""
     machine: str | None
-    """What it was computed on and by (made.machine)."""
+    """What it was computed on and by (run_details.machine)."""
     cost: str
     """The time of the whole command, and the adapter's size, in words."""
     date: str | None

@@ -1,6 +1,6 @@
 """All tables of a report: the paper's (paper_tables.py), and our own: cells, matrix, kinship, causes, Pareto.
 
-ReportData -> Table records under one grader; `formats` writes them.
+ReportData -> Table records under one grader; formats.py writes them.
 """
 
 import polars as pl

@@ -1,8 +1,8 @@
 """Logits of rows that share a context, with gradients: the context is computed once a batch, rows without padding.
 
-context ids + rows -> logits at the places that carry a loss, # (n_targets, vocabulary). For training; `forward` is the
-path without gradients. Both attend by `attention`; an architecture that cannot is given a copied cache and padding,
-and one that cannot go on from a cache (Mamba) each row whole.
+context ids + rows -> logits at the places that carry a loss, # (n_targets, vocabulary). For training; decode/forward.py
+is the path without gradients. Both attend by decode/attention.py; an architecture that cannot is given a copied cache
+and padding, and one that cannot go on from a cache (Mamba) each row whole.
 """
 
 from collections.abc import Callable, Iterator, Sequence
