@@ -49,10 +49,8 @@ def stage(folder: Path, name: str, file: str, also: Sequence[str] = ()) -> Itera
     comes out otherwise, takes what was made of it along.
     """
     path = folder / file
-    recorded = {
-        one: hash_then for one, hash_then in store.recorded_files(folder).items() if _belongs(one, (file, *also))
-    }
-    if path.exists() and all((folder / one).is_file() for one in recorded):
+    hashes_then = {one: digest for one, digest in store.recorded_files(folder).items() if _belongs(one, (file, *also))}
+    if path.exists() and all((folder / one).is_file() for one in hashes_then):
         store.record(folder, file, *also, again=False)
         yield None
         return
@@ -63,7 +61,7 @@ def stage(folder: Path, name: str, file: str, also: Sequence[str] = ()) -> Itera
     _done(folder, name, time.perf_counter() - started)
     store.record(folder, file, *also)
     now = store.recorded_files(folder)
-    if any(now[one] != hash_then for one, hash_then in recorded.items()) and file in MADE_OF_THE_LAST:
+    if any(now[one] != digest for one, digest in hashes_then.items()) and file in MADE_OF_THE_LAST:
         store.forget(folder, *MADE_OF_THE_LAST[MADE_OF_THE_LAST.index(file) + 1 :])
 
 

@@ -30,11 +30,11 @@ class Cell(NamedTuple):
 
 def cells(study: Path) -> Iterator[Cell]:
     """How each run of a study stands, in the study's order; `study` is its folder."""
-    for name in names(study):
+    for name in run_names(study):
         yield read_state(study.parent.parent / "runs" / name)
 
 
-def names(study: Path) -> list[str]:
+def run_names(study: Path) -> list[str]:
     """The folders of a study's runs, in its order. Raises ConfigError where it is no study, StoreError for a damaged
     list."""
     path = study / "runs.txt"
@@ -146,16 +146,16 @@ def _line(cell: Cell) -> Line:
         manifest = store.read_manifest(cell.folder)
     except StoreError as error:
         return Line(
-            cell.folder.name,
-            cell.folder.name,
-            None,
-            cell.state,
-            "",
-            "",
-            0.0,
-            None,
-            cell.error or str(error),
-            _worker(cell),
+            name=cell.folder.name,
+            label=cell.folder.name,
+            seed=None,
+            state=cell.state,
+            stages="",
+            step="",
+            seconds=0.0,
+            left=None,
+            error=cell.error or str(error),
+            worker=_worker(cell),
         )
     stages_read = manifest.get("stages")
     stages = stages_read if isinstance(stages_read, dict) else {}
@@ -166,10 +166,17 @@ def _line(cell: Cell) -> Line:
     label, seed = str(manifest.get("label") or cell.folder.name), manifest.get("seed")
     if "request" in manifest:  # a folder of the user's choice: a pack, a diff
         label = cell.folder.name
-    step = "" if cell.state == "done" else _step(stages)
-    number = seed if isinstance(seed, int) else None
     return Line(
-        cell.folder.name, label, number, cell.state, " ".join(known), step, seconds, None, cell.error, _worker(cell)
+        name=cell.folder.name,
+        label=label,
+        seed=seed if isinstance(seed, int) else None,
+        state=cell.state,
+        stages=" ".join(known),
+        step="" if cell.state == "done" else _step(stages),
+        seconds=seconds,
+        left=None,
+        error=cell.error,
+        worker=_worker(cell),
     )
 
 

@@ -24,7 +24,7 @@ from knowpack.measure import shifts
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Fact, Shift
 from knowpack.run import check, folder_of, lacking, run
-from knowpack.state import cells, names, read_state
+from knowpack.state import cells, read_state, run_names
 from knowpack.train.drawable import check_runs
 
 POLL_SECONDS = 1.0
@@ -137,7 +137,7 @@ def _laid_out(config: StudyConfig) -> dict[int, Path]:
     """Each cell's folder, by the cell's number, as `lay_out` named them; none where another grid was laid out since."""
     folder = folder_of_study(config)
     try:
-        named = names(folder)
+        named = run_names(folder)
         written = (folder / "study.yaml").read_text(encoding="utf-8")
     except (ConfigError, StoreError, OSError, UnicodeDecodeError):
         return {}

@@ -82,9 +82,9 @@ def by_onednn(layer: nn.Module, x: Tensor) -> bool:
 
 def gated(gate: nn.Module, up: nn.Module, x: Tensor) -> Tensor:
     """SiLU(gate x) * up x, both done at the end of oneDNN's products."""
-    product = torch.ops.mkldnn._linear_pointwise
-    gate_out = product(x, gate.weight, gate.bias, "swish", [], "")
-    out: Tensor = product.binary(x, gate_out, up.weight, up.bias, "mul")
+    pointwise = torch.ops.mkldnn._linear_pointwise
+    gate_out = pointwise(x, gate.weight, gate.bias, "swish", [], "")
+    out: Tensor = pointwise.binary(x, gate_out, up.weight, up.bias, "mul")
     return out
 
 

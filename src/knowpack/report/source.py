@@ -12,7 +12,7 @@ import polars as pl
 
 from knowpack.errors import StoreError
 from knowpack.report.finished_run import Run, json_object
-from knowpack.state import names, read_state
+from knowpack.state import read_state, run_names
 
 Kind = Literal["study", "run", "pack", "diff"]
 
@@ -71,7 +71,7 @@ def load(folder: Path) -> Source:
 def _study(folder: Path) -> Source:
     work = folder.parent.parent
     runs, unfinished = [], []
-    for name in names(folder):
+    for name in run_names(folder):
         path = work / "runs" / name
         stands = read_state(path)
         finished = stands.state in ("done", "missing")  # missing: a folder laid out by hand, without status.json

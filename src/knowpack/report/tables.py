@@ -37,7 +37,7 @@ OF_KNOWLEDGE = frozenset({"claims", "table1_categories", "table5_causes", "group
 
 def tables(data: ReportData, grader: Grader) -> list[Table]:
     """All tables that have something of ours in them."""
-    every = [
+    listed = [
         claim_tables.claims(data, grader),
         categories(data.source, grader),
         grid(data, grader, 2, "Reliability", {"reliability": "reliability"}),
@@ -64,7 +64,7 @@ def tables(data: ReportData, grader: Grader) -> list[Table]:
     ]
     beside = in_the_paper(data)
     never = OF_KNOWLEDGE if all(run.asks_its_own for run in data.source.runs) else frozenset()
-    return [only_ours(table, beside=beside) for table in every if table.rows and table.name not in never]
+    return [only_ours(table, beside=beside) for table in listed if table.rows and table.name not in never]
 
 
 def cells(data: ReportData, grader: Grader) -> Table:

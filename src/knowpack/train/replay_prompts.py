@@ -77,20 +77,20 @@ def made_up(facts: pl.DataFrame, packed: pl.DataFrame, n: int, seed: int) -> pl.
     """
     subjects = set(facts["subject"].drop_nulls().to_list()) | set(packed["subject"].drop_nulls().to_list())
     relations = set(packed["relation"].drop_nulls().to_list())
-    rows = list(facts.drop_nulls("subject").select("question", "subject", "domain", "relation").iter_rows())
-    rows = [row for row in rows if row[1] in row[0]]
-    if not rows:
+    columns = facts.drop_nulls("subject").select("question", "subject", "domain", "relation")
+    patterns = [row for row in columns.iter_rows() if row[1] in row[0]]  # (question, subject, domain, relation)
+    if not patterns:
         return pl.DataFrame(schema=SCHEMA)
     names: dict[str | None, list[str]] = {}
-    for name, domain in dict.fromkeys((row[1], row[2]) for row in rows):
+    for name, domain in dict.fromkeys((subject, domain) for _, subject, domain, _ in patterns):
         names.setdefault(domain, []).append(name)
-    near = [row for row in rows if row[3] in relations] or rows
+    near = [one for one in patterns if one[-1] in relations] or patterns
     rng = stream(seed, "replay", "made_up")
     questions: dict[str, None] = {}
     for attempt in range(4 * n):
         if len(questions) == n:
             break
-        pool = near if attempt % 2 else rows
+        pool = near if attempt % 2 else patterns
         question, subject, domain, _ = pool[int(rng.integers(len(pool)))]
         first, second = (names[domain][int(rng.integers(len(names[domain])))] for _ in range(2))
         name = recombined(first, second)
