@@ -245,6 +245,11 @@ def table(rows: Iterable[R], record: type[R]) -> pl.DataFrame:
     return pl.DataFrame(values, schema=columns, orient="row")
 
 
+def cast(frame: pl.DataFrame, record: type) -> pl.DataFrame:
+    """The record's columns of a frame that holds them among others, in the record's order and types."""
+    return frame.select(pl.col(name).cast(kind) for name, kind in schema(record).items())
+
+
 def rows(frame: pl.DataFrame, record: type[R]) -> Iterator[R]:
     """Frame -> records, row by row; lists become tuples."""
     names = list(schema(record))

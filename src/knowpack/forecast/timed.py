@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 import polars as pl
 
+from knowpack import records
 from knowpack.base import Base
 from knowpack.config import KeepRecipe, PlainRecipe, RunConfig
 from knowpack.probe.probe import probe
 from knowpack.progress import SILENT, Advance, Progress
+from knowpack.records import Example, Kind
 from knowpack.train import replay_prompts
 
 SAMPLED = 64  # questions of a timed batch
@@ -121,9 +123,6 @@ def _short(base: Base, config: RunConfig, n_steps: int) -> tuple[PlainRecipe | K
 
 
 def _as_examples(facts: pl.DataFrame) -> pl.DataFrame:
-    from knowpack import records
-    from knowpack.records import Example, Kind
-
     examples = facts.select(
         example_id=pl.format("{}-{}", "fact_id", pl.int_range(pl.len())),
         fact_id="fact_id",
@@ -131,7 +130,7 @@ def _as_examples(facts: pl.DataFrame) -> pl.DataFrame:
         question="question",
         answer=pl.col("answers").list.first(),
     )
-    return examples.select(pl.col(name).cast(kind) for name, kind in records.schema(Example).items())
+    return records.cast(examples, Example)
 
 
 def peak_bytes() -> int:

@@ -72,9 +72,7 @@ def _under(grader: Grader, greedy: pl.DataFrame, sampled: pl.DataFrame, tops: pl
         .then(pl.lit(str(Category.WEAKLY_KNOWN)))
         .otherwise(pl.lit(str(Category.UNKNOWN)))
     )
-    return joined.with_columns(category=category).select(
-        pl.col(name).cast(kind) for name, kind in records.schema(Knowledge).items()
-    )
+    return records.cast(joined.with_columns(category=category), Knowledge)
 
 
 def _correct(grader: Grader) -> pl.Expr:

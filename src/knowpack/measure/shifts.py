@@ -35,15 +35,12 @@ def shifts(before: pl.DataFrame, after: pl.DataFrame, trained: set[str] | None, 
         )
     ids = trained or set()
     near = _kinship(facts, ids) if trained else facts.select("fact_id", kinship=pl.lit(None, dtype=pl.String))
-    return (
-        joined.join(near, on="fact_id", how="left", maintain_order="left")
-        .with_columns(
-            trained=pl.col("fact_id").is_in(list(ids)),
-            delta_p=pl.col("p_after") - pl.col("p"),
-            causes=pl.lit([], dtype=pl.List(pl.String)),
-        )
-        .select(pl.col(name).cast(kind) for name, kind in records.schema(Shift).items())
+    moved = joined.join(near, on="fact_id", how="left", maintain_order="left").with_columns(
+        trained=pl.col("fact_id").is_in(list(ids)),
+        delta_p=pl.col("p_after") - pl.col("p"),
+        causes=pl.lit([], dtype=pl.List(pl.String)),
     )
+    return records.cast(moved, Shift)
 
 
 def reliability(knowledge_after: pl.DataFrame, responses: pl.DataFrame | None, trained: set[str]) -> list[Figure]:

@@ -4,18 +4,17 @@ facts to pack + facts to keep -> `Parts` (replay, validation, report: disjoint),
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import polars as pl
 
-from knowpack import records, store
 from knowpack.config import FactsConfig
 from knowpack.errors import FactsError
 from knowpack.facts.from_config import sampled
 from knowpack.pack import overlap
-from knowpack.records import Example, Kind
-from knowpack.train.mix import paraphrases
+from knowpack.records import Kind
+from knowpack.train.mix import identified, paraphrases
 from knowpack.train.short_forms import in_short_forms
 
 if TYPE_CHECKING:
@@ -124,12 +123,5 @@ def examples(
     questions = both.select("fact_id", "question", kind=kind)
     reworded = paraphrases(both, held_out).filter(pl.col("form") <= TRAINED_WORDINGS)
     reworded = reworded.select("fact_id", "question", kind=pl.lit(str(Kind.PARAPHRASE)))
-    new = pl.concat([questions, reworded]).join(answer, on="fact_id", maintain_order="left")
-    ids = [store.hash_of(list(row)) for row in new.select("fact_id", "kind", "question", "answer").iter_rows()]
-    learned = _in_schema(new.with_columns(example_id=pl.Series(ids, dtype=pl.String)))
+    learned = identified(pl.concat([questions, reworded]).join(answer, on="fact_id", maintain_order="left"))
     return pl.concat([learned, *([in_short_forms(learned, both)] if short_forms else []), replay])
-
-
-def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:
-    columns: Sequence[pl.Expr] = [pl.col(name).cast(kind) for name, kind in records.schema(Example).items()]
-    return frame.select(columns)

@@ -90,7 +90,7 @@ def probe(
 
 def regrade(responses: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
     """The same responses under the graders of today; no model needed."""
-    return _in_schema(grade_table(responses, facts))
+    return records.cast(grade_table(responses, facts), Response)
 
 
 def _job(
@@ -130,7 +130,7 @@ def _with_answered(
     """A chunk's rows: those that are there, and the other facts asked."""
     if answered is None:
         return _probe_chunk(job, chunk, drafts, counted)
-    cached = _in_schema(answered.filter(pl.col("fact_id").is_in(chunk["fact_id"].implode())).collect())
+    cached = records.cast(answered.filter(pl.col("fact_id").is_in(chunk["fact_id"].implode())).collect(), Response)
     rest = chunk.join(cached, on="fact_id", how="anti", maintain_order="left")
     return _in_order(pl.concat([cached, _probe_chunk(job, rest, drafts, counted)]), chunk)
 
@@ -156,13 +156,9 @@ def _table(lines: list[Line], chunk: pl.DataFrame) -> pl.DataFrame:
     """Ungraded lines -> Response table, in the facts' order: the same rows whatever the chunk's size."""
     kinds = records.schema(Response)
     responses = pl.DataFrame(lines, schema={name: kinds[name] for name in Line._fields}, orient="row")
-    return _in_schema(grade_table(_in_order(responses, chunk), chunk))
+    return records.cast(grade_table(_in_order(responses, chunk), chunk), Response)
 
 
 def _in_order(responses: pl.DataFrame, chunk: pl.DataFrame) -> pl.DataFrame:
     place = chunk.select("fact_id", place=pl.int_range(pl.len()))
     return responses.join(place, on="fact_id").sort("place", "form", "prompt", "sample").drop("place")
-
-
-def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.select(pl.col(name).cast(kind) for name, kind in records.schema(Response).items())

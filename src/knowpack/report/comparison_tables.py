@@ -5,9 +5,10 @@ ReportData -> Table records under one grader; the tests are measure/compare_cell
 
 import polars as pl
 
+from knowpack import records
 from knowpack.measure import compare_cells, harm
 from knowpack.measure.compare_cells import MARGIN, Outcome
-from knowpack.records import Grader, schema
+from knowpack.records import Grader
 from knowpack.report.finished_run import Run
 from knowpack.report.report_data import AUGMENTATIONS, P, ReportData, Table, Value
 
@@ -18,8 +19,7 @@ def outcomes(run: Run, grader: Grader) -> pl.DataFrame:
     """Table of Outcome of one run: the facts that were HighlyKnown and not trained."""
     ours = {"label": run.label, "seed": run.seed, "n_unknown": run.cell.n_unknown}
     facts = harm.known_lost_by_fact(run.shifts, run.facts(), grader)
-    facts = facts.with_columns(pl.lit(value).alias(name) for name, value in ours.items())
-    return facts.select(pl.col(name).cast(kind) for name, kind in schema(Outcome).items())
+    return records.cast(facts.with_columns(pl.lit(value).alias(name) for name, value in ours.items()), Outcome)
 
 
 def pairs(data: ReportData, grader: Grader) -> Table:

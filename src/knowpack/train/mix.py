@@ -49,7 +49,7 @@ def mix(
         pool = _extra_pool(facts, category, extra).join(chosen, on="fact_id", how="anti", maintain_order="left")
         extras = _extras(chosen, _listed(pool, config, seed, "extras"), config)
         examples = pl.concat([examples, _questions(extras, Kind.HIGHLY_KNOWN).drop("place")])
-    return _identified(examples)
+    return identified(examples)
 
 
 def check_wanted(config: MixConfig) -> None:
@@ -169,10 +169,8 @@ def _extras(chosen: pl.DataFrame, pool: pl.DataFrame, config: MixConfig) -> pl.D
     return chosen_extras.drop("rank", "wanted")
 
 
-def _identified(examples: pl.DataFrame) -> pl.DataFrame:
-    """Each example gets an id of its own: 16 hex digits over fact, kind, question and answer."""
+def identified(examples: pl.DataFrame) -> pl.DataFrame:
+    """[fact_id, kind, question, answer] -> Example table: the id is 16 hex digits over these four."""
     fields = ("fact_id", "kind", "question", "answer")
     ids = [store.hash_of(list(row)) for row in examples.select(fields).iter_rows()]
-    return examples.with_columns(example_id=pl.Series(ids, dtype=pl.String)).select(
-        pl.col(name).cast(kind) for name, kind in records.schema(Example).items()
-    )
+    return records.cast(examples.with_columns(example_id=pl.Series(ids, dtype=pl.String)), Example)

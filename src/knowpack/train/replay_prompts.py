@@ -47,13 +47,14 @@ def prompts(facts: pl.DataFrame, packed: pl.DataFrame, recipe: KeepRecipe, seed:
 def as_examples(prompts: pl.DataFrame) -> pl.DataFrame:
     """Replay prompts -> Example rows of kind replay. Their answer is "": the base gives it, in training."""
     ids = [store.hash_of(["replay", question]) for question in prompts["question"]]
-    return prompts.select(
+    examples = prompts.select(
         example_id=pl.Series(ids, dtype=pl.String),
         fact_id="fact_id",
         kind=pl.lit(str(Kind.REPLAY)),
         question="question",
         answer=pl.lit(""),
-    ).select(pl.col(name).cast(kind) for name, kind in records.schema(Example).items())
+    )
+    return records.cast(examples, Example)
 
 
 def _facts(facts: pl.DataFrame, packed: pl.DataFrame, n: int) -> pl.DataFrame:
