@@ -18,10 +18,8 @@ from safetensors.torch import load_file
 from knowpack import store
 from knowpack.errors import ModelError
 from knowpack.export.layouts import Array, Layout
-from knowpack.model.adapter import PREFIX, AdapterFiles
+from knowpack.model.adapter import PLAIN_STARTS, PREFIX, AdapterFiles
 from knowpack.model.locations import WEIGHTS
-
-PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal")
 
 
 class Half(NamedTuple):

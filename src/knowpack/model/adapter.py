@@ -23,6 +23,8 @@ from knowpack.model.locations import CONFIG, MADE_ON, WEIGHTS, adapter_folder
 LARGEST_SCALE = 1e4
 """alpha / rank above this is no setting but a fault: common ones are 0.5 to 64."""
 PREFIX = "base_model.model."
+PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal")
+"""Values of init_lora_weights that leave the base's weights alone."""
 
 
 class AdapterFiles(NamedTuple):
@@ -103,6 +105,11 @@ def other_base(loaded: Loaded, adapter: AdapterFiles) -> str | None:
     if trained_on is None or not on_the_hub or not names or _last(trained_on) in names:
         return None  # folders are called anything
     return f"the adapter {adapter.folder} was made for {trained_on}, and is put on {loaded.name}: is that its base?"
+
+
+def name_in_model(key: str) -> str:
+    """A tensor of the file by the name that its weight has in the model."""
+    return re.sub(r"(\.base_layer)+\.", ".", key.removeprefix(PREFIX)).replace(".modules_to_save.", ".")
 
 
 def write_made_on(folder: Path, loaded: Loaded) -> None:

@@ -2,13 +2,12 @@
 
 Loaded base + adapter folder or hub name -> Loaded whose weights hold the adapter. The arithmetic is peft's own
 (rsLoRA, DoRA, PiSSA, biases, saved modules, experts' parameters). Peft may write into any weight while it loads, so
-what it may touch is set aside before, and the merged weights are compared with plain peft (live.py).
+what it may touch is set aside before (aside.py), and the merged weights are compared with plain peft (live.py).
 
 Weights of 8 or 11 bits have no room for a small change: w + d is w again where |d| < |w| / 512 (bfloat16). So a plain
 LoRA on such a base is asked beside the weights, W x + s B (A x), as whoever loads it with peft has it (`put_on`).
 """
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -24,12 +23,10 @@ from torch import Tensor, nn
 
 from knowpack import store
 from knowpack.errors import ModelError
-from knowpack.model.adapter import PREFIX, AdapterFiles, check_fits, read_adapter
+from knowpack.model.adapter import PLAIN_STARTS, AdapterFiles, check_fits, name_in_model, read_adapter
+from knowpack.model.aside import SetAside
 from knowpack.model.live import check_merge, largest_change, logits_on, rows_of_ids
 from knowpack.model.loaded import Loaded, one_line, tensor_hash, weights_hash
-
-PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal")
-"""Initialisations that leave the base's weights alone."""
 
 
 @contextmanager
@@ -54,7 +51,7 @@ def put_on(loaded: Loaded, adapter: str | Path) -> Iterator[Loaded]:
 def _changing(loaded: Loaded, adapter: str | Path) -> Iterator[AdapterFiles]:
     files = read_adapter(adapter)
     check_fits(loaded, files)
-    aside = _Aside(loaded.model, files)
+    aside = SetAside(loaded.model, files)
     try:
         yield files
     finally:
@@ -144,78 +141,11 @@ def _wrap(loaded: Loaded, files: AdapterFiles) -> PeftModel:
         )
     embeddings = {name for name, _ in _embeddings(loaded.model)}
     for key in sorted(files.shapes.keys() - expected):
-        if _plain(key).rpartition(".")[0] not in embeddings:
+        if name_in_model(key).rpartition(".")[0] not in embeddings:
             raise ModelError(
                 f"the adapter {files.folder} has a tensor that peft does not read: {key}; it would be ignored"
             )
     return wrapped
-
-
-class _Slot(NamedTuple):
-    """Where a weight stands in the model, and what it held."""
-
-    parent: nn.Module
-    child: str
-    weight: nn.Parameter
-    values: Tensor
-    wants_gradient: bool
-
-
-class _Aside:
-    """All that peft may replace or write into: modules, weights, training mode.
-
-    Most of its changes put new storage in place of the old, for which a reference is enough. A clone is taken of
-    what it writes into: biases, saved embeddings, trained tokens, layers whose rest an initialisation rewrites.
-    """
-
-    def __init__(self, model: nn.Module, files: AdapterFiles) -> None:
-        self._model, self._training = model, model.training
-        self._modules = dict(model.named_modules(remove_duplicate=False))
-        cloned = {id(weight): weight.data.clone() for name, weight in _named(model) if _written_into(name, files)}
-        self._slots = [
-            _Slot(module, child, weight, cloned.get(id(weight), weight.data), weight.requires_grad)
-            for module in model.modules()
-            for child, weight in module._parameters.items()
-            if weight is not None
-        ]
-
-    def put_back(self) -> None:
-        """Everything as it was; what peft left on the model is dropped."""
-        for name, module in self._modules.items():
-            parent, _, child = name.rpartition(".")
-            if child and getattr(self._modules[parent], child) is not module:
-                setattr(self._modules[parent], child, module)
-        for parent, child, weight, values, wants_gradient in self._slots:
-            parent._parameters[child] = weight
-            weight.data = values
-            weight.requires_grad_(wants_gradient)
-        for left in ("peft_config", "_hf_peft_config_loaded"):
-            self._model.__dict__.pop(left, None)
-        self._model.train(self._training)
-
-
-def _named(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """All weights by all their names: one that is tied has several."""
-    return iter(model.named_parameters(remove_duplicate=False))
-
-
-def _written_into(name: str, files: AdapterFiles) -> bool:
-    """Whether peft may write into the storage of this weight while it loads or merges this adapter."""
-    settings = files.settings
-    stored = {_plain(key) for key in files.shapes}
-    layer, _, kind = name.rpartition(".")
-    rewrites = settings.get("init_lora_weights") not in PLAIN_STARTS
-    return (
-        name in stored
-        or (settings.get("bias") not in (None, "none") and kind == "bias")
-        or (bool(settings.get("trainable_token_indices")) and any(key.startswith(f"{layer}.token") for key in stored))
-        or (rewrites and any(key.startswith(f"{layer}.lora_") for key in stored))
-    )
-
-
-def _plain(key: str) -> str:
-    """A tensor of the file by the name that its weight has in the model."""
-    return re.sub(r"(\.base_layer)+\.", ".", key.removeprefix(PREFIX)).replace(".modules_to_save.", ".")
 
 
 def _trained_tokens(files: AdapterFiles) -> list[int]:
@@ -239,7 +169,7 @@ def _untie(model: nn.Module, files: AdapterFiles) -> None:
     """
     pair = _embeddings(model)
     shared = len(pair) == 2 and pair[0][1].weight is pair[1][1].weight
-    stored = [_plain(key) for key in files.shapes]
+    stored = [name_in_model(key) for key in files.shapes]
     touched = [name for name, _ in pair if any(key.startswith((f"{name}.lora_", f"{name}.weight")) for key in stored)]
     if shared and touched and not files.settings.get("ensure_weight_tying"):
         _own_weight(pair[1][1])
