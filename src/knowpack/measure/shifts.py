@@ -5,13 +5,18 @@ sections 4.4 and 5.1, Tables 2 and 3). Additions: trained facts apart, kinship t
 relation, and net of a sham adapter. Harm, raw and net of noise: harm.py.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 
 from knowpack import records
 from knowpack.errors import FactsError
 from knowpack.measure import harm, stakes, stats
-from knowpack.records import GRADERS, Category, Figure, Grader, Kinship, Shift
+from knowpack.records import GRADERS, Category, Estimate, Figure, Grader, Kinship, Shift
+
+Statistic = Callable[[np.ndarray, np.ndarray], Estimate]
+"""(values, their clusters) -> a figure with its interval."""
 
 UK, MK, HK = Category.UNKNOWN, Category.MAYBE_KNOWN, Category.HIGHLY_KNOWN
 POSITIVE = {"unknown_to_maybe": (UK, MK), "unknown_to_highly": (UK, HK), "maybe_to_highly": (MK, HK)}
@@ -86,7 +91,7 @@ def summary(shifts: pl.DataFrame, facts: pl.DataFrame, *, sham: pl.DataFrame | N
         for name in (*POSITIVE, *NEGATIVE, "positive", "negative"):
             figures += _column(name, grader, mine, name)
         untrained = mine.filter(~pl.col("trained"))
-        figures += _column("delta_p", grader, untrained, "delta_p")
+        figures += _column("delta_p", grader, untrained, "delta_p", _mean_change)
         for kinship in Kinship:
             fell = harm.harm_raw(stakes.from_shifts(untrained.filter(pl.col("kinship") == kinship), facts, grader))
             figures += [] if fell is None else [Figure(f"harm_raw_{kinship}", grader, *fell)]
@@ -105,8 +110,8 @@ def _net(mine: pl.DataFrame, sham: pl.DataFrame, grader: Grader) -> list[Figure]
     return [
         *_column("sham_gain", grader, both, "up"),
         *_column("sham_harm", grader, both, "down"),
-        *_column("gain_net_sham", grader, both, "gain_net"),
-        *_column("harm_net_sham", grader, both, "harm_net"),
+        *_column("gain_net_sham", grader, both, "gain_net", stats.difference),
+        *_column("harm_net_sham", grader, both, "harm_net", stats.difference),
     ]
 
 
@@ -147,16 +152,19 @@ def _kinship(facts: pl.DataFrame, trained: set[str]) -> pl.DataFrame:
     return facts.select("fact_id", kinship=pl.when(~mine).then(kinship))
 
 
-def _column(name: str, grader: Grader, frame: pl.DataFrame, column: str) -> list[Figure]:
-    return _figure(name, grader, frame[column].to_numpy(), frame["cluster"].to_numpy())
+def _column(
+    name: str, grader: Grader, frame: pl.DataFrame, column: str, statistic: Statistic = stats.share
+) -> list[Figure]:
+    return _figure(name, grader, frame[column].to_numpy(), frame["cluster"].to_numpy(), statistic)
 
 
-def _figure(name: str, grader: Grader, values: np.ndarray, clusters: np.ndarray) -> list[Figure]:
+def _figure(
+    name: str, grader: Grader, values: np.ndarray, clusters: np.ndarray, statistic: Statistic = stats.share
+) -> list[Figure]:
     """One figure, or none where there is nothing to measure: missing is not zero."""
-    if len(values) == 0:
-        return []
-    if name == "delta_p":
-        estimate = stats.mean(values, clusters, unit="share", bounded=True)
-    else:
-        estimate = (stats.difference if "_net" in name else stats.share)(values, clusters)
-    return [Figure(name, grader, *estimate)]
+    return [Figure(name, grader, *statistic(values, clusters))] if len(values) else []
+
+
+def _mean_change(values: np.ndarray, clusters: np.ndarray) -> Estimate:
+    """Of a difference of shares, each a mean over prompts."""
+    return stats.mean(values, clusters, unit="share", bounded=True)
