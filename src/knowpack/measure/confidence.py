@@ -73,8 +73,8 @@ def figures(before: pl.DataFrame, after: pl.DataFrame, facts: pl.DataFrame, trai
         was, now = sides
         if was is None or now is None:
             continue
-        for name, column in (("confidence", 0), ("confidence_per_token", 1)):
-            result += _means(name, grader, was, now, column)
+        result += _means("confidence", grader, (was, was.p), (now, now.p))
+        result += _means("confidence_per_token", grader, (was, was.per_token), (now, now.per_token))
         for end, side in (("_base", was), ("", now)):
             for name, chosen in (("right", side.right), ("wrong", ~side.right & ~side.refused)):
                 part = side.only(chosen)
@@ -96,21 +96,29 @@ def risk_coverage(before: pl.DataFrame, after: pl.DataFrame, facts: pl.DataFrame
     return table(rows, RiskCoverage)
 
 
-def _means(name: str, grader: Grader, was: Confidences, now: Confidences, column: int) -> list[Figure]:
-    """Mean over facts of the mean over prompts, and the paired difference over the facts that both answered."""
-    ends = []
-    for side in (was, now):
-        n = np.bincount(side.fact)
-        total = np.bincount(side.fact, weights=side[column])
-        label = np.zeros(len(n), dtype=np.int64)
-        label[side.fact] = side.cluster
-        ends.append((n, total, label))
-    length = min(len(n) for n, _, _ in ends)
-    both = (ends[0][0][:length] > 0) & (ends[1][0][:length] > 0)
-    first, second = ((total[:length][both] / n[:length][both]) for n, total, _ in ends)
-    clusters = ends[0][2][:length][both]
+def _means(
+    name: str, grader: Grader, before: tuple[Confidences, Floats], after: tuple[Confidences, Floats]
+) -> list[Figure]:
+    """Mean over facts of the mean over prompts, and the paired difference over the facts that both answered.
+
+    before, after: the answers, and how sure of each the model was.
+    """
+    (was, p_was), (now, p_now) = before, after
+    n_facts = 1 + int(max(was.fact.max(), now.fact.max()))
+    first, second = _mean_by_fact(was.fact, p_was, n_facts), _mean_by_fact(now.fact, p_now, n_facts)
+    both = ~np.isnan(first) & ~np.isnan(second)
+    cluster = np.zeros(n_facts, dtype=np.int64)
+    cluster[was.fact] = was.cluster
+    first, second, cluster = first[both], second[both], cluster[both]
     return [
-        Figure(f"{name}_base", grader, *stats.share(first, clusters)),
-        Figure(name, grader, *stats.share(second, clusters)),
-        Figure(f"{name}_change", grader, *stats.difference(second - first, clusters)),
+        Figure(f"{name}_base", grader, *stats.share(first, cluster)),
+        Figure(name, grader, *stats.share(second, cluster)),
+        Figure(f"{name}_change", grader, *stats.difference(second - first, cluster)),
     ]
+
+
+def _mean_by_fact(fact: NDArray[np.int64], p: Floats, n_facts: int) -> Floats:
+    """(n_facts,), nan where a fact has no answer."""
+    n = np.bincount(fact, minlength=n_facts)
+    total = np.bincount(fact, weights=p, minlength=n_facts)
+    return np.divide(total, n, out=np.full(n_facts, np.nan), where=n > 0)
