@@ -74,21 +74,22 @@ def untrained(
         joined = mine.join(theirs, on="fact_id", how="left", maintain_order="left")
         return joined["value"].fill_null(float("nan")).to_numpy()
 
-    def columns(side: int, name: str) -> NDArray[np.float64]:
-        ranks = [column(draw[side], name) for draw in draws]
-        return np.stack(ranks, axis=1) if ranks else np.empty((mine.height, 0))
+    def columns(tables: Sequence[pl.DataFrame | None], name: str) -> NDArray[np.float64]:
+        each = [column(knowledge, name) for knowledge in tables]
+        return np.stack(each, axis=1) if each else np.empty((mine.height, 0))
 
+    base, tuned = [draw.base for draw in draws], [draw.tuned for draw in draws]
     return Stakes(
-        labels,
-        column(before, "rank"),
-        column(after, "rank"),
-        column(before, "p_refused"),
-        column(after, "p_refused"),
-        columns(0, "rank"),
-        columns(1, "rank"),
-        columns(0, "p_refused"),
-        columns(1, "p_refused"),
-        mine["fact_id"].to_numpy().astype(np.str_),
+        cluster=labels,
+        before=column(before, "rank"),
+        after=column(after, "rank"),
+        refused=column(before, "p_refused"),
+        refused_after=column(after, "p_refused"),
+        base=columns(base, "rank"),
+        tuned=columns(tuned, "rank"),
+        base_refused=columns(base, "p_refused"),
+        tuned_refused=columns(tuned, "p_refused"),
+        fact_id=mine["fact_id"].to_numpy().astype(np.str_),
     )
 
 
