@@ -10,7 +10,7 @@ With x a fact's net loss, d_g the mean of the n_g facts of group g, s^2 the vari
     pooled_g = mu + (1 - B_g)(d_g - mu),  its variance (1 - B_g) v_g + B_g^2 / sum 1/(v_g + tau^2)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -110,35 +110,30 @@ def partially_pooled(values: Floats, groups: NDArray[np.generic]) -> dict[str, E
 def _groups(
     lost: Floats, groups: NDArray[np.generic], clusters: NDArray[np.str_], grader: str, by: str, *, net: bool
 ) -> list[GroupHarm]:
-    pooled = partially_pooled(lost, groups)
-    rows = []
-    for name, estimate in pooled.items():
+    harmed = []
+    for name, pooled in partially_pooled(lost, groups).items():
         here = groups.astype(str) == name
-        mine, together = lost[here], clusters[here]
-        own = (stats.difference if net else stats.share)(mine, together)
-        p = flip_test(mine, together) if net else None
-        rows.append((name, own, estimate, p))
-    tested = [p for *_, p in rows if p is not None]
-    adjusted = iter(p_values.benjamini_hochberg(tested))
-    groups_harmed = [
-        GroupHarm(
-            grader,
-            by,
-            name,
-            "known_lost_net" if net else "known_lost_raw",
-            len(lost[groups.astype(str) == name]),
-            own.value,
-            -1.0 if own.low is None else own.low,
-            1.0 if own.high is None else own.high,
-            estimate.value,
-            estimate.low,
-            estimate.high,
-            p,
-            None if p is None else next(adjusted),
+        own = (stats.difference if net else stats.share)(lost[here], clusters[here])
+        harmed.append(
+            GroupHarm(
+                grader=grader,
+                by=by,
+                group=name,
+                figure="known_lost_net" if net else "known_lost_raw",
+                n=int(here.sum()),
+                value=own.value,
+                low=-1.0 if own.low is None else own.low,
+                high=1.0 if own.high is None else own.high,
+                pooled=pooled.value,
+                pooled_low=pooled.low,
+                pooled_high=pooled.high,
+                p=flip_test(lost[here], clusters[here]) if net else None,
+            )
         )
-        for name, own, estimate, p in rows
-    ]
-    return sorted(groups_harmed, key=lambda one: (-one.pooled, one.group))
+    if net:
+        adjusted = p_values.benjamini_hochberg([one.p for one in harmed if one.p is not None])
+        harmed = [replace(one, p_adjusted=p) for one, p in zip(harmed, adjusted, strict=True)]
+    return sorted(harmed, key=lambda one: (-one.pooled, one.group))
 
 
 def _labels(known: Stakes, facts: pl.DataFrame, by: str) -> list[str | None]:
