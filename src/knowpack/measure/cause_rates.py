@@ -5,7 +5,7 @@ unexplained rest (Pletenev et al. 2025, Table 5). The rules are in causes.py.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +14,34 @@ import polars as pl
 from knowpack.measure import causes, stats
 from knowpack.measure.causes import column, each_grader, signed_shifts, with_columns_of
 from knowpack.measure.evidence import CauseRule, Control, Direction, Evidence
-from knowpack.records import Category, Figure
+from knowpack.records import Category, Figure, rows, table
 from knowpack.seeds import stream
 
 N_PLACEBOS = 20  # draws of as many untrained facts
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRate:
+    """How often a cause holds of the facts that moved one way, and what that must be compared with."""
+
+    grader: str
+    direction: str
+    """up (Unknown -> HighlyKnown) or down."""
+    cause: str
+    """A rule's name, explained (any), unexplained (none)."""
+    n_moved: int
+    n: int
+    """Moved facts of which the cause holds."""
+    share: float | None
+    """n / n_moved; None = none moved."""
+    n_control: int
+    """Facts in the rule's control group (`Control`)."""
+    base_rate: float | None
+    """Share of those of which the same holds."""
+    placebo: float | None
+    """The share had as many untrained Unknown facts been the trained ones, the mean of draws."""
+    placebo_low: float | None
+    placebo_high: float | None
 
 
 class Placebo(NamedTuple):
@@ -39,27 +63,19 @@ def base_rates(
     labelled: bool = True,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """The paper's Table 5 with what each share must be compared with; one row a grader, direction and cause.
+    """Table of CauseRate: the paper's Table 5 with what each share must be compared with.
 
-    [grader, direction, cause, n_moved, n, share, n_control, base_rate, placebo, placebo_low, placebo_high].
-    direction: up (Unknown -> HighlyKnown) or down. cause: a rule's name, explained (any), unexplained (none).
-    share: of the moved, null where none moved. base_rate: how often the same holds in the rule's control group
-    (`Control`). placebo: the share had as many untrained Unknown facts been the trained ones, the mean of draws.
     Where no trained Unknown fact is known (somebody's adapter, a sham), rules that need them are not listed.
     """
-    lines: list[tuple[object, ...]] = []
+    rates: list[CauseRate] = []
     for evidence in each_grader(before, after, examples, facts, labelled):
         signed = signed_shifts(shifts, evidence).filter(pl.col("counted"))
         draws = _placebo_draws(signed, evidence, seed)
         for direction in ("up", "down"):
             rules = [rule for rule in causes.RULES if direction in rule.directions]
             rules = [rule for rule in rules if len(evidence.new_facts) or not rule.needs_examples]
-            lines += _lines(signed, evidence, direction, rules, draws)
-    columns = ["grader", "direction", "cause", "n_moved", "n", "share", "n_control", "base_rate"]
-    floats = ["share", "base_rate", "placebo", "placebo_low", "placebo_high"]
-    return pl.DataFrame(
-        lines, schema=[*columns, *floats[2:]], orient="row", schema_overrides=dict.fromkeys(floats, pl.Float64)
-    )
+            rates += _rates(signed, evidence, direction, rules, draws)
+    return table(rates, CauseRate)
 
 
 def figures(rates: pl.DataFrame) -> list[Figure]:
@@ -68,27 +84,27 @@ def figures(rates: pl.DataFrame) -> list[Figure]:
     Intervals: Wilson's; of a placebo the middle 95% of its draws.
     """
     result = []
-    for line in rates.iter_rows(named=True):
-        name = f"{line['direction']}_{line['cause']}"
-        if line["n_moved"]:
-            result.append(Figure(name, line["grader"], *stats.wilson(line["n"], line["n_moved"])))
-        if line["n_control"]:
-            n_held = round(line["base_rate"] * line["n_control"])
-            result.append(Figure(f"{name}_base_rate", line["grader"], *stats.wilson(n_held, line["n_control"])))
-        if line["placebo"] is not None:
-            interval = (line["placebo_low"], line["placebo_high"])
-            result.append(Figure(f"{name}_placebo", line["grader"], line["placebo"], *interval, line["n_moved"]))
+    for one in rows(rates, CauseRate):
+        name = f"{one.direction}_{one.cause}"
+        if one.n_moved:
+            result.append(Figure(name, one.grader, *stats.wilson(one.n, one.n_moved)))
+        if one.base_rate is not None:
+            n_held = round(one.base_rate * one.n_control)
+            result.append(Figure(f"{name}_base_rate", one.grader, *stats.wilson(n_held, one.n_control)))
+        if one.placebo is not None:
+            interval = (one.placebo_low, one.placebo_high)
+            result.append(Figure(f"{name}_placebo", one.grader, one.placebo, *interval, one.n_moved))
     return result
 
 
-def _lines(
+def _rates(
     signed: pl.DataFrame,
     evidence: Evidence,
     direction: Direction,
     rules: Sequence[CauseRule],
     draws: Sequence[pl.DataFrame],
-) -> Iterator[tuple[object, ...]]:
-    """One line a cause of this direction, then explained and unexplained."""
+) -> Iterator[CauseRate]:
+    """One a cause of this direction, then explained and unexplained."""
     moved = signed.filter(pl.col(direction))
     any_of = pl.any_horizontal(*(column(rule) for rule in rules))
     listed = [(str(rule.name), pl.col(column(rule)), rule.needs_examples, rule.control) for rule in rules]
@@ -96,17 +112,30 @@ def _lines(
     rest = Control.NEW_WRONG_ANSWER
     listed += [("explained", any_of, True, rest), ("unexplained", ~any_of, True, rest)]
     for name, has_cause, compared, control in listed:
-        with_cause = moved.select(has_cause.alias("held"))["held"]
-        control_with_cause = _control(signed, direction, control).select(has_cause.alias("held"))["held"]
+        with_cause = _holds(has_cause, moved)
+        control_with_cause = _holds(has_cause, _control(signed, direction, control))
         placebo = _placebo(draws, direction, has_cause) if compared else None
-        counts = (
-            len(moved),
-            int(with_cause.sum()),
-            with_cause.mean(),
-            len(control_with_cause),
-            control_with_cause.mean(),
+        yield CauseRate(
+            grader=evidence.grader,
+            direction=direction,
+            cause=name,
+            n_moved=len(moved),
+            n=int(with_cause.sum()),
+            share=_share(with_cause),
+            n_control=len(control_with_cause),
+            base_rate=_share(control_with_cause),
+            placebo=placebo.mean if placebo else None,
+            placebo_low=placebo.low if placebo else None,
+            placebo_high=placebo.high if placebo else None,
         )
-        yield (evidence.grader, direction, name, *counts, *(placebo or (None, None, None)))
+
+
+def _holds(has_cause: pl.Expr, facts: pl.DataFrame) -> pl.Series:
+    return facts.select(has_cause.alias("holds"))["holds"]
+
+
+def _share(holds: pl.Series) -> float | None:
+    return int(holds.sum()) / len(holds) if len(holds) else None
 
 
 def _control(signed: pl.DataFrame, direction: Direction, control: Control) -> pl.DataFrame:
@@ -118,7 +147,7 @@ def _control(signed: pl.DataFrame, direction: Direction, control: Control) -> pl
 
 def _placebo(draws: Sequence[pl.DataFrame], direction: Direction, has_cause: pl.Expr) -> Placebo | None:
     """None where nothing was drawn or nothing moved."""
-    means = [draw.filter(pl.col(direction)).select(has_cause.alias("held"))["held"].mean() for draw in draws]
+    means = [_share(_holds(has_cause, draw.filter(pl.col(direction)))) for draw in draws]
     shares = np.array([share for share in means if share is not None], dtype=np.float64)
     if not len(shares):
         return None
