@@ -121,4 +121,5 @@ def _mean_by_fact(fact: NDArray[np.int64], p: Floats, n_facts: int) -> Floats:
     """(n_facts,), nan where a fact has no answer."""
     n = np.bincount(fact, minlength=n_facts)
     total = np.bincount(fact, weights=p, minlength=n_facts)
-    return np.divide(total, n, out=np.full(n_facts, np.nan), where=n > 0)
+    mean: Floats = np.divide(total, n, out=np.full(n_facts, np.nan), where=n > 0)
+    return mean
