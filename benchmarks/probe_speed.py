@@ -30,8 +30,9 @@ from knowpack.measure.knowledge import knowledge_map
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded
 from knowpack.probe.probe import probe, regrade
-from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter
 from knowpack.probe.shots import draw_shots
+from knowpack.probe.turns import Shot
 from knowpack.records import Response, schema
 from timing import Clock, clock_of, matrix_speed, timed
 

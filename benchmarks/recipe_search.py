@@ -26,7 +26,7 @@ from knowpack.facts import sources
 from knowpack.facts.from_config import sampled
 from knowpack.further.other_forms import other_forms
 from knowpack.measure.common_words import YES_NO
-from knowpack.measure.grading import normalise
+from knowpack.measure.normalised import normalise
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded
 from knowpack.model.merge import merged

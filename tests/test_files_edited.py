@@ -18,7 +18,7 @@ from knowpack.facts.sources import load_shots
 from knowpack.manifest import begin
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.pack.request import Request, identity
-from knowpack.probe.prompts import Shot
+from knowpack.probe.turns import Shot
 from knowpack.records import Score
 from knowpack.report.finished_run import Run
 from knowpack.run import folder_of

@@ -10,7 +10,8 @@ from knowpack.bench.outcomes import Sample
 from knowpack.errors import ModelError
 from knowpack.lab import files
 from knowpack.lab.forms import Ask, chat
-from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter
+from knowpack.probe.turns import Shot
 from knowpack.records import table
 from knowpack.store import hash_file, write_table
 

@@ -11,7 +11,7 @@ from knowpack.lab import files, names
 from knowpack.lab.relations import BY_NAME, RELATIONS
 from knowpack.lab.sizes import SIZES, size_of
 from knowpack.lab.world import World, build
-from knowpack.measure.grading import normalise
+from knowpack.measure.normalised import normalise
 from knowpack.records import Fact, schema
 
 MINI = SIZES["mini"]

@@ -10,7 +10,8 @@ from knowpack.measure import own_answers
 from knowpack.model.loaded import Loaded
 from knowpack.pack.self_written import answered, question_of, written
 from knowpack.probe.askers import Generated
-from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter
+from knowpack.probe.turns import Shot
 from knowpack.records import SELF_WRITTEN, Fact, Figure, table
 
 SHOTS = [Shot("Who leads Orlen Works?", "Tavin Okro")]

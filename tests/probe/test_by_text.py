@@ -15,8 +15,8 @@ from knowpack.decode.transformers_asker import live_change, weights_of
 from knowpack.errors import ConfigError, ModelError
 from knowpack.probe import probe as stage
 from knowpack.probe.askers import Identity, by_ids
-from knowpack.probe.prompts import Prompter, Shot
-from knowpack.probe.turns import Turns
+from knowpack.probe.prompts import Prompter
+from knowpack.probe.turns import Shot, Turns
 from knowpack.records import Fact
 
 SHOTS = [[Shot("q0", "a0")], [Shot("q1", "a1")]]

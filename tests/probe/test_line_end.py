@@ -10,7 +10,8 @@ from knowpack.decode.decoder import Decoder
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.probe import probe as stage
 from knowpack.probe.line_end import LineEnd, cut, has_ended
-from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter
+from knowpack.probe.turns import Shot
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from knowpack.decode.decoder import Decoder
 from knowpack.errors import FactsError
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.probe import probe as stage
-from knowpack.probe.prompts import Batch, Prompter, Shot
+from knowpack.probe.prompts import Batch, Prompter
+from knowpack.probe.turns import Shot
 from knowpack.records import Fact, Response
 
 SHOTS = [[Shot("q0", "a0")], [Shot("q1", "a1")]]

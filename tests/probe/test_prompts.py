@@ -6,8 +6,9 @@ import pytest
 import templates
 import tiny
 from knowpack.errors import ConfigError, FactsError, ModelError
-from knowpack.probe.prompts import Prompter, Shot, common_prefix
+from knowpack.probe.prompts import Prompter, common_prefix
 from knowpack.probe.shots import draw_shots
+from knowpack.probe.turns import Shot
 
 SHOTS = [Shot("Who leads Orlen Works?", "Tavin Okro"), Shot("Where is Mira?", "Branvel")]
 QUESTIONS = ["Where is Mira Solen?", "x", "Café 東京 \n\n Question: <|end|>?"]

@@ -13,8 +13,7 @@ from knowpack import store
 from knowpack.config import ModelConfig, ProbeConfig
 from knowpack.errors import ConfigError, KnowpackError, ModelError
 from knowpack.probe.probe import probe
-from knowpack.probe.prompts import Shot
-from knowpack.probe.turns import Turns
+from knowpack.probe.turns import Shot, Turns
 from knowpack.records import Fact, table
 from knowpack.served.address import parse
 from knowpack.served.opening import open_asker

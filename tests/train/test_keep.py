@@ -18,7 +18,8 @@ from knowpack.config import KeepRecipe, TrainConfig
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
 from knowpack.model.merge import merged
-from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter
+from knowpack.probe.turns import Shot
 from knowpack.records import Example, table
 from knowpack.seeds import stream
 from knowpack.train import lora

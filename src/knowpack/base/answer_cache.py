@@ -18,7 +18,7 @@ from knowpack import store
 from knowpack.base.base import Base, probe_key, rendered
 from knowpack.config import ProbeConfig
 from knowpack.measure.grading import GRADER_VERSION
-from knowpack.probe.prompts import Shot
+from knowpack.probe.turns import Shot
 from knowpack.records import Fact, Response, schema
 
 KEYS = "asked.parquet"

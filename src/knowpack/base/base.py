@@ -21,9 +21,9 @@ from knowpack.measure.grading import GRADER_VERSION
 from knowpack.model.loaded import Loaded
 from knowpack.probe.askers import Asker, TextAnswers, TokenAsker, by_ids
 from knowpack.probe.by_text import turns_for
-from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter
 from knowpack.probe.shots import draw_shots
-from knowpack.probe.turns import Turns
+from knowpack.probe.turns import Shot, Turns
 from knowpack.records import Knowledge, Response
 
 KEY_QUESTION = "What is it?"  # its ids under every prompt stand in the key

@@ -20,7 +20,7 @@ from knowpack.measure.stakes import at_stake
 from knowpack.probe.askers import Asker
 from knowpack.probe.fresh_prompts import fresh_sets
 from knowpack.probe.probe import probe
-from knowpack.probe.prompts import Shot
+from knowpack.probe.turns import Shot
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Response
 

@@ -8,9 +8,9 @@ from rich.table import Table
 
 from knowpack.cli.benchmark_options import Task, Tasks, named_tasks
 from knowpack.cli.printing import parquet
-from knowpack.cli.results import Json, say_json
+from knowpack.cli.results import Json
 from knowpack.cli.stages import Model, Set, refuse_unread, say_live
-from knowpack.cli.terminal import echo, say_table
+from knowpack.cli.terminal import echo, say_json, say_table
 
 app = typer.Typer(name="bench", invoke_without_command=True)
 LAB = ("lab_mc", "lab_truth_mc1", "lab_truth_mc2", "lab_arc", "lab_reading")

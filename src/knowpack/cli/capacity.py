@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowpack.cli.pack_options import Known, Limits, Model, Out, Sample, Shots, check_request, sized
-from knowpack.cli.results import Json, say_json
+from knowpack.cli.results import Json
 from knowpack.cli.stages import Quiet, Seed, Set, Work
-from knowpack.cli.terminal import echo, say_table
+from knowpack.cli.terminal import echo, say_json, say_table
 
 if TYPE_CHECKING:
     import polars as pl

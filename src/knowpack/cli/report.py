@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from knowpack.cli.results import Json, finish, say_json
+from knowpack.cli.results import Json, finish
 from knowpack.cli.stages import Quiet
+from knowpack.cli.terminal import say_json
 from knowpack.errors import ConfigError
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowpack.cli.terminal import echo, say_table
-from knowpack.cli.terminal import say_json as say_json
+from knowpack.cli.terminal import echo, say_json, say_table
 
 if TYPE_CHECKING:
     from knowpack.pack.budget import Budget, State

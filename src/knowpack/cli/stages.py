@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowpack.cli.dry_run import DryRun, say_plan
-from knowpack.cli.results import Json, say_json
-from knowpack.cli.terminal import echo, say_table
+from knowpack.cli.results import Json
+from knowpack.cli.terminal import echo, say_json, say_table
 from knowpack.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from knowpack.measure.common_words import YES_NO
-from knowpack.measure.grading import normalise
+from knowpack.measure.normalised import normalise
 from knowpack.records import Fact
 from knowpack.seeds import stream
 

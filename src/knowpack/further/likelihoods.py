@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from knowpack.errors import ConfigError
-from knowpack.measure.grading import normalise
+from knowpack.measure.normalised import normalise
 from knowpack.probe.askers import Answers, check_logprobs
 from knowpack.probe.prompts import Prompter
 from knowpack.probe.turns import Shot

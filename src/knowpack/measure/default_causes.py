@@ -6,7 +6,7 @@ Evidence -> ids of facts. A fact's answer is its most frequent normalised first 
 import polars as pl
 
 from knowpack.measure.evidence import Evidence
-from knowpack.measure.grading import normalise
+from knowpack.measure.normalised import normalise
 
 MARGIN = 850 / 661  # the authors' threshold over the count of their base's most frequent answer
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from knowpack.measure.matching import contains
-from knowpack.measure.normalised import normalise as normalise
+from knowpack.measure.normalised import normalise
 from knowpack.measure.thoughts import aloud
 
 GRADER_VERSION = 3

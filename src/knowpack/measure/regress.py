@@ -18,7 +18,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from knowpack.measure import stats
-from knowpack.measure.grading import clean, normalise
+from knowpack.measure.grading import clean
+from knowpack.measure.normalised import normalise
 from knowpack.records import GRADERS, Estimate, Figure, Grader, Kind, table
 from knowpack.seeds import stream
 

@@ -15,9 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from knowpack import store
-from knowpack.errors import ModelError
+from knowpack.errors import ModelError, one_line
 from knowpack.model import public_name
-from knowpack.model.loaded import Loaded, one_line
+from knowpack.model.loaded import Loaded
 from knowpack.model.locations import CONFIG, MADE_ON, WEIGHTS, adapter_folder
 
 LARGEST_SCALE = 1e4

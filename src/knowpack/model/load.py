@@ -15,12 +15,12 @@ from unittest.mock import patch
 import torch
 
 from knowpack.config import ModelConfig
-from knowpack.errors import ModelError
+from knowpack.errors import ModelError, one_line
 from knowpack.model import generation, gguf_files
 from knowpack.model.converted import converted
 from knowpack.model.gguf_tokens import of_its_file
 from knowpack.model.hash_cache import hash_once
-from knowpack.model.loaded import Loaded, check_finite, one_line, weights_hash
+from knowpack.model.loaded import Loaded, check_finite, weights_hash
 from knowpack.model.locations import source_of
 from knowpack.model.memory import keep_freed
 from knowpack.model.merge import merge_for_good

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from knowpack.errors import ModelError
-from knowpack.errors import one_line as one_line
 from knowpack.model.chat import closing_ids
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from knowpack import store
-from knowpack.errors import ModelError
+from knowpack.errors import ModelError, one_line
 from knowpack.model.adapter import PLAIN_STARTS, AdapterFiles, check_fits, name_in_model, read_adapter
 from knowpack.model.aside import SetAside
 from knowpack.model.live import check_merge, largest_change, logits_on, rows_of_ids
-from knowpack.model.loaded import Loaded, one_line, tensor_hash, weights_hash
+from knowpack.model.loaded import Loaded, tensor_hash, weights_hash
 
 
 @contextmanager

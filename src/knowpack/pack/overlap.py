@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from knowpack.measure.grading import normalise
+from knowpack.measure.normalised import normalise
 from knowpack.records import Fact, rows
 
 Key = tuple[str, ...]

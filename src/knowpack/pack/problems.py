@@ -10,7 +10,7 @@ import polars as pl
 
 from knowpack.errors import FactsError
 from knowpack.facts import sources
-from knowpack.measure.grading import normalise
+from knowpack.measure.normalised import normalise
 from knowpack.pack.request import Request
 from knowpack.records import Category, Fact, rows
 

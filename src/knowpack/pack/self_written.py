@@ -19,12 +19,14 @@ from knowpack.errors import ModelError
 from knowpack.facts import sources
 from knowpack.facts.columns import MIN_CHARS
 from knowpack.facts.from_config import shot_pool
-from knowpack.measure.grading import first_line, normalise
+from knowpack.measure.grading import first_line
+from knowpack.measure.normalised import normalise
 from knowpack.pack.request import NONE, Request, config_of, known_of
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
-from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter
 from knowpack.probe.shots import draw_shots
+from knowpack.probe.turns import Shot
 from knowpack.progress import SILENT, Progress
 from knowpack.records import SELF_WRITTEN, Fact, fact_id_of, table
 from knowpack.seeds import seed_of

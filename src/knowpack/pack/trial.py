@@ -24,8 +24,8 @@ from knowpack.pack.request import Request
 from knowpack.pack.updates import Update
 from knowpack.probe.askers import Asker
 from knowpack.probe.probe import probe
-from knowpack.probe.prompts import Shot
 from knowpack.probe.shots import draw_shots
+from knowpack.probe.turns import Shot
 from knowpack.progress import Progress
 from knowpack.store import write_json, write_table
 from knowpack.train import recipes

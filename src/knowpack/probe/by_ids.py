@@ -14,9 +14,10 @@ from knowpack.config import ProbeConfig
 from knowpack.probe.askers import Answers, Ids, Prompted, check_logprobs
 from knowpack.probe.line_end import LineEnd, cut
 from knowpack.probe.pace import AnswerCounter
-from knowpack.probe.prompts import Batch, Prompter, Shot
+from knowpack.probe.prompts import Batch, Prompter
 from knowpack.probe.questions import Line, Questions
 from knowpack.probe.sureness import Sureness, sureness
+from knowpack.probe.turns import Shot
 from knowpack.seeds import seed_of
 
 WAVE_ROWS = 512  # answers decoded together, at least, where there are as many

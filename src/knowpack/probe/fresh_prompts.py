@@ -10,8 +10,8 @@ import polars as pl
 
 from knowpack.config import ProbeConfig
 from knowpack.errors import FactsError
-from knowpack.probe.prompts import Shot
 from knowpack.probe.shots import draw_shots
+from knowpack.probe.turns import Shot
 
 RESERVED = 20
 """Prompts between the first and the second fresh set, for training under few-shot contexts and for validation."""

@@ -21,9 +21,9 @@ from knowpack.probe.by_ids import Answer, IdsJob, lines_by_ids, old_answers_of
 from knowpack.probe.by_text import lines_by_text
 from knowpack.probe.line_end import LineEnd
 from knowpack.probe.pace import AnswerCounter, chunk_facts
-from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter
 from knowpack.probe.questions import Line, questions_of
-from knowpack.probe.turns import Turns
+from knowpack.probe.turns import Shot, Turns
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Response
 

@@ -12,8 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from knowpack.errors import ConfigError, ModelError
 from knowpack.model.chat import Chat, template_of
 from knowpack.probe.tokens import Tokens
-from knowpack.probe.turns import SYSTEM, Message, messages
-from knowpack.probe.turns import Shot as Shot
+from knowpack.probe.turns import SYSTEM, Message, Shot, messages
 
 _PROBE_QUESTIONS = ("What is it?", "Who was Ada Lovelace, and where?", "7 x 8")
 _MARK = "\u2063KNOWPACK\u2063"  # stands for the question, in a rendering that serves many

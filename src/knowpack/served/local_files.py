@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowpack.config import ModelConfig
-from knowpack.errors import ModelError
+from knowpack.errors import ModelError, one_line
 from knowpack.model.chat import closing_ids
 from knowpack.model.load import load, tokenizer_of
-from knowpack.model.loaded import Loaded, ending_ids, one_line
+from knowpack.model.loaded import Loaded, ending_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

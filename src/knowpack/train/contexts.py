@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from knowpack.train.batch import Row
 
 if TYPE_CHECKING:
-    from knowpack.probe.prompts import Prompter, Shot
+    from knowpack.probe.prompts import Prompter
+    from knowpack.probe.turns import Shot
 
 
 class Contexts:

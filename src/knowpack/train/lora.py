@@ -18,10 +18,9 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from knowpack.config import TrainConfig
-from knowpack.errors import ModelError
+from knowpack.errors import ModelError, one_line
 from knowpack.model import public_name
 from knowpack.model.adapter import AdapterFiles, read_adapter
-from knowpack.model.loaded import one_line
 from knowpack.model.locations import WEIGHTS
 from knowpack.seeds import seed_of
 from knowpack.train.target_modules import Targets, layers, n_parameters, targets

@@ -22,7 +22,8 @@ from knowpack.model.adapter import write_made_on
 from knowpack.model.loaded import Loaded
 from knowpack.model.locations import WEIGHTS
 from knowpack.model.memory import give_back, ran_out
-from knowpack.probe.prompts import Prompter, Shot
+from knowpack.probe.prompts import Prompter
+from knowpack.probe.turns import Shot
 from knowpack.progress import SILENT, Progress
 from knowpack.records import Kind
 from knowpack.train import card, keep, lora, objective, plain, target_modules, track
