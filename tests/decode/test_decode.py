@@ -10,6 +10,7 @@ from knowpack.decode.decoder import Decoder
 from knowpack.decode.ways import Way
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded, weights_hash
+from knowpack.probe.askers import Prompted
 
 NEW = 12
 
@@ -145,11 +146,9 @@ def test_an_error_that_is_not_memory_is_not_swallowed(llama: Loaded, monkeypatch
 
 def test_prompts_that_step_together_answer_as_alone(loaded: Loaded) -> None:
     prefixes = [[1, 30, 31, 32, 33, 34, 35, 36, 37, 38], [1, 60], [1, 40, 41, 42, 43], []]
-    asked: list[tuple[list[int], list[list[int]], list[list[int] | None] | None]] = [
-        (prefix, questions(9 + i, seed=i), None) for i, prefix in enumerate(prefixes)
-    ]
-    asked.append((prefixes[1], questions(3, seed=8), [[7, 8], None, []]))  # a prefix that was there before
-    asked.append(([1, 99], [], None))
+    asked = [Prompted(prefix, questions(9 + i, seed=i)) for i, prefix in enumerate(prefixes)]
+    asked.append(Prompted(prefixes[1], questions(3, seed=8), [[7, 8], None, []]))  # a prefix that was there before
+    asked.append(Prompted([1, 99], []))
     for batch_size in (4, 128):
         found = Decoder(loaded, batch_size=batch_size).generate_each(asked, max_new_tokens=NEW)
         for (prefix, tails, _), answers in zip(asked, found, strict=True):
@@ -211,7 +210,7 @@ def test_log_probabilities_of_the_answer_are_generates_scores(loaded: Loaded, dr
     tails, prefix = questions(14, seed=3), [1, 30, 31, 32]
     decoder = Decoder(loaded, batch_size=5)
     drafts = [[*answer[:3], 77] for answer in decoder.generate(prefix, tails, max_new_tokens=NEW)] if drafted else None
-    (found,) = decoder.generate_each([(prefix, tails, drafts)], max_new_tokens=NEW)
+    (found,) = decoder.generate_each([Prompted(prefix, tails, drafts)], max_new_tokens=NEW)
     for tail, answer in zip(tails, found, strict=True):
         with torch.inference_mode():
             expected = loaded.model.generate(
@@ -228,7 +227,7 @@ def test_log_probabilities_of_the_answer_are_generates_scores(loaded: Loaded, dr
 
 
 def test_sampled_answers_carry_no_log_probabilities(llama: Loaded) -> None:
-    (found,) = Decoder(llama).generate_each([([1, 9], [[5]], None)], max_new_tokens=3, temperature=1.0, seed=1)
+    (found,) = Decoder(llama).generate_each([Prompted([1, 9], [[5]])], max_new_tokens=3, temperature=1.0, seed=1)
     assert found[0].logprobs is None
 
 

@@ -13,7 +13,7 @@ from knowpack.decode.copied_cache import generate_copied
 from knowpack.decode.forward import Forward
 from knowpack.decode.kernels import KeyValue
 from knowpack.decode.pool import Pool
-from knowpack.decode.prompt_rows import Prompts, nonempty, rows_of
+from knowpack.decode.prompt_rows import nonempty, rows_of
 from knowpack.decode.rows import Tree
 from knowpack.decode.scoring import ScoredContinuation, TargetRow, score_rows
 from knowpack.decode.task import Row, Task
@@ -22,7 +22,7 @@ from knowpack.decode.whole_prompts import generate_whole, score_whole
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
 from knowpack.model.memory import halved, let_go
-from knowpack.probe.askers import Finished, Generated, Until
+from knowpack.probe.askers import Finished, Generated, Prompted, Until
 
 __all__ = ["Decoder", "ScoredContinuation"]
 
@@ -67,9 +67,8 @@ class Decoder:
         and order (the k-th of equal tails in one call gives the k-th sample). Drafts change the speed, not the ids.
         until: an answer's ids so far -> whether it has ended. finished: called at the end of each answer.
         """
-        prompts = (prefix, tails, drafts)
         answers = self.generate_each(
-            [prompts],
+            [Prompted(prefix, tails, drafts)],
             max_new_tokens=max_new_tokens,
             stop_ids=stop_ids,
             temperature=temperature,
@@ -81,7 +80,7 @@ class Decoder:
 
     def generate_each(
         self,
-        prompts: Sequence[Prompts],
+        prompts: Sequence[Prompted],
         *,
         max_new_tokens: int,
         stop_ids: Sequence[int] | frozenset[int] | None = None,
@@ -155,7 +154,7 @@ class Decoder:
                 self._decode(rows, task)
 
     def _decode(self, rows: Sequence[Row], task: Task) -> None:
-        ids = {id(row.prefix): row.prefix for row in rows}  # one sequence a question of `Prompts`
+        ids = {id(row.prefix): row.prefix for row in rows}  # one sequence a `Prompted`
         behind = {key: self._forward.prefix(prefix, self.forget) for key, prefix in ids.items()}
         order = {key: place for place, key in enumerate(ids)}
         # prefix by prefix, as given; within one the longest are taken first

@@ -1,6 +1,6 @@
 """Questions behind one prefix as the rows that are decoded.
 
-(prefix, tails, drafts or None) -> `Row`s: no tail empty, drafts cut to what can hold, numbers to sample by.
+Prompted -> `Row`s: no tail empty, drafts cut to what can hold, numbers to sample by.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 
 from knowpack.decode.task import Row, Task
 from knowpack.errors import ModelError
+from knowpack.probe.askers import Prompted
 from knowpack.seeds import stream
 
-Prompts = tuple[Sequence[int], Sequence[Sequence[int]], Sequence[Sequence[int] | None] | None]
-"""Questions behind one prefix: (prefix, tails, drafts or None)."""
 
-
-def rows_of(prompts: Prompts, task: Task, seed: int | None) -> list[Row]:
+def rows_of(prompts: Prompted, task: Task, seed: int | None) -> list[Row]:
     """A row for each tail. seed: of what is sampled, where the task samples."""
-    prefix, tails = nonempty(prompts[0], prompts[1])
-    drafts = [None] * len(tails) if prompts[2] is None else prompts[2]
+    prefix, tails = nonempty(prompts.prefix, prompts.tails)
+    drafts = [None] * len(tails) if prompts.drafts is None else prompts.drafts
     sampled = task.temperature > 0
     uniforms = _uniforms(prefix, tails, task.max_new_tokens, seed) if sampled else [None] * len(tails)
     return [

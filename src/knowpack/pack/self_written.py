@@ -22,7 +22,7 @@ from knowpack.facts.from_config import shot_pool
 from knowpack.measure.grading import first_line
 from knowpack.measure.normalised import normalise
 from knowpack.pack.request import NONE, Request, config_of, known_of
-from knowpack.probe.askers import Asker
+from knowpack.probe.askers import Asker, Prompted
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter
 from knowpack.probe.shots import draw_shots
@@ -88,7 +88,7 @@ def written(
     with progress.stage("the model writes its own questions", n) as advance:
         for number in range(MOST_ROUNDS):
             each = -(-n // len(begun))
-            prompts = [(ids[:-1], [ids[-1:]] * each, None) for ids in begun]
+            prompts = [Prompted(ids[:-1], [ids[-1:]] * each) for ids in begun]
             answers = decoder.generate_each(
                 prompts,
                 max_new_tokens=QUESTION_TOKENS,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from knowpack.config import KeepRecipe
 from knowpack.decode.decoder import Decoder
-from knowpack.probe.askers import Generated
+from knowpack.probe.askers import Generated, Prompted
 from knowpack.progress import SILENT, Progress
 from knowpack.seeds import seed_of, stream
 from knowpack.train.batch import Row
@@ -136,7 +136,7 @@ def _answered(
     decoder: Decoder, prefix: Sequence[int], tails: Sequence[Sequence[int]], n_tokens: int, top_k: int
 ) -> Iterator[BaseAnswer]:
     """The base's answers behind the tails, cut to n_tokens, and its distribution there and one place further."""
-    answers = decoder.generate_each([(prefix, tails, None)], max_new_tokens=n_tokens + 1, top_k=top_k)[0]
+    answers = decoder.generate_each([Prompted(prefix, tails)], max_new_tokens=n_tokens + 1, top_k=top_k)[0]
     for tail, answer in zip(tails, answers, strict=True):
         kept = answer.ids[:n_tokens]
         # one place more than the answer: what the base says where it stops; the token there is never read
@@ -156,7 +156,7 @@ def _texts(decoder: Decoder, recipe: KeepRecipe, seed: int) -> list[BaseAnswer]:
     if recipe.n_texts == 0 or first is None:
         return []
     written = decoder.generate_each(
-        [([], [[first]] * recipe.n_texts, None)],
+        [Prompted([], [[first]] * recipe.n_texts)],
         max_new_tokens=TEXT_TOKENS,
         stop_ids=[],
         temperature=1.0,
