@@ -15,7 +15,7 @@ from knowpack.decode.kernels import KeyValue
 from knowpack.decode.pool import Pool
 from knowpack.decode.prompt_rows import nonempty, rows_of
 from knowpack.decode.rows import Tree
-from knowpack.decode.scoring import ScoredContinuation, TargetRow, score_rows
+from knowpack.decode.scoring import ScoredContinuation, Target, TargetRow, score_rows
 from knowpack.decode.task import Row, Task
 from knowpack.decode.ways import Way, Ways
 from knowpack.decode.whole_prompts import generate_whole, score_whole
@@ -138,7 +138,7 @@ class Decoder:
         rows = []
         for i, (tail, answer) in enumerate(zip(tails, continuations, strict=True)):
             if answer:
-                targets = [(len(tail) - 1 + k, token, i) for k, token in enumerate(answer)]
+                targets = [Target(len(tail) - 1 + k, token, i) for k, token in enumerate(answer)]
                 rows.append(TargetRow(Tree([*tail, *answer[:-1]]), targets))
         return score_rows(self._forward, prefix, rows, len(tails), free=self.forget)
 

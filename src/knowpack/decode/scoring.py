@@ -6,7 +6,6 @@ forest.py and packed.py.)
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -36,58 +35,71 @@ class ScoredContinuation(NamedTuple):
     """Nats, a token each."""
 
 
-@dataclass
-class TargetRow:
+class ScoredToken(NamedTuple):
+    """One token of a continuation."""
+
+    logprob: float
+    """Nats."""
+    greedy: bool
+    """It is the most likely one in its place."""
+
+
+class Target(NamedTuple):
+    """A token whose log-probability is asked for."""
+
+    place: int
+    """In the tree: the token stands after it."""
+    token: int
+    request: int
+    """Number of the request that asks."""
+
+
+class TargetRow(NamedTuple):
     """A tree of tokens under a prefix, and what is asked of it."""
 
     tree: Tree
-    targets: list[tuple[int, int, int]] = field(default_factory=list)
-    """(place in the tree, token asked for after it, request that asks); in the order of the request's tokens."""
+    targets: list[Target]
+    """In the order of the request's tokens."""
 
 
 def score_rows(
     forward: Forward, ids: Sequence[int], rows: list[TargetRow], n: int, free: Callable[[], None]
 ) -> list[ScoredContinuation]:
     """Score n requests whose rows are built already, all under the prefix `ids`. free: called where memory runs out."""
-    scores: list[list[tuple[float, bool]]] = [[] for _ in range(n)]
+    scores: list[list[ScoredToken]] = [[] for _ in range(n)]
     with forward.session():
         prefix = forward.prefix(ids, free)
         batches = _batches(rows, forward.tokens_at_once, _most_targets(forward))
         for answers in within_memory(batches, lambda batch: _score_rows(forward, prefix, batch), free):
-            for request, logprob, best in answers:
-                scores[request].append((logprob, best))
+            for request, token in answers:
+                scores[request].append(token)
     return [scored(tokens, forward.loaded.name) for tokens in scores]
 
 
-def scored(tokens: list[tuple[float, bool]], name: str) -> ScoredContinuation:
-    """Tokens with their log-probability and greediness. Raises ModelError where one is no number; name: the model's."""
-    logprobs = tuple(logprob for logprob, _ in tokens)
+def scored(tokens: list[ScoredToken], name: str) -> ScoredContinuation:
+    """The continuation of these tokens. Raises ModelError where a log-probability is no number; name: the model's."""
+    logprobs = tuple(token.logprob for token in tokens)
     check_logprobs(logprobs, name)
-    return ScoredContinuation(sum(logprobs), len(tokens), all(greedy for _, greedy in tokens), logprobs)
+    return ScoredContinuation(sum(logprobs), len(tokens), all(token.greedy for token in tokens), logprobs)
 
 
 def _most_targets(forward: Forward) -> int:
     return max(1, LOGITS_AT_ONCE // forward.loaded.n_vocabulary)
 
 
-def _score_rows(forward: Forward, prefix: Prefix | None, batch: list[TargetRow]) -> list[tuple[int, float, bool]]:
-    """One forward over a batch of rows -> (request, logprob, greedy) of all that was asked, row by row."""
-    targets = [sorted({place for place, _, _ in row.targets}) for row in batch]
-    logits = forward.rows(prefix, [row.tree for row in batch], targets).logits.float()  # (wanted, vocabulary)
-    at, tokens, requests, first = [], [], [], 0
-    for row, places in zip(batch, targets, strict=True):
-        index = {place: first + i for i, place in enumerate(places)}
-        first += len(places)
-        for place, token, request in row.targets:
-            at.append(index[place])
-            tokens.append(token)
-            requests.append(request)
-    where = torch.tensor(at, device=logits.device)
-    target_ids = torch.tensor(tokens, device=logits.device)
+def _score_rows(forward: Forward, prefix: Prefix | None, batch: list[TargetRow]) -> list[tuple[int, ScoredToken]]:
+    """One forward over a batch of rows -> all that was asked, row by row, each with its request."""
+    places = [sorted({target.place for target in row.targets}) for row in batch]
+    logits = forward.rows(prefix, [row.tree for row in batch], places).logits.float()  # (places, vocabulary)
+    lines = {key: line for line, key in enumerate((n, place) for n, wanted in enumerate(places) for place in wanted)}
+    targets = [(n, target) for n, row in enumerate(batch) for target in row.targets]
+    where = torch.tensor([lines[n, target.place] for n, target in targets], device=logits.device)
+    target_ids = torch.tensor([target.token for _, target in targets], device=logits.device)
     chosen = logits[where, target_ids]
     logprobs = (chosen - logits.logsumexp(-1)[where]).tolist()
     greedy = (highest(logits)[where] == target_ids).tolist()
-    return list(zip(requests, logprobs, greedy, strict=True))
+    scores = map(ScoredToken, logprobs, greedy)
+    return [(target.request, token) for (_, target), token in zip(targets, scores, strict=True)]
 
 
 def _batches(rows: list[TargetRow], most_tokens: int, most_targets: int) -> Iterator[list[TargetRow]]:
@@ -95,7 +107,7 @@ def _batches(rows: list[TargetRow], most_tokens: int, most_targets: int) -> Iter
     batch: list[TargetRow] = []
     tokens = targets = 0
     for row in sorted(rows, key=lambda row: len(row.tree.ids)):
-        places = len({place for place, _, _ in row.targets})
+        places = len({target.place for target in row.targets})
         if batch and (tokens + len(row.tree.ids) > most_tokens or targets + places > most_targets):
             yield batch
             batch, tokens, targets = [], 0, 0

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from knowpack.decode.copied_cache import equal, forward_copied
-from knowpack.decode.scoring import Request, ScoredContinuation, scored
+from knowpack.decode.scoring import Request, ScoredContinuation, ScoredToken, scored
 from knowpack.decode.task import Row, Task
 from knowpack.errors import ModelError, one_line
 from knowpack.model.loaded import Loaded
@@ -79,7 +79,7 @@ def _generate(loaded: Loaded, rows: Sequence[Row], task: Task, batch_size: int) 
 
 def score_whole(loaded: Loaded, requests: Sequence[Request], batch_size: int = 32) -> list[ScoredContinuation]:
     """Log-probabilities of continuations, each request computed whole, beside others of its length."""
-    scores: list[list[tuple[float, bool]]] = [[] for _ in requests]
+    scores: list[list[ScoredToken]] = [[] for _ in requests]
     numbered = [(i, request) for i, request in enumerate(requests) if request[1]]
     lengths = [len(context) + len(continuation) for _, (context, continuation) in numbered]
     with torch.inference_mode():
@@ -90,8 +90,8 @@ def score_whole(loaded: Loaded, requests: Sequence[Request], batch_size: int = 3
     return [scored(tokens, loaded.name) for tokens in scores]
 
 
-def _score(loaded: Loaded, batch: list[tuple[int, Request]]) -> list[tuple[int, list[tuple[float, bool]]]]:
-    """Numbered requests of one length -> log-probability and greediness of each one's tokens."""
+def _score(loaded: Loaded, batch: list[tuple[int, Request]]) -> list[tuple[int, list[ScoredToken]]]:
+    """Numbered requests of one length -> each one's tokens."""
     ids = [[*context, *continuation][:-1] for _, (context, continuation) in batch]
     fresh_positions(loaded.model)
     logits: Tensor = forward_copied(loaded, ids, None, n_logits=0).logits
@@ -101,7 +101,7 @@ def _score(loaded: Loaded, batch: list[tuple[int, Request]]) -> list[tuple[int, 
         target = torch.tensor(continuation, device=places.device)
         chosen = places.gather(1, target[:, None])[:, 0].tolist()
         best = (places.argmax(-1) == target).tolist()
-        answers.append((i, list(zip(chosen, best, strict=True))))
+        answers.append((i, list(map(ScoredToken, chosen, best))))
     return answers
 
 
