@@ -69,7 +69,7 @@ class Server:
 
         path: "/models" below the API, or with the server's root "//props".
         """
-        text = self._run(lambda client: self._send(client, "get", path, None, missing=""))
+        text = self._run(lambda client: self._send(client, path))
         try:
             content: object = json.loads(text)
         except (ValueError, RecursionError):
@@ -78,7 +78,7 @@ class Server:
 
     def command(self, path: str, body: Body) -> str:
         """Send one body; the text of the answer. Raises ModelError in one line."""
-        return self._run(lambda client: self._send(client, "post", path, body))
+        return self._run(lambda client: self._send(client, path, body))
 
     def ask(self, path: str, asks: Sequence[Ask], read: Callable[[Ask, object], T]) -> list[T]:
         """Answers to all requests, in order; equal ones are asked once.
@@ -109,8 +109,10 @@ class Server:
                 if failures:  # those under way end, no others begin
                     return
                 try:
-                    answer = read(ask, self._parsed(await self._send(client, "post", path, ask.body)))
-                    self._kept.add(key, answer) if self._kept else known.__setitem__(key, answer)
+                    answer = read(ask, self._parsed(await self._send(client, path, ask.body)))
+                    known[key] = answer
+                    if self._kept:
+                        self._kept.add(key, answer)
                 except (ModelError, StoreError) as error:
                     failures.append(error)
 
@@ -118,10 +120,8 @@ class Server:
         if failures:
             raise failures[0]
 
-    async def _send(
-        self, client: "AsyncOpenAI", how: str, path: str, body: Body | None, missing: str | None = None
-    ) -> str:
-        """One request with its retries -> the response's text. missing: the text where there is no such page."""
+    async def _send(self, client: "AsyncOpenAI", path: str, body: Body | None = None) -> str:
+        """One request with its retries -> the response's text. body None: a page, "" where there is none."""
         import openai
 
         url = self.address.root + path[1:] if path.startswith("//") else path
@@ -130,7 +130,7 @@ class Server:
         seconds = self.settings.timeout_seconds
         try:
             async with asyncio.timeout(tries * seconds + MARGIN_SECONDS):
-                if how == "get":
+                if body is None:
                     return str(await client.get(url, cast_to=str))
                 return str(await client.post(url, body=body, cast_to=str))
         except (openai.APITimeoutError, TimeoutError):
@@ -142,8 +142,8 @@ class Server:
             reason = printable(str(error.__cause__ or error))
             raise ModelError(f"{where} is gone ({tries} tries: {reason}); start it; {AGAIN}") from None
         except openai.NotFoundError as error:
-            if missing is not None:
-                return missing
+            if body is None:
+                return ""
             raise ModelError(f"{where} refused a request: {error_of(error.body, error.message)}") from None
         except openai.APIStatusError as error:
             raise ModelError(

@@ -22,8 +22,6 @@ class Description:
     """A served model as its server describes it."""
 
     kind: Kind
-    names: tuple[str, ...]
-    """All models that the server lists; empty where it lists none."""
     answers: Mapping[str, object]
     """What goes into the identity."""
     root: str | None
@@ -37,39 +35,41 @@ def describe(server: Server) -> Description:
     """Ask the server. Raises ModelError in one line where it is gone, or does not have the model."""
     name = server.address.name
     listed = _listed(server)
-    names = tuple(str(one.get("id")) for one in listed)
-    mine = next((one for one in listed if one.get("id") == name), None)
-    if listed and mine is None:
-        raise ModelError(
-            f"the server at {server.address.url} has no model {name}; it has {printable(', '.join(names))}"
-        )
+    mine: dict[str, object] = next((one for one in listed if one["id"] == name), {})
+    if listed and not mine:
+        has = printable(", ".join(str(one["id"]) for one in listed))
+        raise ModelError(f"the server at {server.address.url} has no model {name}; it has {has}")
     answers: dict[str, object] = {"name": name}
-    answers |= {key: mine[key] for key in TELLING if mine and isinstance(mine.get(key), str)}
+    answers |= {key: mine[key] for key in TELLING if isinstance(mine.get(key), str)}
     kind: Kind = "other"
     template = None
-    owner = mine.get("owned_by") if mine else None
+    owner = mine.get("owned_by")
     if owner == "vllm":
         kind = "vllm"
         version = server.page("//version")
         answers["version"] = str(version.get("version")) if isinstance(version, dict) else None
     elif owner == "llamacpp":
         kind = "llama.cpp"
-        meta = mine.get("meta") if mine else None
+        meta = mine.get("meta")
         answers["meta"] = {key: meta.get(key) for key in META} if isinstance(meta, dict) else None
         props = server.page("//props")
         if isinstance(props, dict):
             answers["file"] = str(props.get("model_path", "")).replace("\\", "/").rpartition("/")[2]
             answers["build"] = str(props.get("build_info"))
             template = props.get("chat_template")
-    root = mine.get("root") if mine else None
+    root, window = mine.get("root"), mine.get("max_model_len")
     return Description(
         kind,
-        names,
         answers,
         root if isinstance(root, str) else None,
         template if isinstance(template, str) else None,
-        window if isinstance(window := mine.get("max_model_len") if mine else None, int) else None,
+        window if isinstance(window, int) else None,
     )
+
+
+def names(server: Server) -> set[str]:
+    """All models that the server lists, adapters of vLLM's among them; empty where it lists none."""
+    return {str(one["id"]) for one in _listed(server)}
 
 
 def _listed(server: Server) -> list[dict[str, object]]:

@@ -60,7 +60,7 @@ _NO_TOKENIZER = "the tokenizer of {name} is not on this machine; name its folder
 
 
 def _by_text(server: Server, description: Description, config: ModelConfig) -> ServedTextAsker:
-    extra = server_adapters.llama_cpp_scales(server, None)[0] if description.kind == "llama.cpp" else None
+    extra = server_adapters.all_off_in_llama_cpp(server) if description.kind == "llama.cpp" else None
     if config.served.weights is not None:
         raise ModelError("model.served.weights is read of models that are asked by tokens; this one is asked by text")
     return ServedTextAsker(server, description, config.revision, server.address.name, extra=extra)

@@ -9,25 +9,38 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from knowpack.errors import ModelError
 from knowpack.model.adapter import read_adapter
 from knowpack.model.locations import CONFIG, WEIGHTS
+from knowpack.served import kinds
 from knowpack.served.client import Server, printable
 
 Scales = dict[str, list[dict[str, float]]]
 
 
-def llama_cpp_scales(server: Server, adapter: str | None) -> tuple[Scales, str | None]:
-    """What each request says of the adapters, and the one that is on by its content. adapter None: all are off.
+class ScaledAdapter(NamedTuple):
+    """One adapter of a llama.cpp server that is on while all others are off."""
 
-    adapter: the GGUF file as the server was started with it, or its name. Raises ModelError where the server lacks it.
+    scales: Scales
+    """What each request says of the adapters."""
+    content: str
+    """A hash of the file where it is on this machine, else its name."""
+
+
+def all_off_in_llama_cpp(server: Server) -> Scales:
+    """What each request says of the adapters for an answer of the base."""
+    paths = _llama_cpp_paths(server)
+    return {"lora": [{"id": number, "scale": 0.0} for number in paths]} if paths else {}
+
+
+def one_on_in_llama_cpp(server: Server, adapter: str) -> ScaledAdapter:
+    """adapter: the GGUF file as the server was started with it, or its name.
+
+    Raises ModelError where the server lacks it.
     """
-    page = server.page("//lora-adapters")
-    listed = [one for one in page if isinstance(one, dict)] if isinstance(page, list) else []
-    paths = {int(one["id"]): str(one.get("path", "")) for one in listed if isinstance(one.get("id"), int)}
-    if adapter is None:
-        return ({"lora": [{"id": number, "scale": 0.0} for number in paths]} if paths else {}), None
+    paths = _llama_cpp_paths(server)
     names = {_last(adapter), f"{_last(adapter)}.gguf"}
     mine = [number for number, path in paths.items() if path == adapter] or [
         number for number, path in paths.items() if _last(path) in names
@@ -39,14 +52,14 @@ def llama_cpp_scales(server: Server, adapter: str | None) -> tuple[Scales, str |
             "start it with --lora FILE.gguf, and name that file"
         )
     scales = [{"id": number, "scale": float(number == mine[0])} for number in paths]
-    return {"lora": scales}, _content(Path(paths[mine[0]]))
+    return ScaledAdapter({"lora": scales}, _content(Path(paths[mine[0]])))
 
 
 def load_into_vllm(server: Server, adapter: str | Path) -> str:
     """The server has this adapter from now on, under a hash of its content, its name. Raises ModelError in one line."""
     folder = read_adapter(adapter).folder.absolute()
     name = f"knowpack-{_hash(folder / CONFIG, folder / WEIGHTS)}"
-    if name in _models(server):
+    if name in kinds.names(server):
         return name
     try:
         server.command("/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
@@ -55,7 +68,7 @@ def load_into_vllm(server: Server, adapter: str | Path) -> str:
             f"the adapter {adapter} is not loaded: {error}. vLLM loads adapters with --enable-lora, "
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, a --max-lora-rank of at least theirs, and a path that it sees"
         ) from None
-    if name not in _models(server):
+    if name not in kinds.names(server):
         raise ModelError(f"the server at {server.address.url} took the adapter {adapter} and does not list it")
     return name
 
@@ -71,10 +84,11 @@ def loaded_by_vllm(server: Server, adapter: str | Path) -> Iterator[str]:
             server.command("/unload_lora_adapter", {"lora_name": name})
 
 
-def _models(server: Server) -> set[str]:
-    page = server.page("/models")
-    data = page.get("data") if isinstance(page, dict) else None
-    return {str(one.get("id")) for one in data if isinstance(one, dict)} if isinstance(data, list) else set()
+def _llama_cpp_paths(server: Server) -> dict[int, str]:
+    """The adapters that it was started with, by their number."""
+    page = server.page("//lora-adapters")
+    listed = [one for one in page if isinstance(one, dict)] if isinstance(page, list) else []
+    return {int(one["id"]): str(one.get("path", "")) for one in listed if isinstance(one.get("id"), int)}
 
 
 def _content(file: Path) -> str:

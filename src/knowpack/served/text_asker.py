@@ -113,8 +113,8 @@ class ServedTextAsker:
     def for_good(self, adapter: str | Path) -> "ServedTextAsker":
         """The same without an end: vLLM keeps the adapter, under its content's name."""
         if self.description.kind == "llama.cpp":
-            scales, content = server_adapters.llama_cpp_scales(self.server, str(adapter))
-            return replace(self, adapter=content, extra=scales)
+            scaled = server_adapters.one_on_in_llama_cpp(self.server, str(adapter))
+            return replace(self, adapter=scaled.content, extra=scaled.scales)
         if self.description.kind != "vllm":
             raise ModelError(
                 f"the server at {self.server.address.url} takes no adapters that knowpack knows of; "

@@ -103,7 +103,7 @@ class ServedTokenAsker:
 
     def generate_each(
         self,
-        batches: Sequence[Prompted],
+        prompts: Sequence[Prompted],
         *,
         max_new_tokens: int,
         until: Until | None = None,
@@ -113,9 +113,9 @@ class ServedTokenAsker:
 
         The server knows no `until`: what it says beyond is cut off.
         """
-        prompts = [[*one.prefix, *tail] for one in batches for tail in one.tails]
-        answers = (_ended(one, until) for one in self._generated(prompts, max_new_tokens, 0.0, None))
-        return [[next(answers) for _ in one.tails] for one in batches]
+        whole = [[*one.prefix, *tail] for one in prompts for tail in one.tails]
+        answers = (_ended(one, until) for one in self._generated(whole, max_new_tokens, 0.0, None))
+        return [[next(answers) for _ in one.tails] for one in prompts]
 
     def generate(
         self,
