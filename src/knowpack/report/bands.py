@@ -6,6 +6,7 @@ Counts [before][after] -> SVG markup; a band and a node are as high as their sha
 from collections.abc import Sequence
 
 from knowpack.report.markup import Markup, el
+from knowpack.report.measures import occupied
 
 BAR, LINE = 10, 16  # px: the width of a bar, the height of a label's line
 
@@ -15,7 +16,7 @@ def bands(counts: Sequence[Sequence[int]], names: Sequence[str], text: str, heig
 
     Bands and nodes are as high as their share of all facts.
     """
-    order = [i for i in range(len(names)) if any(counts[i]) or any(row[i] for row in counts)][::-1]
+    order = occupied(counts)
     total = sum(map(sum, counts)) or 1
     gap = 10.0
     room = height - gap * (len(order) - 1)

@@ -64,7 +64,7 @@ def _figures(data: ReportData) -> Iterator[NamedFigure]:
 
 def _matrix(run: Run) -> "Figure":
     counts = measures.matrix(measures.under(run.shifts, GRADER), trained=False)
-    order = [i for i in range(len(counts)) if any(counts[i]) or any(row[i] for row in counts)][::-1]
+    order = measures.occupied(counts)
     names = [words(run).categories[i] for i in order]
     figure, (ax,) = drawing.new(drawing.COLUMN, 3.0)
     shares = [[counts[i][j] / max(1, sum(counts[i])) for j in order] for i in order]
@@ -157,9 +157,8 @@ def _epochs(data: ReportData) -> "Figure":
             reach = [[end[0] for end in ends] for ends in zip(*(drawing.ends(one) for _, one in points), strict=True)]
             names.append(f"{n:,} fact{'' if n == 1 else 's'}" if sizes.count(n) == 1 else plain(label, 28))
             x, y = [epoch for epoch, _ in points], [one.value for _, one in points]
-            ax.errorbar(
-                x, y, reach, fmt=f"{'osD^v*'[i % 6]}-", color=grey, elinewidth=0.8, markersize=3.5, label=names[-1]
-            )
+            fmt = f"{palette.SHAPES[i % len(palette.SHAPES)]}-"
+            ax.errorbar(x, y, reach, fmt=fmt, color=grey, elinewidth=0.8, markersize=3.5, label=names[-1])
         ax.set(title=family_name(key), xlabel="epoch", ylim=(-0.03, 1.05))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.yaxis.set_major_formatter(drawing.percent())

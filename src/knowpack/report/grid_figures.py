@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 GRADER: Grader = "default"
 OVER_N = ("reliability", "known_lost_net", "known_lost_raw", "negative")
 MOST_TASKS = 12
-SHAPES = "osD^v*"
 Points = list[tuple[int, str, Estimate]]
 """(new facts, cell, value)."""
 
@@ -52,8 +51,7 @@ def _benchmarks(data: ReportData) -> "Figure":
             kind: [(cell.n_unknown, label, one) for label, cell in cells if (one := _score(data, label, key))]
             for kind, cells in families(data).items()
         }
-        number, column, _ = reference.BENCHMARKS.get(key, (0, "", 1.0))
-        _plot(ax, points_of, paper=(number, column) if number else None, base=base.get(key))
+        _plot(ax, points_of, paper=reference.BENCHMARKS.get(key), base=base.get(key))
         ax.set_title(plain(f"{key[0]} {key[1]}"))
     axes[0].legend(fontsize=6)
     figure.supxlabel("new facts trained; bars: range over seeds; dotted: the base, dashed: the paper", fontsize=8)
@@ -136,9 +134,9 @@ def _pareto(data: ReportData) -> "Figure":
     figure, (ax,) = drawing.new(drawing.COLUMN, 3.2)
     named: list[str] = []
     for i, (kind, label, lost, learned) in enumerate(points):
-        few = len(points) <= len(SHAPES)
+        few = len(points) <= len(palette.SHAPES)
         name = plain(label, 44) if few else family_name(kind)
-        shape = SHAPES[i % len(SHAPES)] if few else palette.MARKERS.get(kind, "o")
+        shape = palette.SHAPES[i % len(palette.SHAPES)] if few else palette.MARKERS.get(kind, "o")
         ax.errorbar(
             lost.value,
             learned.value,

@@ -129,6 +129,11 @@ def matrix(shifts: pl.DataFrame, *, trained: bool) -> list[list[int]]:
     return counts
 
 
+def occupied(counts: Sequence[Sequence[int]]) -> list[int]:
+    """The categories of such a matrix that hold a fact before or after, as indices, the best known first."""
+    return [i for i in reversed(range(len(counts))) if any(counts[i]) or any(row[i] for row in counts)]
+
+
 def kinship(run: Run, grader: Grader) -> list[Kin]:
     """Known facts lost, by nearness to the trained facts; empty where the training facts are not known."""
     shifts = under(run.shifts, grader).filter(~pl.col("trained"))

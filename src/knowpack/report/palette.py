@@ -26,6 +26,8 @@ MARKERS = {
     "pack": "*",
 }
 """Shapes, by matplotlib's letters; charts.py draws the same."""
+SHAPES = "osD^v*"
+"""The same for lines that are of one kind, in turn."""
 
 
 def family(key: str) -> str:

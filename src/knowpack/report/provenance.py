@@ -93,18 +93,10 @@ def _recipe(run: Run, kind: str) -> Markup:
 
 
 def _times(run: Run, seconds: float | None) -> Markup:
-    stages_read = run.manifest.get("stages")
-    stages = (
-        {name: one for name, one in stages_read.items() if isinstance(one, dict)}
-        if isinstance(stages_read, dict)
-        else {}
-    )
-    rows: list[list[Child]] = [
-        [stage_name(name), f"{float(str(stages[name].get('seconds') or 0)):,.1f}"]
-        for name in sorted(stages, key=_place)
-    ]
+    took = {name: float(str(one.get("seconds") or 0)) for name, one in run_details.stages(run).items()}
+    rows: list[list[Child]] = [[stage_name(name), f"{took[name]:,.1f}"] for name in sorted(took, key=_place)]
     if seconds is not None:
-        of_stages = sum(float(str(one.get("seconds") or 0)) for one in stages.values())
+        of_stages = sum(took.values())
         rows.append(["loading, asking the base, the report", f"{max(0.0, seconds - of_stages):,.1f}"])
         rows.append(["all together", f"{seconds:,.1f}"])
     return table(["stage", "seconds"], rows, "Time") if rows else el("p", None, "The times were not kept.")

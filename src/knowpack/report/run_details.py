@@ -77,11 +77,14 @@ def kept(run: Run, name: str) -> dict[str, object]:
     return part if isinstance(part, dict) else {}
 
 
+def stages(run: Run) -> dict[str, dict[str, object]]:
+    """What the manifest says of each stage; empty where nothing was kept."""
+    return {name: one for name, one in kept(run, "stages").items() if isinstance(one, dict)}
+
+
 def date(run: Run) -> str | None:
     """When the last stage ended, UTC."""
-    stages_read = run.manifest.get("stages")
-    stages = [one for one in stages_read.values() if isinstance(one, dict)] if isinstance(stages_read, dict) else []
-    return max((str(one["done_at"]) for one in stages if one.get("done_at")), default=None)
+    return max((str(one["done_at"]) for one in stages(run).values() if one.get("done_at")), default=None)
 
 
 def seconds(run: Run) -> float | None:

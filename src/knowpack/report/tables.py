@@ -3,6 +3,8 @@
 ReportData -> Table records under one grader; formats.py writes them.
 """
 
+from typing import NamedTuple
+
 import polars as pl
 
 from knowpack.measure.regress import OverusedAnswer
@@ -162,9 +164,9 @@ def scores(data: ReportData) -> Table:
         paired = _paired(run)
         for task, metric, value, stderr, n in score_rows(run.scores):
             before = base.get((task, metric))
-            delta: Value = value - before if before is not None else None
-            delta, flips, p = paired.get((task, metric), (delta, (None, None), None))
-            rows.append((run.label, run.seed, task, metric, value, stderr, n, before, delta, *flips, p))
+            unpaired = value - before if before is not None else None
+            change = paired.get((task, metric), _Change(unpaired))
+            rows.append((run.label, run.seed, task, metric, value, stderr, n, before, *change))
     heads = (
         "cell",
         "seed",
@@ -185,13 +187,22 @@ def scores(data: ReportData) -> Table:
     return Table("benchmarks", "Benchmarks", heads, rows, note)
 
 
-def _paired(run: Run) -> dict[tuple[str, str], tuple[Value, tuple[int | None, int | None], float | None]]:
-    """(task, metric) -> difference with interval, flips, corrected p."""
+class _Change(NamedTuple):
+    """What became of a benchmark's figure, in the order of the table's columns."""
+
+    difference: Estimate | float | None
+    n_lost: int | None = None
+    n_won: int | None = None
+    p_holm: float | None = None
+
+
+def _paired(run: Run) -> dict[tuple[str, str], _Change]:
+    """(task, metric) -> the change on the same items, where they were kept."""
     if run.paired is None:
         return {}
     names = ("task", "metric", "difference", "low", "high", "n", "n_lost", "n_won", "p_holm")
     return {
-        (task, metric): (Estimate(difference, low, high, n), (lost, won), p)
+        (task, metric): _Change(Estimate(difference, low, high, n), lost, won, p)
         for task, metric, difference, low, high, n, lost, won, p in run.paired.select(names).iter_rows()
     }
 

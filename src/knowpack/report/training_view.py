@@ -20,7 +20,6 @@ from knowpack.report.value_text import text as printed
 from knowpack.report.views import figure
 
 MOST_TASKS = 12
-SHAPES = "osD^v*"
 
 
 def figures(data: ReportData) -> list[Markup]:
@@ -43,7 +42,7 @@ def _epochs(data: ReportData) -> Markup | None:
             if points:
                 alike = sum(other.n_unknown == cell.n_unknown for _, other in cells) > 1
                 name = label if alike else f"{cell.n_unknown:,} fact{'' if cell.n_unknown == 1 else 's'}"
-                drawn.append(Line(name, f"s{min(5, i)}", SHAPES[i % len(SHAPES)], points))
+                drawn.append(Line(name, f"s{min(5, i)}", palette.SHAPES[i % len(palette.SHAPES)], points))
                 numbers.append([label, ", ".join(share(one.value) for _, one in points)])
         if drawn:
             ends = [f"{line.name}: {share(line.points[-1][1].value)} at the end" for line in drawn]

@@ -148,7 +148,7 @@ def figure(name: str, caption: str, note: str, *drawn: Child) -> Markup:
 
 
 def _matrix(counts: list[list[int]], names: list[str]) -> Markup:
-    order = [i for i in range(len(names)) if any(counts[i]) or any(row[i] for row in counts)][::-1]
+    order = measures.occupied(counts)
     rows: list[list[Child]] = []
     for i in order:
         total = sum(counts[i]) or 1
