@@ -13,6 +13,7 @@ import pytest
 import synthetic
 
 from knowpack import records, store
+from knowpack.api.result import Result
 from knowpack.config import RunConfig
 from knowpack.errors import StoreError
 from knowpack.measure import stats
@@ -21,6 +22,7 @@ from knowpack.measure.confidence import RiskCoverage
 from knowpack.paper import reference
 from knowpack.records import GRADERS, Estimate, Grader, Shift
 from knowpack.report import (
+    Built,
     claim_tables,
     comparison_tables,
     confidence_tables,
@@ -104,8 +106,14 @@ def test_study_lists_failed_and_missing_cells(study: Path) -> None:
     given = source.load(study)
     assert given.kind == "study"
     assert [one.state for one in given.unfinished] == ["missing", "failed"]
+    assert given.unfinished[1].line == "500-failed00: failed: ModelError: <b>no tokenizer</b>"
+    assert given.unfinished[0].line == f"{given.unfinished[0].name}: missing"
     assert given.runs[1].cell == Cell(1, "highly_known", 1)
     assert given.runs[-1].cell.augmentation == "sham"
+
+
+def test_the_cells_without_results_are_lines_in_a_notebook(study: Path, measured: ReportData) -> None:
+    assert Result(Built(study / "report.html", measured)).unfinished == [one.line for one in measured.source.unfinished]
 
 
 def test_a_folder_without_results_is_one_clear_line(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class Result:
     @property
     def unfinished(self) -> list[str]:
         """The cells of a study that failed or were stopped, each with its error."""
-        return [str(one) for one in self._data.source.unfinished]
+        return [one.line for one in self._data.source.unfinished]
 
     def _table(self, name: str, record: type) -> pl.DataFrame:
         return store.read_table(self._data.source.runs[self._index].folder / name, record)

@@ -24,6 +24,12 @@ class Unfinished(NamedTuple):
     state: str
     """failed, running, stopped or missing."""
     error: str
+    """"" where it did not end with one."""
+
+    @property
+    def line(self) -> str:
+        """The cell, its state and its error, for a person."""
+        return ": ".join(filter(None, (self.name, self.state, self.error)))
 
 
 @dataclass(frozen=True)
