@@ -7,12 +7,12 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
+from knowpack.bench.task_names import lm_eval_tasks
 from knowpack.errors import BenchError
 
 LETTERS = "ABCDE"
@@ -39,10 +39,7 @@ class Part(NamedTuple):
 
 def subjects() -> list[str]:
     """The 57 subjects of MMLU, as lm-eval's own task files name them."""
-    spec = find_spec("lm_eval")
-    if spec is None or spec.origin is None:
-        raise BenchError("lm-eval is not installed: pip install 'lm-eval>=0.4.13'")
-    files = (Path(spec.origin).parent / "tasks" / "mmlu" / "default").glob("mmlu_*.yaml")
+    files = (lm_eval_tasks() / "mmlu" / "default").glob("mmlu_*.yaml")
     return sorted(file.stem.removeprefix("mmlu_") for file in files)
 
 

@@ -9,6 +9,7 @@ that the folder lacks altogether comes from the hub. Each content of a folder ha
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -214,27 +215,25 @@ def _build(manager: TaskManager, name: str, config: BenchConfig, shotless: set[s
     return Benchmark(name, objects, sorted(built["tasks"]), groups)
 
 
-class quiet:  # noqa: N801
-    """lm-eval's own log lines only from errors up, and no bars of its own or of datasets."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, lm-eval's own log lines only from errors up, and no bars of its own or of datasets."""
+    import datasets
+    import lm_eval.api.model as model
+    import lm_eval.api.task as task
 
-    def __enter__(self) -> None:
-        import datasets
-        import lm_eval.api.model as model
-        import lm_eval.api.task as task
-
-        self.level = logging.getLogger("lm_eval").level
-        logging.getLogger("lm_eval").setLevel(logging.ERROR)
-        self.patched = [(module, module.tqdm) for module in (task, model)]
-        for module, _ in self.patched:
-            module.tqdm = lambda items=None, *args, **options: items
-        self.bars = not datasets.utils.logging.is_progress_bar_enabled()
-        datasets.disable_progress_bars()
-
-    def __exit__(self, *error: object) -> None:
-        import datasets
-
-        logging.getLogger("lm_eval").setLevel(self.level)
-        for module, tqdm in self.patched:
+    level = logging.getLogger("lm_eval").level
+    bars = [(module, module.tqdm) for module in (task, model)]
+    had_bars = datasets.utils.logging.is_progress_bar_enabled()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    for module, _ in bars:
+        module.tqdm = lambda items=None, *args, **options: items
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.getLogger("lm_eval").setLevel(level)
+        for module, tqdm in bars:
             module.tqdm = tqdm
-        if not self.bars:
+        if had_bars:
             datasets.enable_progress_bars()
