@@ -5,7 +5,7 @@ is met where the whole 95% interval is within it: where the loss is shown to be 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, NamedTuple
 
 from knowpack.errors import ConfigError
@@ -46,10 +46,14 @@ class Harm:
     removed_left: Estimate | None = None
     """Share of answers to the facts taken back that still give what was taken back."""
 
+    @property
+    def estimates(self) -> dict[str, Estimate | None]:
+        """By the figure's name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def as_json(self) -> dict[str, object]:
         """Name -> value, low, high, n, ...; null where not measured."""
-        estimates = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: None if one is None else one._asdict() for name, one in estimates.items()}
+        return {name: None if one is None else one._asdict() for name, one in self.estimates.items()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Mapping[str, object] | None]) -> "Harm":
@@ -100,13 +104,12 @@ def parse(settings: Sequence[str], *, benchmarks: bool = False) -> Budget:
         limits.setdefault("benchmark_drop", BENCHMARK_DROP)
     elif limits.get("benchmark_drop") is not None:
         raise ConfigError("--budget benchmark_drop limits benchmarks, and none is asked: name one with --tasks")
-    return Budget(**{**{field.name: getattr(Budget(), field.name) for field in fields(Budget)}, **limits})
+    return replace(Budget(), **limits)
 
 
 def verdicts(harm: Harm, budget: Budget, reliability: float) -> list[Verdict]:
     """A verdict on the reliability and on every limit that is set."""
-    figures = {figure: getattr(harm, figure) for figure in MEASURED_BY.values()}
-    return [learned(harm.reliability, reliability), *current(harm, reliability), *judged(figures, budget)]
+    return [learned(harm.reliability, reliability), *current(harm, reliability), *judged(harm.estimates, budget)]
 
 
 def learned(estimate: Estimate, wanted: float) -> Verdict:
@@ -125,7 +128,7 @@ def current(harm: Harm, reliability: float) -> list[Verdict]:
         why = f"{harm.earlier.value:.6f} of {harm.earlier.n} answers"
         verdicts.append(learned(harm.earlier, reliability)._replace(name="earlier", why=why))
     for name in LEFT:
-        left = getattr(harm, name)
+        left = harm.estimates[name]
         if left is not None:
             state: State = "met" if left.value <= 1 - reliability + 1e-9 else "not met"
             verdicts.append(
@@ -177,11 +180,11 @@ def excess(harm: Harm, budget: Budget, reliability: float) -> Mapping[str, float
     if harm.earlier is not None:
         over["earlier"] = reliability - harm.earlier.value
     for name in LEFT:
-        left = getattr(harm, name)
+        left = harm.estimates[name]
         if left is not None:
             over[name] = left.value - (1 - reliability)
     for name, figure in MEASURED_BY.items():
-        limit, estimate = getattr(budget, name), getattr(harm, figure)
+        limit, estimate = getattr(budget, name), harm.estimates[figure]
         if limit is not None and estimate is not None:
             over[name] = estimate.value - limit
     return {name: value for name, value in over.items() if value > 1e-9}

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from knowpack import records
 from knowpack.errors import FactsError
 from knowpack.facts import sources
 from knowpack.pack import overlap
-from knowpack.pack.earlier_adapter import EarlierAdapter, open_earlier
+from knowpack.pack.earlier_adapter import NO_FACTS, EarlierAdapter, open_earlier
 from knowpack.pack.plan import touching
 from knowpack.pack.problems import PACKED, Problem, checked_facts
 from knowpack.pack.request import HELD_OUT, NONE, Request, check, known_of
@@ -36,7 +35,7 @@ class Changes:
     problems: list[Problem]
     """What was left out."""
     onto: EarlierAdapter | None = None
-    known: pl.DataFrame = field(default_factory=lambda: _none())
+    known: pl.DataFrame = field(default_factory=lambda: NO_FACTS)
     """Of the new table, what the base answers already: trained along, or else it would be lost; counted apart."""
 
     removed_earlier: frozenset[str] = frozenset()
@@ -71,11 +70,11 @@ def read_changes(request: Request) -> Changes:
 
 def _of_tables(request: Request) -> Changes:
     check(request)
-    facts, problems = checked_facts(request) if request.facts else (_none(), [])
+    facts, problems = checked_facts(request) if request.facts else (NO_FACTS, [])
     if request.onto is None:
-        return Changes(facts, _none(), _none(), {}, problems)
+        return Changes(facts, NO_FACTS, NO_FACTS, {}, problems)
     onto = open_earlier(request.onto, request.earlier)
-    removed = _removed(request.remove, onto) if request.remove else _none()
+    removed = _removed(request.remove, onto) if request.remove else NO_FACTS
     remaining = onto.facts.join(removed, on="fact_id", how="anti", maintain_order="left")
     result = _compared(facts, remaining, removed, problems, onto)
     packed_again = overlap.ids(result.packed, onto.taken_back) | set(removed["fact_id"])
@@ -123,7 +122,7 @@ def _with_wordings(fact: Fact, old: list[Fact]) -> Fact:
     trained = [text for one in old for text in (one.question, *one.paraphrases[: len(one.paraphrases) - n_held_out])]
     known_wordings = {fact.question, *fact.paraphrases}
     more = [text for text in dict.fromkeys(trained) if text not in known_wordings]
-    return Fact(**{name: getattr(fact, name) for name in fact.__slots__} | {"paraphrases": (*more, *fact.paraphrases)})
+    return replace(fact, paraphrases=(*more, *fact.paraphrases))
 
 
 def _removed(path: str, onto: EarlierAdapter) -> pl.DataFrame:
@@ -138,7 +137,3 @@ def _removed(path: str, onto: EarlierAdapter) -> pl.DataFrame:
     if removed.height == onto.facts.height:
         raise FactsError(f"{path} takes back all {removed.height} facts of the adapter: use the base without it")
     return removed
-
-
-def _none() -> pl.DataFrame:
-    return pl.DataFrame(schema=records.schema(Fact))

@@ -10,7 +10,7 @@ final report does not use.
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -171,8 +171,7 @@ def _drop(trial: Trial) -> Estimate | None:
 def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> None:
     """pack.json, and the card with what was measured."""
     new_examples = read_table(best.folder / "examples.parquet", Example).filter(pl.col("kind") != str(Kind.REPLAY))
-    figures = {field.name: getattr(outcome.harm, field.name) for field in fields(outcome.harm)}
-    harm = outcome.harm.as_json()
+    figures, harm = outcome.harm.estimates, outcome.harm.as_json()
     if known_of(request) == NONE:
         figures, harm = named(figures), named(harm)
     measured = {name: card.text(estimate) for name, estimate in figures.items() if estimate is not None}
@@ -241,8 +240,7 @@ def _lines(frontier: Sequence[Attempt], reported: Harm) -> list[dict[str, float 
 
 
 def _values(harm: Harm) -> dict[str, float | int | None]:
-    estimates = {field.name: getattr(harm, field.name) for field in fields(harm)}
-    return {name: None if one is None else one.value for name, one in estimates.items()}
+    return {name: None if one is None else one.value for name, one in harm.estimates.items()}
 
 
 def _dicts(value: object) -> list[dict[str, object]]:
