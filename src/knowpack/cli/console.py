@@ -112,10 +112,3 @@ def progress(quiet: bool, note: Path | None = None) -> Progress:
 def starting(quiet: bool) -> AbstractContextManager[Advance]:
     """Around the imports of a command that needs a model: torch and transformers take seconds."""
     return progress(quiet).stage("starting", None)
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: 42 s, 12 min, 3.4 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowpack.cli import terminal
+from knowpack.cli.terminal import duration
+
 if TYPE_CHECKING:
     from knowpack.forecast import Forecast, Stage
 
@@ -15,12 +18,10 @@ def say_plan(forecast: "Forecast", *, err: bool) -> None:
     """A line a stage and the sum. err: on stderr, as progress is, where the command goes on."""
     from rich.table import Table
 
-    from knowpack.cli.terminal import console as terminal
-
     stages = [stage for stage in forecast.stages if stage.n or stage.done]
     left = [stage for stage in stages if not stage.done]
     n_done = len(stages) - len(left)
-    console = terminal(err=err)
+    console = terminal.console(err=err)
     if not left:
         console.print(f"plan: all {n_done} stages are on disk already")
         return
@@ -37,13 +38,6 @@ def say_plan(forecast: "Forecast", *, err: bool) -> None:
     peak = forecast.rates.peak_bytes / 2**30
     unpriced = " and the benchmarks" if any(forecast.seconds(stage) is None for stage in left) else ""
     console.print(f"in all about {duration(forecast.total)}{unpriced}; memory {peak:.1f} GiB")
-
-
-def duration(seconds: float) -> str:
-    """For a person: 40 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _work(stage: "Stage") -> str:

@@ -13,8 +13,7 @@ from rich.table import Table
 
 from knowpack import store
 from knowpack.cli import terminal
-from knowpack.cli.console import duration
-from knowpack.cli.terminal import echo, fitted, say_table
+from knowpack.cli.terminal import duration, echo, fitted, say_table
 from knowpack.errors import StoreError
 from knowpack.state import Line, Now, listing
 

@@ -102,6 +102,13 @@ def _stacked(table: Table) -> Iterator[str]:
                 yield f"    {head}: {value}" if head else f"    {value}"
 
 
+def duration(seconds: float) -> str:
+    """Seconds for a person: 42 s, 12 min, 3.4 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
 def say_json(value: Mapping[str, object]) -> None:
     """One JSON object on stdout."""
     written = json.dumps(value, ensure_ascii=False, default=str)
