@@ -136,6 +136,7 @@ def _sampled(job: IdsJob, questions: Questions, prompt: int, batch: Batch) -> li
 
 
 def old_answers_of(drafts: pl.DataFrame | pl.LazyFrame | None, chunk: pl.DataFrame, config: ProbeConfig) -> OldAnswers:
+    """The other model's greedy answers to a chunk's facts; empty where there are none, or no drafts are wanted."""
     if drafts is None or not config.drafts:
         return {}
     mine = drafts.lazy().filter(pl.col("fact_id").is_in(chunk["fact_id"].implode()), pl.col("sample") == 0)

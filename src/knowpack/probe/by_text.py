@@ -5,6 +5,7 @@ one call, so that a server has many requests to work on at once.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from knowpack.config import ProbeConfig
 from knowpack.errors import ConfigError
@@ -14,14 +15,24 @@ from knowpack.probe.turns import Shot, Turns
 from knowpack.seeds import seed_of
 
 
-def lines_by_text(
-    asker: TextAnswers, turns: Turns, shots: Sequence[Sequence[Shot]], questions: Questions, config: ProbeConfig
-) -> list[Line]:
+@dataclass(frozen=True, slots=True)
+class TextJob:
+    """What is the same for every chunk."""
+
+    asker: TextAnswers
+    turns: Turns
+    shots: Sequence[Sequence[Shot]]
+    config: ProbeConfig
+    forms: Sequence[int]
+
+
+def lines_by_text(job: TextJob, questions: Questions) -> list[Line]:
     """Every question under every prompt: the greedy answer (sample 0) and config.n_samples sampled ones."""
-    chats = [turns.messages(draw, question) for draw in shots for question in questions.texts]
+    asker, config = job.asker, job.config
+    chats = [job.turns.messages(draw, question) for draw in job.shots for question in questions.texts]
     keys = [
         (fact_id, prompt, form)
-        for prompt in range(len(shots))
+        for prompt in range(len(job.shots))
         for fact_id, form in zip(questions.fact_ids, questions.forms, strict=True)
     ]
     lines: list[Line] = []

@@ -8,7 +8,6 @@ depend on the chunks.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -18,7 +17,7 @@ from knowpack.errors import FactsError
 from knowpack.measure.grading import grade_table
 from knowpack.probe.askers import Answers, Keeps, TextAnswers
 from knowpack.probe.by_ids import Answer, IdsJob, lines_by_ids, old_answers_of
-from knowpack.probe.by_text import lines_by_text
+from knowpack.probe.by_text import TextJob, lines_by_text
 from knowpack.probe.line_end import LineEnd
 from knowpack.probe.pace import AnswerCounter, chunk_facts
 from knowpack.probe.prompts import Prompter
@@ -29,17 +28,6 @@ from knowpack.records import Response
 
 CHUNK_FACTS = 1024  # facts a chunk, at most: eight batches of 128
 TEXT_CHUNK_FACTS = 64  # of a model that is asked by text: 640 requests under ten prompts
-
-
-@dataclass(frozen=True, slots=True)
-class _TextJob:
-    """The same of a model that is asked by chat messages."""
-
-    asker: TextAnswers
-    turns: Turns
-    shots: Sequence[Sequence[Shot]]
-    config: ProbeConfig
-    forms: Sequence[int]
 
 
 def probe(
@@ -99,10 +87,10 @@ def _job(
     shots: Sequence[Sequence[Shot]],
     config: ProbeConfig,
     forms: Sequence[int],
-) -> IdsJob | _TextJob:
+) -> IdsJob | TextJob:
     if isinstance(asker, TextAnswers):
         assert isinstance(prompter, Turns), "who is asked by text gets turns"
-        return _TextJob(asker, prompter, shots, config, forms)
+        return TextJob(asker, prompter, shots, config, forms)
     assert not isinstance(prompter, Turns), "who is asked by ids gets a tokenizer's prompter"
     line_end = LineEnd(prompter.decode) if config.stop and not prompter.chat else None
     return IdsJob(asker, prompter, shots, config, forms, line_end)
@@ -121,7 +109,7 @@ def _kept(asker: Answers | TextAnswers, chunks: store.Chunks | None, n: int) -> 
 
 
 def _with_answered(
-    job: IdsJob | _TextJob,
+    job: IdsJob | TextJob,
     chunk: pl.DataFrame,
     drafts: pl.DataFrame | pl.LazyFrame | None,
     answered: pl.LazyFrame | None,
@@ -136,7 +124,7 @@ def _with_answered(
 
 
 def _probe_chunk(
-    job: IdsJob | _TextJob, chunk: pl.DataFrame, drafts: pl.DataFrame | pl.LazyFrame | None, counted: AnswerCounter
+    job: IdsJob | TextJob, chunk: pl.DataFrame, drafts: pl.DataFrame | pl.LazyFrame | None, counted: AnswerCounter
 ) -> pl.DataFrame:
     lines: list[Line] = []
     newest: dict[str, Answer] = {}
@@ -148,7 +136,7 @@ def _probe_chunk(
         if isinstance(job, IdsJob):
             lines += lines_by_ids(job, questions, newest, old_answers, counted)
         else:
-            lines += lines_by_text(job.asker, job.turns, job.shots, questions, job.config)
+            lines += lines_by_text(job, questions)
     return _table(lines, chunk)
 
 
