@@ -84,9 +84,7 @@ def train(
         replay = build(loaded, questions, Contexts(prompter, contexts), config, seed, progress=progress)
     first = prompter.example(*examples.select("question", "answer").row(0)).ids
     prefixes = replay.contexts.prefixes if replay is not None else []
-    longest = max(len(prompter.example(*row).ids) for row in examples.select("question", "answer").iter_rows())
-    lengths = [len(prefix) for prefix in prefixes] or [0]
-    loaded.check_fits(longest + max(lengths) - min(lengths))  # the shortest context is part of the example
+    _check_window(loaded, examples, prompter, prefixes)
     settings = config.model_dump(mode="json", exclude=NOT_A_RESULT["train"])
     key = [
         loaded.weights_hash,
@@ -119,10 +117,7 @@ def train(
         effect = lora.effect(model, ids)
         lora.save(model, out)
     give_back()
-    with lora.reloaded(loaded.model, out) as model:
-        again = lora.effect(model, ids)
-    if not math.isclose(effect, again, rel_tol=1e-2, abs_tol=1e-4):
-        raise ModelError(f"the saved adapter is not the trained one: logits move by {again:.4g}, not {effect:.4g}")
+    _check_saved(loaded, out, ids, effect)
     # an adapter that begins as another one has learned already: its first loss is not the base's
     if start is None and (warning := track.ended_worse(log.lines)) is not None:
         warnings.warn(warning, stacklevel=2)
@@ -132,6 +127,23 @@ def train(
         for epoch in epochs(resume_in):
             shutil.copytree(epoch, out / epoch.name, dirs_exist_ok=True)
     return TrainResult(out, log.lines, seconds, effect)
+
+
+def _check_window(
+    loaded: Loaded, examples: pl.DataFrame, prompter: Prompter, prefixes: Sequence[Sequence[int]]
+) -> None:
+    """Raise ModelError where an example under the longest context is longer than the model can take."""
+    longest = max(len(prompter.example(*row).ids) for row in examples.select("question", "answer").iter_rows())
+    lengths = [len(prefix) for prefix in prefixes] or [0]
+    loaded.check_fits(longest + max(lengths) - min(lengths))  # the shortest context is part of the example
+
+
+def _check_saved(loaded: Loaded, out: Path, ids: torch.Tensor, effect: float) -> None:
+    """Raise ModelError where the adapter on disk does not move the logits as the trained one does."""
+    with lora.reloaded(loaded.model, out) as model:
+        again = lora.effect(model, ids)
+    if not math.isclose(effect, again, rel_tol=1e-2, abs_tol=1e-4):
+        raise ModelError(f"the saved adapter is not the trained one: logits move by {again:.4g}, not {effect:.4g}")
 
 
 @contextmanager
