@@ -8,13 +8,13 @@ authors' code takes the first n rows of a filtered table for every seed: `first_
 import polars as pl
 
 from knowpack import records, store
-from knowpack.config import MixConfig, ProbeConfig
+from knowpack.config import MixConfig
 from knowpack.errors import ConfigError, FactsError
+from knowpack.probe.turns import SYSTEM, Message, messages
 from knowpack.records import Category, Example, Grader, Kind
 from knowpack.seeds import stream
 from knowpack.train.concentrate import concentrated
 
-SYSTEM = ProbeConfig().system
 GROUPS = {"same_relation": "relation", "same_domain": "domain", "same_range": "range"}
 
 
@@ -68,19 +68,10 @@ def paraphrases(facts: pl.DataFrame, held_out_wordings: int) -> pl.DataFrame:
     return listed.explode("question", "form").select("fact_id", "form", "question")
 
 
-def to_messages(examples: pl.DataFrame, system: str = SYSTEM) -> list[dict[str, list[dict[str, str]]]]:
+def to_messages(examples: pl.DataFrame, system: str = SYSTEM) -> list[dict[str, list[Message]]]:
     """Chat conversations, in the "messages" shape of TRL, LLaMA-Factory and Axolotl; the turns of the probe."""
-    first = [{"role": "system", "content": system}] if system else []
-    return [
-        {
-            "messages": [
-                *first,
-                {"role": "user", "content": f"Question: {question}"},
-                {"role": "assistant", "content": f"Answer: {answer}"},
-            ]
-        }
-        for question, answer in examples.select("question", "answer").iter_rows()
-    ]
+    pairs = examples.select("question", "answer").iter_rows()
+    return [{"messages": messages(system, [], question, answer)} for question, answer in pairs]
 
 
 def _of(facts: pl.DataFrame, category: dict[str, str], wanted_category: Category) -> pl.DataFrame:
