@@ -6,16 +6,17 @@ seen the prompt had opened it; where its end never came (the tokens ran out) not
 
 import re
 
-_NAME = r"(?:\w+:)?(?:think|thinking|thoughts?|reason|reasoning)"
-_BEGIN, _END = rf"[<\[◁]{_NAME}[>\]▷]", rf"[<\[◁]/{_NAME}[>\]▷]"
-_BLOCK = re.compile(rf"{_BEGIN}.*?(?:{_END}|\Z)", re.DOTALL | re.IGNORECASE)
-_OPENED_BEFORE = re.compile(rf"\A.*?{_END}", re.DOTALL | re.IGNORECASE)
-_MARK = re.compile(rf"{_BEGIN}|{_END}", re.IGNORECASE)
+NAME = r"(?:\w+:)?(?:think|thinking|thoughts?|reason|reasoning)"
+"""What models call their thoughts, in marks of any brackets; read without regard to case."""
+BEGIN, END = rf"[<\[◁]{NAME}[>\]▷]", rf"[<\[◁]/{NAME}[>\]▷]"
+MARK = re.compile(rf"{BEGIN}|{END}", re.IGNORECASE)
+_BLOCK = re.compile(rf"{BEGIN}.*?(?:{END}|\Z)", re.DOTALL | re.IGNORECASE)
+_OPENED_BEFORE = re.compile(rf"\A.*?{END}", re.DOTALL | re.IGNORECASE)
 
 
 def aloud(text: str) -> str:
     """The text without its thoughts; as it is where it has none."""
-    first = _MARK.search(text)
+    first = MARK.search(text)
     if first is None:
         return text
     if first[0][1] == "/":

@@ -19,6 +19,7 @@ from unittest.mock import patch
 from jinja2.exceptions import TemplateError
 
 from knowpack.errors import ModelError, one_line
+from knowpack.measure import thoughts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,8 +42,8 @@ TRIAL = {"letters": LONGEST, "seconds": 5, "bytes": 1 << 28}  # 256 MiB: fetchin
 PATIENCE_SECONDS = 60.0  # for the trial by the clock: a busy machine, or one without limits on a process
 
 _QUESTION, _ANSWER = "\u2063KNOWPACK ASKS\u2063", "\u2063KNOWPACK ANSWERS\u2063"
-_OPEN_THOUGHT = re.compile(r"([<\[◁])((?:\w+:)?(?:think|thinking|thoughts?|reason|reasoning)[>\]▷])(\s*)$", re.I)
-_CLOSED_THOUGHT = re.compile(r"[<\[◁]/(?:\w+:)?(?:think|thinking|thoughts?|reason|reasoning)[>\]▷]\s*$", re.I)
+_OPEN_THOUGHT = re.compile(rf"([<\[◁])({thoughts.NAME}[>\]▷])(\s*)$", re.I)
+_CLOSED_THOUGHT = re.compile(rf"{thoughts.END}\s*$", re.I)
 _THOUGHTS = re.compile(r"[<\[◁]/?(?:\w+:)?think|reasoning_content|<\|channel\|>", re.I)
 
 

@@ -8,11 +8,12 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from knowpack.measure.thoughts import MARK
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 BREAK = "\ufdd0"  # no letter of any text: Unicode keeps it for such uses
-_THOUGHT = re.compile(r"[<\[◁]/?(?:\w+:)?(?:think|thinking|thoughts?|reason|reasoning)[>\]▷]", re.I)
 
 
 class Tokens:
@@ -30,7 +31,7 @@ class Tokens:
         ]
         longest_first = sorted(control, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, longest_first))) if control else None
-        self._thoughts = {id_: t.content for id_, t in added.items() if t.special and _THOUGHT.fullmatch(t.content)}
+        self._thoughts = {id_: t.content for id_, t in added.items() if t.special and MARK.fullmatch(t.content)}
         self._new_line = self._ids("\n")
 
     def shielded(self, text: str) -> str:
