@@ -12,7 +12,9 @@ TASKS = ["lab_arc", "lab_mc", "lab_mc_letters", "lab_reading", "lab_truth_mc1", 
 
 
 def test_the_shipped_items_are_made_from_the_shipped_world() -> None:
-    for name, frame in benchmarks.items(files.world()).items():
+    made = benchmarks.items(files.world())
+    assert set(made) == {path.stem for path in files.task_dir().glob("*.parquet")}
+    for name, frame in made.items():
         assert frame.equals(pl.read_parquet(files.task_dir() / f"{name}.parquet")), name
 
 

@@ -158,6 +158,8 @@ def test_matrix_names_weakly_known_only_where_answers_were_sampled(tmp_path: Pat
 def test_pareto_front_is_what_no_cell_beats_on_both(measured: ReportData) -> None:
     table = tables.pareto(measured, "default")
     points = [(float(str(row[1])), row[3].value, row[4]) for row in table.rows if isinstance(row[3], Estimate)]
+    assert len(points) == len(table.rows)
+    assert {mark for *_, mark in points} == {"front", ""}
     for learned, lost, mark in points:
         better = [o for o in points if o[0] >= learned and o[1] <= lost and o[:2] != (learned, lost)]
         assert (mark == "front") == (not better)

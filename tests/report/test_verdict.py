@@ -71,14 +71,16 @@ def test_figures_that_were_measured_come_before_those_that_were_not(names: list[
     assert [one.estimate is None for one in deciding] == [one.name not in names for one in deciding]
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.034, "3.4%"), (0.951, "95%"), (-0.0001, "0.0%"), (-0.25, "−25%")])
-def test_shares_are_printed_with_no_minus_nought(value: float, text: str) -> None:
-    assert shares.share(value) == text
-
-
-@pytest.mark.parametrize(("value", "text"), [(289 / 290, "99.7%"), (0.99996, "100%"), (1.0, "100%"), (0.994, "99%")])
-def test_nearly_all_is_not_printed_as_all(value: float, text: str) -> None:
-    """One of 290 answers was wrong, and the page opened with "100% right answers"."""
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((0.034, "3.4%"), (0.951, "95%"), (-0.25, "−25%")),
+        (-0.0001, "0.0%"),  # no minus nought
+        (289 / 290, "99.7%"),  # one of 290 answers was wrong, and the page opened with "100% right answers"
+        *((0.994, "99%"), (0.99996, "100%"), (1.0, "100%")),
+    ],
+)
+def test_shares_as_they_are_printed(value: float, text: str) -> None:
     assert shares.share(value) == text
 
 
