@@ -183,7 +183,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
         if path:
             all_figures = figures(folder, base, after, examples)
             if examples is not None and (folder / "adapter").is_dir():
-                _tell_card(folder, config, base, examples, all_figures)
+                _write_card(folder, config, base, examples, all_figures)
             grown = regress.overused_answers(base.responses.collect(), after, trained_on, base.facts)
             store.write_table(folder / "over_given.parquet", grown)
             sure = confidence.risk_coverage(base.responses.collect(), after, base.facts, set(trained_on["fact_id"]))
@@ -192,7 +192,7 @@ def measure(folder: Path, config: RunConfig, base: Base, tuned: Asker, progress:
             store.write_json(path, [asdict(figure) for figure in all_figures])
 
 
-def _tell_card(folder: Path, config: RunConfig, base: Base, examples: pl.DataFrame, all_figures: list[Figure]) -> None:
+def _write_card(folder: Path, config: RunConfig, base: Base, examples: pl.DataFrame, all_figures: list[Figure]) -> None:
     """Write the adapter's card again, now with what was measured, and with the command that makes it again."""
     from knowpack.train import card
 

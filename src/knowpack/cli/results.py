@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
 
 IN_WORDS = "claims"  # the table that is printed as sentences
-WIDEST_TABLE, LONGEST_TABLE = (
-    10,
-    24,
-)  # columns, rows (or lines, a value each); larger ones are in the report and in tables/
+WIDEST_TABLE, LONGEST_TABLE = 10, 24
+"""Columns, and rows (or lines, a value each): larger tables are in the report and in tables/ alone."""
 NOT_MET = 3  # exit code: a limit is not met, or not measured
 
 

@@ -4,6 +4,7 @@ Graph + Built -> `Card` as JSON beside the facts and as Markdown. Counts only; n
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
@@ -25,13 +26,7 @@ def card(graph: Graph, built: Built, ontology: Ontology, settings: Settings, inp
     return {
         "facts": len(facts),
         "facts_hash": hash_table(facts),
-        "settings": {
-            "per_relation": settings.per_relation,
-            "seed": settings.seed,
-            "fill": settings.fill,
-            "same_answer": settings.same_answer,
-            "source": settings.source,
-        },
+        "settings": asdict(settings),
         "by popularity": {name: int((facts["popularity"] == name).sum()) for name in NAMES},
         "by relation": _counts(facts, "relation"),
         "by domain": _counts(facts, "domain"),
