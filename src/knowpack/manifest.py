@@ -49,7 +49,7 @@ def stage(folder: Path, name: str, file: str, also: Sequence[str] = ()) -> Itera
     comes out otherwise, takes what was made of it along.
     """
     path = folder / file
-    hashes_then = {one: digest for one, digest in store.recorded_files(folder).items() if _belongs(one, (file, *also))}
+    hashes_then = store.recorded_files(folder, file, *also)
     if path.exists() and all((folder / one).is_file() for one in hashes_then):
         store.record(folder, file, *also, again=False)
         yield None
@@ -93,10 +93,6 @@ def _done(folder: Path, name: str, seconds: float) -> None:
     done = {"seconds": round(seconds, 3), "done_at": _now()}
     manifest["stages"] = {**(stages if isinstance(stages, dict) else {}), name: done}
     store.write_manifest(folder, manifest)
-
-
-def _belongs(name: str, names: Sequence[str]) -> bool:
-    return any(name == one or name.startswith(f"{one}/") for one in names)
 
 
 def failure(error: Exception) -> str:

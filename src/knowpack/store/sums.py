@@ -72,9 +72,10 @@ def record_all(folder: Path) -> None:
     record(folder, *(path.name for path in folder.iterdir()), again=False)
 
 
-def recorded_files(folder: Path) -> dict[str, str]:
-    """Paths from `folder` -> sha256, as its manifest has them."""
-    return _files(read_manifest(folder))
+def recorded_files(folder: Path, *names: str) -> dict[str, str]:
+    """Paths from `folder` -> sha256, as its manifest has them: of all files, or of these and those in these folders."""
+    files = _files(read_manifest(folder))
+    return {name: digest for name, digest in files.items() if not names or _is_in(name, names)}
 
 
 def lacking(folder: Path) -> list[str]:
