@@ -79,6 +79,10 @@ class Verdict(NamedTuple):
     why: str
     """One line for a person."""
 
+    def as_json(self) -> dict[str, str | float]:
+        """Without the estimate, which stands among the figures."""
+        return {"name": self.name, "limit": self.limit, "verdict": self.verdict, "why": self.why}
+
 
 def parse(settings: Sequence[str], *, benchmarks: bool = False) -> Budget:
     """`name=share` settings over the defaults; `name=none` lifts a limit. Raises ConfigError in one line.

@@ -188,9 +188,7 @@ def _write(outcome: Outcome, request: Request, trial: Trial, best: Attempt) -> N
             "facts to keep": "self-written" if known_of(request) == NONE else known_of(request),
             "measured": harm,
             "met": all(one.verdict == "met" for one in outcome.verdicts),
-            "verdicts": [
-                {"name": v.name, "limit": v.limit, "verdict": v.verdict, "why": v.why} for v in outcome.verdicts
-            ],
+            "verdicts": [one.as_json() for one in outcome.verdicts],
             "recipe": best.config.model_dump(mode="json"),
             "frontier": outcome.frontier,
             "left_out": [problem._asdict() for problem in outcome.problems],

@@ -204,9 +204,7 @@ def as_json(data: ReportData, index: int) -> dict[str, object]:
         **{name: getattr(screen, name) for name in JSON_FIELDS},
         "headline": screen.headline,
         "verdict": screen.judgement.word,
-        "limits": [
-            {"name": v.name, "limit": v.limit, "verdict": v.verdict, "why": v.why} for v in screen.judgement.verdicts
-        ],
+        "limits": [one.as_json() for one in screen.judgement.verdicts],
         "limits_by": screen.judgement.by,
         "figures": {name: plain[name] for name in measures.NAMES if name in plain},
         "folder": str(data.source.runs[index].folder),
