@@ -8,7 +8,7 @@ head, torso and tail subjects for each relation.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import polars as pl
@@ -128,8 +128,6 @@ class _Sift:
         if wording is None:
             self.dropped[NO_WORDING] += len(group)
             return
-        domain, range_ = self.ontology.domains.get(relation), self.ontology.ranges.get(relation)
-        domain, range_ = domain or wording.domain, range_ or wording.range
         most = max(2, int(self.settings.same_answer * self.settings.per_relation))
         answered: Counter[str] = Counter()
         drafts_of: dict[str, list[_Draft]] = defaultdict(list)
@@ -137,7 +135,7 @@ class _Sift:
             if len(drafts_of[popularity]) >= self.settings.per_cell(popularity):
                 self.dropped[ENOUGH] += 1
                 continue
-            draft = self._draft(subject, relation, obj, popularity, wording, domain, range_)
+            draft = self._draft(subject, relation, obj, popularity, wording)
             if draft is None:
                 continue
             if answered[draft.answers[0]] >= most:
@@ -148,6 +146,14 @@ class _Sift:
         self.chosen += _levelled([drafts_of[name] for name in POPULARITY], self.settings.per_relation)
 
     def _wording(self, relation: str) -> Wording | None:
+        """How to ask for it, and the classes of its subjects and objects: the ontology's where it names them."""
+        wording = self._questions(relation)
+        if wording is None:
+            return None
+        domain, range_ = self.ontology.domains.get(relation), self.ontology.ranges.get(relation)
+        return replace(wording, domain=domain or wording.domain, range=range_ or wording.range)
+
+    def _questions(self, relation: str) -> Wording | None:
         wording = self.wordings.get(relation)
         if wording is not None:
             self.origin[relation] = "by hand"
@@ -159,29 +165,20 @@ class _Sift:
         self.origin[relation] = "from the ontology" if known else "from its name"
         return self.ontology.wording(relation)
 
-    def _draft(
-        self,
-        subject: str,
-        relation: str,
-        obj: str,
-        popularity: str,
-        wording: Wording,
-        domain: str | None,
-        range_: str | None,
-    ) -> _Draft | None:
+    def _draft(self, subject: str, relation: str, obj: str, popularity: str, wording: Wording) -> _Draft | None:
         name = next(iter(self.labels.get(subject, [])), None) or iri_names.of_iri(subject)
         if iri_names.disambiguator(iri_names.of_iri(subject)) and iri_names.disambiguator(name) is None:
             name = iri_names.of_iri(subject)  # a label without what tells it from its namesakes
         apart = iri_names.disambiguator(name)
         if apart and words(apart) in words(wording.questions[0].replace("{}", " ")):
             name = iri_names.bare(name)
-        answers = self._answers(obj, range_)
+        answers = self._answers(obj, wording.range)
         questions = wording.fill(name)
         rule = drops.of_fact(relation, self.ontology.label(relation), name, questions[0], answers)
         if rule is not None:
             self.dropped[rule] += 1
             return None
-        return _Draft(subject, relation, obj, popularity, questions, answers, domain, range_)
+        return _Draft(subject, relation, obj, popularity, questions, answers, wording.domain, wording.range)
 
     def _answers(self, obj: str, range_: str | None) -> list[str]:
         """Canonical first: the label or title without its parenthesis; then the title, labels, a place's own name."""

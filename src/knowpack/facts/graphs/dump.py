@@ -37,12 +37,12 @@ class Sources:
 
 def from_ntriples(sources: Sources, settings: build.Settings, out: Path, progress: Progress = SILENT) -> cards.Card:
     """Facts of an N-Triples dump -> out, out.card.json, out.card.md."""
-    return _make(sources, settings, out, ntriples.stream(sources.triples, sources.threads), True, progress)
+    return _make(sources, settings, out, ntriples.stream(sources.triples, sources.threads), progress, iris=True)
 
 
 def from_triples(sources: Sources, settings: build.Settings, out: Path, progress: Progress = SILENT) -> cards.Card:
     """The same for tab-separated triples or an OpenKE folder."""
-    return _make(sources, settings, out, triples.splits(sources.triples, sources.threads), False, progress)
+    return _make(sources, settings, out, triples.splits(sources.triples, sources.threads), progress, iris=False)
 
 
 def _make(
@@ -50,8 +50,9 @@ def _make(
     settings: build.Settings,
     out: Path,
     splits: Iterator[ntriples.Split],
-    iris: bool,
     progress: Progress,
+    *,
+    iris: bool,
 ) -> cards.Card:
     templates = wordings.load("bear") | wordings.load("dbpedia")
     if sources.templates:
