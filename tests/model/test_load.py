@@ -5,6 +5,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ import torch
 import tiny
 from architectures import build
 from knowpack.config import ModelConfig
-from knowpack.errors import ModelError
+from knowpack.errors import ModelError, StoreError
 from knowpack.model import precision
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
@@ -260,6 +261,27 @@ def test_a_gguf_file_is_dequantized_once(tmp_path: Path, monkeypatch: pytest.Mon
     again = load(ModelConfig(name=str(file)))
     assert again.weights_hash == first.weights_hash
     assert again.model.name_or_path == str(file)  # not a folder of the cache
+
+
+def test_a_gguf_file_beside_other_weights_is_not_taken_for_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no room for it dequantized, its hash was that of the safetensors in its folder, as remembered."""
+    from gguf_file import written
+    from knowpack.model import converted, hash_cache
+
+    from .test_gguf import llama
+
+    def full(path: Path) -> NoReturn:
+        raise StoreError(f"{path} cannot be written: No space left on device")
+
+    monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hash_cache, "SETTLED_SECONDS", -1.0)
+    file = written(folder / "tiny.gguf", llama(), tiny.tokenizer())
+    other = load(ModelConfig(name=str(folder)))
+    monkeypatch.setattr(converted.store, "atomic", full)
+    loaded = load(ModelConfig(name=str(file)))
+    assert loaded.weights_hash == weights_hash(loaded.model) != other.weights_hash
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from knowpack.config import ModelConfig
 from knowpack.errors import ModelError, one_line
 from knowpack.model import generation, gguf_files
 from knowpack.model.converted import converted
+from knowpack.model.gguf_files import Gguf
 from knowpack.model.gguf_tokens import of_its_file
 from knowpack.model.hash_cache import hash_once
 from knowpack.model.loaded import Loaded, check_finite, weights_hash
@@ -29,15 +30,18 @@ from knowpack.model.precision import computed_in
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+Source = str | Gguf
+"""What transformers reads: a folder or a name on the hub; or a GGUF file."""
+
 
 def load(config: ModelConfig) -> Loaded:
     """Model and tokenizer by hub name, folder or `lab`. Raises ModelError in one line."""
     device = _device(config.device)
     with _no_bars(), gguf_files.reading_once():
         gguf = gguf_files.find(config.name, config.revision)
-        source, file = (source_of(config.name, config.revision), None) if gguf is None else _dequantized(gguf, config)
-        tokenizer = tokenizer_of(source, file, config)
-        model = _model(source, file, config, device)
+        source = source_of(config.name, config.revision) if gguf is None else _dequantized(gguf, config)
+        tokenizer = tokenizer_of(source, config)
+        model = _model(source, config, device)
         if gguf is not None:
             model.config._name_or_path = model.name_or_path = config.name  # not the cache's folder
             embeddings: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
@@ -68,42 +72,44 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _dequantized(gguf: gguf_files.Gguf, config: ModelConfig) -> tuple[str, str | None]:
-    """Source and file for transformers: the cache's folder; the GGUF file itself where that cannot be written."""
+def _dequantized(gguf: Gguf, config: ModelConfig) -> Source:
+    """The cache's folder; the GGUF file itself where that cannot be written."""
     float32 = config.model_copy(update={"dtype": "float32"})  # 4-bit weights times their scale need all bits
     folder = converted(
         gguf.path,
-        lambda: tokenizer_of(gguf.source, gguf.file, config),
-        lambda: _read(gguf.source, gguf.file, float32, torch.device("cpu")),
+        lambda: tokenizer_of(gguf, config),
+        lambda: _read(gguf, float32, torch.device("cpu")),
     )
-    return (gguf.source, gguf.file) if folder is None else (str(folder), None)
+    return gguf if folder is None else str(folder)
 
 
-def _hash(model: "PreTrainedModel", source: str, config: ModelConfig) -> str:
-    """The hash of the weights, after a look for NaN; of a folder that has not changed, as it was found before."""
+def _hash(model: "PreTrainedModel", source: Source, config: ModelConfig) -> str:
+    """The hash of the weights, after a look for NaN; of files that have not changed, as it was found before."""
     import transformers
 
     def look() -> str:
         check_finite(model, config.name)
         return weights_hash(model)
 
-    folder = Path(source)
-    if config.trust_remote_code or not folder.is_dir():
+    if config.trust_remote_code:
         return look()
-    files = [*folder.glob("*.safetensors"), *folder.glob("config.json")]
+    if isinstance(source, Gguf):
+        files = [source.path]
+    else:  # of a name on the hub none
+        files = [*Path(source).glob("*.safetensors"), *Path(source).glob("config.json")]
     return hash_once(files, ["weights", config.dtype, str(model.dtype), transformers.__version__], look)
 
 
-def tokenizer_of(source: str, gguf_file: str | None, config: ModelConfig) -> "PreTrainedTokenizerBase":
+def tokenizer_of(source: Source, config: ModelConfig) -> "PreTrainedTokenizerBase":
     """By transformers. Raises ModelError in one line."""
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            source,
+            _place(source),
             revision=config.revision,
             trust_remote_code=config.trust_remote_code,
-            **_only(gguf_file=gguf_file),
+            **_gguf_file(source),
         )
     except Exception as error:  # a tokenizer's files make transformers raise anything
         raise ModelError(f"no tokenizer for {config.name}: {one_line(error)}") from None
@@ -113,8 +119,8 @@ def tokenizer_of(source: str, gguf_file: str | None, config: ModelConfig) -> "Pr
     return result
 
 
-def _model(source: str, gguf_file: str | None, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
-    model = _read(source, gguf_file, config, device)
+def _model(source: Source, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
+    model = _read(source, config, device)
     try:
         model.to(device, computed_in(config.dtype, device))  # type: ignore[arg-type]
     except torch.OutOfMemoryError:
@@ -130,7 +136,7 @@ def _model(source: str, gguf_file: str | None, config: ModelConfig, device: torc
     return model
 
 
-def _read(source: str, gguf_file: str | None, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
+def _read(source: Source, config: ModelConfig, device: torch.device) -> "PreTrainedModel":
     """By transformers. Raises ModelError in one line, also where tensors are missing: they would be random numbers."""
     from transformers import AutoModelForCausalLM
 
@@ -140,13 +146,13 @@ def _read(source: str, gguf_file: str | None, config: ModelConfig, device: torch
     auto: torch.dtype | str = torch.float32 if device.type == "cpu" else "auto"
     try:
         model, report = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
-            source,
+            _place(source),
             revision=config.revision,
             dtype=names.get(config.dtype, auto),
             trust_remote_code=config.trust_remote_code,
             use_safetensors=True,
             output_loading_info=True,
-            **_only(gguf_file=gguf_file),
+            **_gguf_file(source),
         )
     except Exception as error:  # a config can make any class of transformers raise anything
         raise ModelError(f"cannot load {config.name}: {one_line(error)}") from None
@@ -162,14 +168,18 @@ def _read(source: str, gguf_file: str | None, config: ModelConfig, device: torch
             f"{config.name} has {len(unused)} tensors that its config does not use, for example {unused[0]}",
             stacklevel=4,
         )
-    if gguf_file is not None:
+    if isinstance(source, Gguf):
         _as_plain(model)
     return model
 
 
-def _only(**given: str | None) -> dict[str, str]:
-    """The arguments that are given: None is not the same as absent to every class of transformers."""
-    return {name: value for name, value in given.items() if value is not None}
+def _place(source: Source) -> str:
+    return source.source if isinstance(source, Gguf) else source
+
+
+def _gguf_file(source: Source) -> dict[str, str]:
+    """The argument, where there is one: None is not the same as absent to every class of transformers."""
+    return {"gguf_file": source.file} if isinstance(source, Gguf) else {}
 
 
 @contextmanager

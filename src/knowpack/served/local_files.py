@@ -28,7 +28,7 @@ class Local:
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         """Raises ModelError in one line."""
-        return tokenizer_of(_source(self.config.name), None, self.config)
+        return tokenizer_of(_source(self.config.name), self.config)
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
