@@ -61,7 +61,7 @@ class CauseRule:
     directions: tuple[Direction, ...]
     """The moves that it may explain."""
     needs_examples: bool
-    """It reads Evidence.taught: left out where the trained facts are not known, and compared with a placebo."""
+    """It reads Evidence.new_facts: left out where the trained facts are not known, and compared with a placebo."""
     holds: Callable[[Evidence], pl.Series]
     """Evidence -> ids of the facts for which it holds, moved or not."""
     control: Control = Control.NEW_WRONG_ANSWER

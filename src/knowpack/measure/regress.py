@@ -91,7 +91,7 @@ def figures(
 def overused_answers(
     before: pl.DataFrame, after: pl.DataFrame, examples: pl.DataFrame, facts: pl.DataFrame
 ) -> pl.DataFrame:
-    """Table of OverGiven: for each grader the answers that grew most, by how many more there are."""
+    """Table of OverusedAnswer: for each grader the answers that grew most, by how many more there are."""
     untrained, trained = _untrained(facts, examples), _trained(examples)
     rows = []
     for grader in GRADERS if len(untrained) else ():
@@ -116,8 +116,8 @@ def _beside(
     """The shares of trained answers beside those of the placebos."""
     now, was = mine.shares(trained), theirs.shares(trained)
     figures = [
-        Figure("trained_answers", grader, *stats.share(now, clusters)),
-        Figure("trained_answers_base", grader, *stats.share(was, clusters)),
+        Figure("trained_answers", grader, *stats.share(now, clusters)._replace(higher_is_better=False)),
+        Figure("trained_answers_base", grader, *stats.share(was, clusters)._replace(higher_is_better=False)),
     ]
     if not placebos:
         return figures
@@ -125,11 +125,13 @@ def _beside(
     before = np.stack([theirs.shares(placebo) for placebo in placebos])
     low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
     placebo = Estimate(float(drawn.mean()), float(low), float(high), len(now), method="middle 95% of the draws")
+    beside = stats.difference(now - drawn.mean(axis=0), clusters)._replace(higher_is_better=False)
+    net = _difference_of_differences(now - was, drawn - before, clusters)._replace(higher_is_better=False)
     return [
         *figures,
         Figure("trained_answers_placebo", grader, *placebo),
-        Figure("trained_answers_minus_placebo", grader, *stats.difference(now - drawn.mean(axis=0), clusters)),
-        Figure("trained_answers_net", grader, *_difference_of_differences(now - was, drawn - before, clusters)),
+        Figure("trained_answers_minus_placebo", grader, *beside),
+        Figure("trained_answers_net", grader, *net),
     ]
 
 

@@ -69,7 +69,10 @@ def reliability(knowledge_after: pl.DataFrame, responses: pl.DataFrame | None, t
         reworded = responses.filter(pl.col("fact_id").is_in(list(trained)), pl.col("form") > 0, pl.col("sample") == 0)
         for grader in GRADERS:
             right = reworded[f"matched_{grader}"].is_not_null().to_numpy()
-            figures += _figure("reliability_held_out", grader, right, reworded["fact_id"].to_numpy())
+            ids = reworded["fact_id"].to_numpy()
+            if len(ids):
+                estimate = stats.share(right, ids, facts=ids)._replace(higher_is_better=True)
+                figures.append(Figure("reliability_held_out", grader, *estimate))
     return figures
 
 
@@ -162,4 +165,5 @@ def _figure(name: str, grader: Grader, values: np.ndarray, clusters: np.ndarray)
         estimate = stats.mean(values, clusters, unit="share", bounded=True)
     else:
         estimate = (stats.difference if "_net" in name else stats.share)(values, clusters)
-    return [Figure(name, grader, *estimate)]
+    better = name not in (*NEGATIVE, "negative") and "harm" not in name
+    return [Figure(name, grader, *estimate._replace(higher_is_better=better))]
