@@ -98,6 +98,21 @@ def test_figures_by_hand() -> None:
     assert not of(found, "ece").higher_is_better
 
 
+def test_answers_of_one_relation_have_their_facts_as_clusters() -> None:
+    """Four answers to two facts of one relation stood as four facts in the intervals of right and wrong answers."""
+    rows = [(fact, prompt, 0.9 if fact == "a" else 0.3) for fact in "ab" for prompt in range(2)]
+    answers = records.table(
+        [Response(f, k, 0, 0, f, f, f, False, False, None, math.log(p), 1) for f, k, p in rows], Response
+    )
+
+    def ends(relation: str | None) -> tuple[float | None, float | None]:
+        facts = records.table([Fact(f, f, (f,), relation=relation) for f in "ab"], Fact)
+        every = confidence.figures(answers, answers, facts, set())
+        return next((one.low, one.high) for one in every if one.name == "confidence_right")
+
+    assert ends("capital") == ends(None)
+
+
 def test_a_model_held_against_itself_has_not_changed() -> None:
     found = confidence.figures(BEFORE, BEFORE, records.table(FACTS, Fact), set())
     changes = [one for one in found if one.name.endswith("_change")]

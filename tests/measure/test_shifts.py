@@ -152,6 +152,24 @@ def test_reliability_on_held_out_wordings_reads_forms_above_zero_only() -> None:
     assert values(found, "paper")["reliability_held_out"] == 0.0
 
 
+def test_held_out_answers_of_few_facts_that_are_all_right_show_no_more_than_the_facts() -> None:
+    """50 right answers to two facts had an interval of fifty facts; reliability beside it that of two."""
+    answers = [Response(f, k, 1, 0, "x", "x", "x", False, False, None) for f in ("f0", "f1") for k in range(25)]
+    reliability = stage.reliability(knowledge("HH"), records.table(answers, Response), {"f0", "f1"})
+    both = [{one.name: one for one in reliability}[name] for name in ("reliability", "reliability_held_out")]
+    assert [one.n for one in both] == [2, 50]
+    assert [one.low for one in both] == [pytest.approx(0.025**0.5)] * 2
+    assert [one.higher_is_better for one in both] == [True, True]
+
+
+def test_figures_of_shifts_say_which_way_is_better() -> None:
+    shifts = moved("HU", "UH")
+    better = {one.name: one.higher_is_better for one in stage.summary(shifts, facts(2), sham=shifts)}
+    harm = {*stage.NEGATIVE, "negative", "sham_harm", "harm_net_sham"}
+    assert {name for name, up in better.items() if not up and not name.startswith("harm_raw_")} == harm
+    assert {"positive", "delta_p", "sham_gain", "gain_net_sham", *stage.POSITIVE} <= better.keys()
+
+
 def test_no_held_out_answers_means_no_figure_not_zero() -> None:
     responses = records.table([Response("f0", 0, 0, 0, "", "A", "A", False, False)], Response)
     assert "reliability_held_out" not in values(stage.reliability(knowledge("H"), responses, {"f0"}))

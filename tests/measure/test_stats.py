@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize_scalar
-from scipy.stats import binomtest
+from scipy.stats import beta, binomtest
 from scipy.stats import t as student
 
 from knowpack.measure.p_values import holm, mcnemar
@@ -72,6 +72,44 @@ def test_one_relation_or_none_still_gives_an_interval(clusters: list[object] | N
 
 def test_one_fact_has_an_interval() -> None:
     assert share([1.0]) == Estimate(1.0, pytest.approx(0.025), 1.0, 1, method=share([1.0]).method)
+
+
+@pytest.mark.parametrize("right", [0.0, 1.0])
+def test_all_answers_to_three_facts_alike_are_three_facts_not_thirty(right: float) -> None:
+    """Thirty answers of one kind were taken as independent: [.884, 1] of three facts."""
+    ids = np.repeat(["a", "b", "c"], 10)
+    got = share([right] * 30, ids, facts=ids)
+    expected = binomtest(int(3 * right), 3).proportion_ci(method="exact")  # of three: [.292, 1]
+    assert (got.value, got.n) == (right, 30)
+    assert (got.low, got.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_answers_to_one_fact_are_one_observation() -> None:
+    got = share([1.0] * 10, ["a"] * 10, facts=["a"] * 10)
+    assert got.low == pytest.approx(0.025)
+    half = share([0.0, 1.0] * 5, ["a"] * 10, facts=["a"] * 10)
+    assert half.low is not None
+    assert half.high is not None
+    assert half.low < 0.05
+    assert half.high > 0.95
+
+
+def test_answers_of_one_relation_are_clustered_by_fact() -> None:
+    """Where all facts were of one relation, the ten answers to each were taken as ten facts."""
+    values, ids = np.repeat([0.0, 1.0, 1.0, 0.0, 1.0], 10), np.repeat(np.arange(5), 10)
+    got, by_fact = share(values, ["r"] * 50, facts=ids), share(values, ids)
+    assert (got.low, got.high) == (by_fact.low, by_fact.high)
+    # V = sum (10 x .6 or .4)^2 / (1 - 1/5) / 50^2 = (2 x 36 + 3 x 16) / .8 / 2500 = .06; n_eff = .24 / V (1.96 / t_4)^2
+    k, n = 0.6 * 4 * (1.959964 / student.ppf(0.975, 4)) ** 2, 4 * (1.959964 / student.ppf(0.975, 4)) ** 2
+    assert got.low == pytest.approx(beta.ppf(0.025, k, n - k + 1), abs=1e-6)
+
+
+def test_a_difference_over_seeds_that_all_lie_above_zero_may_be_below_it() -> None:
+    """Its low end was cut at 0, as that of a share: no loss net of noise was excluded by two seeds that disagree."""
+    seeds = [Estimate(0.5, 0.4, 0.6, 100, method="Tango"), Estimate(0.9, 0.8, 1.0, 100, method="Tango")]
+    # s = .2828, t_1 s / sqrt 2 = 12.706 x .2 = 2.541; .7 - sqrt(.1^2 + 2.541^2) < -1
+    assert over_seeds(seeds)[:3] == (pytest.approx(0.7), -1.0, 1.0)
+    assert over_seeds([one._replace(method="Clopper-Pearson") for one in seeds]).low == 0.0
 
 
 def test_two_draws_of_prompts_that_differ_widen_the_interval() -> None:

@@ -18,7 +18,11 @@ from knowpack.report.value_text import text
 
 
 class Result:
-    """A pack, a diff or a study that was measured."""
+    """A pack, a diff or a study that was measured.
+
+    Of a study, figures and tables are of all its runs; first, verdict, adapter, shifts, knowledge and responses are of
+    the run that its report opens with, the first seed of the cell that came out best.
+    """
 
     def __init__(self, built: Built) -> None:
         self._data = built.data

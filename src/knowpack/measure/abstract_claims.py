@@ -43,11 +43,13 @@ class CellFigures(NamedTuple):
     biased: bool
     """The mix is concentrated on few subjects or answers (mix.n_subjects, n_answers, zipf)."""
     figures: Mapping[str, Estimate]
+    base: str = ""
+    """What tells its base (model, facts, prompts) from that of other cells: differences are of cells of one base."""
 
     @property
-    def shape(self) -> tuple[int, str, int]:
+    def shape(self) -> tuple[str, int, str, int]:
         """What a biased cell and its unbiased twin have in common."""
-        return (self.n_unknown, self.augmentation, self.k)
+        return (self.base, self.n_unknown, self.augmentation, self.k)
 
 
 class Part(NamedTuple):
@@ -138,7 +140,8 @@ def _mixture(cells: Sequence[CellFigures]) -> Finding:
         (cell, alone)
         for cell in plain
         for alone in plain
-        if (cell.augmentation, alone.augmentation) == ("highly_known", "none") and cell.n_unknown == alone.n_unknown
+        if (cell.augmentation, alone.augmentation) == ("highly_known", "none")
+        and (cell.base, cell.n_unknown) == (alone.base, alone.n_unknown)
     ]
     parts = []
     lost = "known_lost_net" if any("known_lost_net" in cell.figures for cell, _ in pairs) else "known_lost_raw"
@@ -193,7 +196,7 @@ def _few_answers(cells: Sequence[CellFigures]) -> Finding:
 
 
 def _confidence(cells: Sequence[CellFigures]) -> Finding:
-    """The probability of the model's own greedy answers, after - before, answer by answer."""
+    """The probability of the model's own greedy answers, after - before, fact by fact."""
     claim = "The model becomes more confident."
     missing = "the probability of the model's own answers was not kept"
     return _over_zero("confidence", claim, "confidence_change", missing, cells)

@@ -1,8 +1,8 @@
 """Cells of a grid against each other: which differ, which are equivalent, and how harm grows with the number of facts.
 
 Outcomes (one row a run and known, untrained fact: was it lost?) -> a Comparison for every pair of cells, and a Dose.
-Both cells of a pair were asked the same prompts about the same facts, so what the prompts do cancels and no floor is
-needed. Facts of one relation move together: relations are what is redrawn, flipped or summed over here.
+Both cells of a pair are of one base, asked the same prompts about the same facts: what the prompts do cancels, and no
+floor is needed. Facts of one relation move together: relations are what is redrawn, flipped or summed over here.
 """
 
 from collections.abc import Sequence
@@ -37,6 +37,8 @@ class Outcome:
     """Its relation; itself where it has none."""
     lost: float
     """1 = it is not HighlyKnown any more, 0 = it is."""
+    base: str = ""
+    """The model, facts and prompts that it was HighlyKnown by."""
 
 
 class Comparison(NamedTuple):
@@ -68,13 +70,14 @@ class Dose(NamedTuple):
 def pairs(outcomes: pl.DataFrame, seed: int = 0) -> list[Comparison]:
     """Table of Outcome -> every pair of cells with facts in common, in order of first appearance, Holm over all.
 
+    Cells of two bases have none in common: each base's own noise, which raw losses hold, would pass for a difference.
     Over several seeds a fact's difference is the mean over the seeds in which neither cell trained it.
     """
     labels = outcomes["label"].unique(maintain_order=True).to_list()
     parts = {label: outcomes.filter(pl.col("label") == label) for label in labels}
     tests = []
     for first, second in combinations(labels, 2):
-        keys = ["fact_id", "cluster", "seed"]
+        keys = ["fact_id", "cluster", "seed", "base"]
         both = parts[first].join(parts[second].select(*keys, other="lost"), on=keys)
         if both.is_empty():
             continue

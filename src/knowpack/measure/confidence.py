@@ -79,7 +79,9 @@ def figures(before: pl.DataFrame, after: pl.DataFrame, facts: pl.DataFrame, trai
             for name, chosen in (("right", side.right), ("wrong", ~side.right & ~side.refused)):
                 part = side.only(chosen)
                 if len(part.p):
-                    result.append(Figure(f"confidence_{name}{end}", grader, *stats.share(part.p, part.cluster)))
+                    result.append(
+                        Figure(f"confidence_{name}{end}", grader, *stats.share(part.p, part.cluster, facts=part.fact))
+                    )
         result += calibration(grader, was.only(~was.refused), now.only(~now.refused))
     return result
 

@@ -81,4 +81,5 @@ def _share(answers: pl.DataFrame, values: NDArray[np.bool_], *, better: bool) ->
     """(n answers,) 0 or 1 -> their share; the answers of a fact are one cluster."""
     if answers.is_empty():
         return None
-    return stats.share(values.astype(np.float64), answers["fact_id"].to_numpy())._replace(higher_is_better=better)
+    ids = answers["fact_id"].to_numpy()
+    return stats.share(values.astype(np.float64), ids, facts=ids)._replace(higher_is_better=better)

@@ -117,8 +117,8 @@ def _beside(
     """The shares of trained answers beside those of the placebos."""
     now, was = mine.shares(trained), theirs.shares(trained)
     figures = [
-        Figure("trained_answers", grader, *stats.share(now, clusters)),
-        Figure("trained_answers_base", grader, *stats.share(was, clusters)),
+        Figure("trained_answers", grader, *stats.share(now, clusters)._replace(higher_is_better=False)),
+        Figure("trained_answers_base", grader, *stats.share(was, clusters)._replace(higher_is_better=False)),
     ]
     if not placebos:
         return figures
@@ -126,11 +126,13 @@ def _beside(
     before = np.stack([theirs.shares(placebo) for placebo in placebos])
     low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
     placebo = Estimate(float(drawn.mean()), float(low), float(high), len(now), method="middle 95% of the draws")
+    beside = stats.difference(now - drawn.mean(axis=0), clusters)._replace(higher_is_better=False)
+    net = _difference_of_differences(now - was, drawn - before, clusters)._replace(higher_is_better=False)
     return [
         *figures,
         Figure("trained_answers_placebo", grader, *placebo),
-        Figure("trained_answers_minus_placebo", grader, *stats.difference(now - drawn.mean(axis=0), clusters)),
-        Figure("trained_answers_net", grader, *_difference_of_differences(now - was, drawn - before, clusters)),
+        Figure("trained_answers_minus_placebo", grader, *beside),
+        Figure("trained_answers_net", grader, *net),
     ]
 
 

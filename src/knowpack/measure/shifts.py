@@ -71,7 +71,10 @@ def reliability(knowledge_after: pl.DataFrame, responses: pl.DataFrame | None, t
         reworded = responses.filter(pl.col("fact_id").is_in(list(trained)), pl.col("form") > 0, pl.col("sample") == 0)
         for grader in GRADERS:
             right = reworded[f"matched_{grader}"].is_not_null().to_numpy()
-            figures += _figure("reliability_held_out", grader, right, reworded["fact_id"].to_numpy())
+            ids = reworded["fact_id"].to_numpy()
+            if len(ids):
+                estimate = stats.share(right, ids, facts=ids)._replace(higher_is_better=True)
+                figures.append(Figure("reliability_held_out", grader, *estimate))
     return figures
 
 
@@ -162,7 +165,10 @@ def _figure(
     name: str, grader: Grader, values: np.ndarray, clusters: np.ndarray, statistic: Statistic = stats.share
 ) -> list[Figure]:
     """One figure, or none where there is nothing to measure: missing is not zero."""
-    return [Figure(name, grader, *statistic(values, clusters))] if len(values) else []
+    if len(values) == 0:
+        return []
+    better = name not in (*NEGATIVE, "negative") and "harm" not in name
+    return [Figure(name, grader, *statistic(values, clusters)._replace(higher_is_better=better))]
 
 
 def _mean_change(values: np.ndarray, clusters: np.ndarray) -> Estimate:

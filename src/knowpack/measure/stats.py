@@ -19,6 +19,7 @@ Values = Sequence[float] | NDArray[np.generic]
 Clusters = Sequence[object] | NDArray[np.generic]
 
 Z = 1.959963984540054  # the .975 quantile of the normal distribution: all intervals are 95%
+OF_DIFFERENCES = ("Tango", "t,", "mean of")  # methods of figures in -1..1, whose ends may all lie above 0
 DUST = 1e-12  # sums of floats that should be 0 (2.8e-17) are 0
 
 
@@ -41,17 +42,20 @@ class _Spread(NamedTuple):
     """Degrees of freedom of that estimate (Satterthwaite)."""
     n_clusters: int
     """1 where the facts, all of one cluster, were taken as independent."""
+    n_facts: int
+    """The rows, or the facts whose answers they are."""
 
 
-def share(values: Values, clusters: Clusters | None = None) -> Estimate:
+def share(values: Values, clusters: Clusters | None = None, *, facts: Clusters | None = None) -> Estimate:
     """The mean of values in 0..1, with an interval that holds at 0, at 1 and for few clusters.
 
     values: (n,) one a fact, or (n, draws) where each fact was measured under several draws of prompts (the interval is
     then over facts and draws). clusters: (n,) labels of facts that move together; None = each fact by itself; all the
-    same = the interval is about this one cluster.
+    same = the interval is about this one cluster. facts: (n,) the fact of each value, where values are answers of which
+    a fact has several: they move together, whatever the clusters are.
 
     Korn and Graubard 1998: with V the variance of the mean over clusters and p(1-p) that of one 0/1 answer,
-        n_eff = p (1-p) / V * (z / t_df)^2, at most n; n where V is 0 and nothing can be read off it
+        n_eff = p (1-p) / V * (z / t_df)^2, at most n; where V is 0 nothing can be read off it: n, of answers the facts
         low = Beta(.025; p n_eff, n_eff - p n_eff + 1), high = Beta(.975; p n_eff + 1, n_eff - p n_eff)
     which is Clopper and Pearson's exact interval where facts are independent. A value that is itself a mean of answers
     counts as one answer: conservative, and what keeps the interval from collapsing at .99. Raises ValueError on empty
@@ -61,7 +65,7 @@ def share(values: Values, clusters: Clusters | None = None) -> Estimate:
 
     table = _table(values, 0.0)
     p, n = _clean(float(table.mean())), len(table)
-    spread = _spread(table, clusters)
+    spread = _spread(table, clusters, facts)
     n_eff = _effective(p * (1 - p), spread, n)
     k = p * n_eff
     low = float(beta.ppf(0.025, k, n_eff - k + 1)) if p > 0 else 0.0
@@ -146,7 +150,7 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
     below, above = np.asarray(with_interval, dtype=np.float64).mean(axis=0) if with_interval else (0.0, 0.0)
     low, high = point - float(np.hypot(below, seeds)), point + float(np.hypot(above, seeds))
     if first.unit == "share" and abs(values).max() <= 1:
-        signed = any(one.value < 0 or (one.low or 0) < 0 for one in estimates)
+        signed = any(one.value < 0 or (one.low or 0) < 0 or one.method.startswith(OF_DIFFERENCES) for one in estimates)
         low, high = max(low, -1.0 if signed else 0.0), min(high, 1.0)
     return first._replace(value=point, low=low, high=high, method=f"facts and {n_seeds} seeds")
 
@@ -169,7 +173,7 @@ def _table(values: Values, lowest: float | None) -> Floats:
     return table
 
 
-def _spread(table: Floats, clusters: Clusters | None) -> _Spread:
+def _spread(table: Floats, clusters: Clusters | None, facts: Clusters | None = None) -> _Spread:
     """Variance of the mean of table (n, draws), both facts (by cluster) and draws being a sample of many.
 
     Facts: s_c the sum of (row mean - mean) over cluster c, h_c its share of the rows;
@@ -179,26 +183,28 @@ def _spread(table: Floats, clusters: Clusters | None) -> _Spread:
     The two are added, df by Satterthwaite.
     """
     n, n_draws = table.shape
-    labels = np.arange(n) if clusters is None else np.asarray([str(one) for one in clusters])
+    of_fact = np.arange(n) if facts is None else np.asarray([str(one) for one in facts])
+    labels = of_fact if clusters is None else np.asarray([str(one) for one in clusters])
     names, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    units, places, sizes = np.unique(of_fact, return_inverse=True, return_counts=True)
     if len(names) == 1:
-        index, counts = np.arange(n), np.ones(n)
-    if n < 2:
-        return _Spread(0.0, 1.0, 1)
+        index, counts = places, sizes
+    if len(units) < 2:
+        return _Spread(0.0, 1.0, 1, len(units))
     shares = counts / n
     sums = np.bincount(index, weights=table.mean(axis=1) - table.mean())
-    facts = float((sums**2 / (1 - shares)).sum() / n**2)
+    by_fact = float((sums**2 / (1 - shares)).sum() / n**2)
     df_facts = max(1.0, 1 / float((shares**2).sum()) - 1)
     draws = 0.0
     if n_draws > 1:
         noise = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
         within = float((noise**2).sum()) / ((n - 1) * (n_draws - 1)) / (n * n_draws)
         draws = max(0.0, float(table.mean(axis=0).var(ddof=1)) / n_draws - within)
-    total = facts + draws
+    total = by_fact + draws
     if total <= DUST**2:
-        return _Spread(0.0, df_facts, len(names))
-    parts = facts**2 / df_facts + (draws**2 / (n_draws - 1) if n_draws > 1 else 0.0)
-    return _Spread(total, total**2 / parts, len(names))
+        return _Spread(0.0, df_facts, len(names), len(units))
+    parts = by_fact**2 / df_facts + (draws**2 / (n_draws - 1) if n_draws > 1 else 0.0)
+    return _Spread(total, total**2 / parts, len(names), len(units))
 
 
 def _effective(one: float, spread: _Spread, n: int) -> float:
@@ -206,7 +212,7 @@ def _effective(one: float, spread: _Spread, n: int) -> float:
     from scipy.stats import t
 
     if one <= 0 or spread.variance <= 0:
-        return float(n)
+        return float(spread.n_facts)
     fewer = (Z / float(t.ppf(0.975, spread.df))) ** 2
     return min(float(n), one / spread.variance * fewer)
 

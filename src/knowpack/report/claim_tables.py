@@ -19,8 +19,8 @@ def findings(data: ReportData, grader: Grader) -> list[Finding]:
     cells = []
     for label, cell in data.labels():
         mine = {one.name: one.measure for one in data.cells if (one.label, one.grader) == (label, grader)}
-        biased = is_biased(run_of(data, label))
-        cells.append(CellFigures(label, cell.n_unknown, cell.augmentation, cell.k, biased, mine))
+        run = run_of(data, label)
+        cells.append(CellFigures(label, cell.n_unknown, cell.augmentation, cell.k, is_biased(run), mine, run.base_name))
     return abstract_claims.findings(cells)
 
 

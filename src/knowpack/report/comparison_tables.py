@@ -9,6 +9,7 @@ from knowpack import records
 from knowpack.measure import compare_cells, harm
 from knowpack.measure.compare_cells import MARGIN, Outcome
 from knowpack.records import Grader
+from knowpack.report.families import family_name, joined
 from knowpack.report.finished_run import Run
 from knowpack.report.report_data import AUGMENTATIONS, P, ReportData, Table, Value
 
@@ -17,7 +18,7 @@ MOST_CELLS = 40  # 780 pairs
 
 def outcomes(run: Run, grader: Grader) -> pl.DataFrame:
     """Table of Outcome of one run: the facts that were HighlyKnown and not trained."""
-    ours = {"label": run.label, "seed": run.seed, "n_unknown": run.cell.n_unknown}
+    ours = {"label": run.label, "seed": run.seed, "n_unknown": run.cell.n_unknown, "base": run.base_name}
     facts = harm.known_lost_by_fact(run.shifts, run.facts(), grader)
     return records.cast(facts.with_columns(pl.lit(value).alias(name) for name, value in ours.items()), Outcome)
 
@@ -27,8 +28,9 @@ def pairs(data: ReportData, grader: Grader) -> Table:
     heads = ("cell", "against", "lost more", "p", "p (Holm)", "p (not equivalent)", "")
     note = (
         "Known facts lost in the first cell minus those in the second, on the same facts and seeds, interval over "
-        "relations. p: signs of whole relations flipped; Holm over all pairs of the table. Equivalent: two one-sided "
-        f"tests within {MARGIN:.0%} of the known facts."
+        "relations. Cells of another base (model, facts or prompts) are not compared: its noise is another. p: signs "
+        "of whole relations flipped; Holm over all pairs of the table. Equivalent: two one-sided tests within "
+        f"{MARGIN:.0%} of the known facts."
     )
     labels = [label for label, _ in data.labels()]
     rows: list[tuple[Value, ...]] = []
@@ -41,21 +43,24 @@ def pairs(data: ReportData, grader: Grader) -> Table:
 
 
 def dose(data: ReportData, grader: Grader) -> Table:
-    """How known facts lost grow with the number of facts, for each kind of cell that has three numbers or more."""
-    outcomes_of: dict[tuple[str, int], list[pl.DataFrame]] = {}
-    for run in data.source.runs:
-        if run.cell.augmentation in ("none", "highly_known", "paraphrase"):
-            outcomes_of.setdefault((run.cell.augmentation, run.cell.k), []).append(outcomes(run, grader))
+    """How known facts lost grow with the number of facts, for each kind of cell that has three numbers or more: cells
+    of one base and one recipe, so that nothing else grows with the number."""
     rows: list[tuple[Value, ...]] = []
-    for (augmentation, k), parts in outcomes_of.items():
-        slope = compare_cells.dose_response(pl.concat(parts))
+    for kind in joined(data):
+        labels, cell = {label for label, _ in kind.cells}, kind.cells[0][1]
+        if cell.augmentation not in ("none", "highly_known", "paraphrase"):
+            continue
+        slope = compare_cells.dose_response(
+            pl.concat([outcomes(run, grader) for run in data.source.runs if run.label in labels])
+        )
         if slope is not None:
-            added = f"{k} {AUGMENTATIONS[augmentation]}" if k else "nothing"
+            added = f"{cell.k} {AUGMENTATIONS[cell.augmentation]}" if cell.k else "nothing"
             sizes = ", ".join(map(str, slope.sizes))
-            rows.append((added, sizes, slope.n_runs, slope.slope, P(slope.p)))
+            named = kind.name.removeprefix(family_name(kind.key))
+            rows.append((f"{added}{named}", sizes, slope.n_runs, slope.slope, P(slope.p)))
     heads = ("added to each fact", "facts trained", "runs", "lost more a tenfold number of facts", "p")
     note = (
-        "Slope of known facts lost on log10 of the facts trained; interval clustered by relation and by run (seed), so "
-        "that it holds for other facts and other seeds."
+        "Slope of known facts lost on log10 of the facts trained, over cells that differ in nothing else; interval "
+        "clustered by relation and by run (seed), so that it holds for other facts and other seeds."
     )
     return Table("dose", "Known facts lost by the number of facts trained", heads, rows, note)

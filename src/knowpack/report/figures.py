@@ -17,7 +17,7 @@ from knowpack.report import claim_tables, confidence_tables, drawing, grid_figur
 from knowpack.report.drawing import NamedFigure, plain
 from knowpack.report.families import families, family_name
 from knowpack.report.finished_run import Run
-from knowpack.report.report_data import ReportData
+from knowpack.report.report_data import ReportData, base_figure, bases
 from knowpack.report.summary import opening, over_epochs
 from knowpack.report.words import words
 
@@ -115,16 +115,18 @@ def _claims(findings: list[Finding]) -> "Figure":
 def _confidence(data: ReportData, run: Run) -> "Figure":
     """Left: the probability of right and of wrong answers, cell by cell. Right: risk by coverage of the first run."""
     labels = [label for label, _ in data.labels() if data.cell(label, GRADER, "confidence")]
-    figure, (left, right) = drawing.new(6.4, max(2.6, 0.9 + 0.3 * (1 + len(labels))), 2)
+    of_bases = bases(data.source)
+    n_lines = len(of_bases) + len(labels)
+    figure, (left, right) = drawing.new(6.4, max(2.6, 0.9 + 0.3 * n_lines), 2)
     for name, colour, shape in (("confidence_right", palette.INK, "o"), ("confidence_wrong", palette.SAME, "s")):
-        base = data.cell(labels[0], GRADER, f"{name}_base")
-        shown = [base, *(data.cell(label, GRADER, name) for label in labels)]
+        shown = [base_figure(data, run, GRADER, f"{name}_base") for _, run in of_bases]
+        shown += [data.cell(label, GRADER, name) for label in labels]
         for y, one in enumerate(reversed(shown)):
             if one is not None:
                 legend = name.removeprefix("confidence_") if y == 0 else None
                 left.errorbar(one.value, y, xerr=drawing.ends(one), fmt=shape, markersize=3, color=colour, label=legend)
-    left.set(yticks=range(len(labels) + 1), ylim=(-0.6, len(labels) + 0.6), xlabel="probability of its answers (95%)")
-    left.set_yticklabels([plain(label) for label in reversed(["base", *labels])])
+    left.set(yticks=range(n_lines), ylim=(-0.6, n_lines - 0.4), xlabel="probability of its answers (95%)")
+    left.set_yticklabels([plain(label) for label in reversed([*(str(name) for name, _ in of_bases), *labels])])
     left.legend(fontsize=7)
     for model, colour in (("base", palette.SAME), ("tuned", palette.INK)):
         points = confidence_tables.curve(run, GRADER, model)

@@ -62,6 +62,22 @@ class Run:
             node = node.get(name) if isinstance(node, dict) else None
         return node
 
+    @property
+    def base_name(self) -> str:
+        """What tells its base from another, by content: the model, the facts and the prompts that all was asked of."""
+        return str(self.manifest.get("base_hash") or (self.base.name if self.base else ""))
+
+    @cached_property
+    def recipe(self) -> str:
+        """What cells have in common that differ in the number of new facts alone: base, mix and training, as a hash."""
+        left_out = {"mix": {"n_unknown"}, "train": config.NOT_A_RESULT["train"]}
+        settings = {
+            name: {key: value for key, value in section.items() if key not in left_out[name]}
+            for name in left_out
+            if isinstance(section := self.config(name), dict)
+        }
+        return store.hash_of([self.base_name, self.config("grader"), settings])
+
     @cached_property
     def cell(self) -> Cell:
         if self.manifest.get("after"):  # somebody's adapter: no recipe and no mix of ours
@@ -166,6 +182,11 @@ class Run:
             return compare(self.base / self.base_bench, self.folder / "bench")
         except BenchError:
             return None
+
+    @cached_property
+    def probe(self) -> dict[str, object]:
+        """How its base was asked: system, chat, shots; empty where it was not kept."""
+        return json_object(self.base / "probe.json") if self.base else {}
 
     def read(self, name: str) -> dict[str, object]:
         """A JSON object of this run; empty where it is not there."""

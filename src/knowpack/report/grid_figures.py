@@ -11,9 +11,9 @@ from knowpack.paper import reference
 from knowpack.records import Estimate, Grader
 from knowpack.report import charts, drawing, measures, palette, tables
 from knowpack.report.drawing import NamedFigure, plain
-from knowpack.report.families import families, family, family_name
+from knowpack.report.families import SHAPES, Joined, families, family, family_name, joined
 from knowpack.report.finished_run import Cell
-from knowpack.report.report_data import ReportData, score_map, score_rows
+from knowpack.report.report_data import ReportData, base_scores, score_map, score_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,16 +45,17 @@ def _benchmarks(data: ReportData) -> "Figure":
     figure, axes = drawing.new(drawing.width(n_columns), 2.1 * n_rows + 0.4, n_columns, n_rows)
     for ax in axes[len(keys) :]:
         ax.set_visible(False)
-    base = score_map(data.source.runs[0].base_scores())
+    base = score_map(base_scores(data))
     for ax, key in zip(axes, keys, strict=False):
-        points_of = {
-            kind: [(cell.n_unknown, label, one) for label, cell in cells if (one := _score(data, label, key))]
-            for kind, cells in families(data).items()
-        }
+        points_of = [
+            (kind, [(cell.n_unknown, label, one) for label, cell in kind.cells if (one := _score(data, label, key))])
+            for kind in joined(data)
+        ]
         _plot(ax, points_of, paper=reference.BENCHMARKS.get(key), base=base.get(key))
         ax.set_title(plain(f"{key[0]} {key[1]}"))
     axes[0].legend(fontsize=6)
-    figure.supxlabel("new facts trained; bars: range over seeds; dotted: the base, dashed: the paper", fontsize=8)
+    dotted = "dotted: the base, " if base else ""
+    figure.supxlabel(f"new facts trained; bars: range over seeds; {dotted}dashed: the paper", fontsize=8)
     return figure
 
 
@@ -66,10 +67,10 @@ def _score(data: ReportData, label: str, key: tuple[str, str]) -> Estimate | Non
 
 
 def _over_n(data: ReportData, name: str) -> "Figure":
-    points_of = {
-        kind: [(cell.n_unknown, label, m) for label, cell in cells if (m := data.cell(label, GRADER, name))]
-        for kind, cells in families(data).items()
-    }
+    points_of = [
+        (kind, [(cell.n_unknown, label, m) for label, cell in kind.cells if (m := data.cell(label, GRADER, name))])
+        for kind in joined(data)
+    ]
     figure, (ax,) = drawing.new(drawing.COLUMN, 2.5)
     paper = {"reliability": (2, "reliability"), "negative": (3, "negative_shift")}.get(name)
     lines = _plot(ax, points_of, paper=paper, base=None, percent=True)
@@ -82,25 +83,25 @@ def _over_n(data: ReportData, name: str) -> "Figure":
 
 def _plot(
     ax: "Axes",
-    points_of: dict[str, Points],
+    points_of: list[tuple[Joined, Points]],
     *,
     paper: tuple[int, str] | None,
     base: float | None,
     percent: bool = False,
 ) -> bool:
     """Lines over the number of facts, or dots where there is one number; True where there are lines."""
-    sizes = [n for points in points_of.values() for n, _, _ in points]
+    sizes = [n for _, points in points_of for n, _, _ in points]
     if len(set(sizes)) < 2:
         _dots(ax, points_of, base, percent=percent)
         return False
-    for kind, points in points_of.items():
-        colour, shape = palette.family(kind), palette.MARKERS.get(kind, "o")
+    for kind, points in points_of:
+        colour = palette.family(kind.key)
         if points:
             ax.plot([n for n, _, _ in points], [one.value for _, _, one in points], color=colour, linewidth=1.2)
         for i, (n, _, one) in enumerate(points):
-            name = family_name(kind) if i == 0 else None
-            ax.errorbar(n, one.value, yerr=drawing.ends(one), fmt=shape, color=colour, elinewidth=0.8, label=name)
-        theirs = [(n, value) for n, value in _paper(*paper, kind) if n in sizes] if paper and points else []
+            name = plain(kind.name, 44) if i == 0 else None
+            ax.errorbar(n, one.value, yerr=drawing.ends(one), fmt=kind.shape, color=colour, elinewidth=0.8, label=name)
+        theirs = [(n, value) for n, value in _paper(*paper, kind.key) if n in sizes] if paper and points else []
         ax.plot([n for n, _ in theirs], [value for _, value in theirs], "--", color=colour, linewidth=0.9)
     if base is not None:
         ax.axhline(base, color=palette.OTHER, linestyle=":", linewidth=1)
@@ -110,11 +111,11 @@ def _plot(
     return True
 
 
-def _dots(ax: "Axes", points_of: dict[str, Points], base: float | None, *, percent: bool) -> None:
-    rows = [(kind, label, one) for kind, points in points_of.items() for _, label, one in points]
+def _dots(ax: "Axes", points_of: list[tuple[Joined, Points]], base: float | None, *, percent: bool) -> None:
+    rows = [(kind, label, one) for kind, points in points_of for _, label, one in points]
     for y, (kind, _, one) in enumerate(reversed(rows)):
-        shape, colour = palette.MARKERS.get(kind, "o"), palette.family(kind)
-        ax.errorbar(one.value, y, xerr=drawing.ends(one), fmt=shape, color=colour, label=family_name(kind))
+        shape, colour = palette.MARKERS.get(kind.key, "o"), palette.family(kind.key)
+        ax.errorbar(one.value, y, xerr=drawing.ends(one), fmt=shape, color=colour, label=family_name(kind.key))
     if base is not None:
         ax.axvline(base, color=palette.OTHER, linestyle=":", linewidth=1)
     ax.set(yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4))

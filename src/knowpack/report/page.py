@@ -126,7 +126,8 @@ def _assets(data: ReportData, opening: int, advance: Advance) -> Iterator[tuple[
         yield f"study-{grader}", {"study": study_view.section(data, grader)}
     for number, block in enumerate(blocks[1:], start=1):
         yield f"facts-{number}", explorer.facts(block)
-    yield from _answers("base", source.runs[0], ids, base=True)
+    for name, run in summary.base_parts(source):
+        yield from _answers(name, run, ids, base=True)
     advance(1)
     for index, run in enumerate(source.runs):
         yield from _answers(str(index), run, ids, base=False)

@@ -13,10 +13,19 @@ from knowpack.paper import reference
 from knowpack.records import Category, Estimate, Grader
 from knowpack.report import measures
 from knowpack.report.finished_run import Cell
-from knowpack.report.report_data import ReportData, Table, Value, counted_scores, every, score_map
+from knowpack.report.report_data import (
+    OfBase,
+    ReportData,
+    Table,
+    Value,
+    base_figure,
+    bases,
+    counted_scores,
+    score_map,
+)
 from knowpack.report.source import Source
 
-BASE, PAPER, CAUSES = "base", "paper: ", "table5_causes"  # a row, the heads of columns, a table
+PAPER, CAUSES = "paper: ", "table5_causes"  # the heads of columns, a table
 REFUSAL_HEADS = ("refused", "answers", "mean count", "spread")
 SHIFTS = {"positive": "positive_shift", "negative": "negative_shift"}
 
@@ -26,14 +35,20 @@ def categories(source: Source, grader: Grader) -> Table:
     rows: list[tuple[Value, ...]] = []
     paper = {str(name): int(n) for name, n in reference.table(1).iter_rows()}
     relations = source.facts.select("fact_id", cluster=pl.coalesce("relation", "fact_id"))
-    shifts = measures.under(source.runs[0].shifts, grader).join(relations, on="fact_id", how="left")
-    for category in Category:
-        in_category = (shifts["before"] == str(category)).to_numpy()
-        if in_category.any() or str(category) in paper:
-            theirs = paper.get(str(category))
-            share = stats.share(in_category, shifts["cluster"].to_numpy())
-            rows.append((str(category), int(in_category.sum()), share, theirs, theirs and theirs / sum(paper.values())))
+    of_bases = bases(source)
+    several = len(of_bases) > 1
+    for name, run in of_bases:
+        shifts = measures.under(run.shifts, grader).join(relations, on="fact_id", how="left")
+        for category in Category:
+            in_category = (shifts["before"] == str(category)).to_numpy()
+            if in_category.any() or str(category) in paper:
+                theirs = paper.get(str(category))
+                share = stats.share(in_category, shifts["cluster"].to_numpy())
+                beside = (theirs, theirs and theirs / sum(paper.values()))
+                of = (str(name),) if several else ()
+                rows.append((*of, str(category), int(in_category.sum()), share, *beside))
     heads = ("category", "facts", "share", "paper: facts", "paper: share")
+    heads = ("model", *heads) if several else heads
     return Table("table1_categories", "Facts by what the base knows (paper: Table 1)", heads, rows, _whose(1))
 
 
@@ -52,17 +67,19 @@ def refusals(data: ReportData, grader: Grader) -> Table:
         "Facts refused under the first prompt; different answers, and how often each is given",
         names,
     )
-    base = [every(data, grader, f"{name}_base")[:1] for name in names]
     theirs = reference.base(4)
-    if table.rows and any(base):
-        ours = [tables[0] if tables else None for tables in base]
-        table.rows.insert(0, (BASE, *_pairs(ours, [theirs[column] for column in names.values()])))
+    of_bases: list[tuple[Value, ...]] = []
+    for called, run in bases(data.source) if table.rows else ():
+        ours = [base_figure(data, run, grader, f"{name}_base") for name in names]
+        if any(ours):
+            of_bases.append((called, *_pairs(ours, [theirs[column] for column in names.values()])))
     heads = ["cell"]
     for head in REFUSAL_HEADS:
         heads += [head, f"paper: {head}"]
     counts = {1, 3}  # of facts, of answers: whole numbers, none of them a share
     rows: list[tuple[Value, ...]] = [
-        tuple(_count(value) if i in counts else value for i, value in enumerate(row)) for row in table.rows
+        tuple(_count(value) if i in counts else value for i, value in enumerate(row))
+        for row in (*of_bases, *table.rows)
     ]
     return table._replace(heads=tuple(heads), rows=rows)
 
@@ -126,11 +143,11 @@ def benchmarks(data: ReportData, number: int, title: str) -> Table:
     columns = {key: column for key, column in listed.items() if _measured(data.source, key)}
     paper = {_key(row): row for row in reference.cells(number).iter_rows(named=True)}
     rows: list[tuple[Value, ...]] = []
-    if columns and (base := counted_scores(data.source.runs[0].base_scores())):
-        theirs = reference.base(number)
-        rows.append(
-            (BASE, None, *_pairs([base.get(key) for key in columns], [theirs.get(c) for c in columns.values()]))
-        )
+    theirs = reference.base(number)
+    for called, run in bases(data.source) if columns else ():
+        if base := counted_scores(run.base_scores()):
+            pairs = _pairs([base.get(key) for key in columns], [theirs.get(c) for c in columns.values()])
+            rows.append((called, None, *pairs))
     for run in data.source.runs if columns else ():
         ours = counted_scores(run.scores)
         beside = paper.get(_in_paper(run.cell), {})
@@ -155,7 +172,7 @@ def only_ours(table: Table, *, beside: bool) -> Table:
 
     beside: whether any cell is the paper's; its base alone is nothing to compare with.
     """
-    ours = [row for row in table.rows if row[0] != BASE]
+    ours = [row for row in table.rows if not isinstance(row[0], OfBase)]
 
     def is_kept(column: int) -> bool:
         measured = any(row[column] is not None for row in ours)

@@ -18,6 +18,12 @@ class P(float):
     """A p-value: what is smaller than can be printed is not printed as 0, which no test gives."""
 
 
+class OfBase(str):
+    """The name of a base's line in a table of cells."""
+
+    __slots__ = ()
+
+
 Value = str | int | float | P | Estimate | None
 AUGMENTATIONS = {
     "none": "",
@@ -88,6 +94,26 @@ def before_and_after(data: ReportData, grader: Grader, listed: Mapping[str, str]
             if ends[1] is not None:
                 rows.append((label, title, *ends))
     return rows
+
+
+def bases(source: Source) -> list[tuple[OfBase, Run]]:
+    """Each base (model, facts, prompts) with its first run, named base; where there are several, of which cell."""
+    first: dict[str, Run] = {}
+    for run in source.runs:
+        first.setdefault(run.base_name, run)
+    return [(OfBase("base" if len(first) == 1 else f"base of {run.label}"), run) for run in first.values()]
+
+
+def base_figure(data: ReportData, base: Run, grader: Grader, name: str) -> Estimate | None:
+    """A figure of a base, as the first cell has it that was measured against it."""
+    labels = measures.unique(run.label for run in data.source.runs if run.base_name == base.base_name)
+    return next((one for label in labels if (one := data.cell(label, grader, name)) is not None), None)
+
+
+def base_scores(data: ReportData) -> pl.DataFrame | None:
+    """What all cells' benchmarks are held against; None where they have several bases, or none was kept."""
+    measured = {(run.base_name, run.base_bench) for run in data.source.runs if run.scores is not None}
+    return data.source.runs[0].base_scores() if len(measured) == 1 else None
 
 
 def run_of(data: ReportData, label: str) -> Run:

@@ -42,19 +42,14 @@ class Source:
     runs: tuple[Run, ...]
     unfinished: tuple[Unfinished, ...]
 
-    @property
-    def base(self) -> Path | None:
-        return next((run.base for run in self.runs if run.base), None)
-
     @cached_property
     def facts(self) -> pl.DataFrame:
-        """The facts of the first run; a study asks every run the same ones."""
-        return self.runs[0].facts()
-
-    @cached_property
-    def probe(self) -> dict[str, object]:
-        """How the base was asked: system, chat, shots; empty where it was not kept."""
-        return json_object(self.base / "probe.json") if self.base else {}
+        """The facts that any run was asked about: a study of two models or tables does not ask all runs the same."""
+        of_bases: dict[str, pl.DataFrame] = {}
+        for run in self.runs:
+            if run.base_name not in of_bases:
+                of_bases[run.base_name] = run.facts()
+        return pl.concat(of_bases.values()).unique("fact_id", keep="first", maintain_order=True)
 
 
 def load(folder: Path) -> Source:

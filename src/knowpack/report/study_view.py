@@ -10,7 +10,7 @@ from knowpack.report.charts import Dot, DotRow
 from knowpack.report.families import family, family_name
 from knowpack.report.finished_run import Cell
 from knowpack.report.first_screen import estimate_text
-from knowpack.report.markup import Child, Markup, details, el, join, table, unbroken
+from knowpack.report.markup import Child, Markup, alien, details, el, join, table, unbroken
 from knowpack.report.report_data import ReportData
 from knowpack.report.shares import share
 from knowpack.report.views import figure
@@ -88,12 +88,12 @@ def _grid_of(data: ReportData, grader: Grader, name: str) -> Markup:
     for n in sizes:
         line: list[Child] = [f"{n:,} facts"]
         for key in columns:
-            here = next(((e, cell) for _, cell, e in values if (cell.n_unknown, family(cell)) == (n, key)), None)
-            if here is None:
-                line.append(None)
-                continue
-            shaded = _shaded(here[0], name, tone, high, _paper(name, here[1]))
-            line.append(join(el("span", {"class": "fold-name"}, family_name(key)), shaded))
+            here = [one for one in values if (one[1].n_unknown, family(one[1])) == (n, key)]
+            shaded = [_shaded(one, name, tone, high, _paper(name, cell)) for _, cell, one in here]
+            if len(here) > 1:  # of other settings: each under its own name
+                named = [el("span", {"class": "small"}, alien(label), " ") for label, _, _ in here]
+                shaded = [el("div", None, *pair) for pair in zip(named, shaded, strict=True)]
+            line.append(join(el("span", {"class": "fold-name"}, family_name(key)), *shaded) if here else None)
         rows.append(line)
     heads = ["Unknown facts trained", *map(family_name, columns)]
     return table(heads, rows, f"{measures.NAMES[name]} of every cell", classes="matrix folds")

@@ -9,7 +9,8 @@ from knowpack.measure import causes
 from knowpack.records import GRADERS, Estimate, Kind, Kinship
 from knowpack.report import measures
 from knowpack.report.finished_run import Run
-from knowpack.report.report_data import ReportData
+from knowpack.report.report_data import ReportData, bases
+from knowpack.report.source import Source
 from knowpack.report.words import words
 
 RELIABLE = 0.9
@@ -31,6 +32,7 @@ def summary(data: ReportData) -> dict[str, object]:
     """What the explorer and the switches of the page need beside the facts."""
     source = data.source
     best, called = opening(data), words(source.runs[0])
+    of_base = {run.base_name: name for name, run in base_parts(source)}
     return {
         "kind": source.kind,
         "graders": list(GRADERS),
@@ -43,12 +45,25 @@ def summary(data: ReportData) -> dict[str, object]:
         "causes": [[str(rule.name), rule.label] for rule in causes.RULES],
         "open": best.run,
         "runs": [
-            {"label": run.label, "seed": run.seed, "id": str(run.manifest.get("run_id") or index)}
+            {
+                "label": run.label,
+                "seed": run.seed,
+                "id": str(run.manifest.get("run_id") or index),
+                "base": of_base[run.base_name],
+            }
             for index, run in enumerate(source.runs)
         ],
-        "prompt": {key: source.probe.get(key) for key in ("system", "chat", "shots", "model")},
+        "prompts": {
+            name: {key: run.probe.get(key) for key in ("system", "chat", "shots", "model")}
+            for name, run in base_parts(source)
+        },
         "n_facts": len(source.facts),
     }
+
+
+def base_parts(source: Source) -> list[tuple[str, Run]]:
+    """What the page's parts about each base are named by, and its first run."""
+    return [(f"base{number or ''}", run) for number, (_, run) in enumerate(bases(source))]
 
 
 def opening(data: ReportData) -> Best:

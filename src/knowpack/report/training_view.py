@@ -9,10 +9,10 @@ from knowpack.measure import stats
 from knowpack.records import Estimate
 from knowpack.report import charts, palette
 from knowpack.report.charts import Dot, DotRow, Line, Reach
-from knowpack.report.families import families, family_name
+from knowpack.report.families import SHAPES, families, family_name, joined
 from knowpack.report.marks import legend
 from knowpack.report.markup import Child, Markup, details, el, join, table, unbroken
-from knowpack.report.report_data import ReportData, ScoreRow, score_rows
+from knowpack.report.report_data import ReportData, ScoreRow, base_scores, score_rows
 from knowpack.report.shares import share
 from knowpack.report.summary import epochs, over_epochs
 from knowpack.report.tables import scores as score_table
@@ -20,6 +20,7 @@ from knowpack.report.value_text import text as printed
 from knowpack.report.views import figure
 
 MOST_TASKS = 12
+NO_LINE = "The base is not drawn: it was not kept, or the cells have several; the table of benchmarks has each."
 
 
 def figures(data: ReportData) -> list[Markup]:
@@ -75,20 +76,20 @@ def _benchmarks(data: ReportData) -> Markup | None:
     rows = [row[:2] for run in data.source.runs for row in score_rows(run.scores)]
     keys = [key for key in dict.fromkeys(rows) if not key[0].startswith("mmlu_")]
     plots: list[Child] = []
-    kinds: dict[str, tuple[str, str, str]] = {}
+    kinds = joined(data)
+    keys_of_plots: dict[str, tuple[str, str, str]] = {}
     numbers: list[list[Child]] = []
-    of_base = {row[:2]: _estimate([row]) for row in score_rows(data.source.runs[0].base_scores())}
+    of_base = {row[:2]: _estimate([row]) for row in score_rows(base_scores(data))}
     for task, metric in keys[:MOST_TASKS]:
         base = of_base.get((task, metric))
         drawn = []
-        for kind, cells in families(data).items():
-            points = [(cell.n_unknown, one) for label, cell in cells if (one := _mean(data, label, task, metric))]
-            name = family_name(kind)
-            numbers += [[f"{task} {metric}", f"{name}, {n:,} facts", _with_range(one)] for n, one in points]
+        for kind in kinds:
+            points = [(cell.n_unknown, one) for label, cell in kind.cells if (one := _mean(data, label, task, metric))]
+            numbers += [[f"{task} {metric}", f"{kind.name}, {n:,} facts", _with_range(one)] for n, one in points]
             if points:
-                shape, tone = palette.MARKERS.get(kind, "o"), palette.css_name(kind)
-                kinds[kind] = (name, tone, shape)
-                drawn.append(Line(name, tone, shape, points))
+                tone = palette.css_name(kind.key)
+                keys_of_plots[kind.name] = (kind.name, tone, kind.shape)
+                drawn.append(Line(kind.name, tone, kind.shape, points))
         if drawn:
             items = {one.n for line in drawn for _, one in line.points}
             n = f", n = {items.pop():,}" if len(items) == 1 else ""
@@ -101,10 +102,11 @@ def _benchmarks(data: ReportData) -> Markup | None:
     more = f" The first {MOST_TASKS} of {len(keys)}." if len(keys) > MOST_TASKS else ""
     shown = details("The numbers", table(["task", "cells", f"mean, {ends}"], numbers, "Benchmarks: the numbers"))
     small = el("div", {"class": "small-multiples"}, plots)
-    by_cell = len({cell.n_unknown for cells in families(data).values() for _, cell in cells}) == 1
+    by_cell = len({cell.n_unknown for kind in kinds for _, cell in kind.cells}) == 1
     title = "Benchmarks by cell" if by_cell else "Benchmarks over the number of facts"
-    note = f"Mean, with the {ends}. {'Dashed' if by_cell else 'Dotted'}: the base.{more}"
-    return figure("bench", title, note, legend(list(kinds.values())), small, shown)
+    base_line = f"{'Dashed' if by_cell else 'Dotted'}: the base." if of_base else NO_LINE
+    note = f"Mean, with the {ends}. {base_line}{more}"
+    return figure("bench", title, note, legend(list(keys_of_plots.values())), small, shown)
 
 
 def _mean(data: ReportData, label: str, task: str, metric: str) -> Estimate | None:
@@ -144,6 +146,5 @@ def over(drawn: Sequence[Line], what: str, *, base: Estimate | None = None) -> M
         return charts.lines(drawn, "new facts", what, "; ".join(lines), percent=False, base=level, height=170)
     rows = [] if base is None else [DotRow("the base", [Dot(base, "f-other", "o")], f"{base.value:.3f}")]
     for line in drawn:
-        ((_, one),) = line.points
-        rows.append(DotRow(line.name, [Dot(one, line.tone, line.shape)], f"{one.value:.3f}"))
+        rows += [DotRow(line.name, [Dot(one, line.tone, line.shape)], f"{one.value:.3f}") for _, one in line.points]
     return charts.dots(rows, what, "; ".join(f"{row.label}: {row.value}" for row in rows), floor=level, percent=False)

@@ -14,7 +14,7 @@ async function openFact(id, focus) {
   const run = STATE.run;
   let parts;
   try {
-    parts = await Promise.all([asset(`answers-base-${block}`), asset(`answers-${run}-${block}`)]);
+    parts = await Promise.all([asset(`answers-${DATA.runs[run].base}-${block}`), asset(`answers-${run}-${block}`)]);
   } catch (error) {
     parts = [null, null, error.message];
   }
@@ -185,7 +185,7 @@ function wordings(after, at) {
 }
 
 function prompts(i) {
-  const { system, shots, chat } = DATA.prompt;
+  const { system, shots, chat } = DATA.prompts[DATA.runs[STATE.run].base];
   if (!shots) return el("p", { class: "small" }, "The prompts were not kept with the base.");
   const lines = (k) =>
     el(
