@@ -8,7 +8,6 @@ Weights of 8 or 11 bits have no room for a small change: w + d is w again where 
 LoRA on such a base is asked beside the weights, W x + s B (A x), as whoever loads it with peft has it (`put_on`).
 """
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -24,12 +23,10 @@ from torch import Tensor, nn
 
 from knowpack import store
 from knowpack.errors import ModelError
-from knowpack.model.adapter import PREFIX, AdapterFiles, check_fits, read_adapter
-from knowpack.model.live import check_merge, largest_change, logits_on, rows_of_ids
+from knowpack.model.adapter import PLAIN_STARTS, AdapterFiles, check_fits, read_adapter, weight_name
+from knowpack.model.live import check_loads, check_merge, largest_change, logits_on, rows_of_ids
 from knowpack.model.loaded import Loaded, one_line, tensor_hash, weights_hash
-
-PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal")
-"""Initialisations that leave the base's weights alone."""
+from knowpack.model.memory import ran_out
 
 
 @contextmanager
@@ -48,6 +45,13 @@ def put_on(loaded: Loaded, adapter: str | Path) -> Iterator[Loaded]:
     with _changing(loaded, adapter) as files:
         beside = loaded.model.dtype in (torch.bfloat16, torch.float16) and _is_plain(files)
         yield _unmerged(loaded, files) if beside else _tuned(loaded, files)
+
+
+@contextmanager
+def by_plain_peft(loaded: Loaded, adapter: str | Path) -> Iterator[PeftModel]:
+    """The same as whoever loads it with peft has it: nothing is merged."""
+    with _changing(loaded, adapter) as files:
+        yield _wrap(loaded, files)
 
 
 @contextmanager
@@ -79,14 +83,38 @@ class _Compared(NamedTuple):
 
 def _compared(loaded: Loaded, files: AdapterFiles) -> tuple[PeftModel, _Compared]:
     """Put the adapter on, and say how far the logits moved."""
-    ids = rows_of_ids(loaded.n_vocabulary, _trained_tokens(files), loaded.device)
+    ids = rows_of_ids(loaded.n_vocabulary, files.trained_tokens, loaded.device)
     base = logits_on(loaded.model, ids)
+    another = _by_another_load(loaded, files, ids)
     wrapped = _wrap(loaded, files)
-    peft = logits_on(wrapped, ids)
+    peft = _logits_of(wrapped, files, ids)
+    if another is not None:
+        check_loads(peft, another, base, str(files.folder))
     change = largest_change(base, peft, str(files.folder))
     if change == 0:
         warnings.warn(f"the adapter {files.folder} changes no logit: it is measured, and it is the base", stacklevel=5)
     return wrapped, _Compared(ids, base, peft, change)
+
+
+def _by_another_load(loaded: Loaded, files: AdapterFiles, ids: Tensor) -> Tensor | None:
+    """Logits of a load with another seed, where peft draws one: PiSSA by a randomised SVD rewrites the base by chance.
+    None for all others."""
+    if not str(files.settings.get("init_lora_weights")).startswith("pissa_niter_"):
+        return None
+    aside = _Aside(loaded.model, files)
+    try:
+        return _logits_of(_wrap(loaded, files, seed=1), files, ids)
+    finally:
+        aside.put_back()
+
+
+def _logits_of(wrapped: PeftModel, files: AdapterFiles, ids: Tensor) -> Tensor:
+    try:
+        return logits_on(wrapped, ids)
+    except Exception as error:  # what an adapter's settings make of a forward can raise anything
+        if ran_out(error):
+            raise
+        raise ModelError(f"the adapter {files.folder} cannot be run on this model: {one_line(error)}") from None
 
 
 def _tuned(loaded: Loaded, files: AdapterFiles) -> Loaded:
@@ -122,20 +150,21 @@ def _result(loaded: Loaded, files: AdapterFiles, content: str, change: float) ->
 
 def _is_plain(files: AdapterFiles) -> bool:
     """Linear layers with A and B and nothing else: no DoRA, biases, tokens, saved modules, experts' parameters."""
-    others = ("bias", "lora_bias", "use_dora", "modules_to_save", "target_parameters", "trainable_token_indices")
-    alone = all(files.settings.get(name) in (None, False, "none", []) for name in others)
-    plain = all(key.endswith((".lora_A.weight", ".lora_B.weight")) for key in files.shapes)
-    return alone and plain and files.settings.get("init_lora_weights") in PLAIN_STARTS
+    return not files.beyond_plain and all(key.endswith((".lora_A.weight", ".lora_B.weight")) for key in files.shapes)
 
 
-def _wrap(loaded: Loaded, files: AdapterFiles) -> PeftModel:
+def _wrap(loaded: Loaded, files: AdapterFiles, seed: int = 0) -> PeftModel:
     """Plain peft's model. Raises ModelError where tensors are missing, or some would be ignored."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what peft warns of is checked below, or refused by the comparison
+    on_gpu = [loaded.device] if loaded.device.type == "cuda" else []
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=on_gpu):
+        warnings.simplefilter("ignore")  # what peft warns of is checked (doubts.py, below), or refused by comparison
+        torch.manual_seed(seed)
         try:
             wrapped = PeftModel.from_pretrained(loaded.model, str(files.folder), torch_device=str(loaded.device))
             expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
-        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        except Exception as error:  # an adapter's settings make peft raise anything
+            if ran_out(error):
+                raise
             raise ModelError(f"the adapter {files.folder} cannot be put on this model: {one_line(error)}") from None
     missing = sorted(expected - files.shapes.keys())
     if missing:
@@ -144,7 +173,7 @@ def _wrap(loaded: Loaded, files: AdapterFiles) -> PeftModel:
         )
     embeddings = {name for name, _ in _embeddings(loaded.model)}
     for key in sorted(files.shapes.keys() - expected):
-        if _plain(key).rpartition(".")[0] not in embeddings:
+        if weight_name(key).rpartition(".")[0] not in embeddings:
             raise ModelError(
                 f"the adapter {files.folder} has a tensor that peft does not read: {key}; it would be ignored"
             )
@@ -162,7 +191,7 @@ class _Slot(NamedTuple):
 
 
 class _Aside:
-    """All that peft may replace or write into: modules, weights, training mode.
+    """All that peft may replace or write into: modules, weights, the config, training mode.
 
     Most of its changes put new storage in place of the old, for which a reference is enough. A clone is taken of
     what it writes into: biases, saved embeddings, trained tokens, layers whose rest an initialisation rewrites.
@@ -171,6 +200,8 @@ class _Aside:
     def __init__(self, model: nn.Module, files: AdapterFiles) -> None:
         self._model, self._training = model, model.training
         self._modules = dict(model.named_modules(remove_duplicate=False))
+        configs = {id(one): one for module in model.modules() if (one := getattr(module, "config", None)) is not None}
+        self._configs = [(one, dict(vars(one))) for one in configs.values()]
         cloned = {id(weight): weight.data.clone() for name, weight in _named(model) if _written_into(name, files)}
         self._slots = [
             _Slot(module, child, weight, cloned.get(id(weight), weight.data), weight.requires_grad)
@@ -189,6 +220,9 @@ class _Aside:
             parent._parameters[child] = weight
             weight.data = values
             weight.requires_grad_(wants_gradient)
+        for config, settings in self._configs:
+            vars(config).clear()
+            vars(config).update(settings)  # peft unties embeddings there
         for left in ("peft_config", "_hf_peft_config_loaded"):
             self._model.__dict__.pop(left, None)
         self._model.train(self._training)
@@ -202,7 +236,7 @@ def _named(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 def _written_into(name: str, files: AdapterFiles) -> bool:
     """Whether peft may write into the storage of this weight while it loads or merges this adapter."""
     settings = files.settings
-    stored = {_plain(key) for key in files.shapes}
+    stored = {weight_name(key) for key in files.shapes}
     layer, _, kind = name.rpartition(".")
     rewrites = settings.get("init_lora_weights") not in PLAIN_STARTS
     return (
@@ -211,18 +245,6 @@ def _written_into(name: str, files: AdapterFiles) -> bool:
         or (bool(settings.get("trainable_token_indices")) and any(key.startswith(f"{layer}.token") for key in stored))
         or (rewrites and any(key.startswith(f"{layer}.lora_") for key in stored))
     )
-
-
-def _plain(key: str) -> str:
-    """A tensor of the file by the name that its weight has in the model."""
-    return re.sub(r"(\.base_layer)+\.", ".", key.removeprefix(PREFIX)).replace(".modules_to_save.", ".")
-
-
-def _trained_tokens(files: AdapterFiles) -> list[int]:
-    """Tokens whose embeddings the adapter holds: only rows with them show its effect."""
-    indices = files.settings.get("trainable_token_indices")
-    lists = indices.values() if isinstance(indices, dict) else [indices]
-    return [token for one in lists if isinstance(one, list) for token in one if isinstance(token, int)]
 
 
 def _embeddings(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -239,7 +261,7 @@ def _untie(model: nn.Module, files: AdapterFiles) -> None:
     """
     pair = _embeddings(model)
     shared = len(pair) == 2 and pair[0][1].weight is pair[1][1].weight
-    stored = [_plain(key) for key in files.shapes]
+    stored = [weight_name(key) for key in files.shapes]
     touched = [name for name, _ in pair if any(key.startswith((f"{name}.lora_", f"{name}.weight")) for key in stored)]
     if shared and touched and not files.settings.get("ensure_weight_tying"):
         _own_weight(pair[1][1])
