@@ -1,6 +1,7 @@
 """An adapter through GGUF, llama.cpp and merged weights: the answers are plain peft's. On the lab, random adapters."""
 
 import json
+import shutil
 from pathlib import Path
 
 import gguf
@@ -8,6 +9,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import gguf_file
 import tiny
@@ -20,7 +22,7 @@ from knowpack.export.lora_gguf import scale
 from knowpack.export.ollama import modelfile
 from knowpack.facts import sources
 from knowpack.model.load import load
-from knowpack.model.loaded import Loaded
+from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.probe.prompts import Prompter
 
 LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -119,6 +121,29 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"a LoRA in GGUF holds no use_dora, .* --to merged does"):
         export(folder, LAB, "gguf", tmp_path / "out.gguf", n_asked=0)
     assert not (tmp_path / "out.gguf").exists()
+
+
+def test_answers_of_peft_leave_the_base_as_it_was(tmp_path: Path) -> None:
+    """PiSSA takes its A and B out of the base as it loads: the merged file was written on what was left."""
+    lab = load(LAB)
+    folder = random_adapter(tmp_path / "adapter", lab.model, init_lora_weights="pissa")
+    lab = load(LAB)
+    by_peft(lab, folder, [[5, 6, 7]], 2)
+    assert weights_hash(lab.model) == lab.weights_hash
+
+
+@pytest.mark.parametrize("form", ["gguf", "merged"])
+def test_an_adapter_that_does_not_fit_is_one_line_before_anything_is_written(
+    adapter: Path, tmp_path: Path, form: Form
+) -> None:
+    """A GGUF was written of any shape; a missing half ended in a traceback."""
+    shutil.copytree(adapter, tmp_path / "half")
+    tensors = load_file(tmp_path / "half" / "adapter_model.safetensors")
+    tensors.pop(next(key for key in tensors if ".lora_B." in key))
+    save_file(tensors, tmp_path / "half" / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match="lacks 1 of its"):
+        export(tmp_path / "half", LAB, form, tmp_path / "out", n_asked=0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_written_over(adapter: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from architectures import build
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError, StoreError
 from knowpack.model import precision
+from knowpack.model.load import _read as read_by_transformers
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
 
@@ -98,6 +99,20 @@ def test_names_that_are_no_model(folder: Path, tmp_path: Path) -> None:
     refused(folder, "device 'tpu9'", device="tpu9")
     (folder / "config.json").rename(folder / "adapter_config.json")
     refused(folder, "is an adapter")
+
+
+def test_a_model_that_holds_an_adapter_is_refused_not_loaded_with_it(folder: Path, tmp_path: Path) -> None:
+    """transformers puts it on in silence, and the hash was the bare base's: a merged model in its adapter's folder."""
+    from .test_merge import adapter
+
+    adapter(build("llama"), tmp_path / "a")
+    (tmp_path / "a" / "adapter_config.json").rename(folder / "adapter_config.json")
+    (tmp_path / "a" / "adapter_model.safetensors").rename(folder / "adapter_model.safetensors")
+    refused(folder, "holds an adapter .adapter_config.json. beside a model.*give the base alone with --model")
+    with pytest.raises(
+        ModelError, match="is an adapter, or holds one"
+    ):  # as a hub's repository, whose files are not seen
+        read_by_transformers(str(folder), None, ModelConfig(name="owner/model"), torch.device("cpu"))
 
 
 def test_pickled_weights_are_refused(folder: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from peft import PeftModel
 
 from knowpack.errors import ModelError
 from knowpack.model.loaded import Loaded
+from knowpack.model.merge import by_plain_peft
 from knowpack.probe.askers import check_logprobs
 
 INSTALL = "pip install 'knowpack[export]'"
@@ -29,12 +29,10 @@ class Compared(NamedTuple):
 
 
 def by_peft(loaded: Loaded, adapter: Path, prompts: Sequence[Sequence[int]], n_new: int) -> list[str]:
-    """The base with the adapter beside its weights. The base is left as it was."""
-    wrapped = PeftModel.from_pretrained(loaded.model, str(adapter))
-    try:
+    """The base with the adapter beside its weights; the base is left as it was. Raises ModelError where it does not
+    fit, without a prompt too."""
+    with by_plain_peft(loaded, adapter) as wrapped:
         return by_transformers(loaded, prompts, n_new, wrapped)
-    finally:
-        wrapped.unload()
 
 
 def by_transformers(

@@ -69,10 +69,8 @@ def export(
     questions = _questions(files.folder, facts)[:n_asked]
     prompter = Prompter(loaded.tokenizer)
     prompts = [prompter.encode((), question) for question in questions]
-    before: list[str] = []
-    if prompts:
-        with progress.stage("answers of peft", None):
-            before = answers.by_peft(loaded, files.folder, prompts, N_NEW)
+    with progress.stage("answers of peft", None):
+        before = answers.by_peft(loaded, files.folder, prompts, N_NEW)
     with progress.stage(f"writing {form}", None):
         ask = _writers(loaded, files.folder, out, prompter)[form]()
     if not prompts:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from knowpack import store
 from knowpack.errors import ModelError
 from knowpack.export.layouts import Array, Layout
-from knowpack.model.adapter import PLAIN_STARTS, PREFIX, AdapterFiles
+from knowpack.model.adapter import PREFIX, AdapterFiles
 from knowpack.model.locations import WEIGHTS
 
 
@@ -34,11 +34,9 @@ class Half(NamedTuple):
 def layers(adapter: AdapterFiles, layout: Layout) -> dict[str, Half]:
     """Name in GGUF -> both halves. Raises ModelError for what the format cannot hold."""
     settings = adapter.settings
-    beyond = [name for name in ("use_dora", "modules_to_save", "trainable_token_indices") if settings.get(name)]
-    beyond += ["bias"] if settings.get("bias") not in (None, "none") else []
-    beyond += ["init_lora_weights"] if settings.get("init_lora_weights") not in PLAIN_STARTS else []
-    if beyond:
-        raise ModelError(f"a LoRA in GGUF holds no {', '.join(beyond)}, which {adapter.folder} uses; --to merged does")
+    if adapter.beyond_plain:
+        beyond = ", ".join(adapter.beyond_plain)
+        raise ModelError(f"a LoRA in GGUF holds no {beyond}, which {adapter.folder} uses; --to merged does")
     tensors = load_file(adapter.folder / WEIGHTS)
     alpha = float(str(settings.get("lora_alpha", 8)))
     halves = {}

@@ -22,7 +22,7 @@ class _Slot(NamedTuple):
 
 
 class SetAside:
-    """All that peft may replace or write into: modules, weights, training mode.
+    """All that peft may replace or write into: modules, weights, the config, training mode.
 
     Most of its changes put new storage in place of the old, for which a reference is enough. A clone is taken of
     what it writes into: biases, saved embeddings, trained tokens, layers whose rest an initialisation rewrites.
@@ -31,6 +31,8 @@ class SetAside:
     def __init__(self, model: nn.Module, files: AdapterFiles) -> None:
         self._model, self._training = model, model.training
         self._modules = dict(model.named_modules(remove_duplicate=False))
+        configs = {id(one): one for module in model.modules() if (one := getattr(module, "config", None)) is not None}
+        self._configs = [(one, dict(vars(one))) for one in configs.values()]
         cloned = {id(weight): weight.data.clone() for weight in _written_into(model, files)}
         self._slots = [
             _Slot(module, child, weight, cloned.get(id(weight), weight.data), weight.requires_grad)
@@ -49,6 +51,9 @@ class SetAside:
             parent._parameters[child] = weight
             weight.data = values
             weight.requires_grad_(wants_gradient)
+        for config, settings in self._configs:
+            vars(config).clear()
+            vars(config).update(settings)  # peft unties embeddings there
         for left in ("peft_config", "_hf_peft_config_loaded"):
             self._model.__dict__.pop(left, None)
         self._model.train(self._training)

@@ -46,10 +46,25 @@ def check_merge(peft: Tensor, merged: Tensor, base: Tensor, name: str, half: boo
     The gap is rounding: it may be a small part of the logits' size, or of the adapter's own effect; a merge into
     the wrong weight is off by about the effect itself. half: the weights have 8 to 11 bits, and rounding is coarse.
     """
-    gap = float((merged - peft).abs().max())
-    effect, size = float((peft - base).abs().max()), float(peft.abs().max())
+    gap, effect, size = _compared(merged, peft, base)
     if gap > (0.5 * effect + 0.1 * size if half else 0.02 * effect + 1e-3 * size):
         raise ModelError(
             f"the adapter {name} cannot be merged: logits differ by {gap:.2g} from plain peft's "
             f"(its effect is {effect:.2g}); merge it by its own software and give the merged model"
         )
+
+
+def check_loads(peft: Tensor, another: Tensor, base: Tensor, name: str) -> None:
+    """Raise ModelError where two loads by plain peft do not say the same: no one has the model that was trained."""
+    gap, effect, size = _compared(another, peft, base)
+    if gap > 0.02 * effect + 1e-3 * size:
+        raise ModelError(
+            f"the adapter {name} rewrites the base by a randomised SVD (init_lora_weights): two loads by peft differ "
+            f"by {gap:.2g} in a logit, where its effect is {effect:.2g}; have it saved as a plain LoRA "
+            "(path_initial_model_for_weight_conversion of peft's save_pretrained)"
+        )
+
+
+def _compared(ours: Tensor, peft: Tensor, base: Tensor) -> tuple[float, float, float]:
+    """Largest gap to plain peft, peft's own effect, size of its logits."""
+    return float((ours - peft).abs().max()), float((peft - base).abs().max()), float(peft.abs().max())

@@ -22,7 +22,7 @@ from knowpack.model.gguf_files import Gguf
 from knowpack.model.gguf_tokens import of_its_file
 from knowpack.model.hash_cache import hash_once
 from knowpack.model.loaded import Loaded, check_finite, weights_hash
-from knowpack.model.locations import source_of
+from knowpack.model.locations import BASE_AND_ADAPTER, source_of
 from knowpack.model.memory import keep_freed
 from knowpack.model.merge import merge_for_good
 from knowpack.model.precision import computed_in
@@ -48,7 +48,8 @@ def load(config: ModelConfig) -> Loaded:
             if len(tokenizer) > len(embeddings):
                 tokenizer = of_its_file(tokenizer, gguf.path)
         stored = None if gguf is None else gguf_files.quantization(gguf)
-    loaded = Loaded(model, tokenizer, config.name, device, _hash(model, source, config), stored)
+    hashed = _hash(model, source, config)
+    loaded = Loaded(model, tokenizer, config.name, device, hashed, stored, revision=config.revision)
     if len(tokenizer) > loaded.n_vocabulary:
         raise ModelError(
             f"{config.name}: the tokenizer has {len(tokenizer)} tokens, the model {loaded.n_vocabulary}; "
@@ -156,6 +157,8 @@ def _read(source: Source, config: ModelConfig, device: torch.device) -> "PreTrai
         )
     except Exception as error:  # a config can make any class of transformers raise anything
         raise ModelError(f"cannot load {config.name}: {one_line(error)}") from None
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ModelError(f"{config.name} is an adapter, or holds one: {BASE_AND_ADAPTER}")
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(

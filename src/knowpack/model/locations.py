@@ -14,6 +14,10 @@ WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 MADE_ON = "knowpack.json"
 """Beside an adapter of ours: which base it was trained on."""
+OF_THE_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json", "chat_template.jinja")
+"""Beside an adapter of others: what its prompts were written by."""
+BASE_AND_ADAPTER = "transformers puts it on by itself; give the base alone with --model, and the adapter with --adapter"
+MLX_WEIGHTS = "adapters.safetensors"
 
 
 def source_of(name: str, revision: str | None = None) -> str:
@@ -33,8 +37,10 @@ def source_of(name: str, revision: str | None = None) -> str:
         return hub_names.checked(name, ("lab", *gguf_files.PACKAGED), revision)
     if not folder.is_dir():
         raise ModelError(f"{name} is a file; expected the folder of a model, with config.json, or a GGUF file")
-    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
-        raise ModelError(f"{name} is an adapter; name its base with --model and the adapter with --adapter")
+    if (folder / CONFIG).exists():
+        if not (folder / "config.json").exists():
+            raise ModelError(f"{name} is an adapter; name its base with --model and the adapter with --adapter")
+        raise ModelError(f"{name} holds an adapter ({CONFIG}) beside a model: {BASE_AND_ADAPTER}")
     if not (folder / "config.json").exists():
         raise ModelError(f"{name} has no config.json; expected the folder of a model in transformers' layout")
     try:
@@ -62,14 +68,21 @@ def adapter_folder(name: str) -> Path:
         from huggingface_hub import snapshot_download
 
         try:
-            folder = Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, MADE_ON]))
+            folder = Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, MADE_ON, *OF_THE_TOKENIZER]))
         except (OSError, ValueError) as error:
             raise ModelError(f"no adapter folder {name}, and the hub gave none: {one_line(error)}") from None
     if not folder.is_dir():
         raise ModelError(f"no adapter folder {name}; expected a folder with {CONFIG} and {WEIGHTS}")
     if not (folder / CONFIG).exists():
-        raise ModelError(f"{name} has no {CONFIG}; expected a PEFT adapter")
+        inside = sorted(one.parent.name for one in folder.glob(f"*/{CONFIG}"))
+        has = f"; its folders {', '.join(inside[:3])} have one each: name one of them" if inside else ""
+        raise ModelError(f"{name} has no {CONFIG}; expected a PEFT adapter{has}")
     if not (folder / WEIGHTS).exists():
+        if (folder / MLX_WEIGHTS).exists():
+            raise ModelError(
+                f"{name} is an adapter of MLX ({MLX_WEIGHTS}), not of PEFT; fused into its base (mlx_lm.fuse) it is a "
+                "whole model, which diff takes as --tuned"
+            )
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         content = "pickled weights, which can run code when read" if pickled else "no weights"
         raise ModelError(f"{name} has {content}; expected {WEIGHTS}")

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 
 from knowpack import store
 from knowpack.errors import ModelError, one_line
-from knowpack.model.adapter import PLAIN_STARTS, AdapterFiles, check_fits, name_in_model, read_adapter
+from knowpack.model.adapter import AdapterFiles, check_fits, name_in_model, read_adapter
 from knowpack.model.aside import SetAside
-from knowpack.model.live import check_merge, largest_change, logits_on, rows_of_ids
+from knowpack.model.live import check_loads, check_merge, largest_change, logits_on, rows_of_ids
 from knowpack.model.loaded import Loaded, tensor_hash, weights_hash
+from knowpack.model.memory import ran_out
 
 
 @contextmanager
@@ -45,6 +46,13 @@ def put_on(loaded: Loaded, adapter: str | Path) -> Iterator[Loaded]:
     with _changing(loaded, adapter) as files:
         beside = loaded.model.dtype in (torch.bfloat16, torch.float16) and _is_plain(files)
         yield _unmerged(loaded, files) if beside else _tuned(loaded, files)
+
+
+@contextmanager
+def by_plain_peft(loaded: Loaded, adapter: str | Path) -> Iterator[PeftModel]:
+    """The same as whoever loads it with peft has it: nothing is merged."""
+    with _changing(loaded, adapter) as files:
+        yield _wrap(loaded, files)
 
 
 @contextmanager
@@ -76,14 +84,38 @@ class _Compared(NamedTuple):
 
 def _compared(loaded: Loaded, files: AdapterFiles) -> tuple[PeftModel, _Compared]:
     """Put the adapter on, and say how far the logits moved."""
-    ids = rows_of_ids(loaded.n_vocabulary, _trained_tokens(files), loaded.device)
+    ids = rows_of_ids(loaded.n_vocabulary, files.trained_tokens, loaded.device)
     base = logits_on(loaded.model, ids)
+    another = _by_another_load(loaded, files, ids)
     wrapped = _wrap(loaded, files)
-    peft = logits_on(wrapped, ids)
+    peft = _logits_of(wrapped, files, ids)
+    if another is not None:
+        check_loads(peft, another, base, str(files.folder))
     change = largest_change(base, peft, str(files.folder))
     if change == 0:
         warnings.warn(f"the adapter {files.folder} changes no logit: it is measured, and it is the base", stacklevel=5)
     return wrapped, _Compared(ids, base, peft, change)
+
+
+def _by_another_load(loaded: Loaded, files: AdapterFiles, ids: Tensor) -> Tensor | None:
+    """Logits of a load with another seed, where peft draws one: PiSSA by a randomised SVD rewrites the base by chance.
+    None for all others."""
+    if not str(files.settings.get("init_lora_weights")).startswith("pissa_niter_"):
+        return None
+    aside = SetAside(loaded.model, files)
+    try:
+        return _logits_of(_wrap(loaded, files, seed=1), files, ids)
+    finally:
+        aside.put_back()
+
+
+def _logits_of(wrapped: PeftModel, files: AdapterFiles, ids: Tensor) -> Tensor:
+    try:
+        return logits_on(wrapped, ids)
+    except Exception as error:  # what an adapter's settings make of a forward can raise anything
+        if ran_out(error):
+            raise
+        raise ModelError(f"the adapter {files.folder} cannot be run on this model: {one_line(error)}") from None
 
 
 def _tuned(loaded: Loaded, files: AdapterFiles) -> Loaded:
@@ -119,20 +151,21 @@ def _result(loaded: Loaded, files: AdapterFiles, content: str, change: float) ->
 
 def _is_plain(files: AdapterFiles) -> bool:
     """Linear layers with A and B and nothing else: no DoRA, biases, tokens, saved modules, experts' parameters."""
-    others = ("bias", "lora_bias", "use_dora", "modules_to_save", "target_parameters", "trainable_token_indices")
-    alone = all(files.settings.get(name) in (None, False, "none", []) for name in others)
-    plain = all(key.endswith((".lora_A.weight", ".lora_B.weight")) for key in files.shapes)
-    return alone and plain and files.settings.get("init_lora_weights") in PLAIN_STARTS
+    return not files.beyond_plain and all(key.endswith((".lora_A.weight", ".lora_B.weight")) for key in files.shapes)
 
 
-def _wrap(loaded: Loaded, files: AdapterFiles) -> PeftModel:
+def _wrap(loaded: Loaded, files: AdapterFiles, seed: int = 0) -> PeftModel:
     """Plain peft's model. Raises ModelError where tensors are missing, or some would be ignored."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what peft warns of is checked below, or refused by the comparison
+    on_gpu = [loaded.device] if loaded.device.type == "cuda" else []
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=on_gpu):
+        warnings.simplefilter("ignore")  # what peft warns of is checked (doubts.py, below), or refused by comparison
+        torch.manual_seed(seed)
         try:
             wrapped = PeftModel.from_pretrained(loaded.model, str(files.folder), torch_device=str(loaded.device))
             expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
-        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        except Exception as error:  # an adapter's settings make peft raise anything
+            if ran_out(error):
+                raise
             raise ModelError(f"the adapter {files.folder} cannot be put on this model: {one_line(error)}") from None
     missing = sorted(expected - files.shapes.keys())
     if missing:
@@ -146,13 +179,6 @@ def _wrap(loaded: Loaded, files: AdapterFiles) -> PeftModel:
                 f"the adapter {files.folder} has a tensor that peft does not read: {key}; it would be ignored"
             )
     return wrapped
-
-
-def _trained_tokens(files: AdapterFiles) -> list[int]:
-    """Tokens whose embeddings the adapter holds: only rows with them show its effect."""
-    indices = files.settings.get("trainable_token_indices")
-    lists = indices.values() if isinstance(indices, dict) else [indices]
-    return [token for one in lists if isinstance(one, list) for token in one if isinstance(token, int)]
 
 
 def _embeddings(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -13,7 +13,7 @@ from knowpack import store
 from knowpack.config import KeepRecipe
 from knowpack.errors import FactsError, ModelError
 from knowpack.facts import sources
-from knowpack.model.adapter import AdapterFiles, check_fits, other_base, read_adapter
+from knowpack.model.adapter import AdapterFiles, check_fits, other_base, read_adapter, refuse_beyond
 from knowpack.model.loaded import Loaded
 from knowpack.model.locations import CONFIG, WEIGHTS
 from knowpack.records import Example, Fact, Kind, table
@@ -56,6 +56,7 @@ def open_earlier(onto: str, facts: str | None) -> EarlierAdapter:
     home = path if (path / "pack.json").is_file() else path.parent
     made_here = (home / "pack.json").is_file() and (home / "adapter").is_dir()
     adapter = read_adapter(home / "adapter" if made_here else onto)
+    refuse_beyond(adapter)
     if made_here and adapter.folder.resolve() != (home / "adapter").resolve():
         made_here = False
     if facts is not None:

@@ -11,7 +11,7 @@ from knowpack.paper import reference
 from knowpack.records import Estimate, Grader
 from knowpack.report import charts, drawing, measures, palette, tables
 from knowpack.report.drawing import NamedFigure, plain
-from knowpack.report.families import SHAPES, Joined, families, family, family_name, joined
+from knowpack.report.families import Joined, families, family, family_name, joined
 from knowpack.report.finished_run import Cell
 from knowpack.report.report_data import ReportData, base_scores, score_map, score_rows
 

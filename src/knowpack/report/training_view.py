@@ -9,7 +9,7 @@ from knowpack.measure import stats
 from knowpack.records import Estimate
 from knowpack.report import charts, palette
 from knowpack.report.charts import Dot, DotRow, Line, Reach
-from knowpack.report.families import SHAPES, families, family_name, joined
+from knowpack.report.families import families, family_name, joined
 from knowpack.report.marks import legend
 from knowpack.report.markup import Child, Markup, details, el, join, table, unbroken
 from knowpack.report.report_data import ReportData, ScoreRow, base_scores, score_rows

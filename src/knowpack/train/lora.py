@@ -20,7 +20,7 @@ from transformers.pytorch_utils import Conv1D
 from knowpack.config import TrainConfig
 from knowpack.errors import ModelError, one_line
 from knowpack.model import public_name
-from knowpack.model.adapter import AdapterFiles, read_adapter
+from knowpack.model.adapter import AdapterFiles, read_adapter, refuse_beyond
 from knowpack.model.locations import WEIGHTS
 from knowpack.seeds import seed_of
 from knowpack.train.target_modules import Targets, layers, n_parameters, targets
@@ -103,6 +103,7 @@ def _check_runs(model: PeftModel, names: Targets) -> None:
 
 def _begin_as(model: PeftModel, settings: LoraConfig, first: AdapterFiles) -> None:
     """Put the tensors of an adapter on disk where the fresh ones are."""
+    refuse_beyond(first)
     for name, option, default in (("r", "rank", None), ("lora_alpha", "alpha", None), ("use_rslora", "rslora", False)):
         mine, its = getattr(settings, name), first.settings.get(name, default)
         if its != mine:
