@@ -13,7 +13,7 @@ import peft
 
 from knowpack.model.loaded import Loaded
 
-NOTHING = (None, False, "", [], {})
+NOTHING: tuple[object, ...] = (None, False, "", [], {})
 READ_ELSEWHERE = {"runtime_config", "enable_lora", "merge_weights"}
 """No fields of LoraConfig, and nothing is lost with them: of one run only, and of peft 0.2."""
 

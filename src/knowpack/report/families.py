@@ -9,7 +9,6 @@ from knowpack.report import palette
 from knowpack.report.finished_run import Cell
 from knowpack.report.report_data import AUGMENTATIONS, ReportData, run_of
 
-SHAPES = "osD^v*"
 MOST_NAMES = 3  # cells that a kind's name lists
 
 
@@ -54,7 +53,7 @@ def joined(data: ReportData) -> list[Joined]:
         for label, cell in cells:
             of.setdefault(run_of(data, label).recipe, []).append((label, cell))
         first = palette.MARKERS.get(key, "o")
-        shapes = [first, *(shape for shape in SHAPES if shape != first)]
+        shapes = [first, *(shape for shape in palette.SHAPES if shape != first)]
         for i, mine in enumerate(of.values()):
             name = family_name(key) + (f" ({_listed(mine)})" if len(of) > 1 else "")
             kinds.append(Joined(key, name, shapes[i % len(shapes)], mine))

@@ -47,8 +47,7 @@ def categories(source: Source, grader: Grader) -> Table:
                 beside = (theirs, theirs and theirs / sum(paper.values()))
                 of = (str(name),) if several else ()
                 rows.append((*of, str(category), int(in_category.sum()), share, *beside))
-    heads = ("category", "facts", "share", "paper: facts", "paper: share")
-    heads = ("model", *heads) if several else heads
+    heads = (*(["model"] if several else []), "category", "facts", "share", "paper: facts", "paper: share")
     return Table("table1_categories", "Facts by what the base knows (paper: Table 1)", heads, rows, _whose(1))
 
 
