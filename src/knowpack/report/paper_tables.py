@@ -45,10 +45,10 @@ def categories(source: Source, grader: Grader) -> Table:
                 theirs = paper.get(str(category))
                 share = stats.share(in_category, shifts["cluster"].to_numpy())
                 beside = (theirs, theirs and theirs / sum(paper.values()))
-                of = (str(name),) if several else ()
-                rows.append((*of, str(category), int(in_category.sum()), share, *beside))
-    heads = ("category", "facts", "share", "paper: facts", "paper: share")
-    heads = ("model", *heads) if several else heads
+                which = (str(name),) if several else ()
+                rows.append((*which, str(category), int(in_category.sum()), share, *beside))
+    of = ("model",) if several else ()
+    heads = (*of, "category", "facts", "share", "paper: facts", "paper: share")
     return Table("table1_categories", "Facts by what the base knows (paper: Table 1)", heads, rows, _whose(1))
 
 
