@@ -45,9 +45,10 @@ def categories(source: Source, grader: Grader) -> Table:
                 theirs = paper.get(str(category))
                 share = stats.share(in_category, shifts["cluster"].to_numpy())
                 beside = (theirs, theirs and theirs / sum(paper.values()))
-                of = (str(name),) if several else ()
-                rows.append((*of, str(category), int(in_category.sum()), share, *beside))
-    heads = (*(["model"] if several else []), "category", "facts", "share", "paper: facts", "paper: share")
+                which = (str(name),) if several else ()
+                rows.append((*which, str(category), int(in_category.sum()), share, *beside))
+    of = ("model",) if several else ()
+    heads = (*of, "category", "facts", "share", "paper: facts", "paper: share")
     return Table("table1_categories", "Facts by what the base knows (paper: Table 1)", heads, rows, _whose(1))
 
 
@@ -138,8 +139,8 @@ def grid(data: ReportData, grader: Grader, number: int, title: str, names: dict[
 
 def benchmarks(data: ReportData, number: int, title: str) -> Table:
     """A benchmark table of the paper: one line a run, for the tasks that were measured."""
-    listed = {key: place.column for key, place in reference.BENCHMARKS.items() if place.table == number}
-    columns = {key: column for key, column in listed.items() if _measured(data.source, key)}
+    listed = [key for key, (table, _, _) in reference.BENCHMARKS.items() if table == number]
+    columns = {key: reference.BENCHMARKS[key][1] for key in listed if _measured(data.source, key)}
     paper = {_key(row): row for row in reference.cells(number).iter_rows(named=True)}
     rows: list[tuple[Value, ...]] = []
     theirs = reference.base(number)
@@ -154,8 +155,8 @@ def benchmarks(data: ReportData, number: int, title: str) -> Table:
             pairs = _pairs([ours.get(key) for key in columns], [beside.get(c) for c in columns.values()])
             rows.append((run.label, run.seed, *pairs))
     heads = ["cell", "seed"]
-    for (task, metric), column in columns.items():
-        heads += [f"{task} {metric}", f"paper: {column}"]
+    for (task, metric), _ in columns.items():
+        heads += [f"{task} {metric}", f"paper: {reference.BENCHMARKS[(task, metric)][1]}"]
     stem = reference.TABLES[number].removesuffix(".csv")
     return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number))
 
