@@ -11,9 +11,9 @@ from knowpack.measure.grading import (
     is_refusal,
     match_default,
     match_paper,
-    normalise,
 )
 from knowpack.measure.matching import rules
+from knowpack.measure.normalised import normalise
 
 
 def test_alias_us_is_not_in_museum() -> None:
