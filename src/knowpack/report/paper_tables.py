@@ -139,8 +139,8 @@ def grid(data: ReportData, grader: Grader, number: int, title: str, names: dict[
 
 def benchmarks(data: ReportData, number: int, title: str) -> Table:
     """A benchmark table of the paper: one line a run, for the tasks that were measured."""
-    listed = [key for key, (table, _, _) in reference.BENCHMARKS.items() if table == number]
-    columns = {key: reference.BENCHMARKS[key][1] for key in listed if _measured(data.source, key)}
+    listed = {key: place.column for key, place in reference.BENCHMARKS.items() if place.table == number}
+    columns = {key: column for key, column in listed.items() if _measured(data.source, key)}
     paper = {_key(row): row for row in reference.cells(number).iter_rows(named=True)}
     rows: list[tuple[Value, ...]] = []
     theirs = reference.base(number)
@@ -155,8 +155,8 @@ def benchmarks(data: ReportData, number: int, title: str) -> Table:
             pairs = _pairs([ours.get(key) for key in columns], [beside.get(c) for c in columns.values()])
             rows.append((run.label, run.seed, *pairs))
     heads = ["cell", "seed"]
-    for (task, metric), _ in columns.items():
-        heads += [f"{task} {metric}", f"paper: {reference.BENCHMARKS[(task, metric)][1]}"]
+    for (task, metric), column in columns.items():
+        heads += [f"{task} {metric}", f"paper: {column}"]
     stem = reference.TABLES[number].removesuffix(".csv")
     return Table(stem, f"{title} (paper: Table {number})", tuple(heads), rows, _whose(number))
 
