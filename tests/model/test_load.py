@@ -109,10 +109,8 @@ def test_a_model_that_holds_an_adapter_is_refused_not_loaded_with_it(folder: Pat
     (tmp_path / "a" / "adapter_config.json").rename(folder / "adapter_config.json")
     (tmp_path / "a" / "adapter_model.safetensors").rename(folder / "adapter_model.safetensors")
     refused(folder, "holds an adapter .adapter_config.json. beside a model.*give the base alone with --model")
-    with pytest.raises(
-        ModelError, match="is an adapter, or holds one"
-    ):  # as a hub's repository, whose files are not seen
-        read_by_transformers(str(folder), None, ModelConfig(name="owner/model"), torch.device("cpu"))
+    with pytest.raises(ModelError, match="is an adapter, or holds one"):  # as a hub's, whose files are not seen
+        read_by_transformers(str(folder), ModelConfig(name="owner/model"), torch.device("cpu"))
 
 
 def test_pickled_weights_are_refused(folder: Path) -> None:
