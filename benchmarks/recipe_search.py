@@ -34,7 +34,8 @@ from knowpack.pack import plan
 from knowpack.pack.request import HELD_OUT
 from knowpack.probe.probe import probe
 from knowpack.probe.prompts import Prompter
-from knowpack.probe.shots import Shot, draw_shots
+from knowpack.probe.shots import draw_shots
+from knowpack.probe.turns import Shot
 from knowpack.records import Fact, table
 from knowpack.train import recipes, replay_prompts
 from knowpack.train.base_answers import build, divergence

@@ -16,9 +16,9 @@ import us
 
 from world.countries import (
     CHOICES,
-    asked,
     capital_names,
     countries,
+    countries_asked,
     currency,
     currency_names,
     language_names,
@@ -148,7 +148,7 @@ def _largest_cities() -> Iterator[Draft]:
     by_country = defaultdict(list)
     for city in cities():
         by_country[city.code].append(city)
-    for country in asked():
+    for country in countries_asked():
         largest = by_country[country.code]
         if country.code in CHOICES["no_largest_city"] or len(largest) < 2:
             continue
