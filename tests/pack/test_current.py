@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from scipy.stats import beta
 
 import tiny
 from knowpack.config import KeepRecipe
@@ -156,7 +157,9 @@ def test_shares_of_updates_and_of_facts_taken_back_by_hand() -> None:
     right = current.right(after, [one.fact_id])
     assert right is not None
     assert (right.value, right.n) == (0.5, 2)
-    assert right.low == pytest.approx(0.0)  # two answers of one fact say little: they stand together
+    # two answers of one fact say as much as one: Beta(.5, 1.5), of half an observation in one
+    assert right.low == pytest.approx(beta.ppf(0.025, 0.5, 1.5))
+    assert right.high == pytest.approx(beta.ppf(0.975, 1.5, 0.5))
     old = current.old_given(after, {one.fact_id: ("Bo Rand",)})
     assert old is not None
     assert old.value == 0.5
