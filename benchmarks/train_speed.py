@@ -58,12 +58,18 @@ def synthetic(n: int, vocabulary: int) -> list[Row]:
 
 
 def by_knowpack(model: transformers.PreTrainedModel, rows: list[Row], config: PlainRecipe, clock: Clock) -> float:
+    started = clock()
+    losses_by_knowpack(model, rows, config)
+    return clock() - started
+
+
+def losses_by_knowpack(model: transformers.PreTrainedModel, rows: list[Row], config: PlainRecipe) -> list[float]:
+    """The loss of each step of the plain recipe."""
     with tempfile.TemporaryDirectory() as out, lora.adapted(model, config, 0) as adapted:
-        started = clock()
         with track.Log(Path(out), config, 0) as log:
             run = Run(adapted, records.table([], Example), 0, log, Checkpoints(None, "", 0.0), SILENT)
             plain.fit(run, config, rows, None)
-        return clock() - started
+            return [float(step["loss"]) for step in log.lines]
 
 
 def by_trainer(model: transformers.PreTrainedModel, rows: list[Row], config: PlainRecipe, clock: Clock) -> float:

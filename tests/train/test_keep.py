@@ -1,5 +1,6 @@
 """The parts of the keep recipe against plain transformers and hand arithmetic, on random models."""
 
+import copy
 import math
 from contextlib import nullcontext
 from functools import partial
@@ -133,6 +134,29 @@ def test_a_layer_with_lora_as_one_function_has_the_gradients_of_peft() -> None:
     assert len(found[0]) == 1 + 2 * 3 * 2  # A and B of three layers in two blocks
     for plain, fast in zip(*found, strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_beside_weights_in_bfloat16_gradients_round_no_more_than_pefts() -> None:
+    """Both against float32 arithmetic of the same rounded weights."""
+    torch.manual_seed(0)
+    half = transformers.AutoModelForCausalLM.from_config(CONFIGS["llama"]).to(torch.bfloat16)
+    full = copy.deepcopy(half).float()
+    rows = [Row(tuple(int(i) for i in torch.randint(0, 64, (9,))), 2) for _ in range(40)]
+    found = []
+    for model, fast in ((full, False), (half, False), (half, True)):
+        with lora.adapted(model, TrainConfig(rank=3, alpha=6), 1) as tuned:
+            torch.manual_seed(1)
+            for name, weight in tuned.named_parameters():
+                if "lora_B" in name:
+                    weight.data.normal_(0, 0.1)
+            with fast_training(tuned) if fast else nullcontext():
+                answer_logits(tuned, (7, 8, 9), rows).square().sum().backward()
+            assert all(weight.dtype == torch.float32 for weight in lora.weights(tuned))
+            found.append(torch.cat([weight.grad.flatten() for weight in lora.weights(tuned)]))
+    exact, by_peft, ours = found
+    assert not torch.equal(ours, by_peft)  # another way was taken
+    assert (ours - exact).norm() < 1.2 * (by_peft - exact).norm()
+    assert (by_peft - exact).norm() < 0.05 * exact.norm()
 
 
 @pytest.mark.parametrize(("by_question", "share"), [(1.0, 1.0), (0.5, 0.5 + 0.5 / 4), (0.0, 1 / 4)])

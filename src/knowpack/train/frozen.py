@@ -1,9 +1,10 @@
 """Frozen linear layers in fewer passes while an adapter trains on the CPU.
 
-model -> the same model whose frozen float32 linear layers multiply by the faster library (see products: the same for
+model -> the same model whose frozen linear layers multiply by the faster library (see products: the same for
 inference), forwards and backwards, inside the block. A frozen layer needs the gradient of its input only: one more
 product, with the transposed weight, which oneDNN wants copied once. A layer with a LoRA on it is one function: W x +
 s B (A x), the second part added by the product itself, where peft writes three more tensors as wide as the output.
+Beside weights in bfloat16 the adapter's own stay in float32 and enter products rounded, as under torch's autocast.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing_extensions import TypeIs
 from knowpack.decode import products
 from knowpack.decode.products import FEW_ROWS, product
 
+DTYPES = (torch.float32, torch.bfloat16)
 MOST_WEIGHTS = 500_000_000  # transposed copies double a model's memory: only where that is small
 
 
@@ -27,9 +29,11 @@ def fast_training(model: nn.Module) -> Iterator[None]:
     layers = [module for module in model.modules() if _can_change(module)]
     transposed = {layer: layer.weight.detach().t() for layer in layers}
     if products.onednn_is_faster():
-        if sum(layer.weight.numel() for layer in layers) > MOST_WEIGHTS:
-            transposed = {}
-        transposed = {layer: weight.contiguous() for layer, weight in transposed.items()}
+        copied = {layer: weight for layer, weight in transposed.items() if weight.dtype == torch.float32}
+        if sum(weight.numel() for weight in copied.values()) > MOST_WEIGHTS:
+            transposed = {layer: weight for layer, weight in transposed.items() if layer not in copied}
+        else:
+            transposed |= {layer: weight.contiguous() for layer, weight in copied.items()}
     forwards: dict[nn.Module, Callable[..., Tensor]] = {x: partial(_linear, x, t) for x, t in transposed.items()}
     for module in model.modules():
         if isinstance(module, LoraLinear) and module.base_layer in transposed and _is_plain(module):
@@ -42,12 +46,12 @@ def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
     if type(module) is not nn.Linear or "forward" in module.__dict__ or module.bias is not None:
         return False
     weight = module.weight
-    plain = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.is_contiguous()
+    plain = weight.device.type == "cpu" and weight.dtype in DTYPES and weight.is_contiguous()
     return plain and not weight.requires_grad
 
 
 def _is_plain(layer: LoraLinear) -> bool:
-    """One adapter, W x + s B (A x) and nothing else: no dropout, no DoRA, no bias, float32."""
+    """One adapter, W x + s B (A x) and nothing else: no dropout, no DoRA, no bias, its weights float32."""
     if len(layer.active_adapters) != 1 or layer.lora_variant:
         return False
     name = layer.active_adapters[0]
@@ -58,19 +62,20 @@ def _is_plain(layer: LoraLinear) -> bool:
 
 
 def _linear(layer: nn.Linear, transposed: Tensor, x: Tensor) -> Tensor:
-    if x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1]:
+    if x.dtype != layer.weight.dtype or x.numel() < FEW_ROWS * x.shape[-1]:
         return nn.functional.linear(x, layer.weight)
     out: Tensor = _Product.apply(x, layer.weight, transposed)  # type: ignore[no-untyped-call]
     return out
 
 
 def _adapted(layer: LoraLinear, transposed: Tensor, x: Tensor) -> Tensor:
-    if layer.disable_adapters or layer.merged or x.dtype != torch.float32 or x.numel() < FEW_ROWS * x.shape[-1]:
+    weight = layer.base_layer.weight
+    if layer.disable_adapters or layer.merged or x.dtype != weight.dtype or x.numel() < FEW_ROWS * x.shape[-1]:
         plain: Tensor = type(layer).forward(layer, x)
         return plain
     name = layer.active_adapters[0]
-    a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
-    out: Tensor = _Adapted.apply(x, layer.base_layer.weight, transposed, a, b, layer.scaling[name])  # type: ignore[no-untyped-call]
+    a, b = (weights[name].weight.to(x.dtype) for weights in (layer.lora_A, layer.lora_B))
+    out: Tensor = _Adapted.apply(x, weight, transposed, a, b, layer.scaling[name])  # type: ignore[no-untyped-call]
     return out
 
 
