@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/bfloat16_speed.py [--model smollm2] [--facts 200] [--data DATA_DIR]
         [--parts probe,bench,train] [--rounds 2]
 
-probe: `world` facts x 10 prompts x 4 shots of `general`, greedy, as a study asks them; bench: 100 items of ARC-Challenge
-scored (needs --data); train: steps of a rank-1 adapter on all layers (the paper's recipe) and of a rank-64 adapter on
-the upper half, 16 questions a step. Processor seconds of each, their ratio (bar 1.7), and what changed: texts, chosen
-answers, the loss of the last step. A processor without products of bfloat16 computes in float32 and says so.
+probe: `world` facts x 10 prompts x 4 shots of `general`, greedy, as a study asks them; bench: 100 items of ARC-
+Challenge scored (needs --data); train: steps of a rank-1 adapter on all layers (the paper's recipe) and of a rank-64
+adapter on the upper half, 16 questions a step. Processor seconds of each, their ratio (bar 1.7), and what changed:
+texts, chosen answers, the mean loss. A processor without products of bfloat16 computes in float32 and says so.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def trained(loaded: Loaded, recipe: PlainRecipe) -> list[float]:
 
 
 def line(name: str, part: Part, models: dict[str, Loaded], n_rounds: int) -> str:
-    """Each dtype's best of the rounds, which alternate; a short first one sets things up."""
+    """Each dtype's best of the rounds, which alternate."""
     took: dict[str, list[float]] = {dtype: [] for dtype in DTYPES}
     gave: dict[str, list[Any]] = {}
     for n in range(n_rounds):

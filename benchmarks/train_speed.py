@@ -65,11 +65,14 @@ def by_knowpack(model: transformers.PreTrainedModel, rows: list[Row], config: Pl
 
 def losses_by_knowpack(model: transformers.PreTrainedModel, rows: list[Row], config: PlainRecipe) -> list[float]:
     """The loss of each step of the plain recipe."""
-    with tempfile.TemporaryDirectory() as out, lora.adapted(model, config, 0) as adapted:
-        with track.Log(Path(out), config, 0) as log:
-            run = Run(adapted, records.table([], Example), 0, log, Checkpoints(None, "", 0.0), SILENT)
-            plain.fit(run, config, rows, None)
-            return [float(step["loss"]) for step in log.lines]
+    with (
+        tempfile.TemporaryDirectory() as out,
+        lora.adapted(model, config, 0) as adapted,
+        track.Log(Path(out), config, 0) as log,
+    ):
+        run = Run(adapted, records.table([], Example), 0, log, Checkpoints(None, "", 0.0), SILENT)
+        plain.fit(run, config, rows, None)
+        return [float(step["loss"]) for step in log.lines]
 
 
 def by_trainer(model: transformers.PreTrainedModel, rows: list[Row], config: PlainRecipe, clock: Clock) -> float:

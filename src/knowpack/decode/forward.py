@@ -46,8 +46,12 @@ class Forward:
 
     def forget(self) -> None:
         """Drop all that was computed from the weights: they have changed."""
-        self._prefixes.clear()
+        self.forget_prefixes()
         self._arranged.clear()
+
+    def forget_prefixes(self) -> None:
+        """Drop their keys and values alone."""
+        self._prefixes.clear()
 
     @contextmanager
     def session(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from knowpack.decode.attention import Step, attend_packed
-from knowpack.decode.products import by_onednn, gated, replaced
+from knowpack.decode.products import can_gate, gated, replaced
 
 # Classes of transformers that share Llama's formulas (others of the same idea differ: Gemma's norm adds one)
 NORMS = {"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"}
@@ -53,7 +53,7 @@ def _replacement(module: nn.Module) -> Callable[..., object] | None:
     kind = type(module)
     if not kind.__module__.startswith("transformers.models.") or "forward" in module.__dict__:
         return None
-    weights = list(module.parameters())
+    weights = [weight for name, weight in module.named_parameters() if "lora_" not in name]
     if not all(weight.device.type == "cpu" for weight in weights) or {weight.dtype for weight in weights} not in DTYPES:
         return None
     if kind.__name__ in NORMS:
@@ -131,10 +131,7 @@ def _norm_of_half(module: _Norm, x: Tensor) -> Tensor:
 def _mlp(module: _Mlp, x: Tensor) -> Tensor:
     """down(SiLU(gate x) * up x)."""
     gate, up = module.gate_proj, module.up_proj
-    if by_onednn(gate, x) and by_onednn(up, x):
-        inner = gated(gate, up, x)
-    else:
-        inner = nn.functional.silu(gate(x), inplace=True).mul_(up(x))
+    inner = gated(gate, up, x) if can_gate(gate, up, x) else nn.functional.silu(gate(x), inplace=True).mul_(up(x))
     out: Tensor = module.down_proj(inner)
     return out
 

@@ -4,8 +4,8 @@ model -> the same model whose linear layers multiply by oneDNN inside the block.
 which on AMD's AVX-512 cores uses half of their width (measured: docs/LOG.md, Speed); oneDNN is in every torch build for
 x86, behind the operator that torch's compiler uses. On Intel's cores MKL is as fast or faster, and keeps no code for
 each shape it has met: there float32 is left alone. Products in bfloat16 are oneDNN's everywhere, but torch rearranges
-the weight for each of them, which takes as long as a few rows' product: here that is done once. Same arithmetic,
-another order of summation. Inference only: the operator has no gradient.
+the weight for each of them, which takes as long as a few rows' product: here that is done once. A LoRA beside such
+weights is added by one product more. Same arithmetic, another order of summation. Inference only: no gradients.
 """
 
 import platform
@@ -17,6 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from typing_extensions import TypeIs
+
+from knowpack.decode.beside import is_plain, with_lora
 
 FEW_ROWS = 8  # below this torch's own product is faster, in float32
 MOST_ARRANGED = 1_000_000_000
@@ -38,7 +40,10 @@ def fast_products(model: nn.Module, arranged: Arranged | None = None) -> Iterato
     kept: Arranged = {} if arranged is None else arranged
     if sum(module.weight.numel() for module in changed) <= MOST_ARRANGED:
         kept |= {x: _arranged(x.weight) for x in changed if x.weight.dtype == torch.bfloat16 and x not in kept}
-    with replaced({x: partial(_linear, x, kept.get(x, x.weight)) for x in changed}):
+    forwards: dict[nn.Module, Callable[..., object]] = {x: partial(_linear, x, kept.get(x, x.weight)) for x in changed}
+    halves = {x for x in changed if x.weight.dtype == torch.bfloat16}
+    adapted = (x for x in model.modules() if is_plain(x) and x.base_layer in halves)
+    with replaced(forwards | {x: partial(with_lora, x) for x in adapted}):
         yield
 
 
@@ -105,18 +110,21 @@ def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
     return weight.device.type == "cpu" and weight.is_contiguous() and helps is not None and helps()
 
 
-def by_onednn(layer: nn.Module, x: Tensor) -> bool:
-    """Whether this layer multiplies this input by oneDNN: inside the block, and large enough."""
-    changed = layer.__dict__.get("forward")
-    return isinstance(changed, partial) and changed.func is _linear and not _is_ordinary(layer, x)
+def can_gate(gate: nn.Module, up: nn.Module, x: Tensor) -> bool:
+    """Whether both multiply by oneDNN here. Not in bfloat16: `gated` rounds once less than a layer with a LoRA beside
+    it does, and an adapter that changes nothing is to give the base's very numbers."""
+    forwards = [(layer, layer.__dict__.get("forward")) for layer in (gate, up)]
+    return x.dtype == torch.float32 and all(
+        isinstance(forward, partial) and forward.func is _linear and not _is_ordinary(layer, x)
+        for layer, forward in forwards
+    )
 
 
 def gated(gate: nn.Module, up: nn.Module, x: Tensor) -> Tensor:
-    """SiLU(gate x) * up x, both done at the end of oneDNN's products; of layers that are `by_onednn`."""
+    """SiLU(gate x) * up x, both done at the end of oneDNN's products."""
     pointwise = torch.ops.mkldnn._linear_pointwise
-    of_gate, of_up = (layer.__dict__["forward"].args[1] for layer in (gate, up))
-    gate_out = pointwise(x, of_gate, gate.bias, "swish", [], "")
-    out: Tensor = pointwise.binary(x, gate_out, of_up, up.bias, "mul")
+    gate_out = pointwise(x, gate.weight, gate.bias, "swish", [], "")
+    out: Tensor = pointwise.binary(x, gate_out, up.weight, up.bias, "mul")
     return out
 
 
