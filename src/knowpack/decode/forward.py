@@ -16,7 +16,7 @@ from knowpack.decode.attention import Behind, Prefix, Step, attached
 from knowpack.decode.kernels import KeyValue
 from knowpack.decode.passes import fewer_passes
 from knowpack.decode.pool import Pool
-from knowpack.decode.products import Arranged, fast_products
+from knowpack.decode.products import fast_products
 from knowpack.decode.rows import Rows, Tree, pack, rounded
 from knowpack.model.loaded import Loaded
 from knowpack.model.memory import within_memory
@@ -38,19 +38,13 @@ class Forward:
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
         self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
-        self._arranged: Arranged = {}
         self._reads_places = False
         """Whether, in this session, the last layer gives the wanted places only."""
         self.tokens_at_once = 2048 if loaded.device.type == "cpu" else 16384
         """Tokens of a forward over whole rows when scoring."""
 
     def forget(self) -> None:
-        """Drop all that was computed from the weights: they have changed."""
-        self.forget_prefixes()
-        self._arranged.clear()
-
-    def forget_prefixes(self) -> None:
-        """Drop their keys and values alone."""
+        """Drop all keys and values: the weights have changed."""
         self._prefixes.clear()
 
     @contextmanager
@@ -63,7 +57,7 @@ class Forward:
             with (
                 torch.inference_mode(),
                 attached(model),
-                fast_products(model, self._arranged),
+                fast_products(model),
                 fewer_passes(model) as self._reads_places,
             ):
                 yield

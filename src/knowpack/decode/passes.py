@@ -2,8 +2,8 @@
 
 model -> the same model whose norms, gated MLPs and attention layers do less between their matrix products inside the
 block. What is saved are copies and temporaries, SiLU and its product where oneDNN does them at the end of its own,
-and in the last layer all that would be computed for tokens whose logits nobody reads. The same arithmetic up to its
-order, norms in float32 whatever the weights' type. Inference only; other layers are left alone.
+and in the last layer all that would be computed for tokens whose logits nobody reads. The same float32 arithmetic up
+to its order. Inference only; other layers are left alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,15 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from knowpack.decode.attention import Step, attend_packed
-from knowpack.decode.products import can_gate, gated, replaced
+from knowpack.decode.products import by_onednn, gated, replaced
 
 # Classes of transformers that share Llama's formulas (others of the same idea differ: Gemma's norm adds one)
 NORMS = {"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"}
 MLPS = {"LlamaMLP", "MistralMLP", "Qwen2MLP", "Qwen3MLP"}
 ATTENTIONS = {"LlamaAttention", "Qwen2Attention"}
 LAYERS = {"LlamaDecoderLayer", "Qwen2DecoderLayer"}
-DTYPES = ({torch.float32}, {torch.bfloat16})
-NORM_ROWS = 128  # of a norm in half precision at once: what it writes in float32 stays near the processor
 BLOCK = 64  # logits whose maximum is found at once
 
 
@@ -53,8 +51,7 @@ def _replacement(module: nn.Module) -> Callable[..., object] | None:
     kind = type(module)
     if not kind.__module__.startswith("transformers.models.") or "forward" in module.__dict__:
         return None
-    weights = [weight for name, weight in module.named_parameters() if "lora_" not in name]
-    if not all(weight.device.type == "cpu" for weight in weights) or {weight.dtype for weight in weights} not in DTYPES:
+    if not all(w.device.type == "cpu" and w.dtype == torch.float32 for w in module.parameters()):
         return None
     if kind.__name__ in NORMS:
         return _norm
@@ -110,28 +107,18 @@ def _layer(
 
 def _norm(module: _Norm, x: Tensor) -> Tensor:
     """RMSNorm (Zhang and Sennrich, 2019) -> x weight / sqrt(mean(x^2) + eps)."""
-    if x.dtype != torch.float32:
-        return _norm_of_half(module, x)
     size: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (..., 1): nothing as wide as x is written
     share = size.square_().mul_(1 / x.shape[-1]).add_(module.variance_epsilon).rsqrt_()
     return (x * share).mul_(module.weight)
 
 
-def _norm_of_half(module: _Norm, x: Tensor) -> Tensor:
-    """The same with its sums and the division in float32, rounded before the weight as transformers rounds it."""
-    normed = torch.empty_like(x)
-    parts = (wide.view(-1, x.shape[-1]).split(NORM_ROWS) for wide in (x.contiguous(), normed))
-    for some, out in zip(*parts, strict=True):
-        wide = some.float()
-        share = wide.square().mean(-1, keepdim=True).add_(module.variance_epsilon).rsqrt_()
-        torch.mul(wide, share, out=out)
-    return normed.mul_(module.weight)
-
-
 def _mlp(module: _Mlp, x: Tensor) -> Tensor:
     """down(SiLU(gate x) * up x)."""
     gate, up = module.gate_proj, module.up_proj
-    inner = gated(gate, up, x) if can_gate(gate, up, x) else nn.functional.silu(gate(x), inplace=True).mul_(up(x))
+    if by_onednn(gate, x) and by_onednn(up, x):
+        inner = gated(gate, up, x)
+    else:
+        inner = nn.functional.silu(gate(x), inplace=True).mul_(up(x))
     out: Tensor = module.down_proj(inner)
     return out
 

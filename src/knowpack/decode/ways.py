@@ -79,15 +79,15 @@ class Ways:
         loaded = self._forward.loaded
         ids = [(7 * i * i + 3) % loaded.n_vocabulary for i in range(n_tokens)]
         rows = [ids, [*ids[:N_BEFORE], *ids[-N_BEFORE:]]]
-        expected = alone(lambda: torch.cat([plain_logits(loaded, row) for row in rows]), self._forward.forget_prefixes)
+        expected = alone(lambda: torch.cat([plain_logits(loaded, row) for row in rows]), self._forward.forget)
         if not bool(torch.isfinite(expected).all()):
             return None  # nothing to compare with: the answers will show it
         try:
-            actual = alone(lambda: logits(rows), self._forward.forget_prefixes)  # no memory is no reason against a way
+            actual = alone(lambda: logits(rows), self._forward.forget)  # no memory is no reason against a way
         except ERRORS as error:
             return f"{type(error).__name__}: {error}"
         finally:
-            self._forward.forget_prefixes()
+            self._forward.forget()
             fresh_positions(loaded.model)
         return differ(actual, expected)
 

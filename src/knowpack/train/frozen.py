@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from typing_extensions import TypeIs
 
 from knowpack.decode import products
-from knowpack.decode.beside import beside, is_plain
 from knowpack.decode.products import FEW_ROWS, product
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -37,7 +36,7 @@ def fast_training(model: nn.Module) -> Iterator[None]:
             transposed |= {layer: weight.contiguous() for layer, weight in copied.items()}
     forwards: dict[nn.Module, Callable[..., Tensor]] = {x: partial(_linear, x, t) for x, t in transposed.items()}
     for module in model.modules():
-        if is_plain(module) and module.base_layer in transposed:
+        if isinstance(module, LoraLinear) and module.base_layer in transposed and _is_plain(module):
             forwards[module] = partial(_adapted, module, transposed[module.base_layer])
     with products.replaced(forwards):
         yield
@@ -51,6 +50,17 @@ def _can_change(module: nn.Module) -> TypeIs[nn.Linear]:
     return plain and not weight.requires_grad
 
 
+def _is_plain(layer: LoraLinear) -> bool:
+    """One adapter, W x + s B (A x) and nothing else: no dropout, no DoRA, no bias, its weights float32."""
+    if len(layer.active_adapters) != 1 or layer.lora_variant:
+        return False
+    name = layer.active_adapters[0]
+    if name not in layer.lora_A or not isinstance(layer.lora_dropout[name], nn.Identity):
+        return False
+    a, b = layer.lora_A[name], layer.lora_B[name]
+    return a.bias is None and b.bias is None and a.weight.dtype == b.weight.dtype == torch.float32
+
+
 def _linear(layer: nn.Linear, transposed: Tensor, x: Tensor) -> Tensor:
     if x.dtype != layer.weight.dtype or x.numel() < FEW_ROWS * x.shape[-1]:
         return nn.functional.linear(x, layer.weight)
@@ -59,12 +69,13 @@ def _linear(layer: nn.Linear, transposed: Tensor, x: Tensor) -> Tensor:
 
 
 def _adapted(layer: LoraLinear, transposed: Tensor, x: Tensor) -> Tensor:
-    weight, found = layer.base_layer.weight, beside(layer)
-    if found is None or x.dtype != weight.dtype or x.numel() < FEW_ROWS * x.shape[-1]:
+    weight = layer.base_layer.weight
+    if layer.disable_adapters or layer.merged or x.dtype != weight.dtype or x.numel() < FEW_ROWS * x.shape[-1]:
         plain: Tensor = type(layer).forward(layer, x)
         return plain
-    a, b = found.a.to(x.dtype), found.b.to(x.dtype)
-    out: Tensor = _Adapted.apply(x, weight, transposed, a, b, found.scale)  # type: ignore[no-untyped-call]
+    name = layer.active_adapters[0]
+    a, b = (weights[name].weight.to(x.dtype) for weights in (layer.lora_A, layer.lora_B))
+    out: Tensor = _Adapted.apply(x, weight, transposed, a, b, layer.scaling[name])  # type: ignore[no-untyped-call]
     return out
 
 
