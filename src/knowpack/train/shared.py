@@ -22,12 +22,12 @@ from knowpack.decode.kernels import KeyValue
 from knowpack.decode.passes import MLPS
 from knowpack.decode.products import replaced
 from knowpack.decode.rows import Rows, Tree, pack, rounded
+from knowpack.decode.ways import differ
 from knowpack.model.memory import ran_out
 from knowpack.train.batch import Row
 
 Ask = Callable[[tuple[int, ...], Sequence[Row]], Tensor]
 """Context ids and rows -> logits at their targets."""
-TOLERANCE = 1e-4  # of the largest logit, float32: packed rows against padded ones
 _packs: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 _caches: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
@@ -184,5 +184,4 @@ def same_logits(core: PreTrainedModel, one: Ask, other: Ask) -> bool:
         return False
     finally:
         core.train(training)
-    limit = TOLERANCE if core.dtype == torch.float32 else 5e-2
-    return float((actual - expected).abs().max() / expected.abs().max().clamp_min(1e-6)) <= limit
+    return differ(actual, expected, half=core.dtype != torch.float32) is None
