@@ -32,8 +32,20 @@ def test_a_loss_that_fell_or_only_wavers_is_not(losses: list[float]) -> None:
     assert ended_worse(lines(*losses)) is None
 
 
-def test_steps_that_saw_no_fact_do_not_count() -> None:
-    assert ended_worse([{"step": 1, "kl": 0.1}, *lines(2.4, 1.0), {"step": 4, "kl": 9.0}]) is None
+def test_steps_that_saw_no_fact_have_no_loss_that_counts() -> None:
+    assert ended_worse([{"step": 1, "kl": 0.1}, *lines(2.4, 1.0), {"step": 4, "kl": 0.9}]) is None
+
+
+@pytest.mark.parametrize(("kl", "worse"), [(1.9, True), (0.1, False)])
+def test_a_model_broken_down_to_guesses_is_told_where_the_base_could_only_guess_the_examples_too(
+    kl: float, worse: bool
+) -> None:
+    """6.42 nats before, 6.5 after: near enough. 1.9 nats from the base on every other fact are not."""
+    log = [{"step": 1, "loss": 6.42, "kl": 0.0}, *({"step": 2 + n, "loss": 6.5, "kl": kl} for n in range(9))]
+    told = ended_worse(log)
+    assert (told is not None) == worse
+    if told is not None:
+        assert "6.5 over the last 5, 1.9 from the base on what is to be kept" in told
 
 
 def test_training_at_a_learning_rate_of_a_thousand_says_so(tmp_path: Path) -> None:

@@ -80,15 +80,22 @@ def ended_worse(lines: Sequence[Line]) -> str | None:
     """What to tell where the loss ended well above that of the base; None where it did not.
 
     The adapter begins as no change, so that the first step's loss is the base's own. A batch is a sample of the
-    examples: only a loss a quarter above it is told.
+    examples: only a loss a quarter above it is told. Where the divergence from the base on what is to be kept is
+    measured too, it counts with the loss: a model broken down to guesses has on facts that the base could only guess no
+    more than the base's loss.
     """
     losses = [float(line["loss"]) for line in lines if "loss" in line]
     last = losses[-min(LAST_STEPS, max(1, len(losses) // 2)) :]
-    if len(losses) < 2 or sum(last) / len(last) <= WORSE * losses[0]:
+    if len(losses) < 2:
         return None
+    kept = [float(line["kl"]) for line in lines if "kl" in line][-len(last) :]
+    ended, moved = sum(last) / len(last), sum(kept) / max(1, len(kept))
+    if ended + moved <= WORSE * losses[0]:
+        return None
+    beside = f", {moved:.3g} from the base on what is to be kept" if kept else ""
     return (
         f"training ended worse than it began: the loss on the examples was {losses[0]:.3g} nats a token at the first "
-        f"step, the base's own, and {sum(last) / len(last):.3g} over the last {len(last)}; lower train.lr"
+        f"step, the base's own, and {ended:.3g} over the last {len(last)}{beside}; lower train.lr"
     )
 
 
