@@ -371,7 +371,7 @@ def test_a_step_that_does_not_fit_into_memory_is_one_line(tmp_path: Path, monkey
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr("knowpack.train.plain.logits", full)
+    monkeypatch.setattr("knowpack.train.plain.cross_entropy", full)
     ours = loaded()
     before = all_weights(ours.model)
     with pytest.raises(ModelError, match=r"does not fit into memory: lower train.batch_size \(4\)"):

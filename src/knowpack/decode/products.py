@@ -30,14 +30,17 @@ def fast_products(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def replaced(forwards: Mapping[nn.Module, Callable[..., object]]) -> Iterator[None]:
-    """Within, these modules have these forwards instead of their class's; after, their class's again."""
+    """Within, these modules have these forwards; after, those they had before."""
+    before = {module: module.__dict__.get("forward") for module in forwards}
     for module, forward in forwards.items():
         module.forward = forward
     try:
         yield
     finally:
-        for module in forwards:
-            del module.forward
+        for module, earlier in before.items():
+            del module.forward  # the class's own stands behind it
+            if earlier is not None:
+                module.forward = earlier
 
 
 @cache

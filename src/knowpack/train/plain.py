@@ -15,8 +15,9 @@ from transformers import get_scheduler
 
 from knowpack.config import PlainRecipe, TrainConfig
 from knowpack.train import lora, order, resume
-from knowpack.train.batch import NO_LOSS, Batch, Row, collate, logits
+from knowpack.train.batch import Batch, Row, collate
 from knowpack.train.frozen import fast_training
+from knowpack.train.head import cross_entropy
 from knowpack.train.resume import Run, State
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # names in transformers
@@ -58,8 +59,7 @@ class Loop:
 
     def one_step(self, epoch: int, batch: Batch) -> None:
         """Forward, backward, one step of the optimizer and of the schedule; a line in the log."""
-        predicted = logits(self._model, batch).flatten(0, 1).float()
-        loss = nn.functional.cross_entropy(predicted, batch.targets.flatten(), ignore_index=NO_LOSS)
+        loss = cross_entropy(self._model, batch)
         value = loss.item()
         lora.check_loss(value)
         loss.backward()  # type: ignore[no-untyped-call]

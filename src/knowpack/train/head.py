@@ -1,0 +1,114 @@
+"""The loss at a large vocabulary, some tokens at a time.
+
+batch + the adapted model -> mean cross-entropy, nats, with gradients. The logits of all tokens of a batch in float32,
+their softmax and its gradient are the largest tensors of a training step: 16 rows of 60 tokens at 152,000 words take
+600 MB each. Beside a frozen output layer nothing of them is needed later: with h (n, hidden) what enters it, z = h W^T
+(n, vocabulary), p = softmax(z) and y the targets,
+    L    = 1/m  sum over the m targets of  log sum exp z - z_y
+    dL/dh = 1/m  (p - 1_y) W,         rows without a target 0,
+so both are computed together, a block of tokens after the other, and only dL/dh is kept for the way back.
+"""
+
+from typing import cast
+from weakref import WeakKeyDictionary
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from knowpack.decode.products import product, replaced
+from knowpack.decode.ways import differ
+from knowpack.train.batch import NO_LOSS, Batch, logits
+from knowpack.train.frozen import DTYPES, transposed_weight
+
+NUMBERS_AT_ONCE = 1 << 24  # logits in one block: 64 MB
+_splits: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
+
+
+def cross_entropy(model: PeftModel, batch: Batch) -> Tensor:
+    """The mean over the batch's targets, nats, float32."""
+    core = cast(PreTrainedModel, model.get_base_model())
+    if not can_split(core):
+        predicted = logits(model, batch).flatten(0, 1).float()
+        return nn.functional.cross_entropy(predicted, batch.targets.flatten(), ignore_index=NO_LOSS)
+    head = _head(core)
+    assert head is not None, "it can be split"
+    transposed = transposed_weight(head)
+    with replaced({head: _nothing}):
+        entering = logits(model, batch).flatten(0, 1)
+    targets = batch.targets.flatten()
+    wanted = (targets != NO_LOSS).nonzero()[:, 0]
+    loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
+        entering.index_select(0, wanted), head.weight, transposed, targets[wanted]
+    )
+    return loss
+
+
+def can_split(core: PreTrainedModel) -> bool:
+    """Whether the logits are a frozen layer's product and nothing after it; asked once a model."""
+    head = _head(core)
+    if head is None or head.bias is not None or head.weight.requires_grad:
+        return False
+    if head.weight.device.type != "cpu" or head.weight.dtype not in DTYPES:
+        return False
+    if core not in _splits:
+        _splits[core] = _gives_logits(core, head)
+    return _splits[core]
+
+
+def _head(core: PreTrainedModel) -> nn.Linear | None:
+    head = core.get_output_embeddings()  # type: ignore[no-untyped-call]
+    return head if type(head) is nn.Linear else None
+
+
+@torch.no_grad()
+def _gives_logits(core: PreTrainedModel, head: nn.Linear) -> bool:
+    size = head.weight.shape[0]
+    ids = torch.tensor([[(7 * i * i + 3) % size for i in range(8)]])
+    training = core.training
+    core.train(False)
+    try:
+        expected = core(input_ids=ids, use_cache=False).logits
+        with replaced({head: _nothing}):
+            entering = core(input_ids=ids, use_cache=False).logits
+    finally:
+        core.train(training)
+    if entering.shape[-1] != head.weight.shape[1]:
+        return False
+    actual = product(entering, head.weight)
+    return differ(actual[0].float(), expected[0].float(), half=core.dtype != torch.float32) is None
+
+
+def _nothing(x: Tensor) -> Tensor:
+    return x
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """entering (n, hidden), weight (vocabulary, hidden), targets (n,) -> the mean; the weight gets no gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, entering: Tensor, weight: Tensor, transposed: Tensor, targets: Tensor
+    ) -> Tensor:
+        n = len(targets)
+        of_entering = torch.empty_like(entering)
+        total = torch.zeros((), dtype=torch.float64)
+        at_once = max(1, NUMBERS_AT_ONCE // weight.shape[0])
+        for start in range(0, n, at_once):
+            block = slice(start, start + at_once)
+            at = targets[block, None]
+            z = product(entering[block], weight).float()
+            z.sub_(z.amax(-1, keepdim=True))
+            of_target = z.gather(1, at)
+            sums = z.exp_().sum(-1, keepdim=True)  # z is the exponentials from here on
+            total += (sums.log() - of_target).sum(dtype=torch.float64)
+            z.div_(sums).scatter_add_(1, at, z.new_full(at.shape, -1.0))
+            of_entering[block] = product(z.div_(n).to(weight.dtype), transposed)
+        ctx.save_for_backward(of_entering)
+        return (total / n).float()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        (of_entering,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return of_entering * grads[0].to(of_entering.dtype), None, None, None
