@@ -4,9 +4,9 @@
         [--parts probe,bench,train] [--rounds 2]
 
 probe: `world` facts x 10 prompts x 4 shots of `general`, greedy, as a study asks them; bench: 100 items of ARC-
-Challenge scored (needs --data); train: steps of a rank-1 adapter on all layers (the paper's recipe) and of a rank-64
-adapter on the upper half, 16 questions a step. Processor seconds of each, their ratio (bar 1.7), and what changed:
-texts, chosen answers, the mean loss. A processor without products of bfloat16 computes in float32 and says so.
+Challenge scored (needs --data); train: steps of a rank-1 adapter on all layers with dropout (the paper's recipe) and of
+a rank-64 adapter on the upper half, 16 questions a step. Processor seconds of each, their ratio (bar 1.7), and what
+changed: texts, chosen answers, the mean loss. A processor without products of bfloat16 computes in float32 and says so.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def parts_of(part: str, n_facts: int, data: str | None) -> dict[str, Part]:
             raise SystemExit("--parts bench needs --data DATA_DIR (knowpack bench prepare)")
         return {"ARC-Challenge, 100 items": Part(lambda loaded: chosen_by(loaded, data), "choices")}
     recipes = {
-        "training, rank 1, all layers": PlainRecipe(rank=1, alpha=2, lr=1e-3, epochs=2, loss="all"),
+        "training, rank 1, all layers": PlainRecipe(rank=1, alpha=2, dropout=0.1, lr=1e-3, epochs=2, loss="all"),
         "training, rank 64, upper half": PlainRecipe(rank=64, alpha=64, lr=1e-4, epochs=2, loss="all", from_layer=0.5),
     }
     return {name: Part(lambda loaded, recipe=recipe: trained(loaded, recipe), "") for name, recipe in recipes.items()}

@@ -192,3 +192,16 @@ def test_float32_and_other_attention_are_left_alone() -> None:
     ).to(torch.bfloat16)
     with in_float32(half):
         assert half.config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize("in_cache", [1, 14, 1 << 19])  # a row at a time, two, all
+def test_log_probabilities_of_some_tokens_are_torchs_with_their_gradients(
+    in_cache: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head, "IN_CACHE", in_cache)
+    logits = (10 * torch.randn(5, 7, dtype=torch.float64)).requires_grad_()
+    ids = torch.tensor([[0, 3], [6, 1], [2, 2], [4, 5], [5, 0]])  # one row asks for a token twice
+    expected = nn.functional.log_softmax(logits, -1).gather(1, ids)
+    torch.testing.assert_close(head.logprobs_at(logits, ids), expected)
+    assert torch.autograd.gradcheck(lambda z: head.logprobs_at(z, ids), logits)
+    assert head.logprobs_at(logits[:0], ids[:0]).shape == (0, 2)

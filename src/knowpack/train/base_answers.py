@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from knowpack.config import KeepRecipe
 from knowpack.decode.decoder import Decoder
@@ -18,6 +18,7 @@ from knowpack.progress import SILENT, Progress
 from knowpack.seeds import seed_of, stream
 from knowpack.train.batch import Row
 from knowpack.train.contexts import Contexts
+from knowpack.train.head import logprobs_at
 
 if TYPE_CHECKING:
     from knowpack.model.loaded import Loaded
@@ -119,7 +120,7 @@ def divergence(logits: Tensor, answers: Sequence[BaseAnswer]) -> Tensor:
     """
     ids = torch.cat([one.ids for one in answers]).to(logits.device).long()  # (n_targets, k)
     base = torch.cat([one.logprobs for one in answers]).to(logits.device)
-    adapted = nn.functional.log_softmax(logits, dim=-1).gather(1, ids)
+    adapted = logprobs_at(logits, ids)
     kept = (base.exp() * (base - adapted)).sum(-1)
     if ids.shape[1] == logits.shape[1]:
         return kept

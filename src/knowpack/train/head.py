@@ -1,12 +1,18 @@
-"""The loss at a large vocabulary, some tokens at a time.
+"""Losses at a large vocabulary in few passes, some tokens at a time.
 
-batch + the adapted model -> mean cross-entropy, nats, with gradients. The logits of all tokens of a batch in float32,
+batch + the adapted model -> mean cross-entropy, nats; logits + tokens -> their log-probabilities; with gradients. The
+logits of all tokens of a batch in float32,
 their softmax and its gradient are the largest tensors of a training step: 16 rows of 60 tokens at 152,000 words take
 600 MB each. Beside a frozen output layer nothing of them is needed later: with h (n, hidden) what enters it, z = h W^T
 (n, vocabulary), p = softmax(z) and y the targets,
     L    = 1/m  sum over the m targets of  log sum exp z - z_y
     dL/dh = 1/m  (p - 1_y) W,         rows without a target 0,
 so both are computed together, a block of tokens after the other, and only dL/dh is kept for the way back.
+
+Where the logits are there anyway and the log-probabilities l of k tokens j of each are wanted (`logprobs_at`),
+    l_j  = z_j - log sum exp z
+    dL/dz = scatter(dL/dl) - p sum over j of dL/dl_j,
+which needs nothing as large as z but z and its gradient.
 """
 
 from typing import cast
@@ -22,7 +28,8 @@ from knowpack.decode.ways import differ
 from knowpack.train.batch import NO_LOSS, Batch, logits
 from knowpack.train.frozen import DTYPES, transposed_weight
 
-NUMBERS_AT_ONCE = 1 << 24  # logits in one block: 64 MB
+NUMBERS_AT_ONCE = 1 << 24  # logits in one block of products: 64 MB
+IN_CACHE = 1 << 19  # logits in one block of passes: 2 MB
 _splits: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
@@ -43,6 +50,12 @@ def cross_entropy(model: PeftModel, batch: Batch) -> Tensor:
         entering.index_select(0, wanted), head.weight, transposed, targets[wanted]
     )
     return loss
+
+
+def logprobs_at(logits: Tensor, ids: Tensor) -> Tensor:
+    """log softmax(logits) at these tokens: logits (n, vocabulary) float32, ids (n, k) -> (n, k)."""
+    out: Tensor = _LogProbs.apply(logits, ids)  # type: ignore[no-untyped-call]
+    return out
 
 
 def can_split(core: PreTrainedModel) -> bool:
@@ -103,8 +116,8 @@ class _CrossEntropy(torch.autograd.Function):
             of_target = z.gather(1, at)
             sums = z.exp_().sum(-1, keepdim=True)  # z is the exponentials from here on
             total += (sums.log() - of_target).sum(dtype=torch.float64)
-            z.div_(sums).scatter_add_(1, at, z.new_full(at.shape, -1.0))
-            of_entering[block] = product(z.div_(n).to(weight.dtype), transposed)
+            z.mul_((sums * n).reciprocal_()).scatter_add_(1, at, z.new_full(at.shape, -1 / n))
+            of_entering[block] = product(z.to(weight.dtype), transposed)
         ctx.save_for_backward(of_entering)
         return (total / n).float()
 
@@ -112,3 +125,29 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         (of_entering,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return of_entering * grads[0].to(of_entering.dtype), None, None, None
+
+
+class _LogProbs(torch.autograd.Function):
+    """logits (n, vocabulary), ids (n, k) -> their log-probabilities (n, k), with the gradient of the logits."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, logits: Tensor, ids: Tensor) -> Tensor:
+        sums = [block.logsumexp(-1, keepdim=True) for block in torch.split(logits, _rows_in_cache(logits))]
+        of_all = torch.cat(sums) if sums else logits.new_zeros(0, 1)
+        ctx.save_for_backward(logits, ids, of_all)
+        return logits.gather(1, ids) - of_all
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
+        logits, ids, of_all = ctx.saved_tensors  # type: ignore[attr-defined]
+        of_logits = torch.empty_like(logits)
+        n = _rows_in_cache(logits)
+        blocks = (torch.split(x, n) for x in (of_logits, logits, of_all, ids, grads[0]))
+        for out, z, sums, at, given in zip(*blocks, strict=True):
+            torch.sub(z, sums, out=out)
+            out.exp_().mul_(-given.sum(-1, keepdim=True)).scatter_add_(1, at, given)
+        return of_logits, None
+
+
+def _rows_in_cache(logits: Tensor) -> int:
+    return max(1, IN_CACHE // logits.shape[1])

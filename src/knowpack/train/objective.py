@@ -15,11 +15,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from knowpack.config import KeepRecipe
 from knowpack.train.base_answers import BaseAnswer, divergence
 from knowpack.train.batch import Row
+from knowpack.train.head import logprobs_at
 from knowpack.train.shared import places
 from knowpack.train.track import Line
 
@@ -90,7 +91,7 @@ def answer_loss(seen: TermInput) -> Tensor | None:
     """Cross-entropy of the answers of the new facts."""
     if not seen.drawn.new:
         return None
-    return nn.functional.cross_entropy(seen.new, places(seen.drawn.new).targets.to(seen.new.device))
+    return -logprobs_at(seen.new, places(seen.drawn.new).targets.to(seen.new.device)[:, None]).mean()
 
 
 def replay_loss(seen: TermInput) -> Tensor | None:
