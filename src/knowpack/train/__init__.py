@@ -10,6 +10,7 @@ retire.py           which facts are drawn, by how sure the model is of them (cer
 replay_prompts.py   what is to stay; replay_left_out.py: but for these; base_answers.py: the base's answers to it
 short_forms.py      new facts as unfinished sentences and key words; contexts.py: few-shot prompts to train under
 batch.py            rows and padded batches; shared.py: rows behind one context
-lower.py, frozen.py the layers below the adapter once a row; frozen layers in fewer passes
+lower.py, frozen.py the layers below the adapter once a row; frozen layers in fewer passes, and with them
+float32_attention.py attention beside bfloat16, head.py: losses at a large vocabulary
 resume.py           state for a kill; track.py: the training log; card.py: the adapter's README.md
 """
