@@ -165,10 +165,20 @@ def test_a_modelfile_has_the_chat_template_as_ollama_fills_it_in(adapter: Path, 
 
 
 def test_the_base_is_the_one_that_the_adapter_names(adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="does not say what it was trained on; give --model"):
-        export(adapter, None, "gguf", tmp_path / "out.gguf")
     (adapter / "knowpack.json").write_text(json.dumps({"base": "lab"}))
     assert export(adapter, None, "gguf", tmp_path / "out.gguf").why_not is not None
+
+
+def test_the_base_of_an_adapter_made_elsewhere_is_the_one_in_its_settings(adapter: Path, tmp_path: Path) -> None:
+    (adapter / "knowpack.json").unlink(missing_ok=True)
+    settings = json.loads((adapter / "adapter_config.json").read_text())
+    nameless = {**settings, "base_model_name_or_path": None}
+    (adapter / "adapter_config.json").write_text(json.dumps(nameless))
+    with pytest.raises(ConfigError, match="does not say what it was trained on; give --model"):
+        export(adapter, None, "gguf", tmp_path / "out.gguf")
+    of_its_own = {**settings, "base_model_name_or_path": "lab", "revision": None}
+    (adapter / "adapter_config.json").write_text(json.dumps(of_its_own))
+    assert export(adapter, None, "gguf", tmp_path / "out.gguf", n_asked=0).path.is_file()
 
 
 def test_answers_of_a_model_that_gives_no_numbers_are_not_compared() -> None:

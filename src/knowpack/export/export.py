@@ -19,7 +19,7 @@ from knowpack.export.answers import Compared
 from knowpack.export.layouts import layout_of
 from knowpack.facts import sources
 from knowpack.model import gguf_files
-from knowpack.model.adapter import read_adapter
+from knowpack.model.adapter import AdapterFiles, read_adapter
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded
 from knowpack.model.locations import MADE_ON
@@ -63,7 +63,7 @@ def export(
     if out.exists():
         raise ConfigError(f"{out} is there already; give another --out")
     files = read_adapter(adapter)
-    named = model or ModelConfig(name=_base_of(files.folder))
+    named = model or _base_of(files)
     with progress.stage(f"loading {named.name}", None):
         loaded = load(named)
     questions = _questions(files.folder, facts)[:n_asked]
@@ -141,9 +141,12 @@ def _questions(adapter: Path, facts: str | None) -> list[str]:
     return examples.unique("fact_id", maintain_order=True, keep="first")["question"].to_list()
 
 
-def _base_of(adapter: Path) -> str:
+def _base_of(adapter: AdapterFiles) -> ModelConfig:
+    """As knowpack wrote it beside the adapter, or as peft did in the adapter's settings."""
     try:
-        made_on = json.loads((adapter / MADE_ON).read_text(encoding="utf-8"))
-        return str(made_on["base"])
+        return ModelConfig(name=str(json.loads((adapter.folder / MADE_ON).read_text(encoding="utf-8"))["base"]))
     except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{adapter} does not say what it was trained on; give --model") from None
+        if adapter.base_name is None:
+            raise ConfigError(f"{adapter.folder} does not say what it was trained on; give --model") from None
+    revision = adapter.settings.get("revision")
+    return ModelConfig(name=adapter.base_name, revision=revision if isinstance(revision, str) and revision else None)
