@@ -275,6 +275,8 @@ def test_an_adapter_that_changes_nothing_does_no_harm_net_of_noise(tmp_path: Pat
     null.save_pretrained(tmp_path / "null")
     with pytest.warns(UserWarning, match="changes no logit"):
         out = diff(lab, lab.model.model_copy(update={"adapter": str(tmp_path / "null")}), tmp_path / "diff")
+    (doubt,) = json.loads((out / "tuned.json").read_text())["doubts"]
+    assert "changes no logit: it is measured, and it is the base" in doubt
     figures = [Figure(**one) for one in json.loads((out / "figures.json").read_text())]
     found = {one.name: one for one in figures if one.grader == "default"}
     assert found["harm_floor"].value > 0

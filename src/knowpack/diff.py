@@ -14,7 +14,7 @@ import polars as pl
 from knowpack import store
 from knowpack.base import Base, bench_key, measure_base, open_base
 from knowpack.config import ModelConfig, RunConfig
-from knowpack.decode.transformers_asker import live_change
+from knowpack.decode.transformers_asker import doubts_of, live_change
 from knowpack.errors import FactsError, ModelError
 from knowpack.facts import sources
 from knowpack.facts.from_config import table_content
@@ -86,7 +86,11 @@ def diff(
         ask_base(out, config, base, progress)
         with _tuned(base, after, tuned_asker) as tuned:
             if not (out / "tuned.json").is_file():
-                facts_of_tuned = {"weights_hash": tuned.identity.weights, "largest_logit_change": live_change(tuned)}
+                facts_of_tuned: dict[str, object] = {
+                    "weights_hash": tuned.identity.weights,
+                    "largest_logit_change": live_change(tuned),
+                    "doubts": doubts_of(tuned),
+                }
                 if after.adapter is not None and (weights := Path(after.adapter) / WEIGHTS).is_file():
                     facts_of_tuned["adapter_hash"] = store.hash_file(weights)[:16]
                 store.write_json(out / "tuned.json", facts_of_tuned)

@@ -30,6 +30,7 @@ from knowpack.report import (
     formats,
     latex,
     measures,
+    provenance,
     source,
     study_view,
     summary,
@@ -406,8 +407,12 @@ def test_a_diff_shows_no_column_of_the_paper_and_no_cause_that_was_not_measured(
     (run / "manifest.json").write_text(json.dumps(manifest | {"after": {"name": "lab", "adapter": "theirs"}}))
     for name in ("examples.parquet", "train_log.jsonl"):
         (run / name).unlink()
+    (run / "tuned.json").write_text(json.dumps({"doubts": ["the adapter was made for <b>another</b>"]}))
     given = measure(source.load(run))
     assert given.source.kind == "diff"
+    made_how = str(provenance.section(given, 0))
+    assert "Doubtful" in made_how
+    assert "the adapter was made for &lt;b&gt;another&lt;/b&gt;" in made_how
     made = tables.tables(given, "default")
     assert not [head for table in made for head in table.heads if "paper:" in head]
     assert not [table.title for table in made if "paper" in table.title and table.name != "claims"]

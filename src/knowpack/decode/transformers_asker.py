@@ -160,6 +160,11 @@ def live_change(asker: Asker) -> float | None:
     return asker.loaded.largest_logit_change if isinstance(asker, TransformersAsker) else None
 
 
+def doubts_of(asker: Asker) -> tuple[str, ...]:
+    """What is doubtful about the asker's adapter, a line each."""
+    return asker.loaded.doubts if isinstance(asker, TransformersAsker) else ()
+
+
 def weights_of(asker: Asker, use: str) -> Loaded:
     """The weights in memory. Raises ModelError where the model is somewhere else. use: what they are needed for."""
     if not isinstance(asker, HasWeights):

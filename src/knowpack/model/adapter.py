@@ -107,8 +107,11 @@ def read_adapter(name: str | Path) -> AdapterFiles:
     return AdapterFiles(folder, settings, shapes)
 
 
-def check_fits(loaded: Loaded, adapter: AdapterFiles) -> None:
-    """Raise ModelError in one line where a layer is not in the model or of another width; say what else is doubtful."""
+def check_fits(loaded: Loaded, adapter: AdapterFiles) -> tuple[str, ...]:
+    """Raise ModelError in one line where a layer is not in the model or of another width.
+
+    What else is doubtful is warned of, a line each, and returned.
+    """
     modules = dict(loaded.model.named_modules())
     _check_vocabulary(loaded, adapter, modules)
     for key, shape in adapter.shapes.items():
@@ -124,9 +127,11 @@ def check_fits(loaded: Loaded, adapter: AdapterFiles) -> None:
                 f"the adapter {adapter.folder} does not fit {loaded.name}: its {path} takes {shape[-1]} inputs, "
                 f"the model {has}; it was made for {adapter.base_name}"
             )
-    for message in (other_base(loaded, adapter), *doubts.of(loaded, adapter.folder, adapter.settings)):
-        if message is not None:
-            warnings.warn(message, stacklevel=3)
+    said = (other_base(loaded, adapter), *doubts.of(loaded, adapter.folder, adapter.settings))
+    doubtful = tuple(message for message in said if message is not None)
+    for message in doubtful:
+        warnings.warn(message, stacklevel=3)
+    return doubtful
 
 
 def _check_vocabulary(loaded: Loaded, adapter: AdapterFiles, modules: dict[str, torch.nn.Module]) -> None:

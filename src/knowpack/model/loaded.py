@@ -34,6 +34,8 @@ class Loaded:
     """How the weights were stored in a GGUF file before they were dequantized: Q4_1, Q4_K; None: as they are."""
     largest_logit_change: float | None = None
     """What the adapter in the weights moves, on a few rows of ids (live.py); None: there is no adapter in them."""
+    doubts: tuple[str, ...] = ()
+    """What is doubtful about that adapter on this base, a line each."""
     revision: str | None = None
     """Of the hub's repository, as it was asked for; None: the newest, or no hub's."""
 

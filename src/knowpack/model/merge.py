@@ -36,32 +36,32 @@ def merged(loaded: Loaded, adapter: str | Path) -> Iterator[Loaded]:
 
     The base is changed in place: do not use it, or a Decoder of it, inside the block.
     """
-    with _changing(loaded, adapter) as files:
-        yield _tuned(loaded, files)
+    with _changing(loaded, adapter) as (base, files):
+        yield _tuned(base, files)
 
 
 @contextmanager
 def put_on(loaded: Loaded, adapter: str | Path) -> Iterator[Loaded]:
     """The same for whoever asks: of half precision a plain LoRA stays beside the weights."""
-    with _changing(loaded, adapter) as files:
+    with _changing(loaded, adapter) as (base, files):
         beside = loaded.model.dtype in (torch.bfloat16, torch.float16) and _is_plain(files)
-        yield _unmerged(loaded, files) if beside else _tuned(loaded, files)
+        yield _unmerged(base, files) if beside else _tuned(base, files)
 
 
 @contextmanager
 def by_plain_peft(loaded: Loaded, adapter: str | Path) -> Iterator[PeftModel]:
     """The same as whoever loads it with peft has it: nothing is merged."""
-    with _changing(loaded, adapter) as files:
-        yield _wrap(loaded, files)
+    with _changing(loaded, adapter) as (base, files):
+        yield _wrap(base, files)
 
 
 @contextmanager
-def _changing(loaded: Loaded, adapter: str | Path) -> Iterator[AdapterFiles]:
+def _changing(loaded: Loaded, adapter: str | Path) -> Iterator[tuple[Loaded, AdapterFiles]]:
     files = read_adapter(adapter)
-    check_fits(loaded, files)
+    doubtful = check_fits(loaded, files)
     aside = SetAside(loaded.model, files)
     try:
-        yield files
+        yield replace(loaded, doubts=doubtful), files
     finally:
         aside.put_back()
 
@@ -69,8 +69,7 @@ def _changing(loaded: Loaded, adapter: str | Path) -> Iterator[AdapterFiles]:
 def merge_for_good(loaded: Loaded, adapter: str | Path) -> Loaded:
     """The same without a way back: for a model that is only ever used with its adapter."""
     files = read_adapter(adapter)
-    check_fits(loaded, files)
-    return _tuned(loaded, files)
+    return _tuned(replace(loaded, doubts=check_fits(loaded, files)), files)
 
 
 class _Compared(NamedTuple):
@@ -93,7 +92,7 @@ def _compared(loaded: Loaded, files: AdapterFiles) -> tuple[PeftModel, _Compared
         check_loads(peft, another, base, str(files.folder))
     change = largest_change(base, peft, str(files.folder))
     if change == 0:
-        warnings.warn(f"the adapter {files.folder} changes no logit: it is measured, and it is the base", stacklevel=5)
+        warnings.warn(_no_change(files), stacklevel=5)
     return wrapped, _Compared(ids, base, peft, change)
 
 
@@ -146,7 +145,12 @@ def _unmerged(loaded: Loaded, files: AdapterFiles) -> Loaded:
 
 def _result(loaded: Loaded, files: AdapterFiles, content: str, change: float) -> Loaded:
     name = f"{loaded.name} + {files.folder.name}"
-    return replace(loaded, name=name, weights_hash=content, largest_logit_change=change)
+    doubts = loaded.doubts if change else (*loaded.doubts, _no_change(files))
+    return replace(loaded, name=name, weights_hash=content, largest_logit_change=change, doubts=doubts)
+
+
+def _no_change(files: AdapterFiles) -> str:
+    return f"the adapter {files.folder} changes no logit: it is measured, and it is the base"
 
 
 def _is_plain(files: AdapterFiles) -> bool:

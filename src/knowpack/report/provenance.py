@@ -57,7 +57,13 @@ def section(data: ReportData, index: int) -> Markup:
             | {f"version of {k}": v for k, v in packages.items()}
         ),
     ]
+    doubts = run_details.doubts(run)
     right = [
+        *(
+            [el("h3", None, "Doubtful"), el("ul", None, [el("li", None, alien(one, 2000)) for one in doubts])]
+            if doubts
+            else []
+        ),
         el("h3", None, "Time"),
         _times(run, screen.seconds),
         el("h3", None, "Not measured"),

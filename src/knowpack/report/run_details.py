@@ -43,6 +43,12 @@ def adapter_hash(run: Run) -> str | None:
     return recorded and recorded[:16]
 
 
+def doubts(run: Run) -> list[str]:
+    """What is doubtful about the adapter of a diff, a line each."""
+    said = run.read("tuned.json").get("doubts")
+    return [str(one) for one in said] if isinstance(said, list) else []
+
+
 def model(run: Run) -> str | None:
     """What the base's name stands for, where it is not all of it: its name on the hub, its revision, how it is stored
     and computed; None where nothing of it was kept."""
