@@ -69,6 +69,11 @@ class AdapterFiles(NamedTuple):
         return beyond + ["init_lora_weights"] * (self.settings.get("init_lora_weights") not in PLAIN_STARTS)
 
     @property
+    def by_expert(self) -> bool:
+        """Whether it holds tensors for each expert of a mixture, as transformers 4 had them: peft fuses them."""
+        return any(re.search(r"\.experts\.\d+\.", key) for key in self.shapes)
+
+    @property
     def trained_tokens(self) -> list[int]:
         """Tokens whose embeddings it holds: only rows with them show its effect."""
         indices = self.settings.get("trainable_token_indices")
@@ -119,7 +124,9 @@ def check_fits(loaded: Loaded, adapter: AdapterFiles) -> tuple[str, ...]:
         module = modules.get(re.sub(r"(\.base_layer)+$", "", path))  # of experts' parameters, one in another
         weight = getattr(module, "weight", None)
         in_blocks = adapter.settings.get("use_bdlora") and module is not None
-        if not part or not shape or in_blocks or (module is not None and not isinstance(weight, torch.Tensor)):
+        of_experts = module is None and adapter.by_expert
+        no_weight = module is not None and not isinstance(weight, torch.Tensor)
+        if not part or not shape or in_blocks or of_experts or no_weight:
             continue  # parameters of experts, say: peft compares their shapes
         if weight is None or shape[-1] not in weight.shape:
             has = "has no such layer" if weight is None else f"has {tuple(weight.shape)} there"
@@ -127,8 +134,8 @@ def check_fits(loaded: Loaded, adapter: AdapterFiles) -> tuple[str, ...]:
                 f"the adapter {adapter.folder} does not fit {loaded.name}: its {path} takes {shape[-1]} inputs, "
                 f"the model {has}; it was made for {adapter.base_name}"
             )
-    said = (other_base(loaded, adapter), *doubts.of(loaded, adapter.folder, adapter.settings))
-    doubtful = tuple(message for message in said if message is not None)
+    messages = (other_base(loaded, adapter), *doubts.of(loaded, adapter.folder, adapter.settings))
+    doubtful = tuple(message for message in messages if message is not None)
     for message in doubtful:
         warnings.warn(message, stacklevel=3)
     return doubtful
@@ -190,6 +197,7 @@ def refuse_beyond(adapter: AdapterFiles) -> None:
     """Raise ModelError where training cannot go on from it: its A and B alone are not what it does."""
     beyond = [name for name in adapter.beyond_plain if name != "target_parameters"]
     beyond += ["alpha_pattern"] * bool(adapter.settings.get("alpha_pattern"))
+    beyond += ["a LoRA for each expert"] * adapter.by_expert
     if beyond:
         raise ModelError(
             f"the adapter {adapter.folder} uses {', '.join(beyond)}, which this training does not: its tensors would "

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from knowpack import store
@@ -27,6 +28,7 @@ from knowpack.model.adapter import AdapterFiles, check_fits, name_in_model, read
 from knowpack.model.aside import SetAside
 from knowpack.model.live import check_loads, check_merge, largest_change, logits_on, rows_of_ids
 from knowpack.model.loaded import Loaded, tensor_hash, weights_hash
+from knowpack.model.locations import WEIGHTS
 from knowpack.model.memory import ran_out
 
 
@@ -155,7 +157,9 @@ def _no_change(files: AdapterFiles) -> str:
 
 def _is_plain(files: AdapterFiles) -> bool:
     """Linear layers with A and B and nothing else: no DoRA, biases, tokens, saved modules, experts' parameters."""
-    return not files.beyond_plain and all(key.endswith((".lora_A.weight", ".lora_B.weight")) for key in files.shapes)
+    return not (files.beyond_plain or files.by_expert) and all(
+        key.endswith((".lora_A.weight", ".lora_B.weight")) for key in files.shapes
+    )
 
 
 def _wrap(loaded: Loaded, files: AdapterFiles, seed: int = 0) -> PeftModel:
@@ -167,22 +171,32 @@ def _wrap(loaded: Loaded, files: AdapterFiles, seed: int = 0) -> PeftModel:
         try:
             wrapped = PeftModel.from_pretrained(loaded.model, str(files.folder), torch_device=str(loaded.device))
             expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
+            stored = _as_read(wrapped, files)
         except Exception as error:  # an adapter's settings make peft raise anything
             if ran_out(error):
                 raise
             raise ModelError(f"the adapter {files.folder} cannot be put on this model: {one_line(error)}") from None
-    missing = sorted(expected - files.shapes.keys())
+    missing = sorted(expected - stored)
     if missing:
         raise ModelError(
             f"the adapter {files.folder} lacks {len(missing)} of its {len(expected)} tensors, for example {missing[0]}"
         )
     embeddings = {name for name, _ in _embeddings(loaded.model)}
-    for key in sorted(files.shapes.keys() - expected):
+    for key in sorted(stored - expected):
         if name_in_model(key).rpartition(".")[0] not in embeddings:
             raise ModelError(
                 f"the adapter {files.folder} has a tensor that peft does not read: {key}; it would be ignored"
             )
     return wrapped
+
+
+def _as_read(wrapped: PeftModel, files: AdapterFiles) -> set[str]:
+    """The file's tensors by the names that peft gives them on this model: those of single experts are fused."""
+    if not files.by_expert:
+        return set(files.shapes)
+    from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers as fused
+
+    return set(fused(wrapped, wrapped.active_peft_config, load_file(files.folder / WEIGHTS)))
 
 
 def _embeddings(model: nn.Module) -> list[tuple[str, nn.Module]]:

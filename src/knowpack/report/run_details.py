@@ -45,8 +45,8 @@ def adapter_hash(run: Run) -> str | None:
 
 def doubts(run: Run) -> list[str]:
     """What is doubtful about the adapter of a diff, a line each."""
-    said = run.read("tuned.json").get("doubts")
-    return [str(one) for one in said] if isinstance(said, list) else []
+    lines = run.read("tuned.json").get("doubts")
+    return [str(one) for one in lines] if isinstance(lines, list) else []
 
 
 def model(run: Run) -> str | None:
