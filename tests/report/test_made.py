@@ -1,9 +1,13 @@
 """What the first screen says of model and machine, from a manifest made by hand."""
 
+import json
+import warnings
 from pathlib import Path
 
 import pytest
 
+import tiny
+from knowpack.base import measure_base, open_base
 from knowpack.model import machine
 from knowpack.report import run_details
 from knowpack.report.finished_run import Run
@@ -44,6 +48,34 @@ def test_the_machine_stands_in_a_line() -> None:
     assert run_details.machine(run(machine=gpu, versions={})) == "Made-up GPU, cuda:0"
     assert run_details.machine(run(machine={"device": "cpu"}, versions={})) == "cpu", "a run of an earlier version"
     assert run_details.machine(run(machine=None, versions=None)) is None
+
+
+def test_answers_of_two_processors_in_half_precision_are_doubtful_and_in_float32_are_not(tmp_path: Path) -> None:
+    here, there = {"processor": "A", "dtype": "bfloat16"}, {"processor": "B", "dtype": "bfloat16"}
+    line = machine.otherwise_rounded(here, there)
+    assert line is not None
+    assert line.startswith("the base was asked on A, the adapted model on B, in bfloat16: rounding alone")
+    assert machine.otherwise_rounded(here, here) is None
+    assert machine.otherwise_rounded({**here, "dtype": "float32"}, {**there, "dtype": "float32"}) is None
+    assert machine.otherwise_rounded({}, there) is None, "a base of an earlier version does not say"
+    (tmp_path / "manifest.json").write_text(json.dumps({"computed": here}))
+    made = Run(tmp_path, {"machine": {"processor": "B"}, "model": {"dtype": "bfloat16"}}, tmp_path)
+    assert run_details.doubts(made) == [line]
+
+
+def test_a_base_that_was_asked_on_another_processor_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "HALF", ("float32",))  # not every processor here computes in bfloat16
+    config = tiny.run_config(tiny.save_all(tmp_path), ["probe.n_prompts=2", "probe.max_new_tokens=2"])
+    monkeypatch.setattr(machine, "processor", lambda: "Made-up CPU 1")
+    measure_base(open_base(config), config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        measure_base(open_base(config), config)
+    monkeypatch.setattr(machine, "processor", lambda: "Made-up CPU 2")
+    with pytest.warns(UserWarning, match="asked on Made-up CPU 1, the adapted model on Made-up CPU 2"):
+        measure_base(open_base(config), config)
 
 
 def test_the_processor_has_the_name_that_the_system_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ Base + RunConfig -> responses.parquet, knowledge.parquet, asked.parquet, fresh-1
 `work/base/<hash>/`.
 """
 
+import warnings
 from pathlib import Path
 
 import polars as pl
@@ -12,11 +13,12 @@ from knowpack import store
 from knowpack.base import answer_cache
 from knowpack.base.base import Base, fresh_name, probe_key
 from knowpack.config import ProbeConfig, RunConfig, fingerprint
-from knowpack.decode.transformers_asker import left_out
+from knowpack.decode.transformers_asker import TransformersAsker, left_out
 from knowpack.facts.from_config import pool_content
 from knowpack.measure.grading import GRADER_VERSION
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import at_stake
+from knowpack.model import machine
 from knowpack.probe.askers import Asker
 from knowpack.probe.fresh_prompts import fresh_sets
 from knowpack.probe.probe import probe
@@ -27,6 +29,7 @@ from knowpack.records import Response
 
 def measure_base(base: Base, config: RunConfig, progress: Progress = SILENT) -> None:
     """Ask the base everything, and again under fresh prompts; what is on disk already is kept."""
+    _say_where_else(base)
     if is_measured(base, config):  # read by all, held by none
         return
     with store.folder_lock(base.folder, progress):
@@ -55,12 +58,24 @@ def measure_knowledge(base: Base, config: RunConfig, progress: Progress = SILENT
 def _ask_facts(base: Base, config: RunConfig, progress: Progress) -> None:
     """manifest.json, facts.parquet, probe.json, and the answers with the knowledge map."""
     if not store.read_manifest(base.folder):
-        store.write_manifest(base.folder, {"command": "knowpack", "base_hash": base.folder.name, "files": {}})
+        described_by: dict[str, object] = {"command": "knowpack", "base_hash": base.folder.name, "files": {}}
+        if isinstance(base.asker, TransformersAsker):
+            described_by["computed"] = machine.of_answers(base.asker.loaded)
+        store.write_manifest(base.folder, described_by)
     if not (base.folder / "facts.parquet").is_file():
         store.write_table(base.folder / "facts.parquet", base.facts)
     if not (base.folder / "probe.json").is_file():
         store.write_json(base.folder / "probe.json", described(base, config))
     _ask(base.asker, base, base.facts, base.shots, config.probe, base.folder, None, progress)
+
+
+def _say_where_else(base: Base) -> None:
+    """Warn where its answers lie here from another processor, in half precision."""
+    computed = store.read_manifest(base.folder).get("computed")
+    if isinstance(computed, dict) and isinstance(base.asker, TransformersAsker):
+        line = machine.otherwise_rounded(computed, machine.of_answers(base.asker.loaded))
+        if line is not None:
+            warnings.warn(line, stacklevel=3)
 
 
 def is_measured(base: Base, config: RunConfig) -> bool:

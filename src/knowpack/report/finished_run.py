@@ -188,6 +188,11 @@ class Run:
         """How its base was asked: system, chat, shots; empty where it was not kept."""
         return json_object(self.base / "probe.json") if self.base else {}
 
+    @cached_property
+    def base_manifest(self) -> dict[str, object]:
+        """Of its base's folder; empty where that is not there."""
+        return json_object(self.base / "manifest.json") if self.base else {}
+
     def read(self, name: str) -> dict[str, object]:
         """A JSON object of this run; empty where it is not there."""
         return json_object(self.folder / name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from knowpack import store
 from knowpack.errors import StoreError
 from knowpack.model.locations import WEIGHTS
+from knowpack.model.machine import otherwise_rounded
 from knowpack.report.finished_run import Run
 from knowpack.report.report_data import ReportData
 from knowpack.report.verdict import options
@@ -44,9 +45,12 @@ def adapter_hash(run: Run) -> str | None:
 
 
 def doubts(run: Run) -> list[str]:
-    """What is doubtful about the adapter of a diff, a line each."""
+    """What is doubtful about the adapter of a diff, and about answers of two processors, a line each."""
     lines = run.read("tuned.json").get("doubts")
-    return [str(one) for one in lines] if isinstance(lines, list) else []
+    after = {"processor": kept(run, "machine").get("processor"), "dtype": kept(run, "model").get("dtype")}
+    of_base = run.base_manifest.get("computed")
+    rounded = otherwise_rounded(of_base, after) if isinstance(of_base, dict) else None
+    return [*(map(str, lines) if isinstance(lines, list) else []), *([rounded] if rounded else [])]
 
 
 def model(run: Run) -> str | None:
