@@ -11,7 +11,7 @@ from knowpack.config import SERVED, ModelConfig, RunConfig
 from knowpack.facts import sources
 from knowpack.facts.from_config import facts_of, pool_is_file, shot_pool
 from knowpack.model import gguf_files
-from knowpack.model.locations import adapter_folder, is_hub_name, source_of
+from knowpack.model.locations import adapter_folder, on_the_hub, source_of
 from knowpack.served.address import check_answers, parse
 from knowpack.store import refuse_file, refuse_foreign
 from knowpack.train.drawable import check_runs
@@ -56,5 +56,5 @@ def check_model(model: ModelConfig) -> None:
         return
     if gguf_files.find(model.name, model.revision) is None:
         source_of(model.name, model.revision)
-    if model.adapter is not None and not is_hub_name(model.adapter):
+    if model.adapter is not None and on_the_hub(model.adapter) is None:
         adapter_folder(model.adapter)

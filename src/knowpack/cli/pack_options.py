@@ -36,7 +36,7 @@ def check_request(request: "Request", command: str) -> None:
     """What the request names, before torch is imported. command: that writes its folder."""
     from knowpack.cli.input_checks import check_inputs
     from knowpack.config import FactsConfig, RunConfig
-    from knowpack.model.locations import adapter_folder, is_hub_name
+    from knowpack.model.locations import adapter_folder, on_the_hub
     from knowpack.pack.problems import checked_facts
 
     known = "auto" if request.known == "none" else request.known
@@ -51,7 +51,7 @@ def check_request(request: "Request", command: str) -> None:
         checked_facts(request)
     check_inputs(kept, out=request.out, command=command, tables=[request.remove, request.earlier])
     onto = request.onto
-    if onto is not None and not (Path(onto) / "pack.json").is_file() and not is_hub_name(onto):
+    if onto is not None and not (Path(onto) / "pack.json").is_file() and on_the_hub(onto) is None:
         adapter_folder(onto)
 
 

@@ -35,7 +35,8 @@ class ModelConfig(Section):
     name: str = "lab"
     """A hub name, a folder, a GGUF file, smollm2, lab, or served:http://host:port/v1#NAME."""
     adapter: str | None = None
-    """A PEFT adapter folder or hub name, merged into the weights; of a served model see docs/served.md."""
+    """A PEFT adapter folder or hub name (owner/name, hf://owner/name@revision/folder), merged into the weights; of a
+    served model see docs/served.md."""
     revision: str | None = None
     """Of a hub name; of a served model a mark of your own, to tell apart what its server calls by one name."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

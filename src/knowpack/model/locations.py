@@ -4,7 +4,9 @@ name -> what transformers loads; name -> the folder of an adapter. Every doubt i
 """
 
 import json
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from knowpack.config import SERVED
 from knowpack.errors import ModelError, one_line
@@ -18,6 +20,7 @@ OF_THE_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "added_tokens.jso
 """Beside an adapter of others: what its prompts were written by."""
 BASE_AND_ADAPTER = "transformers puts it on by itself; give the base alone with --model, and the adapter with --adapter"
 MLX_WEIGHTS = "adapters.safetensors"
+HUB_PATH = re.compile(r"(hf://)?(\w[\w.-]*/[\w.-]+)(?:@(refs/(?:pr|convert)/[\w.-]+|[\w.-]+))?(?:/(.+))?")
 
 
 def source_of(name: str, revision: str | None = None) -> str:
@@ -56,21 +59,42 @@ def source_of(name: str, revision: str | None = None) -> str:
     return name
 
 
-def is_hub_name(adapter: str) -> bool:
-    """Whether the hub is asked for an adapter: owner/name, and no folder here."""
-    return not Path(adapter).exists() and adapter.count("/") == 1 and not adapter.startswith((".", "/", "~"))
+class OnTheHub(NamedTuple):
+    """Where an adapter lies there."""
+
+    repository: str
+    revision: str | None
+    folder: str
+    """Below the repository; empty: at its top."""
+
+
+def on_the_hub(adapter: str) -> OnTheHub | None:
+    """owner/name, owner/name@revision, owner/name@revision/folder, or with hf:// before it owner/name/folder, as
+    huggingface_hub writes paths; None for what is a folder here, or can only be one."""
+    named = HUB_PATH.fullmatch(adapter)
+    if named is None or Path(adapter).exists():
+        return None
+    scheme, repository, revision, folder = named.groups(default="")
+    if folder and not scheme and not revision:
+        return None  # out/pack/adapter, with a typo
+    if ".." in folder.split("/"):
+        raise ModelError(f"{adapter} leaves its repository; expected hf://owner/name@revision/folder")
+    return OnTheHub(repository, revision or None, folder.strip("/"))
 
 
 def adapter_folder(name: str) -> Path:
     """A folder with an adapter's config and safetensors, fetched from the hub where it is no folder."""
-    folder = Path(name)
-    if is_hub_name(name):
+    folder, there = Path(name), on_the_hub(name)
+    if there is not None:
         from huggingface_hub import snapshot_download
 
+        below = f"{there.folder}/" if there.folder else ""
+        wanted = [below + file for file in (CONFIG, WEIGHTS, MADE_ON, *OF_THE_TOKENIZER)]
         try:
-            folder = Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, MADE_ON, *OF_THE_TOKENIZER]))
+            fetched = snapshot_download(there.repository, revision=there.revision, allow_patterns=wanted)
         except (OSError, ValueError) as error:
             raise ModelError(f"no adapter folder {name}, and the hub gave none: {one_line(error)}") from None
+        folder = Path(fetched) / there.folder
     if not folder.is_dir():
         raise ModelError(f"no adapter folder {name}; expected a folder with {CONFIG} and {WEIGHTS}")
     if not (folder / CONFIG).exists():
