@@ -8,7 +8,7 @@ import pytest
 
 import tiny
 from knowpack.base import measure_base, open_base
-from knowpack.model import machine
+from knowpack.model import machine, rounding
 from knowpack.report import run_details
 from knowpack.report.finished_run import Run
 
@@ -52,12 +52,12 @@ def test_the_machine_stands_in_a_line() -> None:
 
 def test_answers_of_two_processors_in_half_precision_are_doubtful_and_in_float32_are_not(tmp_path: Path) -> None:
     here, there = {"processor": "A", "dtype": "bfloat16"}, {"processor": "B", "dtype": "bfloat16"}
-    line = machine.otherwise_rounded(here, there)
+    line = rounding.otherwise_rounded(here, there)
     assert line is not None
     assert line.startswith("the base was asked on A, the adapted model on B, in bfloat16: rounding alone")
-    assert machine.otherwise_rounded(here, here) is None
-    assert machine.otherwise_rounded({**here, "dtype": "float32"}, {**there, "dtype": "float32"}) is None
-    assert machine.otherwise_rounded({}, there) is None, "a base of an earlier version does not say"
+    assert rounding.otherwise_rounded(here, here) is None
+    assert rounding.otherwise_rounded({**here, "dtype": "float32"}, {**there, "dtype": "float32"}) is None
+    assert rounding.otherwise_rounded({}, there) is None, "a base of an earlier version does not say"
     (tmp_path / "manifest.json").write_text(json.dumps({"computed": here}))
     made = Run(tmp_path, {"machine": {"processor": "B"}, "model": {"dtype": "bfloat16"}}, tmp_path)
     assert run_details.doubts(made) == [line]
@@ -66,7 +66,7 @@ def test_answers_of_two_processors_in_half_precision_are_doubtful_and_in_float32
 def test_a_base_that_was_asked_on_another_processor_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "HALF", ("float32",))  # not every processor here computes in bfloat16
+    monkeypatch.setattr(rounding, "HALF", ("float32",))  # not every processor here computes in bfloat16
     config = tiny.run_config(tiny.save_all(tmp_path), ["probe.n_prompts=2", "probe.max_new_tokens=2"])
     monkeypatch.setattr(machine, "processor", lambda: "Made-up CPU 1")
     measure_base(open_base(config), config)

@@ -19,6 +19,7 @@ from knowpack.measure.grading import GRADER_VERSION
 from knowpack.measure.knowledge import knowledge_map
 from knowpack.measure.stakes import at_stake
 from knowpack.model import machine
+from knowpack.model.rounding import otherwise_rounded
 from knowpack.probe.askers import Asker
 from knowpack.probe.fresh_prompts import fresh_sets
 from knowpack.probe.probe import probe
@@ -73,7 +74,7 @@ def _say_where_else(base: Base) -> None:
     """Warn where its answers lie here from another processor, in half precision."""
     computed = store.read_manifest(base.folder).get("computed")
     if isinstance(computed, dict) and isinstance(base.asker, TransformersAsker):
-        line = machine.otherwise_rounded(computed, machine.of_answers(base.asker.loaded))
+        line = otherwise_rounded(computed, machine.of_answers(base.asker.loaded))
         if line is not None:
             warnings.warn(line, stacklevel=3)
 

@@ -8,6 +8,6 @@ chat.py         turns as text, by the chat template; trial_rendering.py: tried i
 adapter.py      an adapter on disk, checked; doubts.py: what is said of it; live.py: compared with peft
 merge.py        an adapter in the weights, and out again; aside.py: what the base had there, to be put back
 generation.py   what a generation config asks for and is not done
-machine.py      what a manifest says of model and machine
+machine.py      what a manifest says of model and machine; rounding.py: of two of them
 memory.py       when it runs out; precision.py: what a CPU computes in; hash_cache.py: hashes, once a file
 """

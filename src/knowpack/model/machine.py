@@ -4,7 +4,6 @@ Loaded -> plain values. None where the system does not say.
 """
 
 import platform
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +12,6 @@ from knowpack.model import public_name
 from knowpack.model.loaded import Loaded
 
 CPUINFO = Path("/proc/cpuinfo")
-HALF = ("bfloat16", "float16")
 
 
 def of_model(loaded: Loaded) -> dict[str, object]:
@@ -36,18 +34,6 @@ def of_machine(device: torch.device) -> dict[str, object]:
 def of_answers(loaded: Loaded) -> dict[str, object]:
     """What the last bits of answers depend on beyond the weights: the processor, and the type that is computed in."""
     return {"processor": of_machine(loaded.device)["processor"], "dtype": of_model(loaded)["dtype"]}
-
-
-def otherwise_rounded(before: Mapping[str, object], after: Mapping[str, object]) -> str | None:
-    """A line where the answers before and after were computed in half precision on two kinds of processor, each as
-    `of_answers` has it. In float32 rounding seldom changes a text; in bfloat16 it changed 13% of SmolLM2's."""
-    one, other = before.get("processor"), after.get("processor")
-    if not one or not other or one == other or not {before.get("dtype"), after.get("dtype")} & set(HALF):
-        return None
-    return (
-        f"the base was asked on {one}, the adapted model on {other}, in {after.get('dtype')}: rounding alone changes "
-        "some of the answers, and they count as shifts; ask both on one kind of processor, or in float32"
-    )
 
 
 def processor() -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from knowpack import store
 from knowpack.errors import StoreError
 from knowpack.model.locations import WEIGHTS
-from knowpack.model.machine import otherwise_rounded
+from knowpack.model.rounding import otherwise_rounded
 from knowpack.report.finished_run import Run
 from knowpack.report.report_data import ReportData
 from knowpack.report.verdict import options
