@@ -80,6 +80,24 @@ def test_logits_that_are_capped_after_the_product_are_not_split() -> None:
         torch.testing.assert_close(head.cross_entropy(tuned, some), expected)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        transformers.Gemma2Config(**WIDE, head_dim=4, final_logit_softcapping=30.0),
+        transformers.CohereConfig(**WIDE, logit_scale=0.99),
+        transformers.GraniteConfig(**WIDE, logits_scaling=1.01),
+    ],
+    ids=["cap", "scale", "divisor"],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_cap_or_scale_too_small_to_show_at_small_logits_is_seen(
+    config: transformers.PretrainedConfig, dtype: torch.dtype
+) -> None:
+    """A cap of 30 changes logits of 10 by 4%: less than rounding in bfloat16 is allowed, and at 50 by a third."""
+    assert not head.can_split(model_of(config).to(dtype).requires_grad_(False))
+    assert head.can_split(model_of().to(dtype).requires_grad_(False))
+
+
 @pytest.mark.parametrize("trained", ["lm_head", "bias"])
 def test_an_output_layer_that_is_trained_or_has_a_bias_is_not_split(trained: str) -> None:
     model = model_of()
