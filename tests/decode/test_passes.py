@@ -1,5 +1,6 @@
 """Layers in fewer passes give what transformers' own give, and only inside the block."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,30 @@ def test_norm_equals_float64_by_the_formula() -> None:
     assert torch.equal(x, before)  # nothing is done in place on what the caller still needs
 
 
+def test_norm_in_bfloat16_is_transformers_own() -> None:
+    torch.manual_seed(0)
+    norm, x = LlamaRMSNorm(24, eps=1e-2).to(torch.bfloat16), torch.randn(2, 150, 24).to(torch.bfloat16)
+    with torch.no_grad():
+        norm.weight.copy_(torch.randn(24))
+    before, expected = x.clone(), norm(x).detach()
+    with torch.inference_mode(), fewer_passes(norm):
+        assert "forward" in norm.__dict__
+        assert torch.equal(norm(x), expected)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("tokens", [3, 20])
+def test_mlp_in_bfloat16_rounds_no_more_than_its_own(tokens: int, bias: bool) -> None:
+    mlp, x = llama(bias=bias).model.layers[0].mlp.to(torch.bfloat16), torch.randn(1, tokens, 32).to(torch.bfloat16)
+    full = copy.deepcopy(mlp).double()
+    with torch.inference_mode():
+        exact, own = full(x.double()), mlp(x).double()
+        with fast_products(mlp), fewer_passes(mlp):
+            found = mlp(x).double()
+    assert (found - exact).norm() < 1.2 * (own - exact).norm()
+
+
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("tokens", [3, 20])  # below and above the rows from which oneDNN multiplies
@@ -61,7 +86,7 @@ def test_mlp_equals_its_own(tokens: int, bias: bool) -> None:
 
 
 def test_other_activations_and_gemmas_norm_are_left_alone() -> None:
-    model = nn.ModuleList([llama("gelu").model.layers[0].mlp, GemmaRMSNorm(8), LlamaRMSNorm(8).to(torch.bfloat16)])
+    model = nn.ModuleList([llama("gelu").model.layers[0].mlp, GemmaRMSNorm(8), LlamaRMSNorm(8).to(torch.float16)])
     with fewer_passes(model):
         assert all("forward" not in module.__dict__ for module in model.modules())
 

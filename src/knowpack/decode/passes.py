@@ -2,8 +2,8 @@
 
 model -> the same model whose norms, gated MLPs and attention layers do less between their matrix products inside the
 block. What is saved are copies and temporaries, SiLU and its product where oneDNN does them at the end of its own,
-and in the last layer all that would be computed for tokens whose logits nobody reads. The same float32 arithmetic up
-to its order. Inference only; other layers are left alone.
+and in the last layer all that would be computed for tokens whose logits nobody reads. The same arithmetic up to its
+order, norms in float32 whatever the weights' type. Inference only; other layers are left alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +22,8 @@ NORMS = {"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"}
 MLPS = {"LlamaMLP", "MistralMLP", "Qwen2MLP", "Qwen3MLP"}
 ATTENTIONS = {"LlamaAttention", "Qwen2Attention"}
 LAYERS = {"LlamaDecoderLayer", "Qwen2DecoderLayer"}
+DTYPES = ({torch.float32}, {torch.bfloat16})
+NORM_ROWS = 128  # of a norm in half precision at once: what it writes in float32 stays near the processor
 BLOCK = 64  # logits whose maximum is found at once
 
 
@@ -51,7 +53,8 @@ def _replacement(module: nn.Module) -> Callable[..., object] | None:
     kind = type(module)
     if not kind.__module__.startswith("transformers.models.") or "forward" in module.__dict__:
         return None
-    if not all(w.device.type == "cpu" and w.dtype == torch.float32 for w in module.parameters()):
+    weights = list(module.parameters())
+    if not all(weight.device.type == "cpu" for weight in weights) or {weight.dtype for weight in weights} not in DTYPES:
         return None
     if kind.__name__ in NORMS:
         return _norm
@@ -107,9 +110,22 @@ def _layer(
 
 def _norm(module: _Norm, x: Tensor) -> Tensor:
     """RMSNorm (Zhang and Sennrich, 2019) -> x weight / sqrt(mean(x^2) + eps)."""
+    if x.dtype != torch.float32:
+        return _norm_of_half(module, x)
     size: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (..., 1): nothing as wide as x is written
     share = size.square_().mul_(1 / x.shape[-1]).add_(module.variance_epsilon).rsqrt_()
     return (x * share).mul_(module.weight)
+
+
+def _norm_of_half(module: _Norm, x: Tensor) -> Tensor:
+    """The same with its sums and the division in float32, rounded before the weight as transformers rounds it."""
+    normed = torch.empty_like(x)
+    parts = (wide.view(-1, x.shape[-1]).split(NORM_ROWS) for wide in (x.contiguous(), normed))
+    for some, out in zip(*parts, strict=True):
+        wide = some.float()
+        share = wide.square().mean(-1, keepdim=True).add_(module.variance_epsilon).rsqrt_()
+        torch.mul(wide, share, out=out)
+    return normed.mul_(module.weight)
 
 
 def _mlp(module: _Mlp, x: Tensor) -> Tensor:
