@@ -7,6 +7,7 @@ study and in pack's recipe, and, behind a command, smaller samples (a later opti
 import re
 import shlex
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,9 @@ def commands() -> list[list[str]]:
 
 def python() -> str:
     """The lines of Python."""
-    return "\n".join(re.findall(r"^ {4}((?:import knowpack|kp\.).*)$", RECIPES, flags=re.M))
+    block = re.search(r"^ {4}import knowpack as kp\n(?: {4}.*\n)+", RECIPES, flags=re.M)
+    assert block is not None
+    return textwrap.dedent(block[0])
 
 
 @pytest.fixture
@@ -98,7 +101,12 @@ def test_the_python_of_the_readme_runs(folder: Path) -> None:
     code = python()
     assert code.count("kp.") == 1
     settings = dict(one.split("=") for one in (*ASKED, *BESIDE))
-    exec(code.replace('"smollm2"', '"lab"').replace("screen=800", f"screen=160, sample=60, settings={settings}"), {})
+    smaller = {'"smollm2"': '"lab"', "screen=800": "screen=160, sample=60"}
+    smaller['settings={"probe.n_prompts": 5}'] = f"settings={settings}"
+    for words, others in smaller.items():
+        assert code.count(words) == 1
+        code = code.replace(words, others)
+    exec(code, {})
     assert (folder / "out/python/report.html").is_file()
 
 
