@@ -143,7 +143,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only cells whose label holds this")
     parser.add_argument("--seed", type=int, help="only cells of this seed")
     parser.add_argument("--table", action="store_true")
-    parser.add_argument("--judge", action="store_true", help="on facts, prompts and seeds that chose nothing")
+    parser.add_argument(
+        "--judge", action="store_true", help="on facts, prompts and seeds that played no part in choosing it"
+    )
     parser.add_argument("--model", default="lab")
     parser.add_argument("--facts", default="lab")
     parser.add_argument("--shots", default="lab")

@@ -6,7 +6,8 @@
 The four things people do, each giving a result that shows itself (knowpack.api):
 
     import knowpack as kp
-    result = kp.pack("facts.csv", model="smollm2", out="out/packed", budget={"known_lost": 0.05})
+    budget = {"known_lost": 0.05, "refusals_lost": None}  # SmolLM2 refuses nothing
+    result = kp.pack("facts.csv", model="smollm2", out="out/packed", budget=budget)
     result.verdict, result.figures, result.shifts, result.page
 
     kp.diff(model=..., adapter=..., out=...)     what somebody's adapter changed

@@ -22,7 +22,7 @@ NORMS = {"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"}
 MLPS = {"LlamaMLP", "MistralMLP", "Qwen2MLP", "Qwen3MLP"}
 ATTENTIONS = {"LlamaAttention", "Qwen2Attention"}
 LAYERS = {"LlamaDecoderLayer", "Qwen2DecoderLayer"}
-DTYPES = ({torch.float32}, {torch.bfloat16})
+DTYPES = {torch.float32, torch.bfloat16}  # both in one layer too: a LoRA in float32 beside weights in bfloat16
 NORM_ROWS = 128  # of a norm in half precision at once: what it writes in float32 stays near the processor
 BLOCK = 64  # logits whose maximum is found at once
 
@@ -53,8 +53,7 @@ def _replacement(module: nn.Module) -> Callable[..., object] | None:
     kind = type(module)
     if not kind.__module__.startswith("transformers.models.") or "forward" in module.__dict__:
         return None
-    weights = list(module.parameters())
-    if not all(weight.device.type == "cpu" for weight in weights) or {weight.dtype for weight in weights} not in DTYPES:
+    if not all(w.device.type == "cpu" and w.dtype in DTYPES for w in module.parameters()):
         return None
     if kind.__name__ in NORMS:
         return _norm

@@ -15,7 +15,8 @@ from torch import Tensor
 from knowpack.decode.passes import highest
 from knowpack.probe.askers import Likeliest, check_logprobs
 
-PLACES_AT_ONCE = 64  # whose exponentials are held at once: 13 MB with a vocabulary of 50,000
+NUMBERS_AT_ONCE = 1 << 18  # logits in float32 at once on a CPU: 1 MB, which stays near the processor
+PLACES_AT_ONCE = 64  # the same elsewhere, in places
 
 
 class ChosenToken(NamedTuple):
@@ -108,16 +109,22 @@ def _logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
     log p(y) = x_y - log sum_v exp(x_v), a few places at a time: the exponentials are as large as the logits.
     """
     chosen = logits.gather(-1, tokens[:, None])[:, 0].float()
-    starts = range(0, len(logits), PLACES_AT_ONCE)
-    sums = [logits[start : start + PLACES_AT_ONCE].float().logsumexp(-1) for start in starts]
-    return chosen - torch.cat(sums) if sums else chosen
+    sums = [some.float().logsumexp(-1) for some in logits.split(_places_at_once(logits))]
+    return chosen - torch.cat(sums)
+
+
+def _places_at_once(logits: Tensor) -> int:
+    """(places, vocabulary) logits -> of how many places float32 numbers are held at once."""
+    if logits.device.type != "cpu":
+        return PLACES_AT_ONCE
+    return max(1, NUMBERS_AT_ONCE // logits.shape[-1])
 
 
 def _likeliest(logits: Tensor, k: int) -> list[Likeliest]:
     """Of each of the (places, vocabulary) logits the k largest; 0 = all."""
     k = min(k or logits.shape[-1], logits.shape[-1])
     kept: list[Likeliest] = []
-    for start in range(0, len(logits), PLACES_AT_ONCE):
-        values, ids = logits[start : start + PLACES_AT_ONCE].float().log_softmax(-1).topk(k, dim=-1)
+    for some in logits.split(_places_at_once(logits)):
+        values, ids = some.float().log_softmax(-1).topk(k, dim=-1)
         kept += map(Likeliest, ids.int().cpu(), values.cpu())
     return kept

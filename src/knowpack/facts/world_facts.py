@@ -1,6 +1,6 @@
 """What the package ships of the real world: facts that small models know in part, and few-shot examples.
 
--> `facts()`, a Fact table (12,000 facts about places, money, languages, elements and codes), and `shots()`, general
+-> `facts()`, a Fact table (12,635 facts about places, money, languages, elements and codes), and `shots()`, general
 questions with answers, none of which is a fact of the table. data/README.md is the card: sources, licences, counts.
 Both are files, made by scripts/build_world.py and by hand, and are read anew at each call.
 """

@@ -4,7 +4,7 @@
 another model's under the same, is a draft of the next.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,8 +19,6 @@ from knowpack.probe.questions import Line, Questions
 from knowpack.probe.sureness import Sureness, sureness
 from knowpack.probe.turns import Shot
 from knowpack.seeds import seed_of
-
-WAVE_ROWS = 512  # answers decoded together, at least, where there are as many
 
 
 class Answer(NamedTuple):
@@ -61,7 +59,7 @@ def lines_by_ids(
     """Every question under every prompt, wave by wave; `newest` is brought up to date."""
     lines: list[Line] = []
     canonical = [job.prompter.answer_ids(answer) for answer in questions.answers] if job.config.logprob else []
-    for wave in _waves(len(job.shots), len(questions.texts)):
+    for wave in _waves(len(job.shots)):
         batches = {prompt: job.prompter.batch(job.shots[prompt], questions.texts) for prompt in wave}
         answers = _answers(job, questions, batches, newest, old_answers, counted)
         newest |= {one.fact_id: one for one in answers}
@@ -81,13 +79,11 @@ def lines_by_ids(
     return lines
 
 
-def _waves(n_prompts: int, n_questions: int) -> Iterator[range]:
-    """Prompts that are decoded together: the first alone, since its answers are drafts of the rest; then as many as
-    fill a batch with rows (a step of ten rows takes about as long as one of a hundred)."""
-    yield range(min(1, n_prompts))
-    together = -(-WAVE_ROWS // n_questions)
-    for first in range(1, n_prompts, together):
-        yield range(first, min(first + together, n_prompts))
+def _waves(n_prompts: int) -> list[range]:
+    """Prompts that are decoded together: the first alone, since its answers are drafts of the rest; then the rest, of
+    which only the last, long answers leave a batch half empty (a step of ten rows takes as long as one of a hundred).
+    """
+    return [wave for wave in (range(1), range(1, n_prompts)) if wave]
 
 
 def _answers(
