@@ -351,6 +351,38 @@ def test_diverged_training_is_one_line_and_the_base_comes_back(tmp_path: Path) -
     assert all(torch.equal(before[name], weight) for name, weight in all_weights(ours.model).items())
 
 
+@pytest.mark.parametrize("way", ["fresh", "from disk"])
+def test_where_peft_raises_half_way_no_layer_of_it_stays_on_the_base(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of six layers had a LoRA for good, and the hash of the base leaves LoRA weights out."""
+    model, n_layers = random_model("llama"), 0
+    with lora.adapted(model, PlainRecipe(), 1) as tuned:
+        lora.save(tuned, tmp_path)
+    before, modules, settings = all_weights(model), dict(model.named_modules()), model.config.to_dict()
+    replace = peft.tuners.lora.LoraModel._create_and_replace
+
+    def failing(self: peft.tuners.lora.LoraModel, *given: object, **named: object) -> None:
+        nonlocal n_layers
+        n_layers += 1
+        if n_layers == 3:
+            raise MemoryError("no room for a third")
+        replace(self, *given, **named)
+
+    monkeypatch.setattr(peft.tuners.lora.LoraModel, "_create_and_replace", failing)
+    on = lora.adapted(model, PlainRecipe(), 1) if way == "fresh" else lora.reloaded(model, tmp_path)
+    with pytest.raises(MemoryError, match="third"), on:
+        pass
+    assert n_layers == 3
+    after = all_weights(model)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], weight) for name, weight in after.items())
+    assert [(name, id(one)) for name, one in model.named_modules()] == [(n, id(one)) for n, one in modules.items()]
+    assert (model.config.to_dict(), model.training) == (settings, False)
+    assert all(weight.requires_grad for weight in model.parameters())
+    assert not hasattr(model, "peft_config")
+
+
 def test_a_training_that_diverges_ends_at_that_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It went on to its last step, and was found to be nothing after it."""
     step, n_steps = torch.optim.AdamW.step, 0
