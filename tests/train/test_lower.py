@@ -24,7 +24,14 @@ def gemma3() -> PreTrainedModel:
     heads = {"num_key_value_heads": 2, "head_dim": 16, "query_pre_attn_scalar": 16}
     return transformers.AutoModelForCausalLM.from_config(
         transformers.Gemma3TextConfig(
-            **SIZE, **ENDS, **heads, num_hidden_layers=6, layer_types=types, sliding_window=512, initializer_range=0.1
+            **SIZE,
+            **ENDS,
+            **heads,
+            num_hidden_layers=6,
+            layer_types=types,
+            sliding_window=512,
+            initializer_range=0.1,
+            tie_word_embeddings=False,
         )
     )
 
@@ -56,3 +63,21 @@ def test_what_is_done_to_embeddings_refuses_the_short_way_in_half_precision_too(
     model = build(name).model.to(dtype)
     with lora.adapted(model, TrainConfig(rank=2, alpha=4, from_layer=0.5), 1) as tuned:
         assert not Logits(tuned, first=1).skips
+
+
+def test_an_adapter_on_the_output_layer_too_gets_the_gradients_of_the_whole_model() -> None:
+    model = gemma3()
+    config = TrainConfig(rank=2, alpha=4, target_modules=("lm_head", "down_proj"), from_layer=0.5)
+    row, of_weights = Row(IDS[N_BEFORE : N_BEFORE + 20], 10), []
+    with lora.adapted(model, config, 1) as tuned:
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=0.1)
+        once = Logits(tuned, first=3)
+        assert once.skips
+        whole = tuned(input_ids=torch.tensor([IDS[: N_BEFORE + 20]]), use_cache=False).logits[0]
+        for logits in (whole[N_BEFORE + 9 : -1], once(IDS[:N_BEFORE], [row])):
+            of_weights.append([logits, *torch.autograd.grad(logits.square().sum(), lora.weights(tuned))])
+        assert any("lm_head" in name for name, weight in tuned.named_parameters() if weight.requires_grad)
+    for plain, ours in zip(*of_weights, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-4 * plain.abs().max().item())

@@ -447,3 +447,26 @@ def test_adapters_begin_at_a_share_of_the_depth(kind: str) -> None:
     assert (
         target_modules.n_parameters(model, config) == n == target_modules.n_parameters(model, PlainRecipe(rank=4)) // 2
     )
+
+
+@pytest.mark.parametrize("kind", ["llama", "neox"])
+def test_the_output_layer_stands_above_every_layer_that_adapters_begin_at(kind: str) -> None:
+    """peft puts it on whatever its layers are; it was refused as "reads down_proj, lm_head as other layers"."""
+    model, mlp = random_model(kind), {"llama": "down_proj", "neox": "dense_4h_to_h"}[kind]
+    config = PlainRecipe(rank=4, from_layer=0.5, target_modules=("lm_head", mlp))
+    # rank 4 x (16 in + 64 words out), and 4 x (32 + 16) in the second of two layers
+    assert target_modules.n_parameters(model, config) == 4 * 80 + 4 * 48
+    with lora.adapted(model, config, 0) as tuned:
+        names = [name for name, weight in tuned.named_parameters() if weight.requires_grad]
+        assert sum(weight.numel() for weight in lora.weights(tuned)) == 4 * 80 + 4 * 48
+    assert sum("lm_head." in name for name in names) == sum("layers.1." in name for name in names) == 2  # A and B
+
+
+@pytest.mark.parametrize(("below", "sides"), [("model.layers.0.mlp.down_proj", 32 + 16), ("project_in", 16 + 16)])
+def test_what_stands_below_the_layer_that_adapters_begin_at_names_the_setting(below: str, sides: int) -> None:
+    model = random_model("llama")
+    model.model.project_in = nn.Linear(16, 16)  # as some models have one behind their embedding
+    with pytest.raises(ModelError, match=rf"begin at layer 1, and .*{below} of .*; set train\.from_layer=0$") as error:
+        target_modules.n_parameters(model, PlainRecipe(from_layer=0.5, target_modules=("up_proj", below)))
+    assert "\n" not in str(error.value)
+    assert target_modules.n_parameters(model, PlainRecipe(rank=4, target_modules=(below,))) == 4 * sides
