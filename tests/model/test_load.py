@@ -15,6 +15,7 @@ from architectures import build
 from knowpack.config import ModelConfig
 from knowpack.errors import ModelError, StoreError
 from knowpack.model import precision
+from knowpack.model.hash_cache import first_number
 from knowpack.model.load import _read as read_by_transformers
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
@@ -66,9 +67,41 @@ def test_bfloat16_is_computed_in_only_where_this_processor_is_faster_in_it(
     assert torch.equal(found.model.get_input_embeddings().weight.bfloat16(), rounded)
 
 
+def test_two_workers_that_time_a_processor_otherwise_compute_in_one_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At .98 of float32's time one computed in bfloat16, at 1.02 another in float32: two hashes, two bases."""
+    monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path))
+    in_another_process = precision.bfloat16_time.__wrapped__  # what it remembers for itself is not asked
+    for times in (0.98, 1.02):
+        monkeypatch.setattr(precision, "_timed", lambda times=times: times)
+        assert in_another_process() == 0.98
+    monkeypatch.setattr(precision, "processor", lambda: "another one")
+    assert in_another_process() == 1.02
+    assert [path.suffix for path in (tmp_path / "numbers").iterdir()] == [".json", ".json"]
+
+
+def test_of_two_that_time_at_once_the_first_to_end_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path))
+    assert first_number("time", lambda: 1.0 + first_number("time", lambda: 0.98)) == 0.98
+
+
+@pytest.mark.parametrize("damage", ["", "{", '"0.5"'])
+def test_a_number_that_cannot_be_remembered_is_worked_out(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path))
+    assert first_number("time", lambda: 0.98) == 0.98
+    next((tmp_path / "numbers").iterdir()).write_text(damage)
+    assert first_number("time", lambda: 1.02) == 1.02
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("KNOWPACK_CACHE", str(tmp_path / "file"))
+    assert first_number("time", lambda: 1.02) == 1.02
+
+
 def test_the_processor_is_timed_in_a_moment() -> None:
     begun = time.thread_time()
-    assert 0.01 < precision.bfloat16_time() < 10_000
+    assert 0.01 < precision._timed() < 10_000
     assert time.thread_time() - begun < 2
 
 

@@ -153,6 +153,25 @@ def test_too_few_facts_to_measure_harm_on_is_one_line() -> None:
         plan.parts(people(10), people(1), seed=3)
 
 
+@pytest.mark.parametrize(("n", "there"), [(0, "there are 0"), (1, "there is 1")])
+def test_a_single_fact_that_can_be_lost_is_one_line(n: int, there: str) -> None:
+    """Four fifths of one are none: a sample of 0 facts ended in pydantic's four lines."""
+    known = people(24)
+    with pytest.raises(FactsError, match=f"{there}; .* --screen") as error:
+        plan.parts(known, known.head(1), seed=3, measured=known.tail(n))
+    assert "\n" not in str(error.value)
+    parts = plan.parts(known, known.head(1), seed=3, measured=known.tail(2))
+    assert (parts.report.height, parts.validation.height) == (1, 1)
+
+
+def test_facts_that_can_be_lost_and_are_all_packed_name_the_option_that_asks_more() -> None:
+    known = people(24)
+    with pytest.raises(FactsError, match="--screen"):
+        plan.parts(known, known.head(2), seed=3, measured=known.head(2))
+    with pytest.raises(FactsError, match="--sample"):
+        plan.parts(known, known.head(4), seed=3, n_report=1, n_validation=1)
+
+
 def test_made_up_names_are_nobody_and_stand_in_the_question() -> None:
     facts = people(20)
     asked = replay_prompts.made_up(facts, facts.head(1), 10, seed=1)

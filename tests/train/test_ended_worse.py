@@ -48,6 +48,19 @@ def test_a_model_broken_down_to_guesses_is_told_where_the_base_could_only_guess_
         assert "6.5 over the last 5, 1.9 from the base on what is to be kept" in told
 
 
+@pytest.mark.parametrize(("kl", "worse"), [(0.06, False), (0.27, False), (0.3, True), (2.0, True)])
+def test_a_small_divergence_beside_facts_that_the_base_nearly_knew_is_not(kl: float, worse: bool) -> None:
+    """.04 nats before; .002 and .06 are more than a quarter above that, and nothing is lost: e^-.06 = .94. From .04 +
+    .25 = .29 on it is."""
+    log = [{"step": 1, "loss": 0.04, "kl": 0.0}, *({"step": 2 + n, "loss": 0.002, "kl": kl} for n in range(20))]
+    assert (ended_worse(log) is not None) == worse
+
+
+def test_a_loss_that_rose_by_little_from_next_to_nothing_is_not() -> None:
+    assert ended_worse(lines(0.04, *[0.2] * 10)) is None
+    assert ended_worse(lines(0.04, *[0.3] * 10)) is not None
+
+
 def test_training_at_a_learning_rate_of_a_thousand_says_so(tmp_path: Path) -> None:
     loaded = load(ModelConfig(name="lab"))
     facts = sources.load("lab").head(8).select("fact_id", "question", answer=pl.col("answers").list.first())

@@ -54,6 +54,24 @@ def test_the_loss_in_blocks_is_torchs_cross_entropy_with_its_gradients(
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [transformers.MambaConfig, transformers.Mamba2Config, transformers.FalconMambaConfig])
+def test_logits_that_the_model_makes_float32_beside_weights_in_bfloat16_are_split(kind: type) -> None:
+    heads = {"num_heads": 4, "head_dim": 8, "n_groups": 1} if kind is transformers.Mamba2Config else {}
+    half = model_of(kind(vocab_size=64, hidden_size=16, num_hidden_layers=2, state_size=8, **heads)).to(torch.bfloat16)
+    some = collate(ROWS, torch.device("cpu"))
+    with lora.adapted(half, TrainConfig(rank=3, alpha=6, target_modules=("in_proj",)), 1) as tuned:
+        assert head.can_split(tuned.get_base_model())
+        moved(tuned)
+        plain = batch.logits(tuned, some).flatten(0, 1)
+        assert plain.dtype == torch.float32
+        expected = nn.functional.cross_entropy(plain, some.targets.flatten(), ignore_index=NO_LOSS)
+        of_weights = torch.autograd.grad(expected, lora.weights(tuned))
+        loss = head.cross_entropy(tuned, some)
+        torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
+        for ours, theirs in zip(torch.autograd.grad(loss, lora.weights(tuned)), of_weights, strict=True):
+            assert (ours - theirs).norm() < 0.02 * theirs.norm()  # rounded to 8 bits on the way back, each otherwise
+
+
 def test_blocks_hold_no_more_numbers_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """16 rows of 60 tokens at 152,000 words took 10 GB: the logits of all tokens in float32, several times."""
     monkeypatch.setattr(head, "NUMBERS_AT_ONCE", 3 * 64)

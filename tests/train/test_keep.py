@@ -195,7 +195,7 @@ def test_layers_below_the_adapter_are_computed_once_and_nothing_else_changes(kin
         seen: list[int] = []
         below = tuned.get_base_model().base_model
         layers = getattr(below, "layers")  # noqa: B009
-        layers[0].register_forward_hook(lambda *_: seen.append(0))
+        layers[0].mlp.register_forward_hook(lambda *_: seen.append(0))
         once((7, 8, 9), rows)
         assert bool(seen) != once.skips
     assert once.skips == (kind != "gemma2")  # which caps its scores and scales its embeddings

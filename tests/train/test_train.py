@@ -351,6 +351,38 @@ def test_diverged_training_is_one_line_and_the_base_comes_back(tmp_path: Path) -
     assert all(torch.equal(before[name], weight) for name, weight in all_weights(ours.model).items())
 
 
+@pytest.mark.parametrize("way", ["fresh", "from disk"])
+def test_where_peft_raises_half_way_no_layer_of_it_stays_on_the_base(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of six layers had a LoRA for good, and the hash of the base leaves LoRA weights out."""
+    model, n_layers = random_model("llama"), 0
+    with lora.adapted(model, PlainRecipe(), 1) as tuned:
+        lora.save(tuned, tmp_path)
+    before, modules, settings = all_weights(model), dict(model.named_modules()), model.config.to_dict()
+    replace = peft.tuners.lora.LoraModel._create_and_replace
+
+    def failing(self: peft.tuners.lora.LoraModel, *given: object, **named: object) -> None:
+        nonlocal n_layers
+        n_layers += 1
+        if n_layers == 3:
+            raise MemoryError("no room for a third")
+        replace(self, *given, **named)
+
+    monkeypatch.setattr(peft.tuners.lora.LoraModel, "_create_and_replace", failing)
+    on = lora.adapted(model, PlainRecipe(), 1) if way == "fresh" else lora.reloaded(model, tmp_path)
+    with pytest.raises(MemoryError, match="third"), on:
+        pass
+    assert n_layers == 3
+    after = all_weights(model)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], weight) for name, weight in after.items())
+    assert [(name, id(one)) for name, one in model.named_modules()] == [(n, id(one)) for n, one in modules.items()]
+    assert (model.config.to_dict(), model.training) == (settings, False)
+    assert all(weight.requires_grad for weight in model.parameters())
+    assert not hasattr(model, "peft_config")
+
+
 def test_a_training_that_diverges_ends_at_that_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It went on to its last step, and was found to be nothing after it."""
     step, n_steps = torch.optim.AdamW.step, 0
@@ -415,3 +447,26 @@ def test_adapters_begin_at_a_share_of_the_depth(kind: str) -> None:
     assert (
         target_modules.n_parameters(model, config) == n == target_modules.n_parameters(model, PlainRecipe(rank=4)) // 2
     )
+
+
+@pytest.mark.parametrize("kind", ["llama", "neox"])
+def test_the_output_layer_stands_above_every_layer_that_adapters_begin_at(kind: str) -> None:
+    """peft puts it on whatever its layers are; it was refused as "reads down_proj, lm_head as other layers"."""
+    model, mlp = random_model(kind), {"llama": "down_proj", "neox": "dense_4h_to_h"}[kind]
+    config = PlainRecipe(rank=4, from_layer=0.5, target_modules=("lm_head", mlp))
+    # rank 4 x (16 in + 64 words out), and 4 x (32 + 16) in the second of two layers
+    assert target_modules.n_parameters(model, config) == 4 * 80 + 4 * 48
+    with lora.adapted(model, config, 0) as tuned:
+        names = [name for name, weight in tuned.named_parameters() if weight.requires_grad]
+        assert sum(weight.numel() for weight in lora.weights(tuned)) == 4 * 80 + 4 * 48
+    assert sum("lm_head." in name for name in names) == sum("layers.1." in name for name in names) == 2  # A and B
+
+
+@pytest.mark.parametrize(("below", "sides"), [("model.layers.0.mlp.down_proj", 32 + 16), ("project_in", 16 + 16)])
+def test_what_stands_below_the_layer_that_adapters_begin_at_names_the_setting(below: str, sides: int) -> None:
+    model = random_model("llama")
+    model.model.project_in = nn.Linear(16, 16)  # as some models have one behind their embedding
+    with pytest.raises(ModelError, match=rf"begin at layer 1, and .*{below} of .*; set train\.from_layer=0$") as error:
+        target_modules.n_parameters(model, PlainRecipe(from_layer=0.5, target_modules=("up_proj", below)))
+    assert "\n" not in str(error.value)
+    assert target_modules.n_parameters(model, PlainRecipe(rank=4, target_modules=(below,))) == 4 * sides

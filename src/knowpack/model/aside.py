@@ -1,6 +1,6 @@
 """What peft may change of a model, set aside before an adapter is put on, and put back after.
 
-model + adapter on disk -> SetAside. merge.py puts the adapter on in between.
+model + adapter on disk -> SetAside. merge.py puts the adapter on in between, train/lora.py a fresh one.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,16 @@ class SetAside:
 
     Most of its changes put new storage in place of the old, for which a reference is enough. A clone is taken of
     what it writes into: biases, saved embeddings, trained tokens, layers whose rest an initialisation rewrites.
+    files: None for a plain LoRA, of which nothing is written into the base.
     """
 
-    def __init__(self, model: nn.Module, files: AdapterFiles) -> None:
+    def __init__(self, model: nn.Module, files: AdapterFiles | None = None) -> None:
         self._model, self._training = model, model.training
         self._modules = dict(model.named_modules(remove_duplicate=False))
         configs = {id(one): one for module in model.modules() if (one := getattr(module, "config", None)) is not None}
         self._configs = [(one, dict(vars(one))) for one in configs.values()]
-        cloned = {id(weight): weight.data.clone() for weight in _written_into(model, files)}
+        written = [] if files is None else _written_into(model, files)
+        cloned = {id(weight): weight.data.clone() for weight in written}
         self._slots = [
             _Slot(module, child, weight, cloned.get(id(weight), weight.data), weight.requires_grad)
             for module in model.modules()

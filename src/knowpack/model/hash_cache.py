@@ -1,4 +1,5 @@
-"""What was worked out from large files, remembered in the user's cache: hashes, and GGUF files as safetensors.
+"""What was worked out from large files, remembered in the user's cache: hashes, and GGUF files as safetensors; and
+numbers that every process must take alike.
 
 A file is known by its path, size, times and inode; one that changed is read again. Nothing here is needed for a right
 answer: a cache that cannot be read or written is done without.
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from knowpack import store
 from knowpack.errors import StoreError
@@ -43,6 +45,31 @@ def hash_once(files: Sequence[Path], of: object, work_out: Callable[[], str]) ->
         with suppress(StoreError):
             store.write_json(path, value)
     return value
+
+
+def first_number(of: object, work_out: Callable[[], float]) -> float:
+    """The number that `work_out` gave the first process that asked, for all that share the cache; of: what it is of."""
+    path = cache_dir() / "numbers" / f"{store.hash_of(of)}.json"
+    kept = _number(path)
+    if kept is not None:
+        return kept
+    value = work_out()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=path.parent) as beside:
+            beside.write(json.dumps(value))
+            beside.flush()
+            os.link(beside.name, path)  # unlike a rename, never over what another process put there meanwhile
+    kept = _number(path)
+    return value if kept is None else kept
+
+
+def _number(path: Path) -> float | None:
+    with suppress(OSError, ValueError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(kept, float):
+            return kept
+    return None
 
 
 def _stamp(file: Path) -> list[object] | None:

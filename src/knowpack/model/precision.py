@@ -1,7 +1,8 @@
 """What a CPU computes in, where bfloat16 is asked for: bfloat16 only where that is faster.
 
 A product in bfloat16 takes half of float32's time on processors with avx512_bf16 or AMX, and up to hundreds of times as
-long on others, which go through it number by number. So it is timed, once a process and in about a tenth of a second.
+long on others, which go through it number by number. So it is timed, in about a tenth of a second. Once a processor and
+torch, not once a process: near equal times two workers of a study would else compute in two types, each its own base.
 """
 
 import time
@@ -9,6 +10,9 @@ import warnings
 from functools import cache
 
 import torch
+
+from knowpack.model.hash_cache import first_number
+from knowpack.model.machine import processor
 
 _ROWS, _WIDTH = 64, 512  # 34 million operations: .6 ms in float32 on an AVX2 core
 _ENOUGH = 0.05
@@ -33,7 +37,12 @@ def computed_in(dtype: str, device: torch.device) -> torch.dtype | None:
 @cache
 def bfloat16_time() -> float:
     """Processor time of a product in bfloat16, where the same in float32 takes 1. On one thread, so that other work on
-    the machine does not count."""
+    the machine does not count; as the first process that shares the cache had it."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return first_number(["time in bfloat16", processor(), capability, torch.__version__], _timed)
+
+
+def _timed() -> float:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

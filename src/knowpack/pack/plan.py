@@ -56,10 +56,16 @@ def parts(
     Drawn from the whole table, and whatever is about a packed fact taken out after: replay would hold its old answer,
     and its loss is no harm. So the packs of one table and seed have the same parts, and what measures an adapter that
     goes on from another (--onto) was replayed for neither.
-    measured: of these, at most four fifths report and the others validate; all that is left is replayed.
+    measured: of these, at most four fifths report and the others validate; all that is left is replayed. Raises
+    FactsError where they are fewer than two, or all that was drawn is about packed facts.
     """
     about = touching(known, packed)
     pool = known if measured is None else known.join(measured, on="fact_id", how="semi", maintain_order="left")
+    if pool.height < 2:  # never of the whole table: `touching` wants more
+        raise FactsError(
+            f"harm is measured on facts that the model answers, one to report and one to validate, and there "
+            f"{'is' if pool.height == 1 else 'are'} {pool.height}; ask more facts with --screen"
+        )
     most = pool.height // 2 if measured is None else pool.height * 4 // 5
     report = sampled(pool, FactsConfig(sample=min(n_report, most), sample_seed=seed))
     rest = pool.join(report, on="fact_id", how="anti", maintain_order="left")
@@ -70,7 +76,8 @@ def parts(
     replay, validation, report = (part.filter(~is_about) for part in (replay, validation, report))
     result = Parts(replay, validation, report, known.filter(is_about))
     if result.validation.is_empty() or result.report.is_empty():
-        raise FactsError("all facts drawn to measure harm on are about packed ones; draw more with --sample")
+        more = "draw more with --sample" if measured is None else "ask more facts with --screen"
+        raise FactsError(f"all facts drawn to measure harm on are about packed ones; {more}")
     return result
 
 

@@ -43,7 +43,8 @@ def cross_entropy(model: PeftModel, batch: Batch) -> Tensor:
     assert head is not None, "it can be split"
     transposed = transposed_weight(head)
     with replaced({head: _nothing}):
-        entering = logits(model, batch).flatten(0, 1)
+        # of a model that makes its logits float32 (Mamba) it comes so, too: the weight's own dtype holds it exactly
+        entering = logits(model, batch).flatten(0, 1).to(head.weight.dtype)
     targets = batch.targets.flatten()
     wanted = (targets != NO_LOSS).nonzero()[:, 0]
     loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]

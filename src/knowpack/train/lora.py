@@ -21,6 +21,7 @@ from knowpack.config import TrainConfig
 from knowpack.errors import ModelError, one_line
 from knowpack.model import public_name
 from knowpack.model.adapter import AdapterFiles, read_adapter, refuse_beyond
+from knowpack.model.aside import SetAside
 from knowpack.model.locations import WEIGHTS
 from knowpack.seeds import seed_of
 from knowpack.train.target_modules import Targets, layers, n_parameters, targets
@@ -60,15 +61,12 @@ def adapted(model: PreTrainedModel, config: TrainConfig, seed: int, start: Path 
         torch.manual_seed(seed_of(seed if config.init_seed is None else config.init_seed, "init"))
         wrapped = get_peft_model(model, settings)
         torch.manual_seed(seed_of(seed, "dropout"))
-        try:
-            _check_whole(wrapped, n, names)
-            if names.parameters:
-                _check_runs(wrapped, names)
-            if first is not None:
-                _begin_as(wrapped, settings, first)
-            yield wrapped
-        finally:
-            wrapped.unload()
+        _check_whole(wrapped, n, names)
+        if names.parameters:
+            _check_runs(wrapped, names)
+        if first is not None:
+            _begin_as(wrapped, settings, first)
+        yield wrapped
 
 
 def _check_whole(model: PeftModel, n: int, names: Targets) -> None:
@@ -129,25 +127,20 @@ def _begin_as(model: PeftModel, settings: LoraConfig, first: AdapterFiles) -> No
 def reloaded(model: PreTrainedModel, adapter_dir: Path) -> Iterator[PeftModel]:
     """The model with an adapter read from disk on it, by plain peft; taken off at the end."""
     with _restored(model):
-        wrapped = PeftModel.from_pretrained(model, str(adapter_dir), torch_device=str(model.device))
-        try:
-            yield wrapped
-        finally:
-            wrapped.unload()
+        yield PeftModel.from_pretrained(model, str(adapter_dir), torch_device=str(model.device))
 
 
 @contextmanager
 def _restored(model: PreTrainedModel) -> Iterator[None]:
-    """What peft changes beside the layers: which weights want gradients, and the training mode."""
-    required_grad = {name: weight.requires_grad for name, weight in model.named_parameters()}
-    training = model.training
+    """The base as it was at the end, wherever peft ended: half of its layers may be on when it raises, and nobody would
+    see them after, for the hash of a base leaves LoRA weights out."""
+    aside = SetAside(model)
     try:
         yield
     finally:
-        for name, weight in model.named_parameters():
-            weight.requires_grad_(required_grad[name])
+        aside.put_back()
+        for weight in model.parameters():
             weight.grad = None
-        model.train(training)
 
 
 def weights(model: PeftModel) -> list[nn.Parameter]:

@@ -12,8 +12,7 @@ keys and values in the lower layers had to give. The layers above need the conte
 their gradients. (No dropout is left out: the base is run without, and peft's is inside the adapted layers.)
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from knowpack.decode.attention import Prefix, attached
+from knowpack.decode.products import replaced
 from knowpack.decode.rows import Rows, Tree, pack
 from knowpack.train.batch import Row
 from knowpack.train.shared import answer_logits, can_pack, prefix_of, run, same_logits, wanted_places
@@ -48,7 +48,7 @@ class Logits:
         self.skips = (
             first > 0
             and can_pack(self._core)
-            and same_logits(self._core, partial(answer_logits, self._core), self._upper)
+            and same_logits(self._core, partial(answer_logits, self._core), self._upper, same_sums=True)
         )
         """Whether the layers below the first adapted one are computed once a row only."""
 
@@ -78,7 +78,10 @@ class Logits:
     def _upper(self, context: tuple[int, ...], rows: Sequence[Row]) -> Tensor:
         inputs = [row.ids[:-1] for row in rows]
         entering = self._entering(context, inputs)
-        with attached(self._core), self._layers_above():
+        # the layers below stay in their places: of an architecture whose layers have types (Gemma 3), the model's
+        # loop gives each the positions and mask of its number
+        below = dict.fromkeys(self._stack()[: self._first], _handed_on)
+        with attached(self._core), replaced(below):
             prefix = self._prefix(context) if context else None
             packed = pack([Tree(ids) for ids in inputs], self._core.device)
             places = wanted_places(packed, rows)
@@ -134,24 +137,17 @@ class Logits:
         return [part.clone() for part in parts]
 
     def _stack(self) -> nn.ModuleList:
-        return cast(nn.ModuleList, getattr(self._core.base_model, self._stack_name()))
-
-    def _stack_name(self) -> str:
         n_layers = self._core.config.num_hidden_layers
         stacks = [
-            name
-            for name, child in self._core.base_model.named_children()
+            child
+            for child in self._core.base_model.children()
             if isinstance(child, nn.ModuleList) and len(child) == n_layers
         ]
         if len(stacks) != 1:
             raise NotImplementedError("no single list of layers")
         return stacks[0]
 
-    @contextmanager
-    def _layers_above(self) -> Iterator[None]:
-        name, stack = self._stack_name(), self._stack()
-        setattr(self._core.base_model, name, stack[self._first :])
-        try:
-            yield
-        finally:
-            setattr(self._core.base_model, name, stack)
+
+def _handed_on(hidden_states: Tensor, *_: object, **others: object) -> Tensor:
+    """A layer that changes nothing, in place of one whose work is done."""
+    return hidden_states

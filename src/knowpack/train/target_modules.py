@@ -31,7 +31,7 @@ class Targets(NamedTuple):
     """Names for its target_parameters, sorted: the experts of a mixture, which transformers keeps as one parameter."""
 
 
-def targets(model: nn.Module, wanted: Sequence[str], chosen: Sequence[int] | None = None) -> Targets:
+def targets(model: PreTrainedModel, wanted: Sequence[str], chosen: Sequence[int] | None = None) -> Targets:
     """Linear layers and experts; ("auto",) = those of the MLPs of this architecture, shared experts among them.
 
     Routers, and towers for pictures and sound, are left alone. A bare name (gate_proj) where only MLPs have it, else
@@ -54,8 +54,11 @@ def targets(model: nn.Module, wanted: Sequence[str], chosen: Sequence[int] | Non
     if missing:
         known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in [*linear, *experts]}))
         raise ModelError(f"target_modules {', '.join(missing)} are not in {type(model).__name__}; it has {known}")
-    modules = sorted(name for name in wanted if any(_ends(one, name) for one in linear))
-    return Targets(modules, _in_layers([one for one in experts if any(_ends(one, name) for name in wanted)], chosen))
+    modules = {name for name in wanted if any(_ends(one, name) for one in linear)}
+    if chosen is not None:
+        modules |= _above(model, [one for one in linear if any(_ends(one, name) for name in wanted)], wanted, chosen)
+    parameters = [one for one in experts if any(_ends(one, name) for name in wanted)]
+    return Targets(sorted(modules), _in_layers(parameters, chosen))
 
 
 def _is_mlp(name: str) -> bool:
@@ -71,6 +74,27 @@ def _experts(model: nn.Module) -> list[str]:
         for name, weight in model.named_parameters()
         if EXPERTS in name.split(".") and weight.ndim in (2, 3) and id(weight) not in linear and "bias" not in name
     ]
+
+
+def _above(model: PreTrainedModel, matching: Sequence[str], wanted: Sequence[str], chosen: Sequence[int]) -> set[str]:
+    """The output layer's whole name, where it is wanted: it stands above all layers. Raises ModelError for what is in
+    none, or named whole and in one below those that are chosen.
+
+    peft takes a module by its whole name whatever layer it is in, by the end of its name in the chosen layers only.
+    """
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    above = {name for name in matching if model.get_submodule(name) is head}
+    outside = [
+        name
+        for name in matching
+        if name not in above and _number(name) not in chosen and (name in wanted or _number(name) is None)
+    ]
+    if outside:
+        raise ModelError(
+            f"train.from_layer lets adapters begin at layer {chosen[0]}, and {', '.join(outside[:3])} of "
+            "train.target_modules is not from there on; set train.from_layer=0"
+        )
+    return above
 
 
 def _in_layers(experts: Sequence[str], chosen: Sequence[int] | None) -> list[str]:
@@ -116,7 +140,8 @@ def n_parameters(model: PreTrainedModel, config: TrainConfig) -> int:
     total = 0
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | Conv1D) and any(_ends(name, one) for one in names.modules):
-            total += config.rank * sum(module.weight.shape) if chosen is None or _number(name) in chosen else 0
+            is_in = chosen is None or _number(name) in chosen or name in names.modules  # the output layer is above all
+            total += config.rank * sum(module.weight.shape) if is_in else 0
     for name, weight in model.named_parameters():
         if any(_ends(name, one) for one in names.parameters):
             n_experts, sides = (weight.shape[0], weight.shape[1:]) if weight.ndim == 3 else (1, weight.shape)
