@@ -75,8 +75,8 @@ def on_the_hub(adapter: str) -> OnTheHub | None:
     if named is None or Path(adapter).exists():
         return None
     scheme, repository, revision, folder = named.groups(default="")
-    if folder and not scheme and not revision:
-        return None  # out/pack/adapter, with a typo
+    if not scheme and not revision and (folder or Path(adapter).parent.is_dir()):
+        return None  # out/pack/adapter or out/adapter, with a typo
     if ".." in folder.split("/"):
         raise ModelError(f"{adapter} leaves its repository; expected hf://owner/name@revision/folder")
     return OnTheHub(repository, revision or None, folder.strip("/"))
@@ -96,7 +96,8 @@ def adapter_folder(name: str) -> Path:
             raise ModelError(f"no adapter folder {name}, and the hub gave none: {one_line(error)}") from None
         folder = Path(fetched) / there.folder
     if not folder.is_dir():
-        raise ModelError(f"no adapter folder {name}; expected a folder with {CONFIG} and {WEIGHTS}")
+        hub = f" (one on the hub: hf://{name})" if HUB_PATH.fullmatch(name) and "://" not in name else ""
+        raise ModelError(f"no adapter folder {name}; expected a folder with {CONFIG} and {WEIGHTS}{hub}")
     if not (folder / CONFIG).exists():
         inside = sorted(one.parent.name for one in folder.glob(f"*/{CONFIG}"))
         has = f"; its folders {', '.join(inside[:3])} have one each: name one of them" if inside else ""
