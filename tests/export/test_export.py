@@ -16,7 +16,7 @@ import tiny
 from knowpack import store
 from knowpack.config import ModelConfig
 from knowpack.errors import ConfigError, ModelError
-from knowpack.export.answers import by_peft, by_transformers
+from knowpack.export.answers import by_llama_cpp, by_peft, by_transformers
 from knowpack.export.export import Form, export
 from knowpack.export.lora_gguf import scale
 from knowpack.export.ollama import modelfile
@@ -179,6 +179,59 @@ def test_the_base_of_an_adapter_made_elsewhere_is_the_one_in_its_settings(adapte
     of_its_own = {**settings, "base_model_name_or_path": "lab", "revision": None}
     (adapter / "adapter_config.json").write_text(json.dumps(of_its_own))
     assert export(adapter, None, "gguf", tmp_path / "out.gguf", n_asked=0).path.is_file()
+
+
+def test_a_penalty_in_the_checkpoints_generation_config_is_in_no_answer_that_is_compared(tmp_path: Path) -> None:
+    """llama.cpp knows none of it: right exports were reported as differing. Against argmax by hand."""
+    tokens = tiny.tokenizer()
+    base = Loaded(tiny.llama(len(tokens)), tokens, "penal", torch.device("cpu"), "")
+    folder = random_adapter(tmp_path / "adapter", base.model, lora_alpha=16)
+    prompts = [[20, 21, 22], [40, 41], [50, 60, 70, 80]]
+    plain = [greedy(base.model, ids, 24) for ids in prompts]
+    assert any(len(set(ids)) < len(ids) for ids in plain), "nothing that a penalty would change"
+    wrapped = peft.PeftModel.from_pretrained(base.model, str(folder))
+    with_adapter = [greedy(wrapped, ids, 24) for ids in prompts]
+    wrapped.unload()
+    config = base.model.generation_config
+    config.update(repetition_penalty=1.3, no_repeat_ngram_size=2, num_beams=2, do_sample=True)
+    texts = [tokens.decode(ids, skip_special_tokens=True) for ids in (*plain, *with_adapter)]
+    assert by_transformers(base, prompts, 24) + by_peft(base, folder, prompts, 24) == texts
+    assert base.model.generation_config is config
+    # the tokens that end an answer are read as before
+    config.eos_token_id = [plain[0][1], 1]
+    ended = plain[0][: plain[0].index(plain[0][1]) + 1]
+    assert by_transformers(base, prompts[:1], 24) == [tokens.decode(ended, skip_special_tokens=True)]
+
+
+def test_samplers_that_a_gguf_file_names_are_in_no_answer_that_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base's metadata stay in what is exported, and llama.cpp goes by them even at temperature 0."""
+    tokens = tiny.tokenizer()
+    model = tiny.llama(len(tokens))
+    add_block_count = gguf.GGUFWriter.add_block_count
+
+    def with_samplers(writer: gguf.GGUFWriter, n_blocks: int) -> None:
+        add_block_count(writer, n_blocks)
+        writer.add_float32("general.sampling.penalty_repeat", 1.5)
+        writer.add_int32("general.sampling.penalty_last_n", 64)
+        writer.add_float32("general.sampling.xtc_probability", 1.0)
+        writer.add_float32("general.sampling.xtc_threshold", 0.01)
+
+    monkeypatch.setattr(gguf.GGUFWriter, "add_block_count", with_samplers)
+    path = gguf_file.written(tmp_path / "base.gguf", model, tokens, pre="gpt-2")
+    prompts = [[20, 21, 22], [40, 41]]
+    plain = [tokens.decode(greedy(model, ids, 24), skip_special_tokens=True) for ids in prompts]
+    assert by_llama_cpp(path, None, prompts, 24) == plain
+
+
+def greedy(model: torch.nn.Module, ids: list[int], n_new: int) -> list[int]:
+    """The likeliest token each time, until the end of sequence (1)."""
+    new: list[int] = []
+    while len(new) < n_new and 1 not in new:
+        with torch.no_grad():
+            new.append(int(model(input_ids=torch.tensor([ids + new])).logits[0, -1].argmax()))
+    return new
 
 
 def test_answers_of_a_model_that_gives_no_numbers_are_not_compared() -> None:
