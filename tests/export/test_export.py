@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import urllib.request
 from pathlib import Path
 
 import gguf
@@ -10,14 +11,19 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken
+from transformers import LlamaForCausalLM
 
 import gguf_file
+import llama_server
 import tiny
 from knowpack import store
 from knowpack.config import ModelConfig
 from knowpack.errors import ConfigError, ModelError
+from knowpack.export import model_gguf
 from knowpack.export.answers import by_llama_cpp, by_peft, by_transformers
 from knowpack.export.export import Form, export
+from knowpack.export.layouts import layout_of
 from knowpack.export.lora_gguf import scale
 from knowpack.export.ollama import modelfile
 from knowpack.facts import sources
@@ -95,6 +101,52 @@ def test_a_base_in_gguf_keeps_its_metadata_and_gets_the_adapters_weights(tmp_pat
     again = load(ModelConfig(name=str(made.path))).model
     for name, weight in expected.state_dict().items():
         assert torch.allclose(again.state_dict()[name], weight, rtol=1e-5, atol=1e-6), name
+
+
+def test_added_tokens_are_no_text_to_llama_cpp(tmp_path: Path) -> None:
+    """Chat markers that no special token's name stands for (`<|im_start|>`) fell apart into letters."""
+    tokens = tiny.tokenizer()
+    special = [AddedToken("<|im_start|>", special=True, normalized=False)]
+    tokens.add_tokens([*special, AddedToken("<tool call>", special=False, normalized=False)])
+    assert "<|im_start|>" not in tokens.all_special_tokens
+    base = Loaded(tiny.llama(len(tokens) + 1), tokens, "marked", torch.device("cpu"), "")
+    path = tmp_path / "out.gguf"
+    model_gguf.written(path, base, layout_of(base.model.config))
+    types = gguf.GGUFReader(str(path)).fields["tokenizer.ggml.token_type"].contents()
+    kinds = gguf.TokenType
+    assert types[-3:] == [kinds.CONTROL, kinds.USER_DEFINED, kinds.UNUSED]
+    assert types[:6] == [kinds.CONTROL] * 6
+    assert set(types[6:-3]) == {kinds.NORMAL}
+    text = "<|im_start|><|user|>Who wrote <tool call>the book?<|end|>"
+    assert ids_of_llama_cpp(path, text) == tokens(text, add_special_tokens=False)["input_ids"]
+
+
+def ids_of_llama_cpp(model: Path, text: str) -> list[int]:
+    """By its server's own tokenizer."""
+    server = llama_server.start(model, "marked", []).server
+    body = json.dumps({"content": text, "add_special": False, "parse_special": True}).encode()
+    with urllib.request.urlopen(f"{server.listening_address}/tokenize", body) as reply:
+        ids: list[int] = json.load(reply)["tokens"]
+    return ids
+
+
+def test_heads_wider_than_their_share_are_written(tmp_path: Path) -> None:
+    """Mistral-Nemo's, say: 4 heads of 16 in a width of 32, which llama.cpp took for heads of 8."""
+    tokens = tiny.tokenizer()
+    config = tiny.llama(len(tokens)).config
+    config.head_dim = 16
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config).eval()
+    base = Loaded(model, tokens, "wide", torch.device("cpu"), "")
+    path = tmp_path / "out.gguf"
+    model_gguf.written(path, base, layout_of(config))
+    fields = gguf.GGUFReader(str(path)).fields
+    for name in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
+        assert fields[f"llama.{name}"].contents() == 16, name
+    prompts = [[20, 21, 22], [40, 41]]
+    plain = [tokens.decode(greedy(model, ids, 16), skip_special_tokens=True) for ids in prompts]
+    assert by_llama_cpp(path, None, prompts, 16) == plain
+    assert by_transformers(load(ModelConfig(name=str(path))), prompts, 16) == plain
 
 
 def test_scales_by_hand() -> None:
