@@ -22,11 +22,12 @@ from knowpack.config import ModelConfig
 from knowpack.errors import ConfigError, ModelError
 from knowpack.export import model_gguf
 from knowpack.export.answers import by_llama_cpp, by_peft, by_transformers
-from knowpack.export.export import Form, export
+from knowpack.export.export import Form, _base_of, export
 from knowpack.export.layouts import layout_of
 from knowpack.export.lora_gguf import scale
 from knowpack.export.ollama import modelfile
 from knowpack.facts import sources
+from knowpack.model.adapter import AdapterFiles
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.probe.prompts import Prompter
@@ -219,6 +220,25 @@ def test_a_modelfile_has_the_chat_template_as_ollama_fills_it_in(adapter: Path, 
 def test_the_base_is_the_one_that_the_adapter_names(adapter: Path, tmp_path: Path) -> None:
     (adapter / "knowpack.json").write_text(json.dumps({"base": "lab"}))
     assert export(adapter, None, "gguf", tmp_path / "out.gguf").why_not is not None
+
+
+@pytest.mark.parametrize(
+    ("made_on", "settings", "expected"),
+    [
+        ({"base": "owner/model", "revision": "v1"}, {}, ("owner/model", "v1")),
+        ({"base": "owner/model"}, {"revision": "v1"}, ("owner/model", "v1")),
+        ({}, {"base_model_name_or_path": "owner/other", "revision": "v1"}, ("owner/other", "v1")),
+        ({"base": "owner/model"}, {"revision": None}, ("owner/model", None)),
+        ({"base": "owner/model"}, {"revision": ""}, ("owner/model", None)),
+    ],
+)
+def test_the_base_is_of_the_revision_that_the_adapter_was_trained_on(
+    made_on: dict[str, object], settings: dict[str, object], expected: tuple[str, str | None], tmp_path: Path
+) -> None:
+    """knowpack.json had none, and peft's was read only without knowpack.json: the newest was taken."""
+    (tmp_path / "knowpack.json").write_text(json.dumps(made_on))
+    base = _base_of(AdapterFiles(tmp_path, settings, {}))
+    assert (base.name, base.revision) == expected
 
 
 def test_the_base_of_an_adapter_made_elsewhere_is_the_one_in_its_settings(adapter: Path, tmp_path: Path) -> None:
