@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from knowpack.config import SERVED
+from knowpack.config import SERVED, ModelConfig, ServedConfig
 from knowpack.errors import ModelError, one_line
 from knowpack.model import gguf_files, hub_names
 
@@ -57,6 +57,20 @@ def source_of(name: str, revision: str | None = None) -> str:
     if not any((folder / file).exists() for file in tokenizers):
         raise ModelError(f"{name} has no tokenizer; expected tokenizer.json beside the weights")
     return name
+
+
+def whole_model(name: str, base: ModelConfig) -> ModelConfig:
+    """A fine-tuned model by its name, on the hub also owner/name@revision. Where and how it is computed or asked is the
+    base's; revision and files are its own: of the base's only a folder with a tokenizer and no weights is shared."""
+    served, revision = ServedConfig(), None
+    if name.startswith(SERVED):
+        files = base.served.weights
+        alone = files is not None and Path(files).is_dir() and not any(Path(files).glob("*.safetensors"))
+        served = base.served.model_copy(update={"weights": files if alone else None})
+    elif not Path(name).exists() and not name.startswith((".", "/", "~")):
+        repository, at, mark = name.rpartition("@")
+        name, revision = (repository, mark) if at and repository.count("/") <= 1 else (name, None)
+    return base.model_copy(update={"name": name, "revision": revision, "adapter": None, "served": served})
 
 
 class OnTheHub(NamedTuple):
