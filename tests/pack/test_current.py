@@ -14,11 +14,15 @@ from knowpack.config import KeepRecipe
 from knowpack.errors import ConfigError, FactsError, ModelError
 from knowpack.measure import current
 from knowpack.measure.grading import grade_table
+from knowpack.measure.knowledge import knowledge_map
 from knowpack.pack import overlap, plan, updates
 from knowpack.pack.changes import Changes, read_changes
 from knowpack.pack.earlier_adapter import EarlierAdapter, check_base, open_earlier
+from knowpack.pack.flow import _known_apart
 from knowpack.pack.problems import PACKED
 from knowpack.pack.request import Request
+from knowpack.pack.trial import Trial
+from knowpack.pack.upkeep import counts
 from knowpack.records import Example, Fact, Response, fact_id_of, table
 from knowpack.train import replay_prompts
 from knowpack.train.recipes import for_load, to_go_on
@@ -129,6 +133,30 @@ def test_an_update_is_a_fact_whose_old_answer_the_base_gives() -> None:
         (unsure.fact_id, ("Di Lunt",), "known"),
     ]
     assert updates.old_answers(given, known).keys() == {sure.fact_id, unsure.fact_id, unknown.fact_id}
+
+
+def test_an_answer_that_holds_the_old_and_the_new_one_is_no_update_and_is_counted_once() -> None:
+    """A fact stood under `known` and under the updates: one new fact too few, and an answer that never was the old one
+    among those that may be left."""
+    known_one, moved, new = fact("Ely", "New York"), fact("Ayr", "New York"), fact("Ham", "Di Lunt")
+    known = facts_of(fact("Ely", "York"), fact("Ayr", "York"))
+    given = only(known_one, moved, new)
+    texts = {known_one.fact_id: ["New York"] * 2, moved.fact_id: ["New York", "York"], new.fact_id: ["Bo", "Cy"]}
+    answers = said(texts, given.new)
+    listed = updates.by_tables(given, updates.old_answers(given, known), answers)
+    assert [(one.fact_id, one.old) for one in listed] == [(moved.fact_id, ("York",))]
+    trial = Trial(
+        *[None] * 7,  # type: ignore[arg-type]
+        facts=given.new,
+        packed=set(given.new["fact_id"]),
+        before=knowledge_map(answers),
+        fresh=facts_of(),
+        changes=given,
+        answers=answers,
+        updates=listed,
+    )
+    n = counts(_known_apart(trial))
+    assert (n["new"], n["known"], n["updates"]) == (1, 1, 1)
 
 
 def test_a_guess_is_no_update() -> None:
