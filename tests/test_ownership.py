@@ -100,6 +100,14 @@ def test_a_probe_beside_foreign_files_is_refused(config: RunConfig, tmp_path: Pa
     assert mine.read_bytes() == before
 
 
+def test_a_probe_whose_samples_have_another_seed_is_refused(config: RunConfig, tmp_path: Path) -> None:
+    """Without shots it printed what the first seed had sampled."""
+    sampled = override(config, ["probe.n_shots=0", "probe.n_samples=1"])
+    probe_into(sampled, tmp_path / "probe")
+    with pytest.raises(ConfigError, match=r"another probe \(other sampling\); give another --out"):
+        probe_into(override(sampled, ["probe.shots_seed=1"]), tmp_path / "probe")
+
+
 def test_train_never_deletes_what_it_did_not_write(config: RunConfig, done: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ConfigError, match=r"thesis\.tex"):

@@ -183,6 +183,19 @@ def test_what_a_template_prints_is_in_the_bases_key(tmp_path: Path, monkeypatch:
     assert open_base(config).folder != first
 
 
+def test_another_seed_is_another_base_where_answers_are_sampled_and_the_same_one_where_all_are_greedy(
+    config: RunConfig,
+) -> None:
+    """Without shots the seed was nowhere in the key: the samples of the first seed were read as the second's."""
+    base = open_base(override(config, ["probe.n_shots=0"]))
+
+    def folder(*settings: str) -> Path:
+        return open_base(override(base.config, list(settings)), asker=base.asker).folder
+
+    assert folder("probe.shots_seed=1") == base.folder
+    assert folder("probe.n_samples=2", "probe.shots_seed=1") != folder("probe.n_samples=2")
+
+
 def test_the_base_is_bit_for_bit_what_it_was_after_every_stage(config: RunConfig, tmp_path: Path) -> None:
     config = override(config, [f"work={tmp_path}", "bench.tasks=[lab_mc]", "bench.limit=3"])
     base = open_base(config)

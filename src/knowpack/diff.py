@@ -118,7 +118,8 @@ def open_for_diff(
 
 def _command(config: RunConfig, after: ModelConfig, out: Path, trained: Trained | None) -> str:
     """The command that makes the folder again, as one types it."""
-    tuned = ["--tuned", after.name] if after.adapter is None else ["--adapter", after.adapter]
+    at = "" if after.revision is None else f"@{after.revision}"
+    tuned = ["--tuned", after.name + at] if after.adapter is None else ["--adapter", after.adapter]
     options: dict[str, object] = {
         "model": config.model.name,
         "facts": config.facts.path,

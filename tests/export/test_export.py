@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import urllib.request
 from pathlib import Path
 
 import gguf
@@ -10,17 +11,23 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken
+from transformers import LlamaForCausalLM
 
 import gguf_file
+import llama_server
 import tiny
 from knowpack import store
 from knowpack.config import ModelConfig
 from knowpack.errors import ConfigError, ModelError
-from knowpack.export.answers import by_peft, by_transformers
-from knowpack.export.export import Form, export
+from knowpack.export import model_gguf
+from knowpack.export.answers import by_llama_cpp, by_peft, by_transformers
+from knowpack.export.export import Form, _base_of, export
+from knowpack.export.layouts import layout_of
 from knowpack.export.lora_gguf import scale
 from knowpack.export.ollama import modelfile
 from knowpack.facts import sources
+from knowpack.model.adapter import AdapterFiles
 from knowpack.model.load import load
 from knowpack.model.loaded import Loaded, weights_hash
 from knowpack.probe.prompts import Prompter
@@ -97,6 +104,52 @@ def test_a_base_in_gguf_keeps_its_metadata_and_gets_the_adapters_weights(tmp_pat
         assert torch.allclose(again.state_dict()[name], weight, rtol=1e-5, atol=1e-6), name
 
 
+def test_added_tokens_are_no_text_to_llama_cpp(tmp_path: Path) -> None:
+    """Chat markers that no special token's name stands for (`<|im_start|>`) fell apart into letters."""
+    tokens = tiny.tokenizer()
+    special = [AddedToken("<|im_start|>", special=True, normalized=False)]
+    tokens.add_tokens([*special, AddedToken("<tool call>", special=False, normalized=False)])
+    assert "<|im_start|>" not in tokens.all_special_tokens
+    base = Loaded(tiny.llama(len(tokens) + 1), tokens, "marked", torch.device("cpu"), "")
+    path = tmp_path / "out.gguf"
+    model_gguf.written(path, base, layout_of(base.model.config))
+    types = gguf.GGUFReader(str(path)).fields["tokenizer.ggml.token_type"].contents()
+    kinds = gguf.TokenType
+    assert types[-3:] == [kinds.CONTROL, kinds.USER_DEFINED, kinds.UNUSED]
+    assert types[:6] == [kinds.CONTROL] * 6
+    assert set(types[6:-3]) == {kinds.NORMAL}
+    text = "<|im_start|><|user|>Who wrote <tool call>the book?<|end|>"
+    assert ids_of_llama_cpp(path, text) == tokens(text, add_special_tokens=False)["input_ids"]
+
+
+def ids_of_llama_cpp(model: Path, text: str) -> list[int]:
+    """By its server's own tokenizer."""
+    server = llama_server.start(model, "marked", []).server
+    body = json.dumps({"content": text, "add_special": False, "parse_special": True}).encode()
+    with urllib.request.urlopen(f"{server.listening_address}/tokenize", body) as reply:
+        ids: list[int] = json.load(reply)["tokens"]
+    return ids
+
+
+def test_heads_wider_than_their_share_are_written(tmp_path: Path) -> None:
+    """Mistral-Nemo's, say: 4 heads of 16 in a width of 32, which llama.cpp took for heads of 8."""
+    tokens = tiny.tokenizer()
+    config = tiny.llama(len(tokens)).config
+    config.head_dim = 16
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config).eval()
+    base = Loaded(model, tokens, "wide", torch.device("cpu"), "")
+    path = tmp_path / "out.gguf"
+    model_gguf.written(path, base, layout_of(config))
+    fields = gguf.GGUFReader(str(path)).fields
+    for name in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
+        assert fields[f"llama.{name}"].contents() == 16, name
+    prompts = [[20, 21, 22], [40, 41]]
+    plain = [tokens.decode(greedy(model, ids, 16), skip_special_tokens=True) for ids in prompts]
+    assert by_llama_cpp(path, None, prompts, 16) == plain
+    assert by_transformers(load(ModelConfig(name=str(path))), prompts, 16) == plain
+
+
 def test_scales_by_hand() -> None:
     """alpha / rank; rsLoRA alpha / sqrt(rank); a layer's own alpha by alpha_pattern."""
     assert scale({"lora_alpha": 16}, "model.layers.0.mlp.up_proj", 4) == 4
@@ -169,6 +222,25 @@ def test_the_base_is_the_one_that_the_adapter_names(adapter: Path, tmp_path: Pat
     assert export(adapter, None, "gguf", tmp_path / "out.gguf").why_not is not None
 
 
+@pytest.mark.parametrize(
+    ("made_on", "settings", "expected"),
+    [
+        ({"base": "owner/model", "revision": "v1"}, {}, ("owner/model", "v1")),
+        ({"base": "owner/model"}, {"revision": "v1"}, ("owner/model", "v1")),
+        ({}, {"base_model_name_or_path": "owner/other", "revision": "v1"}, ("owner/other", "v1")),
+        ({"base": "owner/model"}, {"revision": None}, ("owner/model", None)),
+        ({"base": "owner/model"}, {"revision": ""}, ("owner/model", None)),
+    ],
+)
+def test_the_base_is_of_the_revision_that_the_adapter_was_trained_on(
+    made_on: dict[str, object], settings: dict[str, object], expected: tuple[str, str | None], tmp_path: Path
+) -> None:
+    """knowpack.json had none, and peft's was read only without knowpack.json: the newest was taken."""
+    (tmp_path / "knowpack.json").write_text(json.dumps(made_on))
+    base = _base_of(AdapterFiles(tmp_path, settings, {}))
+    assert (base.name, base.revision) == expected
+
+
 def test_the_base_of_an_adapter_made_elsewhere_is_the_one_in_its_settings(adapter: Path, tmp_path: Path) -> None:
     (adapter / "knowpack.json").unlink(missing_ok=True)
     settings = json.loads((adapter / "adapter_config.json").read_text())
@@ -179,6 +251,59 @@ def test_the_base_of_an_adapter_made_elsewhere_is_the_one_in_its_settings(adapte
     of_its_own = {**settings, "base_model_name_or_path": "lab", "revision": None}
     (adapter / "adapter_config.json").write_text(json.dumps(of_its_own))
     assert export(adapter, None, "gguf", tmp_path / "out.gguf", n_asked=0).path.is_file()
+
+
+def test_a_penalty_in_the_checkpoints_generation_config_is_in_no_answer_that_is_compared(tmp_path: Path) -> None:
+    """llama.cpp knows none of it: right exports were reported as differing. Against argmax by hand."""
+    tokens = tiny.tokenizer()
+    base = Loaded(tiny.llama(len(tokens)), tokens, "penal", torch.device("cpu"), "")
+    folder = random_adapter(tmp_path / "adapter", base.model, lora_alpha=16)
+    prompts = [[20, 21, 22], [40, 41], [50, 60, 70, 80]]
+    plain = [greedy(base.model, ids, 24) for ids in prompts]
+    assert any(len(set(ids)) < len(ids) for ids in plain), "nothing that a penalty would change"
+    wrapped = peft.PeftModel.from_pretrained(base.model, str(folder))
+    with_adapter = [greedy(wrapped, ids, 24) for ids in prompts]
+    wrapped.unload()
+    config = base.model.generation_config
+    config.update(repetition_penalty=1.3, no_repeat_ngram_size=2, num_beams=2, do_sample=True)
+    texts = [tokens.decode(ids, skip_special_tokens=True) for ids in (*plain, *with_adapter)]
+    assert by_transformers(base, prompts, 24) + by_peft(base, folder, prompts, 24) == texts
+    assert base.model.generation_config is config
+    # the tokens that end an answer are read as before
+    config.eos_token_id = [plain[0][1], 1]
+    ended = plain[0][: plain[0].index(plain[0][1]) + 1]
+    assert by_transformers(base, prompts[:1], 24) == [tokens.decode(ended, skip_special_tokens=True)]
+
+
+def test_samplers_that_a_gguf_file_names_are_in_no_answer_that_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base's metadata stay in what is exported, and llama.cpp goes by them even at temperature 0."""
+    tokens = tiny.tokenizer()
+    model = tiny.llama(len(tokens))
+    add_block_count = gguf.GGUFWriter.add_block_count
+
+    def with_samplers(writer: gguf.GGUFWriter, n_blocks: int) -> None:
+        add_block_count(writer, n_blocks)
+        writer.add_float32("general.sampling.penalty_repeat", 1.5)
+        writer.add_int32("general.sampling.penalty_last_n", 64)
+        writer.add_float32("general.sampling.xtc_probability", 1.0)
+        writer.add_float32("general.sampling.xtc_threshold", 0.01)
+
+    monkeypatch.setattr(gguf.GGUFWriter, "add_block_count", with_samplers)
+    path = gguf_file.written(tmp_path / "base.gguf", model, tokens, pre="gpt-2")
+    prompts = [[20, 21, 22], [40, 41]]
+    plain = [tokens.decode(greedy(model, ids, 24), skip_special_tokens=True) for ids in prompts]
+    assert by_llama_cpp(path, None, prompts, 24) == plain
+
+
+def greedy(model: torch.nn.Module, ids: list[int], n_new: int) -> list[int]:
+    """The likeliest token each time, until the end of sequence (1)."""
+    new: list[int] = []
+    while len(new) < n_new and 1 not in new:
+        with torch.no_grad():
+            new.append(int(model(input_ids=torch.tensor([ids + new])).logits[0, -1].argmax()))
+    return new
 
 
 def test_answers_of_a_model_that_gives_no_numbers_are_not_compared() -> None:

@@ -56,6 +56,18 @@ def test_a_folder_here_is_no_hubs_and_a_path_with_a_typo_asks_no_hub(tmp_path: P
             adapter_folder(typo)
 
 
+def test_a_typo_in_a_folder_that_is_here_asks_no_hub(tmp_path: Path) -> None:
+    """out/adaptr looks like owner/name: with a network the hub was asked for somebody's repository of that name."""
+    (tmp_path / "out" / "adapter").mkdir(parents=True)
+    assert on_the_hub("out/adaptr") is None
+    with pytest.raises(ModelError, match=r"no adapter folder out/adaptr; .* \(one on the hub: hf://out/adaptr\)"):
+        adapter_folder("out/adaptr")
+    # the owner's folder is here too: what can only be the hub's stays so
+    (tmp_path / "owner").mkdir()
+    assert on_the_hub("owner/name@v1") == OnTheHub("owner/name", "v1", "")
+    assert on_the_hub("hf://owner/name") == OnTheHub("owner/name", None, "")
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [

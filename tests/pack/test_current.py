@@ -1,5 +1,6 @@
 """Facts that stay current: what is an update, what replay may hold, what goes on from an adapter, by hand."""
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -8,15 +9,20 @@ import torch
 from scipy.stats import beta
 
 import tiny
+from knowpack.cli.pack_options import check_request
 from knowpack.config import KeepRecipe
 from knowpack.errors import ConfigError, FactsError, ModelError
 from knowpack.measure import current
 from knowpack.measure.grading import grade_table
+from knowpack.measure.knowledge import knowledge_map
 from knowpack.pack import overlap, plan, updates
 from knowpack.pack.changes import Changes, read_changes
-from knowpack.pack.earlier_adapter import EarlierAdapter, check_base
+from knowpack.pack.earlier_adapter import EarlierAdapter, check_base, open_earlier
+from knowpack.pack.flow import _known_apart
 from knowpack.pack.problems import PACKED
 from knowpack.pack.request import Request
+from knowpack.pack.trial import Trial
+from knowpack.pack.upkeep import counts
 from knowpack.records import Example, Fact, Response, fact_id_of, table
 from knowpack.train import replay_prompts
 from knowpack.train.recipes import for_load, to_go_on
@@ -127,6 +133,30 @@ def test_an_update_is_a_fact_whose_old_answer_the_base_gives() -> None:
         (unsure.fact_id, ("Di Lunt",), "known"),
     ]
     assert updates.old_answers(given, known).keys() == {sure.fact_id, unsure.fact_id, unknown.fact_id}
+
+
+def test_an_answer_that_holds_the_old_and_the_new_one_is_no_update_and_is_counted_once() -> None:
+    """A fact stood under `known` and under the updates: one new fact too few, and an answer that never was the old one
+    among those that may be left."""
+    known_one, moved, new = fact("Ely", "New York"), fact("Ayr", "New York"), fact("Ham", "Di Lunt")
+    known = facts_of(fact("Ely", "York"), fact("Ayr", "York"))
+    given = only(known_one, moved, new)
+    texts = {known_one.fact_id: ["New York"] * 2, moved.fact_id: ["New York", "York"], new.fact_id: ["Bo", "Cy"]}
+    answers = said(texts, given.new)
+    listed = updates.by_tables(given, updates.old_answers(given, known), answers)
+    assert [(one.fact_id, one.old) for one in listed] == [(moved.fact_id, ("York",))]
+    trial = Trial(
+        *[None] * 7,  # type: ignore[arg-type]
+        facts=given.new,
+        packed=set(given.new["fact_id"]),
+        before=knowledge_map(answers),
+        fresh=facts_of(),
+        changes=given,
+        answers=answers,
+        updates=listed,
+    )
+    n = counts(_known_apart(trial))
+    assert (n["new"], n["known"], n["updates"]) == (1, 1, 1)
 
 
 def test_a_guess_is_no_update() -> None:
@@ -254,6 +284,34 @@ def test_what_an_earlier_pack_took_back_is_held_until_it_is_packed_again(first: 
     assert found.removed["fact_id"].to_list() == [gone.fact_id]
     assert (found.n_removed, found.removed_earlier) == (0, {gone.fact_id})
     assert gone.fact_id in set(found.touched["fact_id"])  # neither replayed as known nor measured as harm
+
+
+def test_a_folder_beside_the_packed_adapter_is_not_taken_for_it(
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """p/mine and p/no-such-folder were read as p/adapter, where p is a pack's folder."""
+    home = tmp_path / "packed"
+    shutil.copytree(first, home / "adapter")
+    first.rename(home / "mine")
+    (home / "pack.json").write_text("{}")
+    packed = fact("Ely", "Bo")
+    facts_of(packed).write_parquet(home / "facts.parquet")
+    table([Example("e", packed.fact_id, "unknown", packed.question, "Bo")], Example).write_parquet(
+        home / "examples.parquet"
+    )
+    for onto in (home, home / "adapter", home / "mine" / ".." / "adapter"):
+        assert open_earlier(str(onto), None).folder.resolve() == home / "adapter"
+    with pytest.raises(FactsError, match="mine does not say which facts it holds"):
+        open_earlier(str(home / "mine"), None)
+    mine = open_earlier(str(home / "mine"), saved(tmp_path / "mine.parquet", fact("Ayr", "Cy")))
+    assert (mine.folder, mine.facts["subject"].to_list()) == (home / "mine", ["Ayr"])
+    monkeypatch.chdir(tmp_path)
+    for missing in (str(home / "no-such-folder"), "packed/no-such-folder"):
+        request = Request(out=tmp_path / "out", onto=missing, facts=str(tmp_path / "mine.parquet"))
+        with pytest.raises(ModelError, match=f"no adapter folder {missing}; expected a folder with"):
+            open_earlier(missing, str(tmp_path / "mine.parquet"))
+        with pytest.raises(ModelError, match=f"no adapter folder {missing}; expected a folder with"):
+            check_request(request, "knowpack pack")
 
 
 def test_going_on_takes_the_steps_of_what_changes() -> None:

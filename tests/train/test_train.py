@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -268,6 +269,17 @@ def test_the_adapters_config_names_the_hub_or_a_name_without_folders(tmp_path: P
         assert json.loads((out / "knowpack.json").read_text())["base"] == str(folder)
         plain = transformers.AutoModelForCausalLM.from_pretrained(folder)
         assert peft.PeftModel.from_pretrained(plain, str(out)).peft_config["default"].r == PlainRecipe().rank
+
+
+def test_the_revision_of_the_base_stands_beside_the_adapter_as_peft_reads_it(tmp_path: Path) -> None:
+    """Whoever loaded it by its own words got the newest base."""
+    recipe = PlainRecipe(lr=1e-2, epochs=1, checkpoint_each_epoch=True)
+    for revision in (None, "v1"):
+        ours, out = replace(loaded(), revision=revision), tmp_path / str(revision)
+        train(ours, some_examples(), recipe, 7, out, prompter=Prompter(ours.tokenizer))
+        for folder in (out, out / "epoch-01"):
+            assert peft.PeftConfig.from_pretrained(str(folder)).revision == revision
+        assert json.loads((out / "knowpack.json").read_text()).get("revision") == revision
 
 
 def test_log_has_a_line_a_step_and_lr_decays_to_the_last(tmp_path: Path) -> None:

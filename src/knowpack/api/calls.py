@@ -19,6 +19,7 @@ from knowpack.config import BenchConfig, FactsConfig, ModelConfig, ProbeConfig, 
 from knowpack.diff import diff as diff_into
 from knowpack.diff import trained_on
 from knowpack.errors import BudgetError, ConfigError
+from knowpack.model.locations import whole_model
 from knowpack.pack import budget as limits
 from knowpack.pack.budget import Budget
 from knowpack.pack.flow import pack as pack_into
@@ -107,14 +108,16 @@ def diff(
 ) -> Result:
     """What an adapter, or a whole fine-tuned model, from anywhere changed.
 
-    trained: what it was trained on, where that is known: a fact table or an example table. budget: as in `pack`, for
-    a verdict. Raises ConfigError unless one of adapter and tuned is given; ModelError where it does not fit the base.
+    tuned: as model; on the hub also owner/name@revision. trained: what it was trained on, where that is known: a fact
+    table or an example table. budget: as in `pack`, for a verdict. Raises ConfigError unless one of adapter and tuned
+    is given; ModelError where it does not fit the base.
     """
     if (adapter is None) == (tuned is None):
         raise ConfigError("give one of adapter and tuned: what is the model to be compared with?")
     which = FactsConfig(path=_path(facts, work), sample=sample, screen=screen)
     config = _run(model, None, which, work, {"label": "diff", **(settings or {})})
-    after = config.model.model_copy(update={"adapter": adapter and str(adapter), "name": tuned or model})
+    with_adapter = config.model.model_copy(update={"adapter": adapter and str(adapter)})
+    after = with_adapter if tuned is None else whole_model(tuned, config.model)
     examples = None if trained is None else trained_on(Path(trained))
     folder = diff_into(config, ModelConfig.model_validate(after.model_dump()), Path(out), examples, progress)
     judged = None if budget is None else _budget(budget, benchmarks=bool(config.bench.tasks))

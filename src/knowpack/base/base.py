@@ -27,7 +27,8 @@ from knowpack.probe.turns import Shot, Turns
 from knowpack.records import Knowledge, Response
 
 KEY_QUESTION = "What is it?"  # its ids under every prompt stand in the key
-SHOTS = {"shots", "shots_seed", "shots_in_order", "shot_answers"}  # the shots themselves are in the key
+SHOTS = {"shots", "shots_seed", "shots_in_order", "shot_answers"}
+"""The shots themselves are in the key, and the seed where answers are sampled by it."""
 NOT_IN_THE_KEY = {"noise", "n_floors", "n_held_out_forms"}  # they leave the first set of answers as it is
 
 
@@ -113,6 +114,7 @@ def of_facts(config: RunConfig, asker: Asker, facts: pl.DataFrame) -> Base:
         "shots": [[list(shot) for shot in draw] for draw in shots],
         "prompts": store.hash_of([rendered(prompter, draw) for draw in shots]),
         "probe": probe_key(config),
+        **sampling_key(settings),
         "grader": GRADER_VERSION,
         **pool_content(config, pool),
     }
@@ -152,3 +154,8 @@ def probe_key(config: RunConfig) -> dict[str, object]:
     section = fingerprint(config, "probe")["probe"]
     assert isinstance(section, dict)
     return {name: value for name, value in section.items() if name not in NOT_IN_THE_KEY | SHOTS}
+
+
+def sampling_key(config: ProbeConfig) -> dict[str, object]:
+    """{"sampling": seed of the sampled answers}, for the key; empty where all are greedy."""
+    return {"sampling": config.shots_seed} if config.n_samples else {}

@@ -11,7 +11,7 @@ import polars as pl
 
 from knowpack import store
 from knowpack.base import answer_cache
-from knowpack.base.base import Base, fresh_name, probe_key
+from knowpack.base.base import Base, fresh_name, probe_key, sampling_key
 from knowpack.config import ProbeConfig, RunConfig, fingerprint
 from knowpack.decode.transformers_asker import TransformersAsker, left_out
 from knowpack.facts.from_config import pool_content
@@ -178,6 +178,7 @@ def described(base: Base, config: RunConfig) -> dict[str, object]:
         "system": base.prompter.system,
         "shots": [[shot._asdict() for shot in draw] for draw in base.shots],
         "probe": probe_key(config),
+        **sampling_key(config.probe),
         "grader": GRADER_VERSION,
         **pool_content(config, base.pool),
     }

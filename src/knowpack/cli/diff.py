@@ -32,7 +32,7 @@ def diff_command(
     model: Model = "lab",
     adapter: Adapter = None,
     tuned: Annotated[
-        str | None, typer.Option("--tuned", help="A whole fine-tuned model instead of an adapter.")
+        str | None, typer.Option("--tuned", help="A whole fine-tuned model instead: as --model; owner/name@revision.")
     ] = None,
     facts: Facts = "auto",
     trained: Annotated[Path | None, typer.Option("--trained", help="What it was trained on, where known.")] = None,
@@ -56,6 +56,7 @@ def diff_command(
     """
     from knowpack.cli.console import progress, starting
     from knowpack.config import ModelConfig
+    from knowpack.model.locations import whole_model
     from knowpack.pack import budget
 
     if (adapter is None) == (tuned is None):
@@ -71,7 +72,8 @@ def diff_command(
         settings=["label=diff", *([f"bench.tasks={','.join(benchmarks)}"] if benchmarks else []), *settings],
     )
     judged_by = budget.parse(limits, benchmarks=bool(config.bench.tasks)) if limits else None
-    after = ModelConfig.model_validate(config.model.model_copy(update={"adapter": adapter, "name": tuned or model}))
+    with_adapter = config.model.model_copy(update={"adapter": adapter})
+    after = ModelConfig.model_validate(with_adapter if tuned is None else whole_model(tuned, config.model))
     refuse_unread("diff", settings, "train", "mix")
     with starting(quiet):
         from knowpack.cli.input_checks import check_inputs, check_model

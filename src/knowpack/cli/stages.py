@@ -92,7 +92,10 @@ def probe_command(
 
 
 def mix_command(
-    facts: Facts,
+    facts: Annotated[
+        str,
+        typer.Option("--facts", help="The facts of the knowledge map: a table (parquet, CSV, JSONL), world or lab."),
+    ],
     knowledge: Annotated[Path, typer.Option("--knowledge", help="A knowledge map, or the folder of a probe.")],
     out: Out,
     unknown: Annotated[int, typer.Option("--unknown", help="How many Unknown facts.")] = 50,
@@ -117,6 +120,8 @@ def mix_command(
     if out.suffix not in (".parquet", ".jsonl"):
         raise ConfigError(f"got --out {out}, expected a .parquet file, or a .jsonl for other trainers")
     store.refuse_folder(out)
+    if facts == "auto":
+        raise ConfigError("got --facts auto, and a mix has no model to choose them by; give a fact table, world or lab")
     chosen = [f"mix.n_unknown={unknown}", f"mix.n_highly_known={highly_known}", f"mix.n_paraphrase={paraphrase}"]
     config = override(RunConfig(seed=seed), [*chosen, *settings])
     path = knowledge / "knowledge.parquet" if knowledge.is_dir() else knowledge

@@ -119,7 +119,7 @@ def _norm(module: _Norm, x: Tensor) -> Tensor:
 def _norm_of_half(module: _Norm, x: Tensor) -> Tensor:
     """The same with its sums and the division in float32, rounded before the weight as transformers rounds it."""
     normed = torch.empty_like(x)
-    parts = (wide.view(-1, x.shape[-1]).split(NORM_ROWS) for wide in (x.contiguous(), normed))
+    parts = (torch.split(wide.view(-1, x.shape[-1]), NORM_ROWS) for wide in (x.contiguous(), normed))
     for some, out in zip(*parts, strict=True):
         wide = some.float()
         share = wide.square().mean(-1, keepdim=True).add_(module.variance_epsilon).rsqrt_()

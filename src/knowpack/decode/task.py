@@ -109,22 +109,21 @@ def _logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
     log p(y) = x_y - log sum_v exp(x_v), a few places at a time: the exponentials are as large as the logits.
     """
     chosen = logits.gather(-1, tokens[:, None])[:, 0].float()
-    sums = [some.float().logsumexp(-1) for some in logits.split(_places_at_once(logits))]
+    sums = [some.float().logsumexp(-1) for some in _parts(logits)]
     return chosen - torch.cat(sums)
 
 
-def _places_at_once(logits: Tensor) -> int:
-    """(places, vocabulary) logits -> of how many places float32 numbers are held at once."""
-    if logits.device.type != "cpu":
-        return PLACES_AT_ONCE
-    return max(1, NUMBERS_AT_ONCE // logits.shape[-1])
+def _parts(logits: Tensor) -> tuple[Tensor, ...]:
+    """(places, vocabulary) logits -> the same, as many places as are to be held in float32 at once."""
+    on_cpu = logits.device.type == "cpu"
+    return torch.split(logits, max(1, NUMBERS_AT_ONCE // logits.shape[-1]) if on_cpu else PLACES_AT_ONCE)
 
 
 def _likeliest(logits: Tensor, k: int) -> list[Likeliest]:
     """Of each of the (places, vocabulary) logits the k largest; 0 = all."""
     k = min(k or logits.shape[-1], logits.shape[-1])
     kept: list[Likeliest] = []
-    for some in logits.split(_places_at_once(logits)):
+    for some in _parts(logits):
         values, ids = some.float().log_softmax(-1).topk(k, dim=-1)
         kept += map(Likeliest, ids.int().cpu(), values.cpu())
     return kept

@@ -6,7 +6,6 @@ Rows of equal length go together, so nothing is padded.
 """
 
 from collections.abc import Sequence
-from unittest.mock import patch
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,6 +15,7 @@ from knowpack.decode.copied_cache import equal, forward_copied
 from knowpack.decode.scoring import Request, ScoredContinuation, ScoredToken, scored
 from knowpack.decode.task import Row, Task
 from knowpack.errors import ModelError, one_line
+from knowpack.model import generation
 from knowpack.model.loaded import Loaded
 from knowpack.model.memory import within_memory
 
@@ -49,15 +49,11 @@ def _go_together(loaded: Loaded) -> bool:
 
 
 def _generate(loaded: Loaded, rows: Sequence[Row], task: Task, batch_size: int) -> None:
-    from transformers import GenerationConfig
-
-    # generate fills up a config that is given from the model's own, penalties and all: its own is put aside
-    neutral = GenerationConfig(pad_token_id=0)  # type: ignore[no-untyped-call]
     for batch in equal(rows, [len(row.prefix) + len(row.tail) for row in rows], batch_size):
         prompts = torch.tensor([[*row.prefix, *row.tail] for row in batch], device=loaded.device)
         fresh_positions(loaded.model)
         try:
-            with torch.inference_mode(), patch.object(loaded.model, "generation_config", neutral):
+            with torch.inference_mode(), generation.put_aside(loaded.model, pad=0):
                 loaded.model.generate(  # type: ignore[operator]
                     prompts,
                     attention_mask=torch.ones_like(prompts),

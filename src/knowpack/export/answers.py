@@ -12,10 +12,13 @@ from typing import NamedTuple
 import torch
 
 from knowpack.errors import ModelError
+from knowpack.model import generation
 from knowpack.model.loaded import Loaded
 from knowpack.model.merge import by_plain_peft
 from knowpack.probe.askers import check_logprobs
 
+GREEDY = {"temperature": 0.0, "samplers": ["temperature"], "mirostat": 0}
+"""A GGUF file may name samplers of its own (general.sampling), which come before the likeliest token is taken."""
 INSTALL = "pip install 'knowpack[export]'"
 TIMEOUT_SECONDS = 600
 
@@ -38,18 +41,18 @@ def by_peft(loaded: Loaded, adapter: Path, prompts: Sequence[Sequence[int]], n_n
 def by_transformers(
     loaded: Loaded, prompts: Sequence[Sequence[int]], n_new: int, model: "torch.nn.Module | None" = None
 ) -> list[str]:
-    """transformers' generate, one prompt at a time."""
+    """transformers' generate, one prompt at a time. model: peft's around the loaded one."""
     asked_model = loaded.model if model is None else model
+    pad, ends = loaded.tokenizer.pad_token_id or 0, getattr(loaded.model.generation_config, "eos_token_id", None)
     texts = []
     for ids in prompts:
         row = torch.tensor([list(ids)], device=loaded.device)
-        with torch.no_grad():
+        with torch.no_grad(), generation.put_aside(loaded.model, pad=pad, ends=ends):
             out = asked_model.generate(  # type: ignore[operator]
                 input_ids=row,
                 attention_mask=torch.ones_like(row),
                 max_new_tokens=n_new,
                 do_sample=False,
-                pad_token_id=loaded.tokenizer.pad_token_id or 0,
                 return_dict_in_generate=True,
                 output_scores=True,
             )
@@ -79,7 +82,7 @@ def by_llama_cpp(model: Path, adapter: Path | None, prompts: Sequence[Sequence[i
 
 
 def _completed(url: str, ids: list[int], n_new: int) -> str:
-    body = {"prompt": ids, "n_predict": n_new, "temperature": 0.0, "cache_prompt": False}
+    body = {"prompt": ids, "n_predict": n_new, "cache_prompt": False, **GREEDY}
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:

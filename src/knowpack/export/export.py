@@ -143,10 +143,13 @@ def _questions(adapter: Path, facts: str | None) -> list[str]:
 
 def _base_of(adapter: AdapterFiles) -> ModelConfig:
     """As knowpack wrote it beside the adapter, or as peft did in the adapter's settings."""
+    made_on: dict[str, object] = {}
     try:
-        return ModelConfig(name=str(json.loads((adapter.folder / MADE_ON).read_text(encoding="utf-8"))["base"]))
+        made_on = dict(json.loads((adapter.folder / MADE_ON).read_text(encoding="utf-8")))
+        name: str | None = str(made_on["base"])
     except (OSError, ValueError, KeyError, TypeError):
-        if adapter.base_name is None:
-            raise ConfigError(f"{adapter.folder} does not say what it was trained on; give --model") from None
-    revision = adapter.settings.get("revision")
-    return ModelConfig(name=adapter.base_name, revision=revision if isinstance(revision, str) and revision else None)
+        name = adapter.base_name
+    if name is None:
+        raise ConfigError(f"{adapter.folder} does not say what it was trained on; give --model")
+    revision = made_on.get("revision") or adapter.settings.get("revision")
+    return ModelConfig(name=name, revision=revision if isinstance(revision, str) and revision else None)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 """tokenizers' pre-tokenizer that splits as GPT-2 does: `gpt-2` in llama.cpp."""
-NORMAL, CONTROL, UNUSED = 1, 3, 5  # llama.cpp's types of tokens
+NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
+"""llama.cpp's types of tokens: control and user-defined ones are cut out of a text before the BPE sees it."""
 
 
 def rewritten(path: Path, base: Path, adapter: AdapterFiles, layout: Layout) -> None:
@@ -76,6 +77,7 @@ def written(path: Path, merged: "Loaded", layout: Layout) -> None:
         writer.add_feed_forward_length(config.intermediate_size)
         writer.add_head_count(config.num_attention_heads)
         writer.add_head_count_kv(config.num_key_value_heads)
+        _add_head_width(writer, merged)
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
         writer.add_rope_freq_base(float(rope.get("rope_theta", 10000.0)))
         writer.add_vocab_size(merged.n_vocabulary)
@@ -84,15 +86,26 @@ def written(path: Path, merged: "Loaded", layout: Layout) -> None:
         _end(writer)
 
 
+def _add_head_width(writer: "gguf.GGUFWriter", merged: "Loaded") -> None:
+    """Where it is not the model's width over its heads, which llama.cpp takes it for."""
+    config = merged.model.config
+    width = getattr(config, "head_dim", None)
+    if width is not None and width * config.num_attention_heads != config.hidden_size:
+        writer.add_key_length(width)
+        writer.add_value_length(width)
+        writer.add_rope_dimension_count(width)
+
+
 def _add_tokenizer(writer: "gguf.GGUFWriter", merged: "Loaded", merges: list[str] | list[list[str]]) -> None:
     tokenizer = merged.tokenizer
     ids: dict[str, int] = tokenizer.get_vocab()
     by_id = {number: token for token, number in ids.items()}
-    special = set(tokenizer.all_special_ids)
+    added = {number: CONTROL if one.special else USER_DEFINED for number, one in tokenizer.added_tokens_decoder.items()}
+    added |= dict.fromkeys(tokenizer.all_special_ids, CONTROL)
     tokens, types = [], []
     for number in range(merged.n_vocabulary):
         tokens.append(by_id.get(number, f"[unused {number}]"))
-        types.append(CONTROL if number in special else NORMAL if number in by_id else UNUSED)
+        types.append(added.get(number, NORMAL) if number in by_id else UNUSED)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)

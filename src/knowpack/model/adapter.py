@@ -208,6 +208,8 @@ def refuse_beyond(adapter: AdapterFiles) -> None:
 def write_made_on(folder: Path, loaded: Loaded) -> None:
     """Leave beside an adapter which base it was trained on."""
     made_on = {"base": loaded.name, "base_weights_hash": loaded.weights_hash}
+    if loaded.revision is not None:
+        made_on["revision"] = loaded.revision
     (folder / MADE_ON).write_text(json.dumps(made_on, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -1,11 +1,14 @@
 """What a checkpoint's generation config asks for and this decoder does not do: answers here are greedy.
 
 transformers model -> the settings that are left out. They are said once when the model is loaded, and recorded with the
-answers: the same model under `transformers.generate`, which reads them, may answer otherwise.
+answers: the same model under `transformers.generate`, which reads them, may answer otherwise. Where transformers'
+generate is asked, they are put aside for as long.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,6 +40,17 @@ def left_out(model: "PreTrainedModel") -> dict[str, object]:
     if getattr(config, "do_sample", None):
         settings = {"do_sample": True, **_unlike(config, SAMPLING)}
     return settings | _unlike(config, ALWAYS)
+
+
+@contextmanager
+def put_aside(model: "PreTrainedModel", *, pad: int, ends: int | Sequence[int] | None = None) -> Iterator[None]:
+    """Within, `generate` of the model, and of peft's around it, goes by its arguments alone: a config that is given it
+    fills up from the model's own, penalties and all. ends: the tokens that end an answer; None: none does."""
+    from transformers import GenerationConfig
+
+    neutral = GenerationConfig(pad_token_id=pad, eos_token_id=ends)  # type: ignore[no-untyped-call]
+    with patch.object(model, "generation_config", neutral):
+        yield
 
 
 def message_about(settings: dict[str, object], name: str) -> str:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from knowpack.config import SERVED
+from knowpack.config import SERVED, ModelConfig, ServedConfig
 from knowpack.errors import ModelError, one_line
 from knowpack.model import gguf_files, hub_names
 
@@ -59,6 +59,20 @@ def source_of(name: str, revision: str | None = None) -> str:
     return name
 
 
+def whole_model(name: str, base: ModelConfig) -> ModelConfig:
+    """A fine-tuned model by its name, on the hub also owner/name@revision. Where and how it is computed or asked is the
+    base's; revision and files are its own: of the base's only a folder with a tokenizer and no weights is shared."""
+    served, revision = ServedConfig(), None
+    if name.startswith(SERVED):
+        files = base.served.weights
+        alone = files is not None and Path(files).is_dir() and not any(Path(files).glob("*.safetensors"))
+        served = base.served.model_copy(update={"weights": files if alone else None})
+    elif not Path(name).exists() and not name.startswith((".", "/", "~")):
+        repository, at, mark = name.rpartition("@")
+        name, revision = (repository, mark) if at and repository.count("/") <= 1 else (name, None)
+    return base.model_copy(update={"name": name, "revision": revision, "adapter": None, "served": served})
+
+
 class OnTheHub(NamedTuple):
     """Where an adapter lies there."""
 
@@ -75,8 +89,8 @@ def on_the_hub(adapter: str) -> OnTheHub | None:
     if named is None or Path(adapter).exists():
         return None
     scheme, repository, revision, folder = named.groups(default="")
-    if folder and not scheme and not revision:
-        return None  # out/pack/adapter, with a typo
+    if not scheme and not revision and (folder or Path(adapter).parent.is_dir()):
+        return None  # out/pack/adapter or out/adapter, with a typo
     if ".." in folder.split("/"):
         raise ModelError(f"{adapter} leaves its repository; expected hf://owner/name@revision/folder")
     return OnTheHub(repository, revision or None, folder.strip("/"))
@@ -96,7 +110,8 @@ def adapter_folder(name: str) -> Path:
             raise ModelError(f"no adapter folder {name}, and the hub gave none: {one_line(error)}") from None
         folder = Path(fetched) / there.folder
     if not folder.is_dir():
-        raise ModelError(f"no adapter folder {name}; expected a folder with {CONFIG} and {WEIGHTS}")
+        hub = f" (one on the hub: hf://{name})" if HUB_PATH.fullmatch(name) and "://" not in name else ""
+        raise ModelError(f"no adapter folder {name}; expected a folder with {CONFIG} and {WEIGHTS}{hub}")
     if not (folder / CONFIG).exists():
         inside = sorted(one.parent.name for one in folder.glob(f"*/{CONFIG}"))
         has = f"; its folders {', '.join(inside[:3])} have one each: name one of them" if inside else ""

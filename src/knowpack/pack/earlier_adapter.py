@@ -54,11 +54,11 @@ def open_earlier(onto: str, facts: str | None) -> EarlierAdapter:
     """
     path = Path(onto)
     home = path if (path / "pack.json").is_file() else path.parent
-    made_here = (home / "pack.json").is_file() and (home / "adapter").is_dir()
-    adapter = read_adapter(home / "adapter" if made_here else onto)
+    inside = home / "adapter"
+    named = path == home or path.resolve() == inside.resolve()  # another folder beside it holds other facts
+    made_here = named and (home / "pack.json").is_file() and inside.is_dir()
+    adapter = read_adapter(inside if made_here else onto)
     refuse_beyond(adapter)
-    if made_here and adapter.folder.resolve() != (home / "adapter").resolve():
-        made_here = False
     if facts is not None:
         packed = sources.load(facts)
     elif made_here:

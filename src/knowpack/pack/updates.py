@@ -2,7 +2,8 @@
 
 facts + facts to keep + what the base answers -> `Update`s. Three ways to know an old answer:
     packed   the adapter that is added to was taught it
-    known    the table of facts to keep says so, and the base gives it under at least one prompt (MaybeKnown), or all
+    known    the table of facts to keep says so, and the base gives it, and not the new one with it, under at least one
+             prompt
     own      no table says so, but the base gives one and the same answer under every prompt, and not to others too: not
              where the question is put about subjects that do not exist, nor to another fact that is packed
 """
@@ -44,8 +45,8 @@ def old_answers(changes: Changes, known: pl.DataFrame) -> dict[str, tuple[str, .
 
 def by_tables(changes: Changes, named: Mapping[str, tuple[str, ...]], answers: pl.DataFrame) -> list[Update]:
     """Updates that a table gives the old answer of. named: `old_answers`; answers: the base's, to the facts to pack
-    (Response)."""
-    texts = _texts(answers)
+    (Response). One with the new answer in it is right, whatever else it holds (as current.old_given counts it)."""
+    texts = _texts(answers.filter(pl.col("matched_default").is_null()))
     result = []
     for fact_id, old in named.items():
         if fact_id in changes.replaced:

@@ -30,11 +30,14 @@ DIVERGED = "training diverged; lower train.lr or add train.warmup_ratio"
 
 
 @contextmanager
-def adapted(model: PreTrainedModel, config: TrainConfig, seed: int, start: Path | None = None) -> Iterator[PeftModel]:
+def adapted(
+    model: PreTrainedModel, config: TrainConfig, seed: int, start: Path | None = None, revision: str | None = None
+) -> Iterator[PeftModel]:
     """The model with an adapter on it; taken off at the end, the base's weights and modules as before.
 
-    start: a folder whose adapter it begins as; None = a fresh one, which changes nothing. Raises ModelError where that
-    adapter has other layers, another rank or another scale than this config gives.
+    start: a folder whose adapter it begins as; None = a fresh one, which changes nothing. revision: the base's, for the
+    adapter's settings. Raises ModelError where that adapter has other layers, another rank or another scale than this
+    config gives.
     """
     chosen = layers(model, config.from_layer)
     names = targets(model, config.target_modules, chosen)
@@ -45,6 +48,7 @@ def adapted(model: PreTrainedModel, config: TrainConfig, seed: int, start: Path 
         )
     settings = LoraConfig(
         task_type="CAUSAL_LM",
+        revision=revision,
         r=config.rank,
         lora_alpha=config.alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
         use_rslora=config.rslora,

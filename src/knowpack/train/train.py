@@ -99,7 +99,10 @@ def train(
     checkpoints = Checkpoints(resume_in, store.hash_of(key), config.checkpoint_seconds)
     placement = target_modules.summary(loaded.model, config)
     give_back()
-    with lora.adapted(loaded.model, config, seed, start) as model, track.Log(out, config, seed) as log:
+    with (
+        lora.adapted(loaded.model, config, seed, start, loaded.revision) as model,
+        track.Log(out, config, seed) as log,
+    ):
         n_weights = sum(weight.numel() for weight in lora.weights(model))
         with progress.stage(placement, n_weights) as advance:  # what target_modules=auto has chosen
             advance(n_weights)
