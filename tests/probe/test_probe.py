@@ -207,6 +207,23 @@ def test_the_last_answer_is_the_next_draft() -> None:
     assert decoder.drafts == [[None, None], ["Q0 under q0", "Q1 under q0"]]
 
 
+@pytest.mark.parametrize(("n_prompts", "expected"), [(1, [1]), (2, [1, 1]), (10, [1, 9]), (40, [1, 15, 15, 9])])
+def test_the_first_prompt_is_asked_alone_and_few_prefixes_are_in_memory_at_once(
+    n_prompts: int, expected: list[int]
+) -> None:
+    waves: list[int] = []
+
+    class Counting(FakeDecoder):
+        def generate_each(self, asked, **options):
+            waves.append(len(asked))
+            return super().generate_each(asked, **options)
+
+    shots = [[Shot(f"q{i}", "a")] for i in range(n_prompts)]
+    answers = stage.probe(Counting(echo), facts(3), shots, FakePrompter(), ProbeConfig()).collect()
+    assert waves == expected
+    assert answers["prompt"].to_list() == [*range(n_prompts)] * 3
+
+
 def test_the_other_model_is_the_draft_until_it_was_wrong() -> None:
     told = ask(FakeDecoder(lambda p, q: f"{q} once"), facts(2))
     decoder = FakeDecoder(lambda p, q: f"{q} once" if q == "Q0" else "new")

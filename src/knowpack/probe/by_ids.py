@@ -20,6 +20,8 @@ from knowpack.probe.sureness import Sureness, sureness
 from knowpack.probe.turns import Shot
 from knowpack.seeds import seed_of
 
+WAVE_PROMPTS = 15  # decoded together, at most: the keys and values of each are held for as long
+
 
 class Answer(NamedTuple):
     """A greedy answer; the newest of a fact is a draft of its next."""
@@ -83,7 +85,8 @@ def _waves(n_prompts: int) -> list[range]:
     """Prompts that are decoded together: the first alone, since its answers are drafts of the rest; then the rest, of
     which only the last, long answers leave a batch half empty (a step of ten rows takes as long as one of a hundred).
     """
-    return [wave for wave in (range(1), range(1, n_prompts)) if wave]
+    firsts = range(1, n_prompts, WAVE_PROMPTS)
+    return [range(1), *(range(first, min(first + WAVE_PROMPTS, n_prompts)) for first in firsts)]
 
 
 def _answers(
